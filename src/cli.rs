@@ -1,0 +1,130 @@
+//! The command line: options, dispatch, and exit statuses.
+//!
+//! Help, completions and the man page are generated from the definitions here. What a command does stands in
+//! `record` and `replay`; this file only names the options and maps errors to a status.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::replay;
+
+/// Exit statuses, as documented in the README.
+pub mod status {
+    /// Everything asked for was done.
+    pub const OK: u8 = 0;
+    /// `replay` found no event that matches.
+    pub const NO_MATCH: u8 = 1;
+    /// Bad usage or bad input; nothing was written.
+    pub const ERROR: u8 = 2;
+    /// The recording is complete but events were lost, as the capture says.
+    pub const LOSS: u8 = 3;
+    /// `record -- COMMAND`: vmtrace itself failed.
+    pub const RECORDER_FAILED: u8 = 125;
+    /// `record -- COMMAND`: COMMAND cannot be executed.
+    pub const NOT_EXECUTABLE: u8 = 126;
+    /// `record -- COMMAND`: COMMAND was not found.
+    pub const NOT_FOUND: u8 = 127;
+}
+
+/// Forensic flight recorder for transfers of bytes across address spaces.
+#[derive(Debug, Parser)]
+#[command(name = "vmtrace", version, about, max_term_width = 100, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Record transfers into a Parquet file
+    #[cfg(feature = "record")]
+    Record(Box<crate::record::Args>),
+    /// Print a capture as timelines
+    Replay(replay::Args),
+    /// Say what a capture holds and how it was made
+    Info(replay::info::Args),
+    /// Print a completion script for a shell
+    Completions(Completions),
+    /// Print the manual page (roff)
+    Man,
+}
+
+#[derive(Debug, Args)]
+struct Completions {
+    /// Shell to complete for
+    shell: clap_complete::Shell,
+}
+
+/// When to colour terminal output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal, unless NO_COLOR is set or TERM is dumb.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors and go to stdout; a closed pipe is not worth a message.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { status::ERROR } else { status::OK });
+        }
+    };
+    let result = match cli.command {
+        #[cfg(feature = "record")]
+        Command::Record(args) => crate::record::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Info(args) => replay::info::run(&args),
+        Command::Completions(args) => completions(args.shell),
+        Command::Man => man(),
+    };
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(error) if is_broken_pipe(&error) => ExitCode::from(status::OK),
+        Err(error) => {
+            eprintln!("vmtrace: {error:#}");
+            ExitCode::from(status::ERROR)
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io.into_iter().any(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+fn completions(shell: clap_complete::Shell) -> anyhow::Result<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "vmtrace", &mut script);
+    std::io::stdout().write_all(&script)?;
+    Ok(status::OK)
+}
+
+fn man() -> anyhow::Result<u8> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+    for subcommand in Cli::command().get_subcommands() {
+        clap_mangen::Man::new(subcommand.clone()).render(&mut page)?;
+    }
+    std::io::stdout().write_all(&page)?;
+    Ok(status::OK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,7 @@
+//! vmtrace: a forensic flight recorder for transfers of bytes across address spaces on Linux.
+//!
+//! Data flows one way: `bpf/` → `record` → `schema` → file → `schema` → `replay`. See docs/ARCHITECTURE.md.
+
+pub mod cli;
+pub mod replay;
+pub mod schema;

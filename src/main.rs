@@ -1,0 +1,5 @@
+//! The `vmtrace` command: see [`vmtrace::cli`].
+
+fn main() -> std::process::ExitCode {
+    vmtrace::cli::main()
+}

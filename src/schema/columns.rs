@@ -1,0 +1,271 @@
+//! The columns of a capture: one table, from which the row type, the builders and the readers are made.
+//!
+//! To add a column, add a line here and fill it in `record::decode`; the writer, `replay`, `info` and
+//! docs/FORMAT.md follow. Rule of evolution: a column is never renamed, retyped or given another meaning; a
+//! new column is optional to a reader of older files (it reads as null, 0 or ""). Anything else raises
+//! [`super::SCHEMA_VERSION`].
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
+
+use super::types::{
+    ColumnType, I32, I64, OptBool, OptBytes, OptI32, OptI64, OptIovecs, OptText, OptU32, OptU64, Text, Timestamp, U32,
+    U64,
+};
+
+/// Where a value comes from, which is how far it can be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Kernel memory or registers: the kernel itself holds or used the value.
+    Kernel,
+    /// Memory of the traced process: its program chose the value and may have changed it meanwhile.
+    User,
+    /// Worked out by vmtrace from other values, or a fact about the recording.
+    Recorder,
+}
+
+impl Origin {
+    /// The one-letter tag in file metadata: `K`, `U`, or `R`.
+    pub fn tag(self) -> &'static str {
+        match self {
+            Origin::Kernel => "K",
+            Origin::User => "U",
+            Origin::Recorder => "R",
+        }
+    }
+}
+
+/// How the writer lays a column out (settings in `record::file`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// Nearly sorted numbers: delta encoded, with statistics, so that time windows prune.
+    Clock,
+    /// Few distinct values that queries look up: dictionary, statistics and a bloom filter.
+    Key,
+    /// Few distinct values: dictionary.
+    Repeating,
+    /// Many distinct values: neither dictionary nor statistics.
+    Plain,
+    /// Captured bytes: lengths apart, neither dictionary nor statistics.
+    Payload,
+}
+
+/// One column as the table describes it.
+#[derive(Clone, Copy, Debug)]
+pub struct ColumnSpec {
+    /// Column name in the file.
+    pub name: &'static str,
+    /// Arrow type.
+    pub data_type: fn() -> DataType,
+    /// Whether it may be null.
+    pub nullable: bool,
+    /// Where the value comes from.
+    pub origin: Origin,
+    /// Whether the traced program could change the value between the kernel's use and our reading.
+    pub toctou: bool,
+    /// How the writer lays it out.
+    pub layout: Layout,
+    /// Unit, or `""`.
+    pub unit: &'static str,
+    /// One line of meaning.
+    pub doc: &'static str,
+}
+
+macro_rules! toctou {
+    () => {
+        false
+    };
+    (toctou) => {
+        true
+    };
+}
+
+macro_rules! columns {
+    ($($name:ident: $type:ident, $origin:ident $($toctou:ident)?, $layout:ident, $unit:literal, $doc:literal;)+) => {
+        /// Every column, in file order.
+        pub const COLUMNS: &[ColumnSpec] = &[$(ColumnSpec {
+            name: stringify!($name),
+            data_type: <$type as ColumnType>::data_type,
+            nullable: <$type as ColumnType>::NULLABLE,
+            origin: Origin::$origin,
+            toctou: toctou!($($toctou)?),
+            layout: Layout::$layout,
+            unit: $unit,
+            doc: $doc,
+        },)+];
+
+        /// One row of a capture, borrowed from whoever holds its text and bytes.
+        #[derive(Clone, Copy, Debug, Default, PartialEq)]
+        pub struct Event<'a> {
+            $(#[doc = $doc] pub $name: <$type as ColumnType>::Value<'a>,)+
+        }
+
+        /// The builders of all columns.
+        #[derive(Debug, Default)]
+        pub(super) struct Builders {
+            $($name: <$type as ColumnType>::Builder,)+
+        }
+
+        impl Builders {
+            pub(super) fn append(&mut self, event: &Event<'_>) {
+                $(<$type as ColumnType>::append(&mut self.$name, event.$name);)+
+            }
+
+            pub(super) fn finish(&mut self) -> Result<Vec<ArrayRef>, ArrowError> {
+                Ok(vec![$(<$type as ColumnType>::finish(&mut self.$name)?,)+])
+            }
+        }
+
+        /// A record batch seen as events. Columns that the batch lacks read as their default.
+        #[derive(Clone, Debug)]
+        pub struct EventBatch {
+            rows: usize,
+            $($name: Option<<$type as ColumnType>::Array>,)+
+        }
+
+        impl EventBatch {
+            /// Takes the columns of `batch` by name.
+            ///
+            /// # Errors
+            /// Names the column whose type is not the documented one.
+            pub fn new(batch: &RecordBatch) -> Result<Self, String> {
+                Ok(EventBatch {
+                    rows: batch.num_rows(),
+                    $($name: column::<$type>(batch, stringify!($name))?,)+
+                })
+            }
+
+            /// The event at `row`, or `None` past the end.
+            pub fn get(&self, row: usize) -> Option<Event<'_>> {
+                (row < self.rows).then(|| Event {
+                    $($name: self.$name.as_ref().map(|a| <$type as ColumnType>::value(a, row)).unwrap_or_default(),)+
+                })
+            }
+        }
+    };
+}
+
+fn column<T: ColumnType>(batch: &RecordBatch, name: &str) -> Result<Option<T::Array>, String> {
+    let Some(array) = batch.column_by_name(name) else { return Ok(None) };
+    if array.data_type() != &T::data_type() {
+        return Err(format!("column {name} is {}, not {}", array.data_type(), T::data_type()));
+    }
+    match array.as_any().downcast_ref::<T::Array>() {
+        Some(typed) => Ok(Some(typed.clone())),
+        None => Err(format!("column {name} does not hold {}", T::data_type())),
+    }
+}
+
+impl EventBatch {
+    /// Number of events.
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Whether there is no event.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// All events, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Event<'_>> {
+        (0..self.rows).map_while(|row| self.get(row))
+    }
+}
+
+columns! {
+    seq: U64, Recorder, Clock, "", "Number of the row in the capture, from 0 without gaps.";
+    ts: Timestamp, Kernel, Clock, "µs since 1970, UTC", "When the syscall returned (or the process event happened): mono_ns put on the wall clock of the recording's start.";
+    ts_ns: I64, Kernel, Clock, "ns since 1970, UTC", "The same instant to the nanosecond.";
+    mono_ns: I64, Kernel, Clock, "ns of CLOCK_MONOTONIC", "The same instant on the clock that never steps: order and differences come from here.";
+    dur_ns: OptI64, Kernel, Plain, "ns", "From entry to exit; null where only the exit is seen (tracepoint tier). Of a `lost` row: the span before mono_ns in which events were lost.";
+    cpu: U32, Kernel, Repeating, "", "CPU on which the event was seen.";
+    event: Text, Kernel, Key, "", "What happened: a syscall by its man-page name, process_exec, process_fork, process_exit, process_snapshot, or lost.";
+    abi: OptText, Kernel, Repeating, "", "How the call entered the kernel: native, compat32 (32-bit program or int 0x80) or io_uring; null for process events.";
+    pid: I32, Kernel, Key, "", "Caller's process id (thread group), in the initial pid namespace; 0 in a `lost` row.";
+    tid: I32, Kernel, Key, "", "Caller's thread id, in the initial pid namespace; 0 in a `lost` row.";
+    uid: U32, Kernel, Repeating, "", "Caller's effective user id, in the initial user namespace; 4294967295 in a `lost` row.";
+    comm: Text, Kernel, Repeating, "", "Caller's thread name at that moment (chosen by the program).";
+    exe: OptText, Kernel, Repeating, "", "Caller's executable; null where it could not be learned.";
+    start_ns: I64, Kernel, Repeating, "ns of CLOCK_BOOTTIME", "When the caller's process started; 0 in a `lost` row. process_snapshot rows know it to 10 ms.";
+    process_key: OptText, Recorder, Repeating, "", "Identity of the caller's process that survives pid reuse: hash of boot id, pid and start time (docs/FORMAT.md).";
+    cgroup: OptText, Kernel, Repeating, "", "Caller's cgroup v2 path, or `id:N` where the id could not be resolved.";
+    target_pid: OptI32, Kernel, Key, "", "Process whose memory was reached, in the initial pid namespace; null where there was none.";
+    target_pid_arg: OptI32, Kernel, Plain, "", "The pid or tid as the caller passed it, in the caller's own pid namespace.";
+    target_comm: OptText, Kernel, Repeating, "", "Name of the target process (chosen by the program).";
+    target_exe: OptText, Kernel, Repeating, "", "Executable of the target; null where it could not be learned.";
+    target_uid: OptU32, Kernel, Repeating, "", "Effective user id of the target, in the initial user namespace.";
+    target_start_ns: OptI64, Kernel, Repeating, "ns of CLOCK_BOOTTIME", "When the target process started.";
+    target_key: OptText, Recorder, Repeating, "", "process_key of the target.";
+    direction: OptText, Recorder, Repeating, "", "Way of the data seen from the caller: in (the caller received) or out; null where no data moves or it is not known.";
+    ret: OptI64, Kernel, Plain, "", "Return value of the syscall, -errno on failure; null where it was not seen.";
+    errno: OptText, Kernel, Repeating, "", "Symbolic name of the error (errno(3)); null on success.";
+    bytes: OptI64, Kernel, Plain, "bytes", "Bytes moved; 0 for a failed call, null for process events and calls that move none by nature.";
+    bytes_requested: OptI64, User toctou, Plain, "bytes", "Bytes asked for: for process_vm_* the smaller of both sides' totals; null where an iovec array could not be read whole.";
+    local_iov: OptIovecs, User toctou, Plain, "", "Ranges in the caller's memory, in transfer order, at most 1,024 (UIO_MAXIOV); null where there are none or they were unreadable.";
+    liovcnt: OptU64, Kernel, Plain, "", "Number of local ranges as passed (nr_segs, iovcnt); may exceed what local_iov holds.";
+    remote_iov: OptIovecs, User toctou, Plain, "", "Ranges in the target's memory; for ptrace addr (len 0 where addr names no memory), for /proc/PID/mem the offset.";
+    riovcnt: OptU64, Kernel, Plain, "", "Number of remote ranges as passed.";
+    flags: OptU64, Kernel, Repeating, "", "The call's flags argument.";
+    iov_source: OptText, Recorder, Repeating, "", "Whose copy of the iovec arrays was read: user (the caller's memory) or kernel (what the kernel used).";
+    iov_verdict: OptText, Recorder, Repeating, "", "kernel (what the kernel used), unverified (read once from user memory), conflict (contradicts what the kernel did), unreadable.";
+    toctou: OptBool, Recorder, Repeating, "", "true: the arguments in user memory were changed under way, as a contradiction proves; false: compared and found equal; null: not compared.";
+    fd_in: OptI32, Kernel, Plain, "", "File descriptor the data came from.";
+    fd_out: OptI32, Kernel, Plain, "", "File descriptor the data went to.";
+    off_in: OptI64, User toctou, Plain, "bytes", "Offset in the input file before the call, where the caller passed one.";
+    off_out: OptI64, User toctou, Plain, "bytes", "Offset in the output file before the call, where the caller passed one.";
+    fd_in_kind: OptText, Kernel toctou, Repeating, "", "What fd_in was at exit: file, dir, pipe, fifo, socket, chardev, blockdev, anon_inode, proc_mem, registered (io_uring index) or closed.";
+    fd_out_kind: OptText, Kernel toctou, Repeating, "", "What fd_out was at exit.";
+    fd_in_mode: OptText, Kernel toctou, Repeating, "", "How fd_in was open: r, w or rw.";
+    fd_out_mode: OptText, Kernel toctou, Repeating, "", "How fd_out was open: r, w or rw.";
+    fd_in_path: OptText, Kernel toctou, Repeating, "", "Path of fd_in where it has one, within its mount namespace; `...` at the front where it was too long.";
+    fd_out_path: OptText, Kernel toctou, Repeating, "", "Path of fd_out where it has one.";
+    fd_in_family: OptText, Kernel toctou, Repeating, "", "Address family of fd_in where it is a socket (AF_UNIX, AF_INET, ...).";
+    fd_out_family: OptText, Kernel toctou, Repeating, "", "Address family of fd_out where it is a socket.";
+    pipe_in: OptU64, Kernel toctou, Plain, "", "Inode of the pipe or FIFO the data came from; the same number on every process that holds the pipe.";
+    pipe_out: OptU64, Kernel toctou, Plain, "", "Inode of the pipe or FIFO the data went to.";
+    ptrace_request: OptText, Kernel, Repeating, "", "ptrace request by name; its number where it has none here.";
+    data: U64, Kernel, Plain, "", "ptrace's data argument; 0 where ptrace_request is null.";
+    payload: OptBytes, User toctou, Payload, "", "The first bytes that moved, gathered over all segments in transfer order, up to the snap length.";
+    payload_len: U32, Recorder, Plain, "bytes", "Bytes captured in payload.";
+    payload_total: I64, Recorder, Plain, "bytes", "Bytes that moved and could have been captured; 0 where none.";
+    payload_status: OptText, Recorder, Repeating, "", "ok (all of it), truncated (by the snap length), fault (a segment could not be read), off (not asked for), none (nothing to capture, or not to be had).";
+    payload_side: OptText, Recorder, Repeating, "", "Where payload was read: caller (its memory) or register (a ptrace word); null without payload.";
+    payload_at: OptText, Recorder, Repeating, "", "When payload was read: exit (as the call returned); null without payload.";
+    payload_by_ref: OptBool, Recorder, Repeating, "", "true where the kernel moved pages, not bytes (vmsplice): the sender may still change what the reader gets.";
+    parent_pid: OptI32, Kernel, Plain, "", "Parent process, for process events.";
+    parent_key: OptText, Recorder, Repeating, "", "process_key of the parent where it is known, for process events.";
+    argv: OptText, User toctou, Repeating, "", "Command line of a process_exec or process_snapshot, words joined by spaces, as its memory showed it.";
+    exit_code: OptI32, Kernel, Plain, "", "Wait status of a process_exit: exit code × 256, or the signal (wait(2)).";
+    lost_count: OptU64, Kernel, Plain, "events", "Events lost, for `lost` rows.";
+    lost_event: OptText, Kernel, Repeating, "", "Which event was lost, for `lost` rows.";
+    lost_cause: OptText, Kernel, Repeating, "", "Why, for `lost` rows: ring_full.";
+}
+
+/// The column named `name`.
+pub fn column_spec(name: &str) -> Option<&'static ColumnSpec> {
+    COLUMNS.iter().find(|c| c.name == name)
+}
+
+/// The Arrow schema of a capture. Each field carries `vmtrace.origin`, `vmtrace.toctou`, `vmtrace.optional`,
+/// `vmtrace.unit` and `vmtrace.doc` as metadata.
+pub fn arrow_schema() -> SchemaRef {
+    let fields: Vec<Field> = COLUMNS
+        .iter()
+        .map(|c| {
+            let metadata = [
+                ("vmtrace.origin", c.origin.tag().to_string()),
+                ("vmtrace.toctou", c.toctou.to_string()),
+                ("vmtrace.optional", c.nullable.to_string()),
+                ("vmtrace.unit", c.unit.to_string()),
+                ("vmtrace.doc", c.doc.to_string()),
+            ];
+            Field::new(c.name, (c.data_type)(), c.nullable)
+                .with_metadata(metadata.into_iter().map(|(k, v)| (k.to_string(), v)).collect())
+        })
+        .collect();
+    Arc::new(Schema::new(fields))
+}

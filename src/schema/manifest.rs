@@ -1,0 +1,202 @@
+//! What a capture says about itself: JSON in the Parquet key-value metadata.
+//!
+//! Rule of evolution: fields are only added; a reader fills absent ones with defaults and ignores unknown ones.
+
+use serde::{Deserialize, Serialize};
+
+/// Metadata key of the schema version, a decimal number.
+pub const KEY_SCHEMA_VERSION: &str = "vmtrace.schema_version";
+/// Metadata key of the manifest, JSON.
+pub const KEY_MANIFEST: &str = "vmtrace.manifest";
+
+/// Everything a reader must know to judge a capture.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Manifest {
+    /// Random 128 bits in hexadecimal, made when the recording starts.
+    pub capture_id: String,
+    /// The recorder.
+    pub tool: Tool,
+    /// The recorder's own command line.
+    pub argv: Vec<String>,
+    /// `--comment`.
+    pub comment: Option<String>,
+    /// What was asked for.
+    pub filters: Filters,
+    /// Where it was recorded.
+    pub host: Host,
+    /// Clocks when the hooks were in place.
+    pub start: Clocks,
+    /// Clocks when the hooks were taken away.
+    pub end: Clocks,
+    /// Every hook that was tried.
+    pub hooks: Vec<Hook>,
+    /// What this recording could not see, in words.
+    pub gaps: Vec<String>,
+    /// Why it ended: command_exit, signal, duration, count, processes_gone, write_error.
+    pub end_reason: String,
+    /// Seen, filtered, lost and written by event.
+    pub ledger: Vec<LedgerRow>,
+}
+
+/// The recorder.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tool {
+    /// Always `vmtrace`.
+    pub name: String,
+    /// Package version.
+    pub version: String,
+    /// Commit it was built from, `-dirty` behind it where the tree was changed; empty outside a checkout.
+    pub git: String,
+    /// BLAKE3 of the BPF object it loaded.
+    pub bpf_digest: String,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Filters {
+    /// `-a`: every process.
+    pub all: bool,
+    /// `-p`.
+    pub pids: Vec<i32>,
+    /// The COMMAND and its arguments.
+    pub command: Vec<String>,
+    /// Whether children of the selected processes are recorded too.
+    pub follow: bool,
+    /// Names of the selected events.
+    pub events: Vec<String>,
+    /// `-u`; empty for any.
+    pub uids: Vec<u32>,
+    /// `--cgroup`.
+    pub cgroup: Option<String>,
+    /// Payload bytes kept per event; 0 with `--payload none`.
+    pub snaplen: u32,
+    /// `-c`.
+    pub count: Option<u64>,
+    /// `--duration`, in seconds.
+    pub duration_s: Option<f64>,
+    /// Bytes of kernel ring buffer.
+    pub buffer_size: u64,
+}
+
+/// Where it was recorded.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Host {
+    /// uname -n.
+    pub hostname: String,
+    /// uname -s.
+    pub sysname: String,
+    /// uname -r.
+    pub release: String,
+    /// uname -v.
+    pub version: String,
+    /// uname -m.
+    pub machine: String,
+    /// /proc/sys/kernel/random/boot_id.
+    pub boot_id: String,
+    /// /etc/machine-id, where readable.
+    pub machine_id: Option<String>,
+    /// Possible CPUs.
+    pub cpus: u32,
+    /// /sys/kernel/security/lockdown, where readable.
+    pub lockdown: Option<String>,
+    /// Whether the recorder ran in the initial pid namespace.
+    pub initial_pid_namespace: bool,
+}
+
+/// One instant on three clocks, read within the stated uncertainty.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Clocks {
+    /// CLOCK_REALTIME, ns since 1970.
+    pub realtime_ns: i64,
+    /// CLOCK_MONOTONIC, ns.
+    pub monotonic_ns: i64,
+    /// CLOCK_BOOTTIME, ns.
+    pub boottime_ns: i64,
+    /// ns between the first and the last reading.
+    pub uncertainty_ns: i64,
+}
+
+/// One hook that was tried.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Hook {
+    /// BPF program.
+    pub program: String,
+    /// Where it attaches, such as `tp_btf/sys_exit`.
+    pub target: String,
+    /// Event groups it serves.
+    pub serves: String,
+    /// Whether it is in place.
+    pub attached: bool,
+    /// Why not.
+    pub reason: Option<String>,
+}
+
+/// The books of one event: `seen = filtered + lost + written`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LedgerRow {
+    /// Value of the `event` column.
+    pub event: String,
+    /// Occurrences that reached the hook, counted in the kernel.
+    pub seen: u64,
+    /// Of those, not selected by pid, uid, cgroup or `-c`.
+    pub filtered: u64,
+    /// Of those, selected and lost because the ring buffer was full, counted in the kernel.
+    pub lost_ring_full: u64,
+    /// Of those, taken from the ring and refused by the decoder.
+    pub lost_undecodable: u64,
+    /// Of those, taken from the ring and not written because the output failed.
+    pub lost_write_error: u64,
+    /// Rows in the file.
+    pub written: u64,
+    /// Bytes moved by the written rows.
+    pub bytes: u64,
+    /// Written rows of which a payload segment or an iovec array could not be read.
+    pub read_faults: u64,
+}
+
+impl LedgerRow {
+    /// Events lost, by whatever cause.
+    pub fn lost(&self) -> u64 {
+        self.lost_ring_full.saturating_add(self.lost_undecodable).saturating_add(self.lost_write_error)
+    }
+
+    /// Whether every occurrence is accounted for.
+    pub fn balances(&self) -> bool {
+        self.filtered.checked_add(self.lost()).and_then(|sum| sum.checked_add(self.written)) == Some(self.seen)
+    }
+}
+
+impl Manifest {
+    /// Events lost, by whatever cause and of whatever kind.
+    pub fn lost(&self) -> u64 {
+        self.ledger.iter().fold(0, |sum, row| sum.saturating_add(row.lost()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absent_and_unknown_fields_do_not_hinder_reading() {
+        let manifest: Manifest = serde_json::from_str(r#"{"capture_id":"x","later_field":1}"#).unwrap();
+        assert_eq!(manifest, Manifest { capture_id: "x".into(), ..Manifest::default() });
+    }
+
+    #[test]
+    fn the_books_balance_or_not() {
+        let mut row = LedgerRow { seen: 10, filtered: 2, lost_ring_full: 3, written: 5, ..LedgerRow::default() };
+        assert!(row.balances());
+        row.lost_write_error = 1;
+        assert!(!row.balances());
+        row.written = u64::MAX;
+        assert!(!row.balances(), "no overflow");
+    }
+}

@@ -1,0 +1,21 @@
+//! The capture format: events, columns, file metadata, and the Parquet writer and reader.
+//!
+//! Owns everything both sides of a capture file must agree on. Imports neither `record` nor `replay`.
+
+/// Version of the capture format. Raised when an older reader would misread a newer file.
+pub const SCHEMA_VERSION: u32 = 1;
+
+pub mod batch;
+pub mod columns;
+pub mod events;
+pub mod key;
+pub mod manifest;
+pub mod names;
+pub mod reader;
+pub mod types;
+pub mod writer;
+
+pub use batch::BatchBuilder;
+pub use columns::{Event, EventBatch};
+pub use events::{EventKind, EventSet};
+pub use manifest::Manifest;

@@ -1,0 +1,125 @@
+//! Numbers of the kernel's interface by their names: errno, ptrace requests, address families.
+
+use std::sync::LazyLock;
+
+use nix::errno::Errno;
+
+/// Errors that a syscall returns inside the kernel when a signal interrupts it, before the signal's handling
+/// turns them into a restart or EINTR (include/linux/errno.h).
+const RESTARTS: &[(i32, &str)] =
+    &[(512, "ERESTARTSYS"), (513, "ERESTARTNOINTR"), (514, "ERESTARTNOHAND"), (516, "ERESTART_RESTARTBLOCK")];
+
+static ERRNO: LazyLock<Vec<String>> =
+    LazyLock::new(|| (0..=133).map(|code| format!("{:?}", Errno::from_raw(code))).collect());
+
+/// Symbolic name of the error in a syscall's return value; `None` where it is none (−4095…−1 are errors).
+pub fn errno_name(ret: i64) -> Option<&'static str> {
+    if !(-4095..0).contains(&ret) {
+        return None;
+    }
+    let code = -ret;
+    let named = usize::try_from(code).ok().and_then(|c| ERRNO.get(c)).map(String::as_str);
+    let restart = RESTARTS.iter().find(|(c, _)| i64::from(*c) == code).map(|(_, name)| *name);
+    Some(named.filter(|name| *name != "UnknownErrno").or(restart).unwrap_or("EUNKNOWN"))
+}
+
+/// ptrace(2) requests (include/uapi/linux/ptrace.h; 12–33 arch/x86/include/uapi/asm/ptrace-abi.h), Linux 6.18.
+const PTRACE: &[(u64, &str)] = &[
+    (0, "PTRACE_TRACEME"),
+    (1, "PTRACE_PEEKTEXT"),
+    (2, "PTRACE_PEEKDATA"),
+    (3, "PTRACE_PEEKUSER"),
+    (4, "PTRACE_POKETEXT"),
+    (5, "PTRACE_POKEDATA"),
+    (6, "PTRACE_POKEUSER"),
+    (7, "PTRACE_CONT"),
+    (8, "PTRACE_KILL"),
+    (9, "PTRACE_SINGLESTEP"),
+    (12, "PTRACE_GETREGS"),
+    (13, "PTRACE_SETREGS"),
+    (14, "PTRACE_GETFPREGS"),
+    (15, "PTRACE_SETFPREGS"),
+    (16, "PTRACE_ATTACH"),
+    (17, "PTRACE_DETACH"),
+    (18, "PTRACE_GETFPXREGS"),
+    (19, "PTRACE_SETFPXREGS"),
+    (21, "PTRACE_OLDSETOPTIONS"),
+    (24, "PTRACE_SYSCALL"),
+    (25, "PTRACE_GET_THREAD_AREA"),
+    (26, "PTRACE_SET_THREAD_AREA"),
+    (30, "PTRACE_ARCH_PRCTL"),
+    (31, "PTRACE_SYSEMU"),
+    (32, "PTRACE_SYSEMU_SINGLESTEP"),
+    (33, "PTRACE_SINGLEBLOCK"),
+    (0x4200, "PTRACE_SETOPTIONS"),
+    (0x4201, "PTRACE_GETEVENTMSG"),
+    (0x4202, "PTRACE_GETSIGINFO"),
+    (0x4203, "PTRACE_SETSIGINFO"),
+    (0x4204, "PTRACE_GETREGSET"),
+    (0x4205, "PTRACE_SETREGSET"),
+    (0x4206, "PTRACE_SEIZE"),
+    (0x4207, "PTRACE_INTERRUPT"),
+    (0x4208, "PTRACE_LISTEN"),
+    (0x4209, "PTRACE_PEEKSIGINFO"),
+    (0x420a, "PTRACE_GETSIGMASK"),
+    (0x420b, "PTRACE_SETSIGMASK"),
+    (0x420c, "PTRACE_SECCOMP_GET_FILTER"),
+    (0x420d, "PTRACE_SECCOMP_GET_METADATA"),
+    (0x420e, "PTRACE_GET_SYSCALL_INFO"),
+    (0x420f, "PTRACE_GET_RSEQ_CONFIGURATION"),
+    (0x4210, "PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG"),
+    (0x4211, "PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG"),
+    (0x4212, "PTRACE_SET_SYSCALL_INFO"),
+];
+
+/// Name of a ptrace request, or `None` where this table has none.
+pub fn ptrace_request_name(request: u64) -> Option<&'static str> {
+    PTRACE.iter().find(|(number, _)| *number == request).map(|(_, name)| *name)
+}
+
+/// Address families (include/linux/socket.h).
+const FAMILIES: &[(u16, &str)] = &[
+    (1, "AF_UNIX"),
+    (2, "AF_INET"),
+    (10, "AF_INET6"),
+    (16, "AF_NETLINK"),
+    (17, "AF_PACKET"),
+    (29, "AF_CAN"),
+    (30, "AF_TIPC"),
+    (31, "AF_BLUETOOTH"),
+    (38, "AF_ALG"),
+    (40, "AF_VSOCK"),
+    (41, "AF_KCM"),
+    (43, "AF_SMC"),
+    (44, "AF_XDP"),
+];
+
+/// Name of an address family, `AF_?` where this table has none.
+pub fn family_name(family: u16) -> &'static str {
+    FAMILIES.iter().find(|(number, _)| *number == family).map_or("AF_?", |(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_have_their_man_page_names() {
+        assert_eq!(errno_name(0), None);
+        assert_eq!(errno_name(64), None);
+        assert_eq!(errno_name(-1), Some("EPERM"));
+        assert_eq!(errno_name(-3), Some("ESRCH"));
+        assert_eq!(errno_name(-14), Some("EFAULT"));
+        assert_eq!(errno_name(-512), Some("ERESTARTSYS"));
+        assert_eq!(errno_name(-4095), Some("EUNKNOWN"));
+        assert_eq!(errno_name(-4096), None, "an address, not an error");
+        assert_eq!(errno_name(i64::MIN), None);
+    }
+
+    #[test]
+    fn requests_and_families_have_names() {
+        assert_eq!(ptrace_request_name(0x4206), Some("PTRACE_SEIZE"));
+        assert_eq!(ptrace_request_name(u64::MAX), None);
+        assert_eq!(family_name(1), "AF_UNIX");
+    }
+}

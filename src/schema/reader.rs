@@ -1,0 +1,305 @@
+//! Captures read back: opening, checking, and streaming events in bounded memory.
+//!
+//! Captures come from strangers. Nothing here trusts a number in the file: sizes are checked against the file
+//! and against fixed limits before anything is allocated by them, and a panic inside the Parquet library is
+//! caught and reported as damage.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader};
+use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
+use parquet::file::statistics::Statistics;
+
+use super::SCHEMA_VERSION;
+use super::columns::{EventBatch, column_spec};
+use super::manifest::{KEY_MANIFEST, KEY_SCHEMA_VERSION, Manifest};
+
+/// Rows decoded at a time: a batch of the largest payloads stays near 64 MiB.
+const SCAN_ROWS: usize = 1024;
+/// Largest footer accepted; ours take about 10 KB per row group.
+const MAX_FOOTER: u64 = 256 << 20;
+/// Largest row group accepted, uncompressed; ours end near 100 MiB.
+const MAX_ROW_GROUP: i64 = 1 << 30;
+/// Most rows accepted in one row group.
+const MAX_ROW_GROUP_ROWS: i64 = 16 << 20;
+
+/// An opened capture: its footer has been read and checked, its events not yet.
+#[derive(Debug)]
+pub struct Capture {
+    path: PathBuf,
+    file: File,
+    size: u64,
+    version: u32,
+    manifest: Manifest,
+    metadata: ArrowReaderMetadata,
+}
+
+/// Which events a scan must bring; it may bring more, from the same row groups.
+#[derive(Clone, Debug, Default)]
+pub struct Scan {
+    /// Only columns of these names; empty for all.
+    pub columns: Vec<&'static str>,
+    /// Only events whose `mono_ns` is at least this.
+    pub since_mono_ns: Option<i64>,
+    /// Only events whose `mono_ns` is at most this.
+    pub until_mono_ns: Option<i64>,
+    /// Only events whose `pid` or `target_pid` is one of these; empty for all.
+    pub pids: Vec<i32>,
+}
+
+impl Capture {
+    /// Opens a capture and checks its footer.
+    ///
+    /// # Errors
+    /// One sentence naming the file: missing, a directory, empty, cut off, not Parquet, not a capture, of a
+    /// newer schema version, with a column of the wrong type, or damaged.
+    pub fn open(path: &Path) -> Result<Self> {
+        let (file, size) = open_file(path)?;
+        let metadata = guarded(|| {
+            let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+            ArrowReaderMetadata::load(&file, options).map_err(|e| anyhow!("{e}"))
+        })
+        .with_context(|| format!("{}: the Parquet footer is damaged", path.display()))?;
+        let (version, manifest) = own_metadata(&metadata).with_context(|| path.display().to_string())?;
+        check_layout(&metadata, size).with_context(|| path.display().to_string())?;
+        Ok(Capture { path: path.to_path_buf(), file, size, version, manifest, metadata })
+    }
+
+    /// The file's path as given.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file's size in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Schema version the file states.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// What the capture says about itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Rows the footer states.
+    pub fn rows(&self) -> u64 {
+        self.row_groups().iter().map(|g| u64::try_from(g.num_rows()).unwrap_or(0)).sum()
+    }
+
+    /// Number of row groups.
+    pub fn row_group_count(&self) -> usize {
+        self.row_groups().len()
+    }
+
+    /// First and last `mono_ns`, from statistics alone; `None` where there is no row or no statistic.
+    pub fn mono_span(&self) -> Option<(i64, i64)> {
+        let index = self.leaf("mono_ns")?;
+        let spans: Vec<_> = self.row_groups().iter().filter_map(|g| range(g, index)).collect();
+        Some((spans.iter().map(|s| s.0).min()?, spans.iter().map(|s| s.1).max()?))
+    }
+
+    /// Streams the events of `scan` in file order.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn scan(&self, scan: &Scan) -> Result<Events> {
+        let file = self.file.try_clone().with_context(|| self.path.display().to_string())?;
+        let groups: Vec<usize> = (0..self.row_groups().len()).filter(|i| self.may_match(*i, scan)).collect();
+        let mask = match scan.columns.as_slice() {
+            [] => ProjectionMask::all(),
+            names => ProjectionMask::columns(self.metadata.parquet_schema(), names.iter().copied()),
+        };
+        let reader = guarded(|| {
+            ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
+                .with_row_groups(groups)
+                .with_projection(mask)
+                .with_batch_size(SCAN_ROWS)
+                .build()
+                .map_err(|e| anyhow!("{e}"))
+        })
+        .with_context(|| format!("{}: damaged", self.path.display()))?;
+        Ok(Events { path: self.path.clone(), reader: Some(reader) })
+    }
+
+    fn row_groups(&self) -> &[RowGroupMetaData] {
+        self.metadata.metadata().row_groups()
+    }
+
+    fn leaf(&self, column: &str) -> Option<usize> {
+        let schema = self.metadata.parquet_schema();
+        (0..schema.num_columns()).find(|i| schema.column(*i).path().string() == column)
+    }
+
+    /// Whether row group `index` may hold an event of `scan`, by its statistics. Without statistics: yes.
+    fn may_match(&self, index: usize, scan: &Scan) -> bool {
+        let Some(group) = self.row_groups().get(index) else { return false };
+        let span = |name: &str| self.leaf(name).and_then(|leaf| range(group, leaf));
+        if let Some((first, last)) = span("mono_ns") {
+            let too_late = scan.until_mono_ns.is_some_and(|until| first > until);
+            let too_early = scan.since_mono_ns.is_some_and(|since| last < since);
+            if too_late || too_early {
+                return false;
+            }
+        }
+        let holds = |span: Option<(i64, i64)>| match span {
+            Some((low, high)) => scan.pids.iter().any(|p| (low..=high).contains(&i64::from(*p))),
+            None => true,
+        };
+        scan.pids.is_empty() || holds(span("pid")) || holds(span("target_pid"))
+    }
+}
+
+/// Batches of events, in file order. Ends after the first error.
+pub struct Events {
+    path: PathBuf,
+    reader: Option<ParquetRecordBatchReader>,
+}
+
+impl std::fmt::Debug for Events {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Events").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Iterator for Events {
+    type Item = Result<EventBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let reader = self.reader.as_mut()?;
+        let batch = guarded(|| match reader.next() {
+            None => Ok(None),
+            Some(Err(e)) => Err(anyhow!("{e}")),
+            Some(Ok(batch)) => EventBatch::new(&batch).map(Some).map_err(|e| anyhow!(e)),
+        });
+        match batch {
+            Ok(Some(batch)) => Some(Ok(batch)),
+            Ok(None) => {
+                self.reader = None;
+                None
+            }
+            Err(e) => {
+                self.reader = None;
+                Some(
+                    Err(e.context(format!("{}: damaged; the events before this point were read", self.path.display()))),
+                )
+            }
+        }
+    }
+}
+
+/// Opens `path` as a regular file that begins and ends like Parquet.
+fn open_file(path: &Path) -> Result<(File, u64)> {
+    let name = path.display();
+    // A FIFO or device must not make us wait: look before opening.
+    let kind = std::fs::metadata(path).with_context(|| format!("cannot open {name}"))?;
+    ensure!(!kind.is_dir(), "{name} is a directory; name a capture file in it");
+    ensure!(kind.is_file(), "{name} is not a regular file");
+    let mut file = File::open(path).with_context(|| format!("cannot open {name}"))?;
+    let size = kind.len();
+    ensure!(size > 0, "{name} is empty: not a capture");
+    let mut magic = [0; 4];
+    let read = file.read_exact(&mut magic);
+    ensure!(read.is_ok() && &magic == b"PAR1", "{name} is not a Parquet file: not a capture");
+    let mut tail = [0; 8];
+    let tail_read = size >= 12 && file.seek(SeekFrom::End(-8)).and_then(|_| file.read_exact(&mut tail)).is_ok();
+    let [a, b, c, d, magic @ ..] = tail;
+    ensure!(
+        tail_read && &magic == b"PAR1",
+        "{name} has no Parquet footer: the file was cut off, or its recording did not finish"
+    );
+    let footer = u64::from(u32::from_le_bytes([a, b, c, d]));
+    ensure!(
+        footer <= size - 12 && footer <= MAX_FOOTER,
+        "{name}: the Parquet footer is damaged: its length is {footer}"
+    );
+    file.seek(SeekFrom::Start(0)).with_context(|| format!("cannot read {name}"))?;
+    Ok((file, size))
+}
+
+/// Our own key-value metadata: schema version and manifest.
+fn own_metadata(metadata: &ArrowReaderMetadata) -> Result<(u32, Manifest)> {
+    let pairs = metadata.metadata().file_metadata().key_value_metadata();
+    let value = |key: &str| pairs?.iter().find(|p| p.key == key)?.value.as_deref();
+    let version = value(KEY_SCHEMA_VERSION)
+        .context("is a Parquet file but not a vmtrace capture: it has no vmtrace.schema_version")?;
+    let version: u32 = version.parse().ok().context("has a vmtrace.schema_version that is not a number")?;
+    ensure!(
+        (1..=SCHEMA_VERSION).contains(&version),
+        "has schema version {version}; this vmtrace reads up to {SCHEMA_VERSION}: use a newer vmtrace"
+    );
+    let json = value(KEY_MANIFEST).context("has no vmtrace.manifest: the capture is damaged")?;
+    let manifest = serde_json::from_str(json).context("has a vmtrace.manifest that cannot be read")?;
+    Ok((version, manifest))
+}
+
+/// Refuses types we do not write and sizes we cannot have written.
+fn check_layout(metadata: &ArrowReaderMetadata, size: u64) -> Result<()> {
+    for field in metadata.schema().fields() {
+        let Some(column) = column_spec(field.name()) else { continue };
+        let expected = (column.data_type)();
+        ensure!(field.data_type() == &expected, "column {} is {}, not {expected}", column.name, field.data_type());
+    }
+    for (index, group) in metadata.metadata().row_groups().iter().enumerate() {
+        ensure!(
+            (0..=MAX_ROW_GROUP_ROWS).contains(&group.num_rows()),
+            "row group {index} claims {} rows",
+            group.num_rows()
+        );
+        let mut total = 0i64;
+        for chunk in group.columns() {
+            let (start, length) = guarded(|| Ok(chunk.byte_range())).context("the Parquet footer is damaged")?;
+            let name = chunk.column_path();
+            let end = start.checked_add(length).filter(|end| *end <= size);
+            ensure!(end.is_some(), "row group {index}: column {name} lies outside the file");
+            ensure!(chunk.num_values() >= 0, "row group {index}: column {name} claims {} values", chunk.num_values());
+            total = total.saturating_add(chunk.uncompressed_size().max(0));
+        }
+        if total > MAX_ROW_GROUP {
+            bail!("row group {index} claims {total} bytes uncompressed; vmtrace writes at most {MAX_ROW_GROUP}");
+        }
+    }
+    Ok(())
+}
+
+/// Smallest and largest value of an integer leaf in a row group, where its statistics say.
+fn range(group: &RowGroupMetaData, leaf: usize) -> Option<(i64, i64)> {
+    match group.columns().get(leaf)?.statistics()? {
+        Statistics::Int32(s) => Some((i64::from(*s.min_opt()?), i64::from(*s.max_opt()?))),
+        Statistics::Int64(s) => Some((*s.min_opt()?, *s.max_opt()?)),
+        _ => None,
+    }
+}
+
+thread_local! {
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work` on bytes from a file; a panic in the Parquet library becomes an error, without a backtrace on
+/// the user's screen.
+fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let default = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !GUARDED.get() {
+                default(info);
+            }
+        }));
+    });
+    GUARDED.set(true);
+    let result = catch_unwind(AssertUnwindSafe(work));
+    GUARDED.set(false);
+    result.unwrap_or_else(|_| Err(anyhow!("the Parquet library gave up on it")))
+}
