@@ -1,0 +1,105 @@
+//! Edge cases: calls that fail, stop short, or are made to be missed.
+
+use std::process::Command;
+
+use super::harness::{compare, program, record, record_work, work};
+
+/// One test per edge case whose rows need nothing but to agree with the workload's log.
+macro_rules! edges {
+    ($($test:ident $case:literal;)+) => {$(
+        #[test]
+        #[ignore = "needs root and BPF"]
+        fn $test() {
+            let recording = record_work(&[], concat!("edge ", $case));
+            assert!(!recording.calls().is_empty());
+        }
+    )+};
+}
+
+edges! {
+    target_does_not_exist "esrch";
+    target_is_forbidden "eperm";
+    iovec_array_is_nowhere "efault-array";
+    local_segment_is_nowhere "efault-local";
+    remote_segment_is_nowhere "efault-remote";
+    flags_do_not_exist "einval-flags";
+    more_segments_than_allowed "einval-count";
+    transfer_stops_at_an_unmapped_page "partial";
+    no_segments_at_all "no-segments";
+    empty_segments_in_front "decoy";
+    first_segment_of_65536_bytes "big-first";
+    as_many_segments_as_allowed "segments-1024";
+    pages_never_touched "untouched";
+    target_named_by_a_thread "thread-target";
+    caller_is_its_own_target "self-target";
+    pipe_calls_that_fail "pipe-errors";
+    full_pipe "pipe-full";
+    vmsplice_stops_at_a_full_pipe "vmsplice-partial";
+    splice_into_a_file "splice-to-file";
+    splice_from_a_fifo "splice-fifo";
+    splice_into_a_socket "splice-socket";
+    every_ptrace_request "ptrace-requests";
+    ptrace_that_fails "ptrace-errors";
+    mem_reads_that_fail "mem-errors";
+    mem_of_a_thread "mem-task";
+    mem_of_oneself "mem-self";
+    int80_from_64_bit_code "int80";
+    io_uring_splice "uring-splice";
+    io_uring_tee "uring-tee";
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn big_payloads_are_gathered_past_a_big_first_segment() {
+    record_work(&["-s", "65536"], "edge big-first");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn many_segments_are_gathered_whole() {
+    record_work(&["-s", "4096"], "edge segments-1024");
+}
+
+/// Every edge case that the workload knows is in a test here or in `life`.
+#[test]
+fn no_edge_case_is_forgotten() {
+    let output = Command::new(super::harness::workload()).args(["edge", "list"]).output().expect("workload");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let sources = [include_str!("edges.rs"), include_str!("life.rs")];
+    for name in report["names"].as_array().expect("names") {
+        let name = name.as_str().expect("name");
+        let quoted = [format!("\"{name}\""), format!("\"edge {name}\"")];
+        assert!(sources.iter().any(|s| quoted.iter().any(|q| s.contains(q))), "no test of {name}");
+    }
+}
+
+/// A second thread changes the iovec all the time. The recorder may have read either address; what it must not do
+/// is to call what it read the kernel's.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_flipping_iovec_is_never_called_verified() {
+    let recording = record(&[], &work("edge flip"));
+    let report = recording.report();
+    let bases = report["bases"].as_array().expect("bases");
+    let rows = recording.event("process_vm_readv");
+    assert_eq!(rows.len() as u64, report["calls"]["process_vm_readv"]["calls"].as_u64().expect("calls"));
+    for row in rows {
+        assert!(["unverified", "conflict"].contains(&row.text("iov_verdict")), "{row:?}");
+        assert_eq!(row["iov_source"], "user");
+        assert!(bases.contains(&row["local_iov"][0][0]), "{row:?}");
+        assert_eq!(row.number("bytes"), 8);
+    }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_static_32_bit_program_is_seen() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let caller = dir.path().join("caller32");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/workloads/caller32.c");
+    let built = Command::new(program("gcc")).args(["-m32", "-static", "-O1", "-o"]).arg(&caller).arg(source).status();
+    assert!(built.expect("gcc").success(), "gcc -m32 failed; install gcc-multilib");
+    let recording = record(&[], &[&caller]);
+    compare(&recording, &recording.report());
+    assert!(recording.calls().iter().all(|r| r["exe"] == caller.to_str().expect("UTF-8 path")));
+}
