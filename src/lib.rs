@@ -3,5 +3,7 @@
 //! Data flows one way: `bpf/` → `record` → `schema` → file → `schema` → `replay`. See docs/ARCHITECTURE.md.
 
 pub mod cli;
+#[cfg(feature = "record")]
+pub mod record;
 pub mod replay;
 pub mod schema;

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Parts that syscall families share: arguments, targets, iovec arrays, payload, file descriptors. */
+#ifndef VMTRACE_CALL_BPF_H
+#define VMTRACE_CALL_BPF_H
+
+#include "common.bpf.h"
+
+/* A syscall as its exit shows it. */
+struct call {
+	__u32 kind;
+	__u32 nr;
+	bool compat;
+	long ret;
+	__u64 args[6];
+};
+
+extern struct task_struct *bpf_task_from_vpid(__s32 vpid) __ksym __weak;
+extern void bpf_task_release(struct task_struct *p) __ksym __weak;
+
+/* ---- Target ---- */
+
+/* The process a pid names in the caller's own pid namespace (kfunc since 6.13). Leaves pid 0 where there is
+ * none, or where the kernel cannot tell us. */
+static __always_inline void target_by_vpid(struct vmt_process *target, __s32 vpid)
+{
+	struct task_struct *task;
+
+	__builtin_memset(target, 0, sizeof(*target));
+	if (!bpf_ksym_exists(bpf_task_from_vpid) || !bpf_ksym_exists(bpf_task_release))
+		return;
+	task = bpf_task_from_vpid(vpid);
+	if (!task)
+		return;
+	process_of(target, task);
+	bpf_task_release(task);
+}
+
+/* ---- iovec arrays ---- */
+
+/* Copies an iovec array from user memory into the record at `at`; returns the record's new end. */
+static __always_inline __u32 iovs_read(struct scratch *scratch, __u32 at, struct vmt_iovs *iovs, __u64 ptr, __u64 count,
+				       bool compat)
+{
+	__u32 entry = compat ? 8 : 16;
+	__u64 bytes;
+
+	iovs->count = count;
+	iovs->kept = 0;
+	iovs->entry = entry;
+	iovs->pad = 0;
+	iovs->status = VMT_READ_ABSENT;
+	if (!count)
+		return at;
+	iovs->status = VMT_READ_REFUSED;
+	if (count > VMT_IOV_MAX)
+		return at;
+	bytes = count * entry;
+	asm volatile("" : "+r"(bytes), "+r"(at));
+	at &= SCRATCH_MASK;
+	if (bytes > VMT_IOV_MAX * 16)
+		return at;
+	iovs->status = VMT_READ_FAULT;
+	if (bpf_probe_read_user(scratch->bytes + at, bytes, (void *)ptr))
+		return at;
+	iovs->status = VMT_READ_OK;
+	iovs->kept = count;
+	return at + bytes;
+}
+
+/* States one range as an iovec array of one. */
+static __always_inline __u32 iovs_one(struct scratch *scratch, __u32 at, struct vmt_iovs *iovs, __u64 base, __u64 len)
+{
+	__u64 *pair;
+
+	iovs->count = 1;
+	iovs->kept = 1;
+	iovs->entry = 16;
+	iovs->pad = 0;
+	iovs->status = VMT_READ_OK;
+	asm volatile("" : "+r"(at));
+	at &= SCRATCH_MASK & ~7;
+	pair = (void *)(scratch->bytes + at);
+	pair[0] = base;
+	pair[1] = len;
+	return at + 16;
+}
+
+/* ---- Payload ---- */
+
+/* Appends up to `len` bytes from user memory. A fault leaves zeros and is counted. */
+static __always_inline void gather_range(struct scratch *scratch, struct gather *g, __u64 base, __u64 len)
+{
+	__u64 n = len < g->left ? len : g->left;
+	__u32 at = g->at;
+
+	g->left -= n;
+	if (n > g->room)
+		n = g->room;
+	asm volatile("" : "+r"(n), "+r"(at));
+	at &= SCRATCH_MASK;
+	if (n == 0 || n > VMT_SNAPLEN_MAX)
+		return;
+	if (bpf_probe_read_user(scratch->bytes + at, n, (void *)base))
+		g->faults++;
+	g->at = at + n;
+	g->room -= n;
+}
+
+/* Gathers segment `index`; returns 1 when there is nothing left to do. */
+static long gather_segment(__u32 index, void *unused)
+{
+	struct scratch *scratch = scratch_get();
+	struct gather *g;
+	__u32 at;
+
+	if (!scratch)
+		return 1;
+	g = &scratch->gather;
+	if (index >= g->count || !g->left || !g->room)
+		return 1;
+	at = g->iovs_at + index * g->entry;
+	asm volatile("" : "+r"(at));
+	at &= SCRATCH_MASK & ~7;
+	if (g->entry == 8) {
+		__u32 *pair = (void *)(scratch->bytes + at);
+
+		gather_range(scratch, g, pair[0], pair[1]);
+	} else {
+		__u64 *pair = (void *)(scratch->bytes + at);
+
+		gather_range(scratch, g, pair[0], pair[1]);
+	}
+	return 0;
+}
+
+/* Gathers what moved, over all segments in transfer order, up to the snap length. `iovs` is the array of the
+ * caller's side, which stands in the record at `iovs_at`; `moved` is the syscall's result. Returns the record's
+ * new end. */
+static __always_inline __u32 payload_gather(struct scratch *scratch, __u32 at, struct vmt_payload *payload,
+					    struct vmt_iovs *iovs, __u32 iovs_at, long moved)
+{
+	struct gather *g = &scratch->gather;
+
+	g->iovs_at = iovs_at;
+	g->entry = iovs->entry;
+	g->count = iovs->kept;
+	g->at = at;
+	g->room = snaplen;
+	g->faults = 0;
+	g->left = moved > 0 ? moved : 0;
+	__builtin_memset(payload, 0, sizeof(*payload));
+	payload->total = g->left;
+	if (!g->left)
+		return at;
+	payload->status = VMT_PAYLOAD_OFF;
+	if (!snaplen)
+		return at;
+	if (g->count == 1)
+		gather_segment(0, NULL);
+	else
+		bpf_loop(VMT_IOV_MAX, gather_segment, NULL, 0);
+	payload->kept = g->at - at;
+	if (g->faults || iovs->status != VMT_READ_OK)
+		payload->status = VMT_PAYLOAD_FAULT;
+	else
+		payload->status = payload->kept < payload->total ? VMT_PAYLOAD_TRUNCATED : VMT_PAYLOAD_OK;
+	return g->at;
+}
+
+/* ---- File descriptors ---- */
+
+static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 fd)
+{
+	struct files_struct *files = task->files;
+	struct file **slots, *file = NULL;
+	struct fdtable *table;
+
+	if (!files)
+		return NULL;
+	table = files->fdt;
+	if (fd >= table->max_fds)
+		return NULL;
+	slots = table->fd;
+	bpf_probe_read_kernel(&file, sizeof(file), slots + fd);
+	return file;
+}
+
+static __always_inline __u8 fd_kind(struct file *file, __u16 mode, unsigned long magic)
+{
+	switch (mode & S_IFMT) {
+	case S_IFREG:
+		return mem_fops && (__u64)BPF_CORE_READ(file, f_op) == mem_fops ? VMT_FD_PROC_MEM : VMT_FD_FILE;
+	case S_IFDIR:
+		return VMT_FD_DIR;
+	case S_IFIFO:
+		return magic == PIPEFS_MAGIC ? VMT_FD_PIPE : VMT_FD_FIFO;
+	case S_IFSOCK:
+		return VMT_FD_SOCKET;
+	case S_IFCHR:
+		return VMT_FD_CHARDEV;
+	case S_IFBLK:
+		return VMT_FD_BLOCKDEV;
+	default:
+		return magic == ANON_INODE_FS_MAGIC ? VMT_FD_ANON_INODE : VMT_FD_OTHER;
+	}
+}
+
+/* Says what descriptor `fd` is. The table is read now, which is later than the kernel read it. */
+static __always_inline void fd_describe(struct vmt_fd *out, __s32 fd, struct file *file)
+{
+	struct inode *inode;
+	struct socket *socket;
+	unsigned long magic;
+	__u32 mode;
+
+	__builtin_memset(out, 0, sizeof(*out));
+	out->fd = fd;
+	if (!file)
+		return;
+	inode = BPF_CORE_READ(file, f_inode);
+	magic = BPF_CORE_READ(inode, i_sb, s_magic);
+	mode = BPF_CORE_READ(file, f_mode);
+	out->ino = BPF_CORE_READ(inode, i_ino);
+	out->dev = BPF_CORE_READ(inode, i_sb, s_dev);
+	out->flags = mode & (FMODE_READ | FMODE_WRITE);
+	out->kind = fd_kind(file, BPF_CORE_READ(inode, i_mode), magic);
+	if (out->kind == VMT_FD_SOCKET) {
+		socket = BPF_CORE_READ(file, private_data);
+		out->family = BPF_CORE_READ(socket, sk, __sk_common.skc_family);
+	}
+}
+
+/* Takes one step towards the root: a component, or from a mount to where it is mounted. Returns 1 at the end. */
+static long walk_step(__u32 index, void *unused)
+{
+	struct scratch *scratch = scratch_get();
+	struct dentry *dentry, *parent;
+	struct mount *mount, *above;
+	struct walk *w;
+	__u32 at;
+	long n;
+
+	if (!scratch)
+		return 1;
+	w = &scratch->walk;
+	at = w->at;
+	dentry = w->dentry; /* BPF_CORE_READ relocates every step it sees, also ours */
+	mount = w->mount;
+	parent = BPF_CORE_READ(dentry, d_parent);
+	if (dentry == w->root || dentry == parent) {
+		above = BPF_CORE_READ(mount, mnt_parent);
+		w->whole = above == mount || dentry != w->root;
+		if (w->whole)
+			return 1;
+		w->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+		w->root = BPF_CORE_READ(above, mnt.mnt_root);
+		w->mount = above;
+		return 0;
+	}
+	if (at - w->start > VMT_PATH_MAX - 256)
+		return 1;
+	asm volatile("" : "+r"(at));
+	at &= SCRATCH_MASK;
+	n = bpf_probe_read_kernel_str(scratch->bytes + at, 256, BPF_CORE_READ(dentry, d_name.name));
+	if (n <= 0)
+		return 1;
+	w->at = at + n;
+	w->dentry = parent;
+	return 0;
+}
+
+/* Appends the components of a file's path to the record at `at`, last first, up to the root of its mount
+ * namespace. A global function, which the verifier checks once. */
+__noinline int walk_path(__u64 file_address, __u32 at)
+{
+	struct file *file = (void *)file_address;
+	struct scratch *scratch = scratch_get();
+	struct vfsmount *vfsmount = BPF_CORE_READ(file, f_path.mnt);
+
+	if (!scratch)
+		return 0;
+	scratch->walk.dentry = BPF_CORE_READ(file, f_path.dentry);
+	scratch->walk.root = BPF_CORE_READ(vfsmount, mnt_root);
+	scratch->walk.mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
+	scratch->walk.start = scratch->walk.at = at;
+	scratch->walk.whole = false;
+	bpf_loop(VMT_PATH_MAX, walk_step, NULL, 0);
+	return 0;
+}
+
+/* Appends a file's path; returns the record's new end. */
+static __always_inline __u32 path_append(struct scratch *scratch, __u32 at, struct vmt_fd *fd, struct file *file)
+{
+	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+
+	if (!BPF_CORE_READ(dentry, d_hash.pprev) && dentry != BPF_CORE_READ(dentry, d_parent))
+		fd->flags |= VMT_PATH_DELETED;
+	walk_path((__u64)file, at);
+	if (!scratch->walk.whole)
+		fd->flags |= VMT_PATH_CUT;
+	fd->path_len = scratch->walk.at - at;
+	return scratch->walk.at;
+}
+
+/* Appends a path where the descriptor has a telling one. */
+static __always_inline __u32 fd_path(struct scratch *scratch, __u32 at, struct vmt_fd *fd, struct file *file)
+{
+	switch (fd->kind) {
+	case VMT_FD_CLOSED:
+	case VMT_FD_PIPE:
+	case VMT_FD_SOCKET:
+	case VMT_FD_REGISTERED:
+		return at;
+	default:
+		return path_append(scratch, at, fd, file);
+	}
+}
+
+#endif

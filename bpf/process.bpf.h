@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Family @process: exec, fork and exit, which also carry the selection from parent to child. These records are
+ * always delivered for selected processes, since names are resolved from them. */
+#ifndef VMTRACE_PROCESS_BPF_H
+#define VMTRACE_PROCESS_BPF_H
+
+#include "call.bpf.h"
+
+static __always_inline void track(__s32 tgid)
+{
+	__u8 one = 1;
+
+	if (bpf_map_update_elem(&tracked, &tgid, &one, BPF_ANY))
+		__sync_fetch_and_add(&untracked, 1);
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child)
+{
+	bool spawned = arm_spawn && parent->tgid == recorder_tgid;
+	struct vmt_fork ev = {};
+
+	if (parent->tgid == child->tgid)
+		return 0;
+	if (!select_all && (spawned || (follow && is_tracked(parent->tgid))))
+		track(child->tgid);
+	count_seen(VMT_FORK);
+	if (!spawned && !caller_selected(parent)) {
+		count_filtered(VMT_FORK);
+		return 0;
+	}
+	header(&ev.hdr, VMT_FORK, VMT_ABI_NATIVE);
+	ev.hdr.size = sizeof(ev);
+	ev.hdr.tid = child->pid;
+	process_of(&ev.hdr.self, child);
+	process_of(&ev.parent, parent);
+	deliver(&ev, sizeof(ev), VMT_FORK, ev.hdr.mono_ns);
+	return 0;
+}
+
+/* Appends the new program's arguments as they stand on its stack. */
+static __always_inline __u32 argv_append(struct scratch *scratch, __u32 at, struct vmt_exec *ev, struct mm_struct *mm)
+{
+	unsigned long start = mm->arg_start;
+	__u64 len = mm->arg_end - start;
+
+	ev->argv_total = len;
+	ev->argv_len = 0;
+	if (len > VMT_ARGV_MAX)
+		len = VMT_ARGV_MAX;
+	asm volatile("" : "+r"(len), "+r"(at));
+	at &= SCRATCH_MASK;
+	if (len > VMT_ARGV_MAX || bpf_probe_read_user(scratch->bytes + at, len, (void *)start))
+		return at;
+	ev->argv_len = len;
+	return at + len;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(process_exec, struct task_struct *task, __s32 old_pid, struct linux_binprm *bprm)
+{
+	struct scratch *scratch = scratch_get();
+	struct vmt_exec *ev = (void *)scratch;
+	struct mm_struct *mm = task->mm;
+	__u32 at = sizeof(*ev);
+	struct file *file;
+
+	if (!ev || !mm)
+		return 0;
+	count_seen(VMT_EXEC);
+	if (!caller_selected(task)) {
+		count_filtered(VMT_EXEC);
+		return 0;
+	}
+	header(&ev->hdr, VMT_EXEC, VMT_ABI_NATIVE);
+	file = BPF_CORE_READ(mm, exe_file);
+	fd_describe(&ev->exe, -1, file);
+	if (file)
+		at = path_append(scratch, at, &ev->exe, file);
+	at = argv_append(scratch, at, ev, mm);
+	deliver_scratch(scratch, at, VMT_EXEC);
+	return 0;
+}
+
+/* The status a parent gets from wait(2): kernel/exit.c, wait_task_zombie. */
+static __always_inline __s32 wait_status(struct task_struct *task)
+{
+	struct signal_struct *signal = task->signal;
+
+	return signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code : task->group_leader->exit_code;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(process_exit, struct task_struct *task)
+{
+	struct vmt_exit ev = {};
+	__s32 tgid = task->tgid;
+
+	if (task->signal->live.counter)
+		return 0;
+	count_seen(VMT_EXIT);
+	if (caller_selected(task)) {
+		header(&ev.hdr, VMT_EXIT, VMT_ABI_NATIVE);
+		ev.hdr.size = sizeof(ev);
+		ev.status = wait_status(task);
+		deliver(&ev, sizeof(ev), VMT_EXIT, ev.hdr.mono_ns);
+	} else {
+		count_filtered(VMT_EXIT);
+	}
+	if (!select_all)
+		bpf_map_delete_elem(&tracked, &tgid);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Records on their way from the kernel to the recorder. Both sides use this file: the BPF programs include it,
+ * build.rs turns it into Rust. It is not the capture format: src/record/decode.rs translates, and nothing here
+ * reaches a file, so layouts may change freely as long as both sides are built together.
+ *
+ * Every record is a fixed struct that starts with struct vmt_hdr, and behind it a tail of variable length whose
+ * parts follow each other without padding in the order the struct's comment gives. Integers are in host order.
+ */
+#ifndef VMTRACE_WIRE_H
+#define VMTRACE_WIRE_H
+
+#ifndef __bpf__
+#include <linux/types.h>
+#endif
+
+#define VMT_COMM_LEN 16
+/* UIO_MAXIOV (include/uapi/linux/uio.h): above it the kernel refuses an iovec array unread. */
+#define VMT_IOV_MAX 1024
+#define VMT_SNAPLEN_MAX 65536
+/* Bytes of path components kept per file. */
+#define VMT_PATH_MAX 1024
+/* Bytes of a new program's arguments kept. */
+#define VMT_ARGV_MAX 2048
+/* Numbers of syscall tables: above every number of x86-64 (469 in 6.18) and i386 (469). */
+#define VMT_SYSCALLS 512
+
+/* What happened. src/record/decode.rs maps these to the names in the capture. 0 is no event. */
+enum vmt_kind {
+	VMT_PROCESS_VM_READV = 1,
+	VMT_PROCESS_VM_WRITEV = 2,
+	VMT_VMSPLICE = 3,
+	VMT_SPLICE = 4,
+	VMT_TEE = 5,
+	VMT_SENDFILE = 6,
+	VMT_PTRACE = 7,
+	VMT_READ = 8,
+	VMT_WRITE = 9,
+	VMT_PREAD = 10,
+	VMT_PWRITE = 11,
+	VMT_READV = 12,
+	VMT_WRITEV = 13,
+	VMT_PREADV = 14,
+	VMT_PWRITEV = 15,
+	VMT_PREADV2 = 16,
+	VMT_PWRITEV2 = 17,
+	VMT_EXEC = 18,
+	VMT_FORK = 19,
+	VMT_EXIT = 20,
+	VMT_LOST = 21,
+	VMT_KINDS = 32,
+};
+
+enum vmt_abi {
+	VMT_ABI_NATIVE = 0,
+	VMT_ABI_COMPAT32 = 1,
+	VMT_ABI_IO_URING = 2,
+};
+
+/* Whether a value could be read. */
+enum vmt_read {
+	VMT_READ_ABSENT = 0, /* NULL or not applicable */
+	VMT_READ_OK = 1,
+	VMT_READ_FAULT = 2,
+	VMT_READ_REFUSED = 3, /* count above VMT_IOV_MAX: the kernel does not read it either */
+};
+
+enum vmt_payload_status {
+	VMT_PAYLOAD_NONE = 0,
+	VMT_PAYLOAD_OK = 1,
+	VMT_PAYLOAD_TRUNCATED = 2,
+	VMT_PAYLOAD_FAULT = 3, /* parts that could not be read are zero */
+	VMT_PAYLOAD_OFF = 4,
+};
+
+enum vmt_fd_kind {
+	VMT_FD_CLOSED = 0,
+	VMT_FD_FILE = 1,
+	VMT_FD_DIR = 2,
+	VMT_FD_PIPE = 3,
+	VMT_FD_FIFO = 4,
+	VMT_FD_SOCKET = 5,
+	VMT_FD_CHARDEV = 6,
+	VMT_FD_BLOCKDEV = 7,
+	VMT_FD_ANON_INODE = 8,
+	VMT_FD_PROC_MEM = 9,
+	VMT_FD_REGISTERED = 10, /* io_uring: fd is an index of the ring's registered files */
+	VMT_FD_OTHER = 11,
+};
+
+#define VMT_MODE_READ 1
+#define VMT_MODE_WRITE 2
+#define VMT_PATH_CUT 4
+#define VMT_PATH_DELETED 8
+
+/* A process, in the initial namespaces. pid 0: not resolved. */
+struct vmt_process {
+	__u64 start_boottime; /* ns of CLOCK_BOOTTIME */
+	__s32 pid;
+	__u32 uid; /* effective */
+	char comm[VMT_COMM_LEN];
+};
+
+struct vmt_hdr {
+	__u32 size; /* of the whole record, tail included */
+	__u16 kind; /* enum vmt_kind */
+	__u8 abi; /* enum vmt_abi */
+	__u8 pad;
+	__u64 mono_ns; /* CLOCK_MONOTONIC */
+	__u32 cpu;
+	__s32 tid;
+	__u64 cgroup_id;
+	struct vmt_process self;
+};
+
+/* An iovec array, or one range told as such. The tail holds `kept` entries of `entry` bytes: 16 or, for 32-bit
+ * callers, 8. */
+struct vmt_iovs {
+	__u64 count; /* as passed */
+	__u16 kept;
+	__u8 entry;
+	__u8 status; /* enum vmt_read */
+	__u32 pad;
+};
+
+struct vmt_payload {
+	__u64 total; /* bytes that moved */
+	__u32 kept; /* bytes in the tail */
+	__u8 status; /* enum vmt_payload_status */
+	__u8 pad[3];
+};
+
+/* A file descriptor. The tail holds `path_len` bytes: the path's components, last first, each ended by NUL. */
+struct vmt_fd {
+	__u64 ino;
+	__u32 dev;
+	__s32 fd;
+	__u16 family;
+	__u16 path_len;
+	__u8 kind; /* enum vmt_fd_kind */
+	__u8 flags; /* VMT_MODE_*, VMT_PATH_* */
+	__u16 pad;
+};
+
+/* process_vm_readv, process_vm_writev. Tail: local iovecs, remote iovecs, payload. */
+struct vmt_vm {
+	struct vmt_hdr hdr;
+	__s64 ret;
+	__s32 pid_arg;
+	__u32 pad;
+	__u64 flags;
+	struct vmt_process target;
+	struct vmt_iovs local;
+	struct vmt_iovs remote;
+	struct vmt_payload payload;
+};
+
+/* vmsplice. Tail: iovecs, path, payload. */
+struct vmt_vmsplice {
+	struct vmt_hdr hdr;
+	__s64 ret;
+	__u64 flags;
+	struct vmt_fd fd;
+	struct vmt_iovs local;
+	struct vmt_payload payload;
+};
+
+/* splice, tee, sendfile. Tail: path of in, path of out. */
+struct vmt_splice {
+	struct vmt_hdr hdr;
+	__s64 ret;
+	__u64 len;
+	__u64 flags;
+	__s64 off_in; /* at exit */
+	__s64 off_out;
+	__u8 off_in_status; /* enum vmt_read */
+	__u8 off_out_status;
+	__u8 finished; /* 0: the call had no result yet; ret means nothing */
+	__u8 pad[5];
+	struct vmt_fd in;
+	struct vmt_fd out;
+};
+
+/* ptrace. No tail. */
+struct vmt_ptrace {
+	struct vmt_hdr hdr;
+	__s64 ret;
+	__u64 request;
+	__u64 addr;
+	__u64 data;
+	__u64 word; /* what PEEK brought or POKE wrote */
+	__s32 pid_arg;
+	__u8 word_status; /* enum vmt_read */
+	__u8 pad[3];
+	struct vmt_process target;
+};
+
+/* Reads and writes of /proc/PID/mem. Tail: iovecs, path, payload. */
+struct vmt_mem {
+	struct vmt_hdr hdr;
+	__s64 ret;
+	__u64 offset; /* where the call began */
+	__u64 flags; /* preadv2, pwritev2 */
+	struct vmt_process target;
+	struct vmt_fd fd;
+	struct vmt_iovs local;
+	struct vmt_payload payload;
+};
+
+/* process_exec. Tail: path of the executable, arguments (each ended by NUL). */
+struct vmt_exec {
+	struct vmt_hdr hdr;
+	struct vmt_fd exe;
+	__u32 argv_len;
+	__u32 argv_total;
+};
+
+/* process_fork: hdr.self is the child. No tail. */
+struct vmt_fork {
+	struct vmt_hdr hdr;
+	struct vmt_process parent;
+};
+
+/* process_exit of the last thread. No tail. */
+struct vmt_exit {
+	struct vmt_hdr hdr;
+	__s32 status; /* as wait(2) gives it */
+	__u32 pad;
+};
+
+/* Records that this CPU could not deliver before this one. hdr.self means nothing. No tail. */
+struct vmt_lost {
+	struct vmt_hdr hdr;
+	__u64 first_ns;
+	__u64 last_ns;
+	__u32 count[VMT_KINDS];
+};
+
+/* The books of one kind on one CPU, in the `stats` map: seen = filtered + lost + delivered. */
+struct vmt_stats {
+	__u64 seen;
+	__u64 filtered;
+	__u64 lost;
+	__u64 delivered;
+};
+
+/* What this CPU lost since it last delivered a record, in the `losses` map. */
+struct vmt_loss {
+	__u64 total;
+	__u64 first_ns;
+	__u64 last_ns;
+	__u32 count[VMT_KINDS];
+};
+
+#endif

@@ -1,0 +1,112 @@
+//! Text and arrays of the row being made, and how wire parts are put into them. Empty text means none.
+
+use super::super::processes::Processes;
+use super::super::text;
+use super::super::wire::*;
+use crate::schema::types::{Iovec, Iovecs};
+
+/// Kept from row to row, so that a row costs no allocation.
+#[derive(Debug, Default)]
+pub struct Buffers {
+    pub comm: String,
+    pub exe: String,
+    pub key: String,
+    pub cgroup: String,
+    pub target_comm: String,
+    pub target_exe: String,
+    pub target_key: String,
+    pub path_in: String,
+    pub path_out: String,
+    pub argv: String,
+    pub request: String,
+    pub local: Vec<Iovec>,
+    pub remote: Vec<Iovec>,
+}
+
+/// Sets `out` to `value`.
+fn set(out: &mut String, value: &str) {
+    out.clear();
+    out.push_str(value);
+}
+
+/// Sets `out` to a comm, which ends at its first NUL.
+pub fn set_comm(out: &mut String, comm: &[::std::os::raw::c_char; 16]) {
+    out.clear();
+    let bytes = comm.map(|c| c as u8);
+    text::escape_into(out, text::until_nul(&bytes));
+}
+
+/// Sets name, executable and key of a process.
+fn set_process(comm: &mut String, exe: &mut String, key: &mut String, process: &vmt_process, known: &Processes) {
+    set_comm(comm, &process.comm);
+    match known.get(process.pid, process.start_boottime) {
+        Some(found) => {
+            set(exe, found.exe.as_deref().unwrap_or_default());
+            set(key, &found.key);
+        }
+        None => {
+            exe.clear();
+            *key = known.key(process.pid, process.start_boottime);
+        }
+    }
+}
+
+impl Buffers {
+    pub fn set_caller(&mut self, process: &vmt_process, known: &Processes, cgroup: &str) {
+        set_process(&mut self.comm, &mut self.exe, &mut self.key, process, known);
+        set(&mut self.cgroup, cgroup);
+    }
+
+    /// A target that was not resolved leaves nothing.
+    pub fn set_target(&mut self, process: &vmt_process, known: &Processes) {
+        if process.pid == 0 {
+            self.target_comm.clear();
+            self.target_exe.clear();
+            self.target_key.clear();
+        } else {
+            set_process(&mut self.target_comm, &mut self.target_exe, &mut self.target_key, process, known);
+        }
+    }
+}
+
+/// Takes an iovec array off the tail, 32-bit entries widened.
+pub fn take_iovs(out: &mut Vec<Iovec>, iovs: &vmt_iovs, tail: &mut &[u8]) -> Option<()> {
+    let entry = usize::from(iovs.entry);
+    out.clear();
+    let bytes = take_bytes(tail, usize::from(iovs.kept).checked_mul(entry)?)?;
+    let word = |b: &[u8]| b.try_into().ok().map(u64::from_ne_bytes);
+    let half = |b: &[u8]| b.try_into().ok().map(u32::from_ne_bytes).map(u64::from);
+    for pair in bytes.chunks_exact(entry.max(1)) {
+        let (base, len) = pair.split_at(entry / 2);
+        out.push(match entry {
+            16 => Iovec { base: word(base)?, len: word(len)? },
+            8 => Iovec { base: half(base)?, len: half(len)? },
+            _ => return None,
+        });
+    }
+    Some(())
+}
+
+/// Takes a descriptor's path off the tail.
+pub fn take_path(out: &mut String, fd: &vmt_fd, tail: &mut &[u8]) -> Option<()> {
+    out.clear();
+    let components = take_bytes(tail, usize::from(fd.path_len))?;
+    let flag = |bit: u32| u32::from(fd.flags) & bit != 0;
+    if !components.is_empty() || flag(VMT_PATH_CUT) {
+        text::path_into(out, components, flag(VMT_PATH_CUT), flag(VMT_PATH_DELETED));
+    }
+    Some(())
+}
+
+/// The array as a column value: null where it was not read.
+pub fn iovecs<'a>(list: &'a [Iovec], iovs: &vmt_iovs) -> Option<Iovecs<'a>> {
+    (u32::from(iovs.status) == VMT_READ_OK).then_some(Iovecs::Pairs(list))
+}
+
+/// Sum of an array's lengths; `None` where it was not read, 0 where the caller passed none.
+pub fn total(list: &[Iovec], iovs: &vmt_iovs) -> Option<u64> {
+    match u32::from(iovs.status) {
+        VMT_READ_OK | VMT_READ_ABSENT => Some(Iovecs::Pairs(list).total()),
+        _ => None,
+    }
+}

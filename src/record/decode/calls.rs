@@ -1,0 +1,424 @@
+//! Decode arms of the syscall families: @vm, @pipe, @ptrace, @mem.
+
+use super::buffers::{iovecs, take_iovs, take_path, total};
+use super::{Decoder, Sink, signed, some};
+use crate::record::wire::*;
+use crate::schema::Event;
+use crate::schema::events::EventKind;
+use crate::schema::names::{errno_name, family_name, ptrace_request_name};
+use crate::schema::types::{Iovec, Iovecs};
+
+const IN: Option<&str> = Some("in");
+const OUT: Option<&str> = Some("out");
+
+fn abi(hdr: &vmt_hdr) -> Option<&'static str> {
+    match u32::from(hdr.abi) {
+        VMT_ABI_NATIVE => Some("native"),
+        VMT_ABI_COMPAT32 => Some("compat32"),
+        VMT_ABI_IO_URING => Some("io_uring"),
+        _ => None,
+    }
+}
+
+/// A result's columns: ret, errno, bytes.
+fn result<'a>(ret: i64) -> Event<'a> {
+    Event { ret: Some(ret), errno: errno_name(ret), bytes: Some(ret.max(0)), ..Event::default() }
+}
+
+/// What is said of iovec arrays that were read from user memory at the exit. `moved` beyond their total proves
+/// that they were changed under way; short of that nothing is proven.
+#[derive(Default)]
+struct Verdict {
+    source: Option<&'static str>,
+    verdict: Option<&'static str>,
+    toctou: Option<bool>,
+}
+
+fn verdict(arrays: &[&vmt_iovs], requested: Option<u64>, moved: i64) -> Verdict {
+    let any = |status: u32| arrays.iter().any(|a| u32::from(a.status) == status);
+    let exceeded = requested.is_some_and(|limit| u64::try_from(moved).is_ok_and(|moved| moved > limit));
+    match () {
+        () if any(VMT_READ_FAULT) => Verdict { source: Some("user"), verdict: Some("unreadable"), toctou: None },
+        () if !any(VMT_READ_OK) => Verdict::default(),
+        () if exceeded => Verdict { source: Some("user"), verdict: Some("conflict"), toctou: Some(true) },
+        () => Verdict { source: Some("user"), verdict: Some("unverified"), toctou: None },
+    }
+}
+
+/// Payload columns for bytes gathered from the caller's memory as the call returned.
+fn payload<'a>(part: &vmt_payload, bytes: &'a [u8], by_ref: bool) -> Event<'a> {
+    let kept = !bytes.is_empty();
+    let status = match u32::from(part.status) {
+        VMT_PAYLOAD_OK => "ok",
+        VMT_PAYLOAD_TRUNCATED => "truncated",
+        VMT_PAYLOAD_FAULT => "fault",
+        VMT_PAYLOAD_OFF => "off",
+        _ => "none",
+    };
+    Event {
+        payload: kept.then_some(bytes),
+        payload_len: bytes.len() as u32,
+        payload_total: signed(part.total),
+        payload_status: Some(status),
+        payload_side: kept.then_some("caller"),
+        payload_at: kept.then_some("exit"),
+        payload_by_ref: kept.then_some(by_ref),
+        ..Event::default()
+    }
+}
+
+fn payload_fault(part: &vmt_payload) -> bool {
+    u32::from(part.status) == VMT_PAYLOAD_FAULT
+}
+
+fn fd_kind(fd: &vmt_fd) -> Option<&'static str> {
+    Some(match u32::from(fd.kind) {
+        VMT_FD_CLOSED => "closed",
+        VMT_FD_FILE => "file",
+        VMT_FD_DIR => "dir",
+        VMT_FD_PIPE => "pipe",
+        VMT_FD_FIFO => "fifo",
+        VMT_FD_SOCKET => "socket",
+        VMT_FD_CHARDEV => "chardev",
+        VMT_FD_BLOCKDEV => "blockdev",
+        VMT_FD_ANON_INODE => "anon_inode",
+        VMT_FD_PROC_MEM => "proc_mem",
+        VMT_FD_REGISTERED => "registered",
+        _ => "other",
+    })
+}
+
+/// Columns of one descriptor, for the side the data came from or went to.
+struct Descriptor<'a> {
+    fd: Option<i32>,
+    kind: Option<&'static str>,
+    mode: Option<&'static str>,
+    family: Option<&'static str>,
+    pipe: Option<u64>,
+    path: Option<&'a str>,
+}
+
+fn descriptor<'a>(fd: &vmt_fd, path: &'a str) -> Descriptor<'a> {
+    let kind = u32::from(fd.kind);
+    let mode = match u32::from(fd.flags) & (VMT_MODE_READ | VMT_MODE_WRITE) {
+        VMT_MODE_READ => Some("r"),
+        VMT_MODE_WRITE => Some("w"),
+        0 => None,
+        _ => Some("rw"),
+    };
+    Descriptor {
+        fd: Some(fd.fd),
+        kind: fd_kind(fd),
+        mode,
+        family: (kind == VMT_FD_SOCKET).then(|| family_name(fd.family)),
+        pipe: matches!(kind, VMT_FD_PIPE | VMT_FD_FIFO).then_some(fd.ino),
+        path: some(path),
+    }
+}
+
+fn with_fd_in<'a>(event: Event<'a>, fd: Descriptor<'a>) -> Event<'a> {
+    Event {
+        fd_in: fd.fd,
+        fd_in_kind: fd.kind,
+        fd_in_mode: fd.mode,
+        fd_in_family: fd.family,
+        pipe_in: fd.pipe,
+        fd_in_path: fd.path,
+        ..event
+    }
+}
+
+fn with_fd_out<'a>(event: Event<'a>, fd: Descriptor<'a>) -> Event<'a> {
+    Event {
+        fd_out: fd.fd,
+        fd_out_kind: fd.kind,
+        fd_out_mode: fd.mode,
+        fd_out_family: fd.family,
+        pipe_out: fd.pipe,
+        fd_out_path: fd.path,
+        ..event
+    }
+}
+
+/// The offset a call began at: the kernel has moved it on by what it transferred.
+fn offset_before(status: u8, at_exit: i64, ret: i64) -> Option<i64> {
+    (u32::from(status) == VMT_READ_OK).then(|| at_exit.saturating_sub(ret.max(0)))
+}
+
+/// Columns of a target that was resolved.
+fn target<'a>(process: &vmt_process, buffers: &'a super::Buffers) -> Event<'a> {
+    if process.pid == 0 {
+        return Event::default();
+    }
+    Event {
+        target_pid: Some(process.pid),
+        target_comm: Some(&buffers.target_comm),
+        target_exe: some(&buffers.target_exe),
+        target_uid: Some(process.uid),
+        target_start_ns: Some(signed(process.start_boottime)),
+        target_key: some(&buffers.target_key),
+        ..Event::default()
+    }
+}
+
+/// Puts the parts of a row together: `base` has who and when; each part fills columns that the others leave.
+macro_rules! row {
+    ($base:expr; $($part:expr => $($column:ident)+),+; $($field:ident: $value:expr,)*) => {{
+        let mut event = $base;
+        $({ let part = $part; $(event.$column = part.$column;)+ })+
+        $(event.$field = $value;)*
+        event
+    }};
+}
+
+macro_rules! call_row {
+    ($base:expr, $ret:expr; $($field:ident: $value:expr,)*) => {
+        row! { $base; result($ret) => ret errno bytes; $($field: $value,)* }
+    };
+}
+
+fn with_payload<'a>(event: Event<'a>, part: Event<'a>) -> Event<'a> {
+    row! { event; part => payload payload_len payload_total payload_status payload_side payload_at payload_by_ref; }
+}
+
+fn with_target<'a>(event: Event<'a>, part: Event<'a>) -> Event<'a> {
+    row! { event; part => target_pid target_comm target_exe target_uid target_start_ns target_key; }
+}
+
+impl Decoder {
+    /// process_vm_readv and process_vm_writev.
+    pub(super) fn vm(&mut self, kind: EventKind, bytes: &[u8], sink: &mut impl Sink) -> Option<()> {
+        let (ev, mut tail) = take::<vmt_vm>(bytes)?;
+        self.meet(&ev.hdr, &ev.hdr.self_, sink);
+        self.meet(&ev.hdr, &ev.target, sink);
+        let mut b = self.caller(&ev.hdr);
+        b.set_target(&ev.target, &self.processes);
+        take_iovs(&mut b.local, &ev.local, &mut tail)?;
+        take_iovs(&mut b.remote, &ev.remote, &mut tail)?;
+        let moved = take_bytes(&mut tail, ev.payload.kept as usize)?;
+        let requested = total(&b.local, &ev.local).zip(total(&b.remote, &ev.remote)).map(|(l, r)| l.min(r));
+        let verdict = verdict(&[&ev.local, &ev.remote], requested, ev.ret);
+        let event = call_row! { self.base(&ev.hdr, kind, &b), ev.ret;
+            abi: abi(&ev.hdr),
+            target_pid_arg: Some(ev.pid_arg),
+            direction: if kind == EventKind::ProcessVmReadv { IN } else { OUT },
+            bytes_requested: requested.map(signed),
+            local_iov: iovecs(&b.local, &ev.local),
+            liovcnt: Some(ev.local.count),
+            remote_iov: iovecs(&b.remote, &ev.remote),
+            riovcnt: Some(ev.remote.count),
+            flags: Some(ev.flags),
+            iov_source: verdict.source,
+            iov_verdict: verdict.verdict,
+            toctou: verdict.toctou,
+        };
+        let event = with_target(with_payload(event, payload(&ev.payload, moved, false)), target(&ev.target, &b));
+        let faulted = payload_fault(&ev.payload) || verdict.verdict == Some("unreadable");
+        sink.row(kind, &event, faulted);
+        self.buffers = b;
+        Some(())
+    }
+
+    /// vmsplice: the descriptor's mode tells the direction (fs/splice.c, vmsplice_type).
+    pub(super) fn vmsplice(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Option<()> {
+        let (ev, mut tail) = take::<vmt_vmsplice>(bytes)?;
+        self.meet(&ev.hdr, &ev.hdr.self_, sink);
+        let mut b = self.caller(&ev.hdr);
+        take_iovs(&mut b.local, &ev.local, &mut tail)?;
+        take_path(&mut b.path_in, &ev.fd, &mut tail)?;
+        let moved = take_bytes(&mut tail, ev.payload.kept as usize)?;
+        let requested = total(&b.local, &ev.local);
+        let verdict = verdict(&[&ev.local], requested, ev.ret);
+        let mode = u32::from(ev.fd.flags);
+        let into_pipe = mode & VMT_MODE_WRITE != 0;
+        let event = call_row! { self.base(&ev.hdr, EventKind::Vmsplice, &b), ev.ret;
+            abi: abi(&ev.hdr),
+            direction: if into_pipe { OUT } else { IN.filter(|_| mode & VMT_MODE_READ != 0) },
+            bytes_requested: requested.map(signed),
+            local_iov: iovecs(&b.local, &ev.local),
+            liovcnt: Some(ev.local.count),
+            flags: Some(ev.flags),
+            iov_source: verdict.source,
+            iov_verdict: verdict.verdict,
+            toctou: verdict.toctou,
+        };
+        let event = with_payload(event, payload(&ev.payload, moved, into_pipe));
+        let fd = descriptor(&ev.fd, &b.path_in);
+        let event = if into_pipe { with_fd_out(event, fd) } else { with_fd_in(event, fd) };
+        let faulted = payload_fault(&ev.payload) || verdict.verdict == Some("unreadable");
+        sink.row(EventKind::Vmsplice, &event, faulted);
+        self.buffers = b;
+        Some(())
+    }
+
+    /// splice, tee and sendfile, through syscalls or io_uring.
+    pub(super) fn splice(&mut self, kind: EventKind, bytes: &[u8], sink: &mut impl Sink) -> Option<()> {
+        let (ev, mut tail) = take::<vmt_splice>(bytes)?;
+        self.meet(&ev.hdr, &ev.hdr.self_, sink);
+        let mut b = self.caller(&ev.hdr);
+        take_path(&mut b.path_in, &ev.in_, &mut tail)?;
+        take_path(&mut b.path_out, &ev.out, &mut tail)?;
+        // io_uring leaves the offsets as submitted; a syscall moves them on.
+        let through_uring = u32::from(ev.hdr.abi) == VMT_ABI_IO_URING;
+        let moved = if through_uring { 0 } else { ev.ret };
+        let event = call_row! { self.base(&ev.hdr, kind, &b), ev.ret;
+            abi: abi(&ev.hdr),
+            bytes_requested: Some(signed(ev.len)),
+            flags: Some(ev.flags).filter(|_| kind != EventKind::Sendfile),
+            off_in: offset_before(ev.off_in_status, ev.off_in, moved),
+            off_out: offset_before(ev.off_out_status, ev.off_out, moved),
+            payload_total: ev.ret.max(0),
+            payload_status: Some("none"),
+        };
+        let event = with_fd_in(event, descriptor(&ev.in_, &b.path_in));
+        let mut event = with_fd_out(event, descriptor(&ev.out, &b.path_out));
+        if ev.finished == 0 {
+            (event.ret, event.errno, event.bytes, event.payload_total) = (None, None, None, 0);
+        }
+        let faulted = [ev.off_in_status, ev.off_out_status].iter().any(|s| u32::from(*s) == VMT_READ_FAULT);
+        sink.row(kind, &event, faulted);
+        self.buffers = b;
+        Some(())
+    }
+
+    /// ptrace. Only PEEK* and POKE* move a word; other requests keep their arguments.
+    pub(super) fn ptrace(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Option<()> {
+        let (ev, _) = take::<vmt_ptrace>(bytes)?;
+        self.meet(&ev.hdr, &ev.hdr.self_, sink);
+        self.meet(&ev.hdr, &ev.target, sink);
+        let mut b = self.caller(&ev.hdr);
+        b.set_target(&ev.target, &self.processes);
+        let word = if u32::from(ev.hdr.abi) == VMT_ABI_COMPAT32 { 4 } else { 8 };
+        let request = ptrace_request(&ev);
+        b.remote.clear();
+        b.remote.push(Iovec { base: ev.addr, len: if request.reaches_memory { word } else { 0 } });
+        b.local.clear();
+        if request.peeks {
+            b.local.push(Iovec { base: ev.data, len: word });
+        }
+        b.request.clear();
+        match ptrace_request_name(ev.request) {
+            Some(name) => b.request.push_str(name),
+            None => b.request.push_str(&ev.request.to_string()),
+        }
+        let moved = if request.moves_word && ev.ret >= 0 { word } else { 0 };
+        let value = ev.word.to_ne_bytes();
+        let kept = u32::from(ev.word_status) == VMT_READ_OK && moved > 0;
+        let kept = value.get(..if kept { word as usize } else { 0 }).unwrap_or_default();
+        let fault = moved > 0 && u32::from(ev.word_status) == VMT_READ_FAULT;
+        let event = call_row! { self.base(&ev.hdr, EventKind::Ptrace, &b), ev.ret;
+            abi: abi(&ev.hdr),
+            target_pid_arg: Some(ev.pid_arg),
+            direction: request.direction,
+            bytes: request.moves_word.then_some(moved as i64),
+            bytes_requested: request.moves_word.then_some(word as i64),
+            local_iov: request.peeks.then_some(Iovecs::Pairs(&b.local)),
+            liovcnt: request.peeks.then_some(1),
+            remote_iov: Some(Iovecs::Pairs(&b.remote)),
+            riovcnt: Some(1),
+            ptrace_request: Some(&b.request),
+            data: ev.data,
+        };
+        let part = vmt_payload {
+            total: moved,
+            kept: kept.len() as u32,
+            status: word_status(moved, kept, fault) as u8,
+            ..Default::default()
+        };
+        let mut event = with_target(with_payload(event, payload(&part, kept, false)), target(&ev.target, &b));
+        if request.pokes && event.payload.is_some() {
+            event.payload_side = Some("register");
+        }
+        sink.row(EventKind::Ptrace, &event, fault);
+        self.buffers = b;
+        Some(())
+    }
+
+    /// Reads and writes of /proc/PID/mem.
+    pub(super) fn mem(&mut self, kind: EventKind, bytes: &[u8], sink: &mut impl Sink) -> Option<()> {
+        let (ev, mut tail) = take::<vmt_mem>(bytes)?;
+        self.meet(&ev.hdr, &ev.hdr.self_, sink);
+        self.meet(&ev.hdr, &ev.target, sink);
+        let mut b = self.caller(&ev.hdr);
+        b.set_target(&ev.target, &self.processes);
+        take_iovs(&mut b.local, &ev.local, &mut tail)?;
+        take_path(&mut b.path_in, &ev.fd, &mut tail)?;
+        let moved = take_bytes(&mut tail, ev.payload.kept as usize)?;
+        let requested = total(&b.local, &ev.local);
+        b.remote.clear();
+        b.remote.push(Iovec { base: ev.offset, len: requested.unwrap_or(ev.payload.total) });
+        let vectored = is_vectored(kind);
+        // A plain buffer comes in registers, so there is no array to doubt.
+        let verdict = if vectored { verdict(&[&ev.local], requested, ev.ret) } else { Verdict::default() };
+        let writes = is_write(kind);
+        let event = call_row! { self.base(&ev.hdr, kind, &b), ev.ret;
+            abi: abi(&ev.hdr),
+            direction: if writes { OUT } else { IN },
+            bytes_requested: requested.map(signed),
+            local_iov: iovecs(&b.local, &ev.local),
+            liovcnt: Some(ev.local.count),
+            remote_iov: Some(Iovecs::Pairs(&b.remote)),
+            riovcnt: Some(1),
+            flags: Some(ev.flags).filter(|_| matches!(kind, EventKind::Preadv2 | EventKind::Pwritev2)),
+            iov_source: verdict.source,
+            iov_verdict: verdict.verdict,
+            toctou: verdict.toctou,
+        };
+        let event = with_target(with_payload(event, payload(&ev.payload, moved, false)), target(&ev.target, &b));
+        let fd = descriptor(&ev.fd, &b.path_in);
+        let event = if writes { with_fd_out(event, fd) } else { with_fd_in(event, fd) };
+        let faulted = payload_fault(&ev.payload) || verdict.verdict == Some("unreadable");
+        sink.row(kind, &event, faulted);
+        self.buffers = b;
+        Some(())
+    }
+}
+
+fn is_write(kind: EventKind) -> bool {
+    use EventKind::{Pwrite, Pwritev, Pwritev2, Write, Writev};
+    matches!(kind, Write | Pwrite | Writev | Pwritev | Pwritev2)
+}
+
+fn is_vectored(kind: EventKind) -> bool {
+    use EventKind::{Preadv, Preadv2, Pwritev, Pwritev2, Readv, Writev};
+    matches!(kind, Readv | Writev | Preadv | Pwritev | Preadv2 | Pwritev2)
+}
+
+/// What a ptrace request does with data.
+struct PtraceRequest {
+    /// PEEKTEXT, PEEKDATA, POKETEXT, POKEDATA: addr names the target's memory.
+    reaches_memory: bool,
+    /// A word moves.
+    moves_word: bool,
+    peeks: bool,
+    pokes: bool,
+    direction: Option<&'static str>,
+}
+
+fn ptrace_request(ev: &vmt_ptrace) -> PtraceRequest {
+    let name = ptrace_request_name(ev.request).unwrap_or_default();
+    let has = |words: &[&str]| words.iter().any(|w| name.contains(w));
+    let (peeks, pokes) = (has(&["PEEKTEXT", "PEEKDATA", "PEEKUSER"]), has(&["POKETEXT", "POKEDATA", "POKEUSER"]));
+    let gets = has(&["GETREGS", "GETFPREGS", "GETFPXREGS", "GETSIGINFO", "GET_THREAD_AREA"]);
+    let sets = has(&["SETREGS", "SETFPREGS", "SETFPXREGS", "SETSIGINFO", "SET_THREAD_AREA"]);
+    PtraceRequest {
+        reaches_memory: (peeks || pokes) && !has(&["USER"]),
+        moves_word: peeks || pokes,
+        peeks,
+        pokes,
+        direction: match (peeks || gets, pokes || sets) {
+            (true, _) => IN,
+            (_, true) => OUT,
+            _ => None,
+        },
+    }
+}
+
+fn word_status(moved: u64, kept: &[u8], fault: bool) -> u32 {
+    match (moved, kept.is_empty(), fault) {
+        (0, ..) => VMT_PAYLOAD_NONE,
+        (_, _, true) => VMT_PAYLOAD_FAULT,
+        (_, true, _) => VMT_PAYLOAD_OFF,
+        _ => VMT_PAYLOAD_OK,
+    }
+}

@@ -1,0 +1,83 @@
+//! Facts about the machine and its clocks, for the manifest.
+
+use nix::sys::utsname::uname;
+use nix::time::{ClockId, clock_gettime};
+
+use crate::schema::manifest::{Clocks, Host, Tool};
+
+/// The inode of the initial pid namespace (include/linux/proc_ns.h, PROC_PID_INIT_INO).
+const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
+
+fn read(clock: ClockId) -> i64 {
+    // These three clocks exist on every kernel we load on; 0 would be seen as such.
+    clock_gettime(clock).map_or(0, |t| t.tv_sec().saturating_mul(1_000_000_000).saturating_add(t.tv_nsec()))
+}
+
+/// CLOCK_MONOTONIC in ns, which bpf_ktime_get_ns() reads too.
+pub fn monotonic_ns() -> u64 {
+    u64::try_from(read(ClockId::CLOCK_MONOTONIC)).unwrap_or(0)
+}
+
+/// The three clocks at one instant: of several tries the one that took the shortest.
+pub fn clocks() -> Clocks {
+    let attempt = |_| {
+        let before = read(ClockId::CLOCK_MONOTONIC);
+        let realtime_ns = read(ClockId::CLOCK_REALTIME);
+        let boottime_ns = read(ClockId::CLOCK_BOOTTIME);
+        let after = read(ClockId::CLOCK_MONOTONIC);
+        let monotonic_ns = before + (after - before) / 2;
+        Clocks { realtime_ns, monotonic_ns, boottime_ns, uncertainty_ns: after - before }
+    };
+    (0..5).map(attempt).min_by_key(|c| c.uncertainty_ns).unwrap_or_default()
+}
+
+fn line(path: &str) -> Option<String> {
+    std::fs::read_to_string(path).ok().map(|text| text.trim().to_string())
+}
+
+/// The running boot's id.
+pub fn boot_id() -> String {
+    line("/proc/sys/kernel/random/boot_id").unwrap_or_default()
+}
+
+/// 128 random bits in hexadecimal.
+///
+/// # Errors
+/// When the kernel's random source cannot be read.
+pub fn capture_id() -> std::io::Result<String> {
+    use std::io::Read;
+    let mut bytes = [0; 16];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
+}
+
+/// This machine.
+pub fn host() -> Host {
+    let name = uname().ok();
+    let part = |get: fn(&nix::sys::utsname::UtsName) -> &std::ffi::OsStr| {
+        name.as_ref().map(|n| get(n).to_string_lossy().into_owned()).unwrap_or_default()
+    };
+    Host {
+        hostname: part(|n| n.nodename()),
+        sysname: part(|n| n.sysname()),
+        release: part(|n| n.release()),
+        version: part(|n| n.version()),
+        machine: part(|n| n.machine()),
+        boot_id: boot_id(),
+        machine_id: line("/etc/machine-id").filter(|id| !id.is_empty()),
+        cpus: libbpf_rs::num_possible_cpus().unwrap_or(0) as u32,
+        lockdown: line("/sys/kernel/security/lockdown"),
+        initial_pid_namespace: std::fs::read_link("/proc/self/ns/pid")
+            .is_ok_and(|link| link.as_os_str() == INITIAL_PID_NAMESPACE),
+    }
+}
+
+/// This recorder.
+pub fn tool() -> Tool {
+    Tool {
+        name: "vmtrace".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        git: env!("VMTRACE_GIT").into(),
+        bpf_digest: super::load::BPF_DIGEST.into(),
+    }
+}

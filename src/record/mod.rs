@@ -1,0 +1,56 @@
+//! `vmtrace record`: from the kernel's hooks to a finished capture.
+//!
+//! Three threads: the main one watches signals and limits; one empties the kernel's rings ([`drain`]); one turns
+//! records into rows and the file ([`write`]).
+
+mod command;
+mod decode;
+mod drain;
+mod host;
+mod load;
+mod options;
+mod output;
+mod processes;
+mod reorder;
+mod report;
+mod session;
+mod text;
+#[allow(unreachable_pub)]
+mod wire;
+mod write;
+
+pub use options::Args;
+
+use anyhow::Result;
+
+use crate::cli::status;
+use options::Options;
+use session::Session;
+
+/// Runs `vmtrace record`; returns the exit status.
+///
+/// # Errors
+/// One sentence naming the option, file or hook and the remedy.
+pub fn run(args: &Args) -> Result<u8> {
+    let with_command = !args.command.is_empty();
+    match Options::check(args).and_then(record) {
+        // Like env(1) and timeout(1): COMMAND's own statuses stay distinguishable from ours.
+        Err(error) if with_command => {
+            eprintln!("vmtrace: {error:#}");
+            Ok(status::RECORDER_FAILED)
+        }
+        other => other,
+    }
+}
+
+fn record(options: Options) -> Result<u8> {
+    let mut storage = load::Storage::default();
+    let mut session = Session::prepare(&options, &mut storage)?;
+    if let Err(refused) = session.start_command() {
+        session.discard();
+        eprintln!("vmtrace: {:#}", refused.error);
+        return Ok(refused.status);
+    }
+    let end = session.watch();
+    session.finish(end)
+}

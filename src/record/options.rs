@@ -1,0 +1,282 @@
+//! `vmtrace record`'s options: as typed ([`Args`]) and as checked ([`Options`]).
+
+use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
+
+use super::processes::cgroup_mount;
+use super::wire::VMT_SNAPLEN_MAX;
+use crate::schema::events::EventSet;
+use crate::schema::manifest::Filters;
+
+/// Most uids that one recording selects (bpf/common.bpf.h, MAX_UIDS).
+const MAX_UIDS: usize = 16;
+
+/// What is kept of the bytes that move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Payload {
+    /// No bytes
+    None,
+    /// The first bytes, up to the snap length
+    Head,
+}
+
+/// Options of `vmtrace record`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Records until COMMAND ends, the last -p process is gone, a limit is reached, or ^C.
+Exit status: that of COMMAND (128+N after signal N); without COMMAND 0, or 3 if events were lost; 2 on bad usage.
+With COMMAND, 125 if vmtrace itself failed, 126 if COMMAND cannot be executed, 127 if it was not found.")]
+pub struct Args {
+    /// File to write [default: vmtrace-DATE.parquet]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Record this process, its threads, its children, and whoever reaches into its memory (repeatable)
+    #[arg(short, long, value_name = "PID")]
+    pub pid: Vec<i32>,
+    /// Record every process
+    #[arg(short, long)]
+    pub all: bool,
+    /// Record only these events: names, or groups @vm @pipe @ptrace @mem @process @all, by commas (repeatable)
+    #[arg(short, long, value_name = "SET")]
+    pub events: Vec<String>,
+    /// Keep up to N bytes of what moved per event; 0 for the most there is (65536)
+    #[arg(short, long, value_name = "N", default_value_t = 256)]
+    pub snaplen: u32,
+    /// What to keep of the bytes that move
+    #[arg(long, value_enum, default_value_t = Payload::Head)]
+    pub payload: Payload,
+    /// Do not record children of the selected processes
+    #[arg(long)]
+    pub no_follow: bool,
+    /// Record only callers with this effective uid (repeatable)
+    #[arg(short, long, value_name = "UID")]
+    pub uid: Vec<u32>,
+    /// Record only callers in this cgroup (v2) or below it
+    #[arg(long, value_name = "PATH")]
+    pub cgroup: Option<PathBuf>,
+    /// Stop after N transfers
+    #[arg(short, long, value_name = "N")]
+    pub count: Option<u64>,
+    /// Stop after this time: seconds, or with ms, s, m, h
+    #[arg(long, value_name = "T", value_parser = parse_duration)]
+    pub duration: Option<Duration>,
+    /// Kernel buffer for all CPUs together: bytes, or with K, M, G
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "64M")]
+    pub buffer_size: u64,
+    /// A note to keep in the capture
+    #[arg(long, value_name = "TEXT")]
+    pub comment: Option<String>,
+    /// Replace an existing output file
+    #[arg(long)]
+    pub force: bool,
+    /// Say nothing but errors
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Say which hooks are in place and what they cannot see
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Program to run and record, with its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// Checked options.
+#[derive(Debug)]
+pub struct Options {
+    /// File to write.
+    pub output: PathBuf,
+    /// Selected processes.
+    pub pids: Vec<i32>,
+    /// Every process.
+    pub all: bool,
+    /// Selected events.
+    pub events: EventSet,
+    /// Payload bytes per event, 0 for none.
+    pub snaplen: u32,
+    /// Children are recorded too.
+    pub follow: bool,
+    /// Caller uids, any if empty.
+    pub uids: Vec<u32>,
+    /// Path as given, cgroup id, depth below the mount.
+    pub cgroup: Option<(PathBuf, u64, u32)>,
+    /// Transfers.
+    pub count: Option<u64>,
+    /// Time.
+    pub duration: Option<Duration>,
+    /// Bytes of all rings.
+    pub buffer_size: u64,
+    /// Note.
+    pub comment: Option<String>,
+    /// Replace the output.
+    pub force: bool,
+    /// Only errors.
+    pub quiet: bool,
+    /// Hooks and gaps.
+    pub verbose: bool,
+    /// Program and arguments, empty without one.
+    pub command: Vec<OsString>,
+}
+
+impl Options {
+    /// Checks what was typed.
+    ///
+    /// # Errors
+    /// One sentence naming the option and the remedy.
+    pub fn check(args: &Args) -> Result<Self> {
+        ensure!(
+            args.all || !args.pid.is_empty() || !args.command.is_empty(),
+            "nothing to record: name a COMMAND behind --, a process with -p PID, or every process with -a"
+        );
+        for pid in &args.pid {
+            let alive = *pid > 0 && Path::new(&format!("/proc/{pid}")).exists();
+            ensure!(alive, "-p {pid}: there is no such process");
+        }
+        ensure!(
+            args.snaplen <= VMT_SNAPLEN_MAX,
+            "--snaplen {}: at most {VMT_SNAPLEN_MAX} bytes are kept per event",
+            args.snaplen
+        );
+        ensure!(args.uid.len() <= MAX_UIDS, "-u: at most {MAX_UIDS} uids can be selected, not {}", args.uid.len());
+        ensure!(
+            (MIN_BUFFER..=MAX_BUFFER).contains(&args.buffer_size),
+            "--buffer-size {}: choose between 256K and 16G",
+            args.buffer_size
+        );
+        ensure!(args.count != Some(0), "--count 0: nothing would be recorded");
+        Ok(Options {
+            output: args.output.clone().unwrap_or_else(default_output),
+            pids: args.pid.clone(),
+            all: args.all,
+            events: events(&args.events)?,
+            snaplen: snaplen(args),
+            follow: !args.no_follow,
+            uids: args.uid.clone(),
+            cgroup: args.cgroup.as_deref().map(cgroup).transpose()?,
+            count: args.count,
+            duration: args.duration,
+            buffer_size: args.buffer_size,
+            comment: args.comment.clone(),
+            force: args.force,
+            quiet: args.quiet,
+            verbose: args.verbose,
+            command: args.command.clone(),
+        })
+    }
+
+    /// As the manifest tells them.
+    pub fn filters(&self) -> Filters {
+        Filters {
+            all: self.all,
+            pids: self.pids.clone(),
+            command: self.command.iter().map(|w| w.to_string_lossy().into_owned()).collect(),
+            follow: self.follow,
+            events: self.events.names().iter().map(|n| n.to_string()).collect(),
+            uids: self.uids.clone(),
+            cgroup: self.cgroup.as_ref().map(|(path, ..)| path.to_string_lossy().into_owned()),
+            snaplen: self.snaplen,
+            count: self.count,
+            duration_s: self.duration.map(|d| d.as_secs_f64()),
+            buffer_size: self.buffer_size,
+        }
+    }
+}
+
+const MIN_BUFFER: u64 = 256 << 10;
+const MAX_BUFFER: u64 = 16 << 30;
+
+fn default_output() -> PathBuf {
+    format!("vmtrace-{}.parquet", chrono::Utc::now().format("%Y%m%dT%H%M%SZ")).into()
+}
+
+fn events(lists: &[String]) -> Result<EventSet> {
+    let mut set: Option<EventSet> = None;
+    for list in lists {
+        let more = EventSet::parse(list).map_err(|e| anyhow::anyhow!("-e {list}: {e}"))?;
+        set = Some(match set {
+            Some(set) => set.merge(more),
+            None => more,
+        });
+    }
+    Ok(set.unwrap_or_else(EventSet::all))
+}
+
+fn snaplen(args: &Args) -> u32 {
+    match (args.payload, args.snaplen) {
+        (Payload::None, _) => 0,
+        (Payload::Head, 0) => VMT_SNAPLEN_MAX,
+        (Payload::Head, n) => n,
+    }
+}
+
+/// Id and depth of a cgroup: its directory's inode number, and how far below the mount it is.
+fn cgroup(path: &Path) -> Result<(PathBuf, u64, u32)> {
+    let name = path.display();
+    let mount = cgroup_mount().context("--cgroup: no cgroup v2 hierarchy is mounted")?;
+    let full = if path.starts_with(&mount) {
+        path.to_path_buf()
+    } else {
+        Path::new(&mount).join(path.strip_prefix("/").unwrap_or(path))
+    };
+    let full = full.canonicalize().with_context(|| format!("--cgroup {name}: not found below {mount}"))?;
+    let Ok(below) = full.strip_prefix(&mount) else { bail!("--cgroup {name}: not below {mount}") };
+    let id = std::fs::metadata(&full).with_context(|| format!("--cgroup {name}"))?.ino();
+    Ok((path.to_path_buf(), id, below.components().count() as u32))
+}
+
+/// `64M` and the like; units are powers of 1,024.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let shift = match unit.to_ascii_uppercase().trim_end_matches("IB").trim_end_matches('B') {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        _ => return Err("a size is a number of bytes, or one with K, M or G".into()),
+    };
+    let number: u64 = number.parse().map_err(|_| "a size is a number of bytes, or one with K, M or G".to_string())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "that size is too large".into())
+}
+
+/// `1.5`, `250ms`, `10s`, `2m`, `1h`.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let seconds = match unit {
+        "" | "s" => 1.0,
+        "ms" => 0.001,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("a time is a number of seconds, or one with ms, s, m or h".into()),
+    };
+    let number: f64 =
+        number.parse().map_err(|_| "a time is a number of seconds, or one with ms, s, m or h".to_string())?;
+    let time = Duration::try_from_secs_f64(number * seconds).map_err(|_| "that time is too long".to_string())?;
+    if time.is_zero() { Err("that time is zero".into()) } else { Ok(time) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_times_have_units() {
+        assert_eq!(parse_size("4096"), Ok(4096));
+        assert_eq!(parse_size("64M"), Ok(64 << 20));
+        assert_eq!(parse_size("1GiB"), Ok(1 << 30));
+        for bad in ["", "M", "1T", "-1", "99999999999G"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
+        }
+        assert_eq!(parse_duration("1.5"), Ok(Duration::from_millis(1500)));
+        assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
+        for bad in ["", "s", "1d", "0", "1e400", "99999999999999999999h"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Who is who while recording: executables, keys and parents of processes, learned from exec, fork and exit
+//! records, and from /proc where a process lived before it was first seen.
+//!
+//! Owns identity on the recording side. Does not decide what becomes a row; [`super::decode`] does.
+
+use std::collections::{HashMap, VecDeque};
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+
+use super::text;
+use crate::schema::key::{TICK_NS, process_key};
+
+/// Ended processes remembered, for records that arrive late.
+const KEEP_ENDED: usize = 4096;
+/// Bytes of a command line kept.
+const MAX_ARGV: usize = 2048;
+
+/// What is known of one process.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Process {
+    /// Thread-group id in the initial namespace.
+    pub pid: i32,
+    /// Start in ns of CLOCK_BOOTTIME.
+    pub start_ns: u64,
+    /// `process_key`.
+    pub key: String,
+    /// Executable, as capture text.
+    pub exe: Option<String>,
+}
+
+/// A process as /proc shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// Identity and executable.
+    pub process: Process,
+    /// Name, as capture text.
+    pub comm: String,
+    /// Effective uid.
+    pub uid: u32,
+    /// Parent's pid.
+    pub parent: i32,
+    /// Command line, words joined by spaces, as capture text.
+    pub argv: String,
+    /// cgroup v2 path, as capture text.
+    pub cgroup: Option<String>,
+}
+
+/// All processes seen so far.
+#[derive(Debug)]
+pub struct Processes {
+    boot_id: String,
+    by_pid: HashMap<i32, Process>,
+    ended: VecDeque<(i32, u64)>,
+}
+
+/// Whether two start times name the same process: /proc knows them in ticks only.
+fn same_start(a: u64, b: u64) -> bool {
+    a / TICK_NS == b / TICK_NS
+}
+
+impl Processes {
+    /// Nothing known yet. `boot_id` goes into keys.
+    pub fn new(boot_id: &str) -> Self {
+        Processes { boot_id: boot_id.to_string(), by_pid: HashMap::new(), ended: VecDeque::new() }
+    }
+
+    /// The process, if it is known.
+    pub fn get(&self, pid: i32, start_ns: u64) -> Option<&Process> {
+        self.by_pid.get(&pid).filter(|p| same_start(p.start_ns, start_ns))
+    }
+
+    /// Its key, known or not.
+    pub fn key(&self, pid: i32, start_ns: u64) -> String {
+        match self.get(pid, start_ns) {
+            Some(process) => process.key.clone(),
+            None => process_key(&self.boot_id, pid, start_ns),
+        }
+    }
+
+    /// A process began or was found with this executable.
+    pub fn insert(&mut self, pid: i32, start_ns: u64, exe: Option<String>) {
+        let key = process_key(&self.boot_id, pid, start_ns);
+        self.by_pid.insert(pid, Process { pid, start_ns, key, exe });
+    }
+
+    /// A process ended. It stays known for a while.
+    pub fn end(&mut self, pid: i32, start_ns: u64) {
+        self.ended.push_back((pid, start_ns));
+        if self.ended.len() > KEEP_ENDED
+            && let Some((pid, start_ns)) = self.ended.pop_front()
+            && self.get(pid, start_ns).is_some()
+        {
+            self.by_pid.remove(&pid);
+        }
+    }
+
+    /// Makes sure the process is known. Returns what /proc says where it was not known before; a process that
+    /// /proc does not show any more, or shows as another, is remembered without an executable.
+    pub fn meet(&mut self, pid: i32, start_ns: u64) -> Option<Snapshot> {
+        if pid == 0 || self.get(pid, start_ns).is_some() {
+            return None;
+        }
+        let found = snapshot(&self.boot_id, pid).filter(|s| same_start(s.process.start_ns, start_ns));
+        let exe = found.as_ref().and_then(|s| s.process.exe.clone());
+        self.insert(pid, start_ns, exe);
+        found
+    }
+}
+
+/// Reads one process from /proc; `None` when it is gone.
+pub fn snapshot(boot_id: &str, pid: i32) -> Option<Snapshot> {
+    let read = |name: &str| read_some(&format!("/proc/{pid}/{name}"), 16 << 10);
+    let stat = read("stat")?;
+    let (start_ticks, parent) = parse_stat(&stat)?;
+    let status = read("status")?;
+    let line = |key: &str| {
+        let value = status.split(|b| *b == b'\n').find_map(|l| l.strip_prefix(key.as_bytes()))?;
+        Some(String::from_utf8_lossy(value).trim().to_string())
+    };
+    let uid = line("Uid:")?.split_whitespace().nth(1)?.parse().ok()?;
+    let start_ns = start_ticks.checked_mul(TICK_NS)?;
+    let exe = std::fs::read_link(format!("/proc/{pid}/exe")).ok().map(|p| text::escape(p.as_os_str().as_bytes()));
+    let argv = read("cmdline").map(|bytes| text::argv(bytes.get(..MAX_ARGV).unwrap_or(&bytes))).unwrap_or_default();
+    let cgroup = read("cgroup").and_then(|bytes| {
+        bytes.split(|b| *b == b'\n').find_map(|l| l.strip_prefix(b"0::".as_slice())).map(text::escape)
+    });
+    let comm = read("comm").map(|c| text::escape(c.strip_suffix(b"\n").unwrap_or(&c)))?;
+    let key = process_key(boot_id, pid, start_ns);
+    Some(Snapshot { process: Process { pid, start_ns, key, exe }, comm, uid, parent, argv, cgroup })
+}
+
+/// Start time in ticks and parent from proc_pid_stat(5): fields 22 and 4. The name in field 2 may hold anything,
+/// so fields count from the last closing parenthesis.
+fn parse_stat(stat: &[u8]) -> Option<(u64, i32)> {
+    let close = stat.iter().rposition(|b| *b == b')')?;
+    let fields = std::str::from_utf8(stat.get(close + 1..)?).ok()?;
+    let mut fields = fields.split_whitespace();
+    let parent = fields.nth(1)?.parse().ok()?;
+    let start = fields.nth(17)?.parse().ok()?;
+    Some((start, parent))
+}
+
+fn read_some(path: &str, limit: u64) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).ok()?.take(limit).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// Every process that /proc shows.
+pub fn all_pids() -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Every cgroup v2 id by its path, resolved once per id.
+#[derive(Debug, Default)]
+pub struct Cgroups {
+    by_id: HashMap<u64, String>,
+}
+
+impl Cgroups {
+    /// The path of cgroup `id`, or `id:N` where it cannot be resolved.
+    ///
+    /// A cgroup's id is the inode number of its directory (kernel/cgroup/cgroup.c, cgroup_id).
+    pub fn path(&mut self, id: u64) -> &str {
+        self.by_id.entry(id).or_insert_with(|| find_cgroup(id).unwrap_or_else(|| format!("id:{id}")))
+    }
+}
+
+/// Where cgroup v2 is mounted.
+pub fn cgroup_mount() -> Option<String> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").ok()?;
+    mounts.lines().find_map(|line| {
+        let mut words = line.split(' ');
+        let point = words.nth(1)?;
+        (words.next()? == "cgroup2").then(|| point.to_string())
+    })
+}
+
+fn find_cgroup(id: u64) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let mount = cgroup_mount()?;
+    let mut open = vec![std::path::PathBuf::from(&mount)];
+    while let Some(dir) = open.pop() {
+        if std::fs::metadata(&dir).is_ok_and(|m| m.ino() == id) {
+            let path = dir.strip_prefix(&mount).ok()?;
+            return Some(format!("/{}", text::escape(path.as_os_str().as_bytes())));
+        }
+        let entries = std::fs::read_dir(&dir).into_iter().flatten().flatten();
+        open.extend(entries.filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_does_not_shift_the_fields() {
+        let stat = b"42 (a) b (c) S 7 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 99 9";
+        assert_eq!(parse_stat(stat), Some((12345, 7)));
+        assert_eq!(parse_stat(b"42 (x"), None);
+        assert_eq!(parse_stat(b"42 (x) S 1"), None);
+    }
+
+    #[test]
+    fn this_process_is_found_and_met_once() {
+        let pid = std::process::id() as i32;
+        let me = snapshot("boot", pid).unwrap();
+        assert!(me.process.exe.as_ref().unwrap().contains("vmtrace"));
+        let mut processes = Processes::new("boot");
+        assert_eq!(processes.meet(pid, me.process.start_ns), Some(me.clone()));
+        assert_eq!(processes.meet(pid, me.process.start_ns + 1), None, "the same tick is the same process");
+        assert_eq!(processes.key(pid, me.process.start_ns), me.process.key);
+        assert_eq!(processes.meet(pid, me.process.start_ns + 5 * TICK_NS), None, "another process of that pid");
+        assert_eq!(processes.get(pid, me.process.start_ns + 5 * TICK_NS).unwrap().exe, None);
+    }
+
+    #[test]
+    fn ended_processes_are_forgotten_in_time() {
+        let mut processes = Processes::new("boot");
+        for pid in 1..=(KEEP_ENDED as i32 + 10) {
+            processes.insert(pid, 1, None);
+            processes.end(pid, 1);
+        }
+        assert_eq!(processes.by_pid.len(), KEEP_ENDED);
+    }
+}
