@@ -8,11 +8,11 @@ use std::process::{Command, ExitStatus, Output, Stdio};
 
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
+use vmtrace::schema::Event;
 use vmtrace::schema::events::{EVENTS, Group};
 use vmtrace::schema::manifest::Manifest;
 use vmtrace::schema::reader::{Capture, Scan};
 use vmtrace::schema::types::Iovecs;
-use vmtrace::schema::Event;
 
 /// The `vmtrace` under test.
 pub fn vmtrace() -> Command {

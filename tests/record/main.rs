@@ -11,6 +11,7 @@ mod exact;
 mod harness;
 mod invariants;
 mod life;
+mod live;
 mod programs;
 mod selection;
 mod stopping;

@@ -1,0 +1,117 @@
+//! How a recording ends: COMMAND, signals, limits; and what it leaves behind.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::harness::{Recording, record, record_unchecked, work, workload};
+use super::invariants;
+use super::live::{Live, Waiting, send};
+
+const NO_COMMAND: &[&str] = &[];
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn the_status_of_command_is_passed_on() {
+    for (script, wanted) in [("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("kill -9 $$", 137), ("kill -15 $$", 143)]
+    {
+        let recording = record_unchecked(&[], &["sh", "-c", script]);
+        assert_eq!(recording.status.code(), Some(wanted), "{script}\n{}", recording.stderr);
+        invariants::check(&recording);
+        assert_eq!(recording.manifest().end_reason, "command_exit");
+    }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_signal_ends_the_recording_and_leaves_command_alone() {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        let script = format!("{} readv --count 10; echo $$; exec sleep 60", workload());
+        let mut live = Live::start(&[], &["sh", "-c", &script]);
+        assert!(live.line().contains("process_vm_readv"));
+        let command: u32 = live.line().parse().expect("pid of COMMAND");
+        live.signal(signal);
+        let recording = live.end();
+        send(command, libc::SIGKILL);
+        invariants::check(&recording);
+        assert_eq!(recording.event("process_vm_readv").len(), 10);
+        assert_eq!(recording.manifest().end_reason, "signal");
+        assert_eq!(recording.status.code(), Some(128 + signal));
+        assert!(recording.stderr.contains(&command.to_string()), "COMMAND is named: {}", recording.stderr);
+    }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_second_interrupt_still_closes_the_capture() {
+    let waiting = Waiting::start("readv --count 50000");
+    let live = Live::start(&["-p", &waiting.pid()], NO_COMMAND);
+    let pid = waiting.pid().parse().expect("pid");
+    live.signal(libc::SIGINT);
+    live.signal(libc::SIGINT);
+    let recording = live.end();
+    invariants::check(&recording);
+    send(pid, 0);
+    waiting.go();
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_count_is_kept_to_the_event() {
+    let recording = record(&["-c", "10"], &work("readv --count 100"));
+    let rows = recording.event("process_vm_readv");
+    assert_eq!(rows.len(), 10);
+    let local = &recording.report()["local"][0];
+    assert!(rows.iter().all(|r| &r["local_iov"] == local));
+    let book = recording.manifest().ledger.into_iter().find(|l| l.event == "process_vm_readv").expect("ledger");
+    assert!(book.filtered <= 90 && book.lost() == 0, "{book:?}");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_time_limit_ends_the_recording() {
+    let waiting = Waiting::start("readv --count 1");
+    let live = Live::start(&["--duration", "200ms", "-p", &waiting.pid()], NO_COMMAND);
+    let recording = live.end();
+    assert!(recording.status.success());
+    invariants::check(&recording);
+    let manifest = recording.manifest();
+    assert_eq!((manifest.end_reason.as_str(), manifest.filters.duration_s), ("duration", Some(0.2)));
+    assert!(manifest.end.monotonic_ns - manifest.start.monotonic_ns >= 200_000_000);
+    waiting.go();
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn the_capture_is_private_and_alone() {
+    let recording = record(&[], &["true"]);
+    let metadata = std::fs::metadata(&recording.path).expect("capture");
+    assert_eq!(metadata.permissions().mode() & 0o7777, 0o600);
+    let dir = recording.path.parent().expect("directory");
+    assert_eq!(std::fs::read_dir(dir).expect("directory").count(), 1, "no temporary file is left");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn the_capture_says_how_it_was_made() {
+    let recording = record(&["--comment", "a test", "-s", "100"], &work("readv --count 1"));
+    let manifest = recording.manifest();
+    assert_eq!((manifest.tool.name.as_str(), manifest.comment.as_deref()), ("vmtrace", Some("a test")));
+    assert_eq!(manifest.tool.version, env!("CARGO_PKG_VERSION"));
+    assert_eq!((manifest.filters.snaplen, manifest.filters.follow, manifest.filters.all), (100, true, false));
+    assert_eq!(manifest.filters.command, work("readv --count 1"));
+    assert!(manifest.hooks.iter().any(|h| h.attached), "{:?}", manifest.hooks);
+    assert!(manifest.argv.contains(&"--comment".to_string()));
+    assert_eq!(manifest.capture_id.len(), 32);
+    assert!(manifest.end.monotonic_ns > manifest.start.monotonic_ns);
+    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("boot id");
+    assert_eq!(manifest.host.boot_id, boot_id.trim_end());
+    events_lie_within(&recording);
+}
+
+fn events_lie_within(recording: &Recording) {
+    let manifest = recording.manifest();
+    for row in recording.calls() {
+        let at = row.number("mono_ns");
+        assert!(manifest.start.monotonic_ns <= at && at <= manifest.end.monotonic_ns, "{row:?}");
+        assert_eq!(row.number("ts_ns") - at, manifest.start.realtime_ns - manifest.start.monotonic_ns);
+    }
+}
