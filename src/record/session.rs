@@ -260,10 +260,12 @@ impl<'a> Session<'a> {
             return Err(error.context(left));
         }
         self.output.publish()?;
+        let status = exit_status(end, self.child.as_mut(), &self.manifest);
+        // Last, behind whatever is said of COMMAND: scripts read the last line.
         if !self.options.quiet {
             report::summary(&path, &self.manifest, elapsed);
         }
-        Ok(exit_status(end, self.child.as_mut(), &self.manifest))
+        Ok(status)
     }
 
     /// Empties the rings, unless a second INT says to leave it.
