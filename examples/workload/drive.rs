@@ -35,7 +35,7 @@ pub struct Plan {
     /// Calls per thread to report in full
     #[arg(long, default_value_t = 0, global = true)]
     pub log: u64,
-    /// Print a line when ready, and wait for a line on standard input before the first call
+    /// Print a line when ready and when done, and wait each time for a line on standard input
     #[arg(long, global = true)]
     pub wait: bool,
 }
@@ -90,33 +90,43 @@ pub fn run<T: Transfer>(plan: &Plan, mut transfers: Vec<T>, report: &mut Report)
         results
     });
     report.fact("elapsed_ns", u64::try_from(begin.elapsed().as_nanos())?);
+    wait_for_end(plan)?;
     for (transfer, result) in transfers.iter().zip(results) {
         let done = result?;
-        done.aside.into_iter().for_each(|e| report.call(e));
+        done.before.into_iter().for_each(|e| report.call(e));
         report.calls(transfer.event(), done.tally, done.log);
+        done.after.into_iter().for_each(|e| report.call(e));
     }
     Ok(())
 }
 
 /// With `--wait`: says that it is ready, and waits until it is told to start.
 pub fn wait_for_start(plan: &Plan) -> Result<()> {
-    if plan.wait {
-        println!("{}", serde_json::json!({ "ready": true, "pid": std::process::id() }));
-        std::io::stdout().flush()?;
-        std::io::stdin().lock().read_line(&mut String::new()).context("no line on standard input")?;
-    }
+    if plan.wait { handshake("ready") } else { Ok(()) }
+}
+
+/// With `--wait`: says that all calls are made, and lives on, as its peers do, until it is told to end.
+pub fn wait_for_end(plan: &Plan) -> Result<()> {
+    if plan.wait { handshake("done") } else { Ok(()) }
+}
+
+fn handshake(word: &str) -> Result<()> {
+    println!("{}", serde_json::json!({ word: true, "pid": std::process::id() }));
+    std::io::stdout().flush()?;
+    std::io::stdin().lock().read_line(&mut String::new()).context("no line on standard input")?;
     Ok(())
 }
 
 #[derive(Default)]
 struct Done {
     tally: Tally,
+    before: Vec<Entry>,
     log: Vec<Entry>,
-    aside: Vec<Entry>,
+    after: Vec<Entry>,
 }
 
 fn repeat(plan: &Plan, worker: u64, transfer: &mut impl Transfer) -> Result<Done> {
-    let mut done = Done { aside: transfer.begin()?, ..Done::default() };
+    let mut done = Done { before: transfer.begin()?, ..Done::default() };
     let begin = Instant::now();
     let until = plan.duration.map(|s| begin + Duration::from_secs_f64(s));
     let mut n = 0;
@@ -132,7 +142,7 @@ fn repeat(plan: &Plan, worker: u64, transfer: &mut impl Transfer) -> Result<Done
         transfer.settle(ret)?;
         n += 1;
     }
-    done.aside.extend(transfer.end()?);
+    done.after = transfer.end()?;
     Ok(done)
 }
 

@@ -91,6 +91,31 @@ fn a_flipping_iovec_is_never_called_verified() {
     }
 }
 
+/// A segment whose page is gone when the call returns is noted, and the next one is still read.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_segment_that_vanished_does_not_hide_the_next() {
+    let recording = record(&[], &work("edge vanish"));
+    let stable = recording.report()["stable"].as_str().expect("stable").to_string();
+    let rows = recording.event("process_vm_readv");
+    let mut faults = 0;
+    for row in &rows {
+        let whole = match row.text("payload_status") {
+            "ok" => 64,
+            "fault" => {
+                faults += 1;
+                32
+            }
+            other => panic!("{other}: {row:?}"),
+        };
+        assert_eq!((row.number("payload_len"), row.number("payload_total")), (whole, 64), "{row:?}");
+        assert!(row.text("payload").ends_with(&stable), "{row:?}");
+    }
+    let book = recording.manifest().ledger.into_iter().find(|l| l.event == "process_vm_readv").expect("ledger");
+    assert_eq!((rows.len(), book.read_faults), (20_000, faults));
+    eprintln!("{faults} of {} payloads had a fault", rows.len());
+}
+
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_static_32_bit_program_is_seen() {

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::harness::{Recording, Row, record, record_work, work, workload};
+use super::harness::{Recording, Row, is_call, program, record, record_work, work, workload};
 
 /// The rows of process life that concern `pid`.
 fn life(recording: &Recording, pid: &Value) -> Vec<Row> {
-    recording.rows().into_iter().filter(|r| r.text("event").starts_with("process_") && &r["pid"] == pid).collect()
+    recording.rows().into_iter().filter(|r| !is_call(r.text("event")) && &r["pid"] == pid).collect()
 }
 
 fn names(rows: &[Row]) -> Vec<&str> {
@@ -96,4 +96,42 @@ fn a_killed_caller_ends_by_its_signal() {
     assert_eq!(call["target_pid"], call["pid"]);
     let rows = life(&recording, &call["pid"]);
     assert_eq!(rows.last().map(|r| r.number("exit_code")), Some(9));
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_thread_that_execs_is_the_process_from_then_on() {
+    let recording = record(&[], &work("edge exec-thread"));
+    let child = &recording.report()["child"];
+    let rows = life(&recording, child);
+    assert_eq!(names(&rows), ["process_fork", "process_exec", "process_exit"]);
+    assert_eq!(&rows[1]["tid"], child);
+    assert_eq!(rows[0]["process_key"], rows[2]["process_key"]);
+}
+
+/// Inside a pid namespace the caller passes a number that is not the target's outside.
+#[test]
+#[ignore = "needs root and BPF"]
+fn targets_are_resolved_out_of_a_pid_namespace() {
+    let unshare = [&*program("unshare"), "--fork", "--pid", "--mount-proc"].map(String::from);
+    for words in ["readv --count 5", "mem --with pread --count 5", "ptrace --count 5"] {
+        let recording = record(&[], &[&unshare[..], &work(words)].concat());
+        let report = recording.report();
+        assert!(report["pid"].as_i64() < Some(10), "not in a namespace: {report}");
+        let rows = recording.rows();
+        let end = rows.iter().find(|r| r["event"] == "process_exit" && r["comm"] == "vm-target").expect("target");
+        let calls = recording.calls();
+        assert_eq!(calls.len() as u64, report["calls"].as_object().expect("calls").values().map(calls_of).sum::<u64>());
+        for row in &calls {
+            assert_ne!(row["pid"], report["pid"], "pids are those of the initial namespace");
+            assert_eq!((&row["target_pid"], &row["target_key"]), (&end["pid"], &end["process_key"]), "{row:?}");
+            assert_eq!(row["target_comm"], "vm-target");
+            assert_eq!(row["target_exe"], workload().as_str());
+            assert!(row["target_pid_arg"].is_null() || row.number("target_pid_arg") < 10, "{row:?}");
+        }
+    }
+}
+
+fn calls_of(tally: &Value) -> u64 {
+    tally["calls"].as_u64().expect("calls")
 }

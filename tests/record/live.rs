@@ -113,7 +113,21 @@ impl Waiting {
 
     /// Lets it work, waits for its end, and returns its report.
     pub fn go(mut self) -> Value {
+        self.work();
+        self.leave()
+    }
+
+    /// Lets it make its calls. It and its peers live on.
+    pub fn work(&mut self) {
         self.stdin.write_all(b"\n").expect("start");
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("done line");
+        assert!(line.contains("\"done\":true"), "{line:?}");
+    }
+
+    /// Lets it end; returns its report.
+    pub fn leave(mut self) -> Value {
+        self.stdin.write_all(b"\n").expect("end");
         let mut line = String::new();
         self.stdout.read_line(&mut line).expect("report");
         assert!(self.child.wait().expect("workload ends").success());

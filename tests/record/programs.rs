@@ -117,7 +117,7 @@ fn strace_reads_by_process_vm_readv() {
     let execs = recording.event("process_exec");
     let inner_exec = execs.iter().find(|r| r["argv"] == inner.join(" ")).expect("process_exec of the inner strace");
     let of_inner: Vec<&Row> = rows.iter().filter(|r| r["pid"] == inner_exec["pid"]).collect();
-    assert!(of_inner.len() > 100, "{}", of_inner.len());
+    assert!(of_inner.len() > 50, "{}", of_inner.len());
     same_calls(&of_inner, &strace_log(&log, "process_vm_readv"));
     assert!(of_inner.iter().any(|r| r["target_comm"] == "ls"), "ls is a target");
 }
@@ -163,7 +163,7 @@ fn py_spy_reads_a_python_process() {
     let dump = [text(&py_spy), "dump", "--pid", &subject.pid()].map(String::from);
     let recording = record(&[], &[&strace[..], &dump[..]].concat());
     nothing_lost(&recording);
-    assert!(recording.stdout.contains("MainThread"), "py-spy dumped nothing: {}", recording.stdout);
+    assert!(recording.stdout.contains("<module>"), "py-spy dumped nothing: {}", recording.stdout);
     let rows = recording.event("process_vm_readv");
     let of_py_spy = having(&rows, "comm", "py-spy");
     same_calls(&of_py_spy, &strace_log(&log, "process_vm_readv"));
@@ -191,21 +191,19 @@ fn gdb_reads_the_memory_file() {
     assert!(reads.iter().any(|r| r["target_pid"] == subject.0.id() && r["target_comm"] == "sleep"));
 }
 
-/// Independent: `--vm-rw-ops`, and the 8 MiB that each round moves each way (stress-ng's default 16 MiB, halved).
+/// Independent: `--vm-rw-ops` rounds, each of which moves stress-ng's default of 16 MiB each way.
 #[test]
 #[ignore = "needs root and BPF"]
 fn stress_ng_moves_what_its_operations_say() {
     let recording = record(&[], &[&*program("stress-ng"), "--vm-rw", "1", "--vm-rw-ops", "50"]);
     nothing_lost(&recording);
-    let mut total = 0;
     for event in ["process_vm_readv", "process_vm_writev"] {
         let rows = recording.event(event);
         let good = rows.iter().filter(|r| r["errno"].is_null()).count();
         let failed = ["ESRCH", "EINVAL"].map(|errno| having(&rows, "errno", errno).len());
         assert_eq!((rows.len(), good, failed), (150, 50, [50, 50]), "{event}");
-        total += bytes(&rows);
+        assert_eq!(bytes(&rows), 838_860_800, "{event}");
     }
-    assert_eq!(total, 838_860_800);
 }
 
 /// Independent: stress-ng's own number of operations, one successful vmsplice each, as strace counts them.

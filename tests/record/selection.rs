@@ -24,6 +24,20 @@ fn a_running_process_is_recorded_until_it_ends() {
     invariants::check(&recording);
     compare(&recording, &report);
     assert_eq!(recording.manifest().end_reason, "processes_gone");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn who_lived_before_is_introduced() {
+    let mut waiting = Waiting::start("readv --count 20 --log 20");
+    let live = Live::start(&["-p", &waiting.pid()], NO_COMMAND);
+    waiting.work();
+    live.signal(libc::SIGINT);
+    let recording = live.end();
+    let report = waiting.leave();
+    assert!(recording.status.success(), "{}", recording.stderr);
+    invariants::check(&recording);
+    compare(&recording, &report);
     let snapshots = recording.event("process_snapshot");
     let of = |pid: &serde_json::Value| snapshots.iter().filter(|r| &r["pid"] == pid).count();
     assert_eq!((of(&report["pid"]), of(&report["target_pid"])), (1, 1), "both lived before");

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use super::harness::{Recording, record, record_unchecked, work, workload};
+use super::harness::{Recording, record, record_unchecked, vmtrace, work, workload};
 use super::invariants;
 use super::live::{Live, Waiting, send};
 
@@ -114,4 +114,48 @@ fn events_lie_within(recording: &Recording) {
         assert!(manifest.start.monotonic_ns <= at && at <= manifest.end.monotonic_ns, "{row:?}");
         assert_eq!(row.number("ts_ns") - at, manifest.start.realtime_ns - manifest.start.monotonic_ns);
     }
+}
+
+/// COMMAND has the streams of the recorder, and none of its descriptors.
+#[test]
+#[ignore = "needs root and BPF"]
+fn command_has_its_own_streams_and_nothing_of_ours() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let input = dir.path().join("input");
+    std::fs::write(&input, "from stdin\n").expect("input");
+    let mut recorder = vmtrace();
+    recorder.args(["record", "-q", "-o"]).arg(dir.path().join("c.parquet"));
+    recorder.args(["--", "sh", "-c", "cat; echo to stderr >&2; ls /proc/self/fd"]);
+    let output = recorder.stdin(std::fs::File::open(&input).expect("input")).output().expect("vmtrace starts");
+    // The fourth is the directory that ls itself reads.
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "from stdin\n0\n1\n2\n3\n");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "to stderr\n", "--quiet says nothing");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn without_a_name_the_capture_goes_to_the_current_directory() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let output = vmtrace().current_dir(dir.path()).args(["record", "--", "true"]).output().expect("vmtrace starts");
+    assert!(output.status.success());
+    let entries = std::fs::read_dir(dir.path()).expect("directory");
+    let names: Vec<String> = entries.map(|e| e.expect("entry").file_name().to_string_lossy().into_owned()).collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+    assert!(names[0].starts_with("vmtrace-") && names[0].ends_with(".parquet"), "{names:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains(&names[0]), "the summary names the file");
+}
+
+/// A recorder that is killed leaves COMMAND alone, and no file that looks whole.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_killed_recorder_leaves_command_alone() {
+    let mut live = Live::start(&[], &["sh", "-c", "echo $$; exec sleep 60"]);
+    let command: u32 = live.line().parse().expect("pid of COMMAND");
+    live.signal(libc::SIGKILL);
+    let state = std::fs::read_to_string(format!("/proc/{command}/stat")).expect("COMMAND lives");
+    send(command, libc::SIGTERM);
+    let recording = live.end();
+    assert!(!state.contains(") Z"), "{state}");
+    assert_eq!(recording.status.code(), None);
+    assert!(!recording.path.exists());
 }

@@ -42,6 +42,13 @@ fn payloads_end_at_the_snap_length() {
 
 #[test]
 #[ignore = "needs root and BPF"]
+fn a_snap_length_of_zero_means_all_there_is() {
+    let recording = record_work(&["-s", "0"], "readv --size 65536 --log 1");
+    assert_eq!(recording.manifest().filters.snaplen, 65_536);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
 fn without_payload_everything_else_is_kept() {
     let recording = super::harness::record(&["--payload", "none"], &super::harness::work("readv --count 5"));
     for row in recording.event("process_vm_readv") {

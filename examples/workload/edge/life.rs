@@ -136,3 +136,23 @@ pub fn exit_signal(report: &mut Report) -> Result<()> {
     report.fact("signal", Value::from(libc::SIGKILL));
     Ok(())
 }
+
+/// A child's second thread replaces the program: the thread takes over the process's id.
+pub fn exec_thread(report: &mut Report) -> Result<()> {
+    // SAFETY: this process has one thread, so the child may use everything.
+    match sys::check(unsafe { libc::fork() }, "fork")? {
+        0 => {
+            let thread = std::thread::spawn(|| Command::new("true").exec());
+            let error = thread.join();
+            eprintln!("workload: true: {error:?}");
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(1) }
+        }
+        pid => {
+            let status = reap(pid);
+            ensure!(status == 0, "wait status {status}");
+            report.fact("child", pid);
+            Ok(())
+        }
+    }
+}

@@ -3,6 +3,7 @@
 mod compat;
 mod life;
 mod pipe;
+mod race;
 mod trace;
 mod uring;
 mod vm;
@@ -30,7 +31,8 @@ const CASES: &[Case] = &[
     ("untouched", vm::untouched),
     ("thread-target", vm::thread_target),
     ("self-target", vm::self_target),
-    ("flip", vm::flip),
+    ("flip", race::flip),
+    ("vanish", race::vanish),
     ("pipe-errors", pipe::errors),
     ("pipe-full", pipe::full),
     ("vmsplice-partial", pipe::vmsplice_partial),
@@ -44,6 +46,7 @@ const CASES: &[Case] = &[
     ("mem-self", trace::mem_self),
     ("exec-target", life::exec_target),
     ("exec-caller", life::exec_caller),
+    ("exec-thread", life::exec_thread),
     ("exit-after-call", life::exit_after_call),
     ("exit-signal", life::exit_signal),
     ("int80", compat::int80),
@@ -59,5 +62,6 @@ pub fn run(plan: &Plan, name: &str, report: &mut Report) -> Result<()> {
     }
     let (_, case) = CASES.iter().find(|(known, _)| *known == name).context("no such edge case; see `edge list`")?;
     super::drive::wait_for_start(plan)?;
-    case(report)
+    case(report)?;
+    super::drive::wait_for_end(plan)
 }

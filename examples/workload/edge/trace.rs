@@ -46,7 +46,7 @@ pub fn requests(report: &mut Report) -> Result<()> {
         returned(ret, errno)?;
         let mut seen = control_entry(request, ret, pid, addr, local.addr()).with("target_pid", pid);
         // PEEKUSER and GETREGS copy registers: whether that counts as bytes moved is the recorder's to say.
-        for column in ["bytes", "payload", "payload_total", "payload_side", "remote_iov"] {
+        for column in ["local_iov", "bytes", "payload", "payload_total", "payload_side", "remote_iov"] {
             seen.forget(column);
         }
         report.call(seen);
