@@ -250,21 +250,21 @@ pub fn column_spec(name: &str) -> Option<&'static ColumnSpec> {
     COLUMNS.iter().find(|c| c.name == name)
 }
 
-/// The Arrow schema of a capture. Each field carries `vmtrace.origin`, `vmtrace.toctou`, `vmtrace.optional`,
-/// `vmtrace.unit` and `vmtrace.doc` as metadata.
+/// The Arrow schema of a capture. Each field's metadata has `vmtrace.origin` and `vmtrace.doc`, `vmtrace.unit` where
+/// it has one, and `vmtrace.toctou` and `vmtrace.optional`, `true`, where they hold: a footer carries all of it.
 pub fn arrow_schema() -> SchemaRef {
     let fields: Vec<Field> = COLUMNS
         .iter()
         .map(|c| {
             let metadata = [
-                ("vmtrace.origin", c.origin.tag().to_string()),
-                ("vmtrace.toctou", c.toctou.to_string()),
-                ("vmtrace.optional", c.nullable.to_string()),
-                ("vmtrace.unit", c.unit.to_string()),
-                ("vmtrace.doc", c.doc.to_string()),
+                ("vmtrace.origin", Some(c.origin.tag())),
+                ("vmtrace.toctou", c.toctou.then_some("true")),
+                ("vmtrace.optional", c.nullable.then_some("true")),
+                ("vmtrace.unit", Some(c.unit).filter(|unit| !unit.is_empty())),
+                ("vmtrace.doc", Some(c.doc)),
             ];
-            Field::new(c.name, (c.data_type)(), c.nullable)
-                .with_metadata(metadata.into_iter().map(|(k, v)| (k.to_string(), v)).collect())
+            let metadata = metadata.into_iter().filter_map(|(k, v)| Some((k.to_string(), v?.to_string())));
+            Field::new(c.name, (c.data_type)(), c.nullable).with_metadata(metadata.collect())
         })
         .collect();
     Arc::new(Schema::new(fields))
