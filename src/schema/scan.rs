@@ -119,9 +119,8 @@ impl Events {
 
     fn open(&self, group: usize) -> Result<ParquetRecordBatchReader> {
         let file = self.file.try_clone()?;
-        let columns = |names: &[&'static str]| {
-            ProjectionMask::columns(self.metadata.parquet_schema(), names.iter().copied())
-        };
+        let columns =
+            |names: &[&'static str]| ProjectionMask::columns(self.metadata.parquet_schema(), names.iter().copied());
         let wanted = if self.scan.columns.is_empty() { ProjectionMask::all() } else { columns(&self.scan.columns) };
         let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
             .with_row_groups(vec![group])

@@ -1,0 +1,8 @@
+use super::captures::*;
+use super::*;
+
+#[test]
+fn look() {
+    let made = make(&everything());
+    std::fs::copy(&made.path, "/tmp/wtdemo.parquet").unwrap();
+}
