@@ -203,7 +203,8 @@ fn peer(line: &mut Line, event: &Event<'_>, view: View, way: Way, processes: &Pr
     if view == View::Target {
         // The line stands under the target; the one who acted is said to have.
         line.word(Role::Plain, format_args!("{how} caller "));
-        line.add(Role::Name, format_args!("{}", Named { name: Some(event.comm), pid: event.pid }));
+        let name = processes.name(event.pid).or(Some(event.comm));
+        line.add(Role::Name, format_args!("{}", Named { name, pid: event.pid }));
         return true;
     }
     match (event.target_pid, event.target_pid_arg) {

@@ -80,7 +80,7 @@ impl<W: Write> Text<W> {
             if let Some(exe) = exe {
                 self.line.add(Role::Plain, format_args!("  {}", Safe(&exe)));
             }
-            if let Some(uid) = uid {
+            if let Some(uid) = uid.filter(|uid| *uid != u32::MAX) {
                 self.line.add(Role::Dim, format_args!("  uid {uid}"));
             }
             if let Some(pid) = parent.filter(|pid| *pid != 0) {

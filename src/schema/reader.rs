@@ -94,13 +94,17 @@ impl Capture {
         Some((spans.iter().map(|s| s.0).min()?, spans.iter().map(|s| s.1).max()?))
     }
 
-    /// Bytes of captured payload, from the footer alone: without encoding or compression where the file states
-    /// it, else as encoded.
-    pub fn payload_bytes(&self) -> u64 {
-        let Some(leaf) = self.leaf("payload") else { return 0 };
-        let chunks = self.row_groups().iter().filter_map(|g| g.columns().get(leaf));
-        let sizes = chunks.map(|c| c.unencoded_byte_array_data_bytes().unwrap_or(c.uncompressed_size()));
-        sizes.fold(0, |sum, size| sum.saturating_add(u64::try_from(size).unwrap_or(0)))
+    /// Bytes of captured payload, from the page index alone; `None` where that does not say.
+    pub fn payload_bytes(&self) -> Option<u64> {
+        let leaf = self.leaf("payload")?;
+        let groups = self.metadata.metadata().offset_index()?;
+        let mut sum = 0u64;
+        for group in groups {
+            for bytes in group.get(leaf)?.unencoded_byte_array_data_bytes()? {
+                sum = sum.saturating_add(u64::try_from(*bytes).ok()?);
+            }
+        }
+        Some(sum)
     }
 
     /// Streams the events of `scan` in file order.

@@ -36,8 +36,8 @@ pub struct Facts<'a> {
     pub first_event_ns: Option<i64>,
     /// Last event, ns since the start.
     pub last_event_ns: Option<i64>,
-    /// Bytes of captured payload.
-    pub payload_bytes: u64,
+    /// Bytes of captured payload; null where the file does not say.
+    pub payload_bytes: Option<u64>,
     /// All events of the ledger in one row.
     pub total: LedgerRow,
     /// Events lost, by whatever cause.

@@ -60,10 +60,16 @@ fn origin(out: &mut String, facts: &Facts<'_>) {
             if host.initial_pid_namespace { "" } else { ", inside a pid namespace" }
         ),
     );
-    line(out, "Kernel", Safe(&host.version));
-    line(out, "Boot", Safe(&host.boot_id));
-    if let Some(lockdown) = &host.lockdown {
-        line(out, "Lockdown", Safe(lockdown));
+    let more = [
+        ("Kernel", Some(&host.version)),
+        ("Boot", Some(&host.boot_id)),
+        ("Machine", host.machine_id.as_ref()),
+        ("Lockdown", host.lockdown.as_ref()),
+    ];
+    for (name, value) in more {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            line(out, name, Safe(value));
+        }
     }
     line(out, "Selected", selected(&manifest.filters));
 }
@@ -130,7 +136,9 @@ fn times(out: &mut String, facts: &Facts<'_>) {
         let seconds = time::seconds(ns.into(), 0);
         line(out, "Wall clock", format_args!("moved by {seconds} s against the monotonic clock meanwhile"));
     }
-    line(out, "Payload", format_args!("{} bytes captured", grouped(facts.payload_bytes)));
+    if let Some(bytes) = facts.payload_bytes {
+        line(out, "Payload", format_args!("{} bytes captured", grouped(bytes)));
+    }
 }
 
 fn ledger(out: &mut String, facts: &Facts<'_>) {
@@ -207,7 +215,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() * 4 / 3);
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);

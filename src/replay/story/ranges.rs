@@ -60,7 +60,7 @@ fn list(line: &mut Line, iov: Option<Iovecs<'_>>, count: Option<u64>, ptrace: bo
     }
     let more = count.saturating_sub(stored.min(SHOWN) as u64);
     if more > 0 {
-        line.add(Role::Dim, format_args!(" +{more} more"));
+        line.add(Role::Dim, format_args!(", +{more} more"));
     }
     line.add(Role::Plain, format_args!("]"));
 }
