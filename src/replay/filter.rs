@@ -177,12 +177,17 @@ impl CaptureFilter<'_> {
 
     /// What becomes of `event`.
     pub fn verdict(&self, event: &Event<'_>) -> Verdict {
+        self.verdict_for(event, self.only)
+    }
+
+    /// What becomes of `event` where only one process is told.
+    pub fn verdict_for(&self, event: &Event<'_>, only: Option<Identity>) -> Verdict {
         if !self.in_time(event) {
             return Verdict::Skip;
         }
         let filter = self.filter;
         if event.event == EventKind::Lost.name() {
-            let counted = self.only.is_none() && (filter.selects_any() || filter.names.contains(&event.event));
+            let counted = only.is_none() && (filter.selects_any() || filter.names.contains(&event.event));
             return if counted { Verdict::Tell(View::Caller) } else { Verdict::Gap };
         }
         if self.gaps_alone {
@@ -192,8 +197,8 @@ impl CaptureFilter<'_> {
         if !named || (filter.failed && event.errno.is_none()) {
             return Verdict::Skip;
         }
-        let only = |side: Identity| self.only.is_none_or(|only| only.matches(side));
-        if only(Identity::caller(event))
+        let may_tell = |side: Identity| only.is_none_or(|only| only.matches(side));
+        if may_tell(Identity::caller(event))
             && filter.names_side(event.pid, Some(event.comm))
             && filter.names_peer(event.target_pid)
         {
@@ -201,7 +206,7 @@ impl CaptureFilter<'_> {
         }
         match Identity::target(event) {
             Some(target)
-                if only(target)
+                if may_tell(target)
                     && filter.names_side(target.pid, event.target_comm)
                     && filter.names_peer(Some(event.pid)) =>
             {

@@ -1,6 +1,6 @@
 //! `vmtrace info`: what a capture holds and how it was made, from its footer alone.
 //!
-//! Owns the options and the choice of form. What is said stands in [`facts`], how in [`table`]. Reads no event, so
+//! Owns the options and the choice of form. What is said stands in `facts`, how in `table`. Reads no event, so
 //! that the answer comes at once however large the file is.
 
 pub(super) mod facts;

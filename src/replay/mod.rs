@@ -28,6 +28,8 @@ use crate::schema::reader::Capture;
 
 /// Options of `vmtrace replay`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Gaps in the recording (lost events) are always shown. \
+Exit status: 0 events were printed, 1 none matched, 2 an error.")]
 pub struct Args {
     /// Captures to print, one after another
     #[arg(required = true, value_name = "FILE")]

@@ -65,7 +65,7 @@ impl Found {
         let caller = Identity::caller(event);
         let sides = [Some((caller, View::Caller)), Identity::target(event).map(|target| (target, View::Target))];
         for (side, view) in sides.into_iter().flatten() {
-            let wanted = filter.only(side, i64::MIN, i64::MAX).verdict(event);
+            let wanted = filter.verdict_for(event, Some(side));
             // Self to self is one line, from the caller's side.
             if wanted == Verdict::Tell(view) {
                 self.extend(side, event.mono_ns);

@@ -1,4 +1,4 @@
-//! Captures read back: opening and checking. Streaming their events stands in [`super::scan`].
+//! Captures read back: opening and checking. Streaming their events stands in `super::scan`.
 //!
 //! Captures come from strangers. Nothing here trusts a number in the file: sizes are checked against the file
 //! and against fixed limits before anything is allocated by them, and a panic inside the Parquet library is

@@ -59,7 +59,7 @@ fn csv_is_exact() {
     assert_eq!(field(0, "remote_iov"), "0xffffffffffffffff:0x20000000000001;0xffff800000000001:0x0");
     assert_eq!(field(0, "ret"), i64::MIN.to_string());
     assert_eq!(field(0, "data"), u64::MAX.to_string());
-    assert_eq!(field(0, "comm"), "a,\"b\\\"\\n\\x1b".replace("\"b\\\"", "\"b\""));
+    assert_eq!(field(0, "comm"), "a,\"b\"\\n\\x1b");
     assert!(field(0, "payload").starts_with("7f454c46"));
     assert_eq!(field(1, "target_pid"), "");
     assert_eq!(field(1, "event"), "tee");
