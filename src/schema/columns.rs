@@ -11,6 +11,7 @@ use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
+use super::cell::Cell;
 use super::types::{
     ColumnType, I32, I64, OptBool, OptBytes, OptI32, OptI64, OptIovecs, OptText, OptU32, OptU64, Text, Timestamp, U32,
     U64,
@@ -101,6 +102,12 @@ macro_rules! columns {
         #[derive(Clone, Copy, Debug, Default, PartialEq)]
         pub struct Event<'a> {
             $(#[doc = $doc] pub $name: <$type as ColumnType>::Value<'a>,)+
+        }
+
+        impl<'a> Event<'a> {
+            pub(super) fn visit_cells(&self, mut visit: impl FnMut(&'static str, Cell<'a>)) {
+                $(visit(stringify!($name), Cell::from(self.$name));)+
+            }
         }
 
         /// The builders of all columns.
