@@ -237,8 +237,8 @@ static long walk_step(__u32 index, void *unused)
 	struct dentry *dentry, *parent;
 	struct mount *mount, *above;
 	struct walk *w;
+	long n, orphan;
 	__u32 at;
-	long n;
 
 	if (!scratch)
 		return 1;
@@ -247,9 +247,9 @@ static long walk_step(__u32 index, void *unused)
 	dentry = w->dentry; /* BPF_CORE_READ relocates every step it sees, also ours */
 	mount = w->mount;
 	parent = BPF_CORE_READ(dentry, d_parent);
-	if (dentry == w->root || dentry == parent) {
+	if (dentry == w->root) {
 		above = BPF_CORE_READ(mount, mnt_parent);
-		w->whole = above == mount || dentry != w->root;
+		w->whole = above == mount;
 		if (w->whole)
 			return 1;
 		w->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
@@ -257,6 +257,9 @@ static long walk_step(__u32 index, void *unused)
 		w->mount = above;
 		return 0;
 	}
+	/* A file without a directory, such as a memfd, is its own parent: its name is the path. */
+	orphan = dentry == parent;
+	w->whole = orphan;
 	if (at - w->start > VMT_PATH_MAX - 256)
 		return 1;
 	asm volatile("" : "+r"(at));
@@ -266,7 +269,8 @@ static long walk_step(__u32 index, void *unused)
 		return 1;
 	w->at = at + n;
 	w->dentry = parent;
-	return 0;
+	asm volatile("" : "+r"(orphan));
+	return orphan & 1; /* the verifier wants to see that it is 0 or 1 */
 }
 
 /* Appends the components of a file's path to the record at `at`, last first, up to the root of its mount

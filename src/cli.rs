@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::replay;
+use crate::replay::safe::SafeMessage;
 
 /// Exit statuses, as documented in the README.
 pub mod status {
@@ -91,13 +92,20 @@ pub fn main() -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(error) if is_broken_pipe(&error) => ExitCode::from(status::OK),
         Err(error) => {
-            eprintln!("vmtrace: {error:#}");
+            report(&error);
             ExitCode::from(status::ERROR)
         }
     }
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
+/// Writes an error to stderr as one line. It may quote a capture, so it is made safe for a terminal.
+pub(crate) fn report(error: &anyhow::Error) {
+    // Nobody may be listening: eprintln! would panic.
+    let _ = writeln!(std::io::stderr(), "vmtrace: {}", SafeMessage(&format!("{error:#}")));
+}
+
+/// Whether whoever reads our output has gone.
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let io = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
     io.into_iter().any(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }

@@ -78,10 +78,16 @@ fn keep_message(_level: PrintLevel, message: String) {
     }
 }
 
+/// What libbpf said since last asked, as one line. Of a verifier log only its verdict: the line before its statistics.
 fn last_messages() -> String {
     let log = LIBBPF_LOG.lock().map(|mut l| std::mem::take(&mut *l)).unwrap_or_default();
-    let tail = log.len().saturating_sub(6);
-    log.get(tail..).unwrap_or_default().join(" | ")
+    let verdict = |message: &str| {
+        let lines: Vec<&str> = message.lines().collect();
+        let end = lines.iter().position(|l| l.starts_with("processed "));
+        let line = end.and_then(|end| lines.get(end.checked_sub(1)?)).or(lines.first());
+        line.map(|l| l.trim_start_matches("libbpf: ").to_string())
+    };
+    log.iter().filter_map(|message| verdict(message)).take(3).collect::<Vec<_>>().join("; ")
 }
 
 /// Loads the programs.

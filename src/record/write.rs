@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender};
 
 use anyhow::{Result, anyhow};
 
-use super::decode::{Decoder, Sink, wire_kind};
+use super::decode::{Decoder, Sink};
 use super::drain::Chunk;
 use super::processes::Snapshot;
 use super::reorder::Reorder;
@@ -240,9 +240,4 @@ fn finish(decoder: &mut Decoder, residue: &Residue, table: &mut Table) {
     for (cpu, loss) in &residue.losses {
         decoder.lost(*cpu, loss.first_ns, loss.last_ns, &loss.count, table);
     }
-}
-
-/// Every event that the kernel makes, with its wire number.
-pub fn kernel_events() -> impl Iterator<Item = (EventKind, u32)> {
-    EVENTS.iter().filter_map(|e| wire_kind(e.kind).map(|wire| (e.kind, wire)))
 }

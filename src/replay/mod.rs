@@ -1,23 +1,205 @@
 //! `vmtrace replay`: captures printed as timelines, without privileges, on any machine.
+//!
+//! Data flows one way: schema → filter → (timelines) → renderer. A renderer sees one event after another and
+//! knows nothing of files or options. Captured text passes `safe` on its way out, wherever it goes.
 
+mod csv;
+mod filter;
 pub mod info;
+mod jsonl;
+mod processes;
+pub mod safe;
+mod story;
+mod text;
+mod time;
+mod timelines;
 
-use std::path::PathBuf;
+use std::io::{BufWriter, IsTerminal};
+use std::path::{Path, PathBuf};
 
-use crate::cli::ColorWhen;
+use anyhow::{Result, ensure};
+use clap::ValueEnum;
+
+use self::filter::{CaptureFilter, Filter, Select, Verdict, View};
+use self::text::{Look, Text};
+use crate::cli::{self, ColorWhen, status};
+use crate::schema::Event;
+use crate::schema::reader::Capture;
 
 /// Options of `vmtrace replay`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Gaps in the recording (lost events) are always shown. \
+Exit status: 0 events were printed, 1 none matched, 2 an error.")]
 pub struct Args {
     /// Captures to print, one after another
-    #[arg(required = true)]
+    #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    #[command(flatten)]
+    select: Select,
+    /// Stop after N events
+    #[arg(short = 'c', long = "count", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// Order of the text output
+    #[arg(long, value_enum, default_value_t, help_heading = "Output")]
+    by: Order,
+    /// How instants are written (text)
+    #[arg(long, value_enum, default_value_t, help_heading = "Output")]
+    time: time::Notation,
+    /// Show captured bytes under each line (text)
+    #[arg(short = 'x', long, help_heading = "Output")]
+    hexdump: bool,
+    /// Output format
+    #[arg(short = 'T', long, value_enum, default_value_t, help_heading = "Output")]
+    format: Format,
     /// Colour the output
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN", help_heading = "Output")]
     color: ColorWhen,
 }
 
+/// Order of the text output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Order {
+    /// As things happened, with a heading where the process changes
+    #[default]
+    Time,
+    /// One process after another
+    Process,
+}
+
+/// Output format.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Timelines to read
+    #[default]
+    Text,
+    /// One JSON object per event
+    Jsonl,
+    /// Comma-separated values with a header
+    Csv,
+}
+
+/// One output format. Errors are those of the output.
+trait Render {
+    /// A capture begins.
+    fn capture(&mut self, capture: &Capture) -> Result<()>;
+    /// Something else begins, out of the order of time, under `title` where that is not empty.
+    fn section(&mut self, _title: &'static str) {}
+    /// An event, to be told from the side of `view`.
+    fn event(&mut self, event: &Event<'_>, view: View) -> Result<()>;
+    /// Everything so far goes out.
+    fn flush(&mut self) -> Result<()>;
+}
+
 /// Runs `vmtrace replay`; returns the exit status.
-pub fn run(_args: &Args) -> anyhow::Result<u8> {
-    anyhow::bail!("not yet")
+///
+/// # Errors
+/// Options that are wrong, or an output that cannot be written.
+pub fn run(args: &Args) -> Result<u8> {
+    let filter = Filter::new(&args.select)?;
+    let mut replay = Replay { order: args.by, left: args.count.unwrap_or(u64::MAX), told: 0, render: renderer(args)? };
+    let mut failed = false;
+    for path in &args.files {
+        if let Err(error) = replay.file(path, &filter) {
+            if cli::is_broken_pipe(&error) {
+                return Ok(status::OK);
+            }
+            // What was told before the damage comes before the error.
+            replay.render.flush()?;
+            cli::report(&error);
+            failed = true;
+        }
+    }
+    Ok(match (failed, replay.told) {
+        (true, _) => status::ERROR,
+        (false, 0) => status::NO_MATCH,
+        (false, _) => status::OK,
+    })
+}
+
+fn renderer(args: &Args) -> Result<Box<dyn Render>> {
+    let text_only = args.format == Format::Text || (args.by == Order::Time && !args.hexdump);
+    ensure!(text_only, "--by process and --hexdump are for text; leave them out or use -T text");
+    let out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+    Ok(match args.format {
+        Format::Text => Box::new(Text::new(
+            out,
+            Look {
+                color: wants_color(args.color),
+                hexdump: args.hexdump,
+                time: args.time,
+                name_files: args.files.len() > 1,
+            },
+        )),
+        Format::Jsonl => Box::new(jsonl::Jsonl::new(out)),
+        Format::Csv => Box::new(csv::Csv::new(out)),
+    })
+}
+
+fn wants_color(when: ColorWhen) -> bool {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    match when {
+        ColorWhen::Always => true,
+        ColorWhen::Never => false,
+        ColorWhen::Auto => std::io::stdout().is_terminal() && !set("NO_COLOR") && !dumb,
+    }
+}
+
+/// A replay under way, over all files.
+struct Replay {
+    order: Order,
+    left: u64,
+    told: u64,
+    render: Box<dyn Render>,
+}
+
+impl Replay {
+    fn file(&mut self, path: &Path, filter: &Filter) -> Result<()> {
+        if self.left == 0 {
+            return Ok(());
+        }
+        let capture = Capture::open(path)?;
+        self.render.capture(&capture)?;
+        self.render.flush()?;
+        let filter = filter.on(&capture.manifest().start);
+        match self.order {
+            Order::Time => self.events(&capture, &filter),
+            Order::Process => self.processes(&capture, &filter),
+        }
+    }
+
+    fn processes(&mut self, capture: &Capture, filter: &CaptureFilter<'_>) -> Result<()> {
+        for timeline in timelines::find(capture, filter)? {
+            self.render.section("");
+            self.events(capture, &filter.only(timeline.process, timeline.first, timeline.last))?;
+        }
+        // Some may lie where no process was seen.
+        self.render.section("All gaps in the recording");
+        self.events(capture, &filter.gaps())
+    }
+
+    fn events(&mut self, capture: &Capture, filter: &CaptureFilter<'_>) -> Result<()> {
+        if self.left == 0 {
+            return Ok(());
+        }
+        for batch in capture.scan(filter.scan())? {
+            for event in batch?.iter() {
+                match filter.verdict(&event) {
+                    Verdict::Skip => continue,
+                    Verdict::Gap => self.render.event(&event, View::Caller)?,
+                    Verdict::Tell(view) => {
+                        self.render.event(&event, view)?;
+                        self.told += 1;
+                        self.left -= 1;
+                    }
+                }
+                if self.left == 0 {
+                    return self.render.flush();
+                }
+            }
+            // A batch at a time: the first line is out at once, and a slow search shows what it has.
+            self.render.flush()?;
+        }
+        Ok(())
+    }
 }

@@ -11,6 +11,7 @@ use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
+use super::cell::Cell;
 use super::types::{
     ColumnType, I32, I64, OptBool, OptBytes, OptI32, OptI64, OptIovecs, OptText, OptU32, OptU64, Text, Timestamp, U32,
     U64,
@@ -101,6 +102,12 @@ macro_rules! columns {
         #[derive(Clone, Copy, Debug, Default, PartialEq)]
         pub struct Event<'a> {
             $(#[doc = $doc] pub $name: <$type as ColumnType>::Value<'a>,)+
+        }
+
+        impl<'a> Event<'a> {
+            pub(super) fn visit_cells(&self, mut visit: impl FnMut(&'static str, Cell<'a>)) {
+                $(visit(stringify!($name), Cell::from(self.$name));)+
+            }
         }
 
         /// The builders of all columns.
@@ -250,21 +257,21 @@ pub fn column_spec(name: &str) -> Option<&'static ColumnSpec> {
     COLUMNS.iter().find(|c| c.name == name)
 }
 
-/// The Arrow schema of a capture. Each field carries `vmtrace.origin`, `vmtrace.toctou`, `vmtrace.optional`,
-/// `vmtrace.unit` and `vmtrace.doc` as metadata.
+/// The Arrow schema of a capture. Each field's metadata has `vmtrace.origin` and `vmtrace.doc`, `vmtrace.unit` where
+/// it has one, and `vmtrace.toctou` and `vmtrace.optional`, `true`, where they hold: a footer carries all of it.
 pub fn arrow_schema() -> SchemaRef {
     let fields: Vec<Field> = COLUMNS
         .iter()
         .map(|c| {
             let metadata = [
-                ("vmtrace.origin", c.origin.tag().to_string()),
-                ("vmtrace.toctou", c.toctou.to_string()),
-                ("vmtrace.optional", c.nullable.to_string()),
-                ("vmtrace.unit", c.unit.to_string()),
-                ("vmtrace.doc", c.doc.to_string()),
+                ("vmtrace.origin", Some(c.origin.tag())),
+                ("vmtrace.toctou", c.toctou.then_some("true")),
+                ("vmtrace.optional", c.nullable.then_some("true")),
+                ("vmtrace.unit", Some(c.unit).filter(|unit| !unit.is_empty())),
+                ("vmtrace.doc", Some(c.doc)),
             ];
-            Field::new(c.name, (c.data_type)(), c.nullable)
-                .with_metadata(metadata.into_iter().map(|(k, v)| (k.to_string(), v)).collect())
+            let metadata = metadata.into_iter().filter_map(|(k, v)| Some((k.to_string(), v?.to_string())));
+            Field::new(c.name, (c.data_type)(), c.nullable).with_metadata(metadata.collect())
         })
         .collect();
     Arc::new(Schema::new(fields))

@@ -6,16 +6,19 @@
 pub const SCHEMA_VERSION: u32 = 1;
 
 pub mod batch;
+pub mod cell;
 pub mod columns;
 pub mod events;
 pub mod key;
 pub mod manifest;
 pub mod names;
 pub mod reader;
+mod scan;
 pub mod types;
 pub mod writer;
 
 pub use batch::BatchBuilder;
+pub use cell::Cell;
 pub use columns::{Event, EventBatch};
 pub use events::{EventKind, EventSet};
 pub use manifest::Manifest;

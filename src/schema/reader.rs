@@ -1,4 +1,4 @@
-//! Captures read back: opening, checking, and streaming events in bounded memory.
+//! Captures read back: opening and checking. Streaming their events stands in `super::scan`.
 //!
 //! Captures come from strangers. Nothing here trusts a number in the file: sizes are checked against the file
 //! and against fixed limits before anything is allocated by them, and a panic inside the Parquet library is
@@ -12,18 +12,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 
 use super::SCHEMA_VERSION;
-use super::columns::{EventBatch, column_spec};
+use super::columns::column_spec;
 use super::manifest::{KEY_MANIFEST, KEY_SCHEMA_VERSION, Manifest};
+pub use super::scan::{Events, Scan};
 
-/// Rows decoded at a time: a batch of the largest payloads stays near 64 MiB.
-const SCAN_ROWS: usize = 1024;
 /// Largest footer accepted; ours take about 10 KB per row group.
 const MAX_FOOTER: u64 = 256 << 20;
 /// Largest row group accepted, uncompressed; ours end near 100 MiB.
@@ -40,19 +37,6 @@ pub struct Capture {
     version: u32,
     manifest: Manifest,
     metadata: ArrowReaderMetadata,
-}
-
-/// Which events a scan must bring; it may bring more, from the same row groups.
-#[derive(Clone, Debug, Default)]
-pub struct Scan {
-    /// Only columns of these names; empty for all.
-    pub columns: Vec<&'static str>,
-    /// Only events whose `mono_ns` is at least this.
-    pub since_mono_ns: Option<i64>,
-    /// Only events whose `mono_ns` is at most this.
-    pub until_mono_ns: Option<i64>,
-    /// Only events whose `pid` or `target_pid` is one of these; empty for all.
-    pub pids: Vec<i32>,
 }
 
 impl Capture {
@@ -110,27 +94,27 @@ impl Capture {
         Some((spans.iter().map(|s| s.0).min()?, spans.iter().map(|s| s.1).max()?))
     }
 
+    /// Bytes of captured payload, from the page index alone; `None` where that does not say.
+    pub fn payload_bytes(&self) -> Option<u64> {
+        let leaf = self.leaf("payload")?;
+        let groups = self.metadata.metadata().offset_index()?;
+        let mut sum = 0u64;
+        for group in groups {
+            for bytes in group.get(leaf)?.unencoded_byte_array_data_bytes()? {
+                sum = sum.saturating_add(u64::try_from(*bytes).ok()?);
+            }
+        }
+        Some(sum)
+    }
+
     /// Streams the events of `scan` in file order.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn scan(&self, scan: &Scan) -> Result<Events> {
         let file = self.file.try_clone().with_context(|| self.path.display().to_string())?;
-        let groups: Vec<usize> = (0..self.row_groups().len()).filter(|i| self.may_match(*i, scan)).collect();
-        let mask = match scan.columns.as_slice() {
-            [] => ProjectionMask::all(),
-            names => ProjectionMask::columns(self.metadata.parquet_schema(), names.iter().copied()),
-        };
-        let reader = guarded(|| {
-            ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
-                .with_row_groups(groups)
-                .with_projection(mask)
-                .with_batch_size(SCAN_ROWS)
-                .build()
-                .map_err(|e| anyhow!("{e}"))
-        })
-        .with_context(|| format!("{}: damaged", self.path.display()))?;
-        Ok(Events { path: self.path.clone(), reader: Some(reader) })
+        let groups = (0..self.row_groups().len()).filter(|i| self.may_match(*i, scan)).collect();
+        Ok(Events::new(self.path.clone(), file, self.metadata.clone(), scan.clone(), groups))
     }
 
     fn row_groups(&self) -> &[RowGroupMetaData] {
@@ -146,56 +130,20 @@ impl Capture {
     fn may_match(&self, index: usize, scan: &Scan) -> bool {
         let Some(group) = self.row_groups().get(index) else { return false };
         let span = |name: &str| self.leaf(name).and_then(|leaf| range(group, leaf));
-        if let Some((first, last)) = span("mono_ns") {
-            let too_late = scan.until_mono_ns.is_some_and(|until| first > until);
-            let too_early = scan.since_mono_ns.is_some_and(|since| last < since);
-            if too_late || too_early {
-                return false;
-            }
+        let outside = |name: &str, since: Option<i64>, until: Option<i64>| {
+            let Some((first, last)) = span(name) else { return false };
+            until.is_some_and(|until| first > until) || since.is_some_and(|since| last < since)
+        };
+        if outside("mono_ns", scan.since_mono_ns, scan.until_mono_ns)
+            || outside("ts_ns", scan.since_ts_ns, scan.until_ts_ns)
+        {
+            return false;
         }
         let holds = |span: Option<(i64, i64)>| match span {
             Some((low, high)) => scan.pids.iter().any(|p| (low..=high).contains(&i64::from(*p))),
             None => true,
         };
         scan.pids.is_empty() || holds(span("pid")) || holds(span("target_pid"))
-    }
-}
-
-/// Batches of events, in file order. Ends after the first error.
-pub struct Events {
-    path: PathBuf,
-    reader: Option<ParquetRecordBatchReader>,
-}
-
-impl std::fmt::Debug for Events {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Events").field("path", &self.path).finish_non_exhaustive()
-    }
-}
-
-impl Iterator for Events {
-    type Item = Result<EventBatch>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let reader = self.reader.as_mut()?;
-        let batch = guarded(|| match reader.next() {
-            None => Ok(None),
-            Some(Err(e)) => Err(anyhow!("{e}")),
-            Some(Ok(batch)) => EventBatch::new(&batch).map(Some).map_err(|e| anyhow!(e)),
-        });
-        match batch {
-            Ok(Some(batch)) => Some(Ok(batch)),
-            Ok(None) => {
-                self.reader = None;
-                None
-            }
-            Err(e) => {
-                self.reader = None;
-                Some(
-                    Err(e.context(format!("{}: damaged; the events before this point were read", self.path.display()))),
-                )
-            }
-        }
     }
 }
 
@@ -288,7 +236,7 @@ thread_local! {
 
 /// Runs `work` on bytes from a file; a panic in the Parquet library becomes an error, without a backtrace on
 /// the user's screen.
-fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let default = std::panic::take_hook();

@@ -1,0 +1,23 @@
+# Two commands do everything on a fresh Debian 12 with Rust: `make demo` and `make test`.
+.PHONY: demo test lint golden help
+
+help:
+	@echo 'make demo   install what is missing, build, record a real program, replay it'
+	@echo 'make test   install what is missing, run every test (recording ones need root)'
+	@echo 'make lint   rustfmt, clippy, clang-format, shellcheck'
+	@echo 'make golden write the golden files and docs/FORMAT.md anew, to be read before committing'
+
+demo:
+	@scripts/install-deps build
+	@scripts/demo
+
+test:
+	@scripts/install-deps build test
+	@scripts/test
+
+lint:
+	@scripts/install-deps build lint
+	@scripts/lint
+
+golden:
+	UPDATE_GOLDEN=1 cargo test --no-default-features --test golden --test format_doc

@@ -1,0 +1,235 @@
+//! The text of `info`. Everything from the manifest passes `Safe`.
+
+use std::fmt::{Display, Write};
+
+use super::facts::{Facts, Word};
+use crate::replay::safe::Safe;
+use crate::replay::time;
+use crate::schema::EventSet;
+use crate::schema::manifest::{Filters, LedgerRow};
+
+/// The description of one capture.
+pub fn render(facts: &Facts<'_>) -> String {
+    let mut out = String::new();
+    line(&mut out, "File", format_args!("{}", Safe(&facts.file)));
+    origin(&mut out, facts);
+    times(&mut out, facts);
+    ledger(&mut out, facts);
+    hooks(&mut out, facts);
+    out
+}
+
+fn line(out: &mut String, name: &str, value: impl Display) {
+    // Writing to a String cannot fail, here and below.
+    let _ = writeln!(out, "{name:<12} {value}");
+}
+
+fn origin(out: &mut String, facts: &Facts<'_>) {
+    let manifest = facts.manifest;
+    let (tool, host) = (&manifest.tool, &manifest.host);
+    let groups = if facts.row_groups == 1 { "row group" } else { "row groups" };
+    line(
+        out,
+        "Size",
+        format_args!(
+            "{} bytes, {} rows in {} {groups}, schema version {}",
+            grouped(facts.size),
+            grouped(facts.rows),
+            grouped(facts.row_groups as u64),
+            facts.schema_version
+        ),
+    );
+    line(out, "Capture", Safe(&manifest.capture_id));
+    let git = if tool.git.is_empty() { String::new() } else { format!(" (git {})", Safe(&tool.git)) };
+    line(out, "Recorder", format_args!("{} {}{git}", Safe(&tool.name), Safe(&tool.version)));
+    let command: Vec<String> = manifest.argv.iter().map(|word| Word(word).to_string()).collect();
+    line(out, "Command", command.join(" "));
+    if let Some(comment) = &manifest.comment {
+        line(out, "Comment", Safe(comment));
+    }
+    line(
+        out,
+        "Host",
+        format_args!(
+            "{}, {} {} {}, {} CPUs{}",
+            Safe(&host.hostname),
+            Safe(&host.sysname),
+            Safe(&host.release),
+            Safe(&host.machine),
+            host.cpus,
+            if host.initial_pid_namespace { "" } else { ", inside a pid namespace" }
+        ),
+    );
+    let more = [
+        ("Kernel", Some(&host.version)),
+        ("Boot", Some(&host.boot_id)),
+        ("Machine", host.machine_id.as_ref()),
+        ("Lockdown", host.lockdown.as_ref()),
+    ];
+    for (name, value) in more {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            line(out, name, Safe(value));
+        }
+    }
+    line(out, "Selected", selected(&manifest.filters));
+}
+
+fn selected(filters: &Filters) -> String {
+    let mut parts = Vec::new();
+    if filters.all {
+        parts.push("every process".to_string());
+    }
+    if !filters.pids.is_empty() {
+        parts.push(format!("pid {}", list(&filters.pids)));
+    }
+    if !filters.command.is_empty() {
+        let words: Vec<String> = filters.command.iter().map(|w| Word(w).to_string()).collect();
+        parts.push(format!("command {}", words.join(" ")));
+    }
+    if !filters.all && filters.follow {
+        parts.push("with descendants".into());
+    }
+    if !filters.uids.is_empty() {
+        parts.push(format!("uid {}", list(&filters.uids)));
+    }
+    if let Some(cgroup) = &filters.cgroup {
+        parts.push(format!("cgroup {}", Safe(cgroup)));
+    }
+    if EventSet::all().names().iter().all(|name| *name == "lost" || filters.events.iter().any(|e| e == name)) {
+        parts.push("all events".into());
+    } else {
+        parts.push(format!("events {}", Safe(&filters.events.join(","))));
+    }
+    parts.push(match filters.snaplen {
+        0 => "no payload".into(),
+        n => format!("up to {} payload bytes each", grouped(n.into())),
+    });
+    if let Some(count) = filters.count {
+        parts.push(format!("at most {} events", grouped(count)));
+    }
+    if let Some(seconds) = filters.duration_s {
+        parts.push(format!("for at most {seconds} s"));
+    }
+    parts.push(format!("buffer of {} bytes", grouped(filters.buffer_size)));
+    parts.join("; ")
+}
+
+fn list<T: Display>(items: &[T]) -> String {
+    items.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn times(out: &mut String, facts: &Facts<'_>) {
+    line(out, "Start", &facts.start_utc);
+    let reason = &facts.manifest.end_reason;
+    let reason = if reason.is_empty() { String::new() } else { format!(" ({})", Safe(reason)) };
+    line(out, "End", format_args!("{}{reason}", facts.end_utc.as_deref().unwrap_or("not stated")));
+    if let Some(ns) = facts.duration_ns {
+        line(out, "Duration", format_args!("{} s", time::seconds(ns.into(), 0)));
+    }
+    if let (Some(first), Some(last)) = (facts.first_event_ns, facts.last_event_ns) {
+        let (first, last) = (time::seconds(first.into(), 0), time::seconds(last.into(), 0));
+        line(out, "Events", format_args!("from {first} s to {last} s after the start"));
+    }
+    // Reading three clocks one after another differs by as much as the readings took.
+    let clocks = facts.manifest.start.uncertainty_ns.saturating_add(facts.manifest.end.uncertainty_ns);
+    if let Some(ns) = facts.wall_clock_drift_ns.filter(|ns| ns.saturating_abs() > clocks.max(1_000_000)) {
+        let seconds = time::seconds(ns.into(), 0);
+        line(out, "Wall clock", format_args!("moved by {seconds} s against the monotonic clock meanwhile"));
+    }
+    if let Some(bytes) = facts.payload_bytes {
+        line(out, "Payload", format_args!("{} bytes captured", grouped(bytes)));
+    }
+}
+
+fn ledger(out: &mut String, facts: &Facts<'_>) {
+    let rows = facts.manifest.ledger.iter().filter(|row| {
+        let LedgerRow { seen, filtered, written, .. } = row;
+        *seen > 0 || *filtered > 0 || *written > 0 || row.lost() > 0
+    });
+    let _ = writeln!(
+        out,
+        "\n{:<17} {:>13} {:>13} {:>11} {:>13} {:>17} {:>8}",
+        "Event", "seen", "filtered", "lost", "written", "bytes moved", "faults"
+    );
+    for row in rows.chain(std::iter::once(&facts.total)) {
+        let _ = writeln!(
+            out,
+            "{:<17} {:>13} {:>13} {:>11} {:>13} {:>17} {:>8}{}",
+            Safe(&row.event).to_string(),
+            grouped(row.seen),
+            grouped(row.filtered),
+            grouped(row.lost()),
+            grouped(row.written),
+            grouped(row.bytes),
+            grouped(row.read_faults),
+            if row.balances() { "" } else { "  DOES NOT BALANCE" }
+        );
+    }
+    let causes = [
+        ("ring buffer full", facts.total.lost_ring_full),
+        ("undecodable", facts.total.lost_undecodable),
+        ("write error", facts.total.lost_write_error),
+    ];
+    for (cause, count) in causes.iter().filter(|(_, count)| *count > 0) {
+        let _ = writeln!(out, "Lost         {} by {cause}", grouped(*count));
+    }
+    for problem in &facts.problems {
+        let _ = writeln!(out, "Problem      {}", Safe(problem));
+    }
+    if facts.problems.is_empty() {
+        let _ = writeln!(out, "The books balance: seen = filtered + lost + written, and written = rows in the file.");
+    }
+}
+
+fn hooks(out: &mut String, facts: &Facts<'_>) {
+    let manifest = facts.manifest;
+    if !manifest.hooks.is_empty() {
+        out.push_str("\nHooks\n");
+    }
+    for hook in &manifest.hooks {
+        let state = if hook.attached { "attached" } else { "FAILED" };
+        let _ = write!(
+            out,
+            "  {state:<9} {:<24} {:<40} {}",
+            Safe(&hook.program).to_string(),
+            Safe(&hook.target).to_string(),
+            Safe(&hook.serves)
+        );
+        match &hook.reason {
+            Some(reason) => {
+                let _ = writeln!(out, ": {}", Safe(reason));
+            }
+            None => out.push('\n'),
+        }
+    }
+    if !manifest.gaps.is_empty() {
+        out.push_str("\nNot seen by this recording\n");
+    }
+    for gap in &manifest.gaps {
+        let _ = writeln!(out, "  - {}", Safe(gap));
+    }
+}
+
+/// `1234567` as `1,234,567`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() * 4 / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_thousands() {
+        let shown: Vec<String> = [0, 999, 1_000, u64::MAX].iter().map(|n| grouped(*n)).collect();
+        assert_eq!(shown, ["0", "999", "1,000", "18,446,744,073,709,551,615"]);
+    }
+}

@@ -1,0 +1,192 @@
+//! The process model: who is who, as the events tell it.
+//!
+//! Owns identity across pid reuse and what is known of each process so far: name, executable, user, parent.
+//! Bounded, so that memory stays flat however many processes a capture holds: when it is full it forgets all, and
+//! later events teach it again. Owns no output.
+
+use std::collections::HashMap;
+
+use crate::schema::Event;
+use crate::schema::key::TICK_NS;
+
+/// Processes remembered at most.
+const LIMIT: usize = 16_384;
+/// Bytes kept of any text: PATH_MAX. A file may claim more.
+const TEXT_LIMIT: usize = 4_096;
+
+/// A process that can be told from a later one with the same pid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// Process id (thread group) in the initial pid namespace.
+    pub pid: i32,
+    /// Start time in ticks, as `process_key` hashes it; `None` where it is not known.
+    pub start: Option<i64>,
+}
+
+impl Identity {
+    fn new(pid: i32, start_ns: Option<i64>) -> Self {
+        let tick = |ns: i64| ns / TICK_NS as i64;
+        Identity { pid, start: start_ns.filter(|ns| *ns > 0).map(tick) }
+    }
+
+    /// The process that acted.
+    pub fn caller(event: &Event<'_>) -> Self {
+        Identity::new(event.pid, Some(event.start_ns))
+    }
+
+    /// The process whose memory was reached.
+    pub fn target(event: &Event<'_>) -> Option<Self> {
+        Some(Identity::new(event.target_pid?, event.target_start_ns))
+    }
+
+    /// Whether both may be the same process: an unknown start time contradicts none.
+    pub fn matches(self, other: Identity) -> bool {
+        self.pid == other.pid && (self.start == other.start || self.start.is_none() || other.start.is_none())
+    }
+}
+
+/// What is known of one process.
+#[derive(Clone, Debug, Default)]
+pub struct Process {
+    /// Name of its main thread, or of another while that is unknown; as captured.
+    pub name: String,
+    /// Its executable; as captured.
+    pub exe: Option<String>,
+    /// Its effective user id.
+    pub uid: Option<u32>,
+    /// Who started it.
+    pub parent: Option<i32>,
+    /// Whether the reader has been told all this.
+    pub introduced: bool,
+}
+
+/// All processes seen so far.
+#[derive(Debug, Default)]
+pub struct Processes {
+    known: HashMap<Identity, Process>,
+    latest: HashMap<i32, Identity>,
+}
+
+impl Processes {
+    /// Learns what `event` says of its caller and its target.
+    pub fn note(&mut self, event: &Event<'_>) {
+        let caller = self.entry(Identity::caller(event));
+        let is_main = event.tid == event.pid;
+        if is_main || caller.name.is_empty() {
+            keep(&mut caller.name, event.comm);
+        }
+        learn(caller, event.exe, Some(event.uid));
+        if event.parent_pid.is_some() {
+            caller.parent = event.parent_pid;
+        }
+        if let Some(target) = Identity::target(event) {
+            let target = self.entry(target);
+            // The target's name is that of the thread that was named; it need not be the main one.
+            if target.name.is_empty() {
+                keep(&mut target.name, event.target_comm.unwrap_or_default());
+            }
+            learn(target, event.target_exe, event.target_uid);
+        }
+    }
+
+    /// What is known of `identity`, to be added to.
+    pub fn entry(&mut self, identity: Identity) -> &mut Process {
+        if self.known.len() >= LIMIT && !self.known.contains_key(&identity) {
+            self.known.clear();
+            self.latest.clear();
+        }
+        let identity = self.resolve(identity);
+        if self.latest.get(&identity.pid) != Some(&identity) {
+            self.latest.insert(identity.pid, identity);
+        }
+        self.known.entry(identity).or_default()
+    }
+
+    /// Name of the process that was last known by `pid`.
+    pub fn name(&self, pid: i32) -> Option<&str> {
+        let process = self.known.get(self.latest.get(&pid)?)?;
+        (!process.name.is_empty()).then_some(process.name.as_str())
+    }
+
+    /// The identity with its start time filled in where it was unknown.
+    pub fn resolve(&self, identity: Identity) -> Identity {
+        match (identity.start, self.latest.get(&identity.pid)) {
+            (None, Some(latest)) => *latest,
+            _ => identity,
+        }
+    }
+}
+
+fn learn(process: &mut Process, exe: Option<&str>, uid: Option<u32>) {
+    if let Some(exe) = exe
+        && process.exe.as_deref() != Some(exe)
+    {
+        keep(process.exe.get_or_insert_default(), exe);
+        // A new program: worth telling again.
+        process.introduced = false;
+    }
+    if uid.is_some() && process.uid != uid {
+        process.uid = uid;
+        process.introduced = false;
+    }
+}
+
+fn keep(kept: &mut String, text: &str) {
+    let end = (0..=text.len().min(TEXT_LIMIT)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let text = text.get(..end).unwrap_or_default();
+    if kept != text {
+        kept.clear();
+        kept.push_str(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reused_pid_is_another_process() {
+        let mut processes = Processes::default();
+        let old = Event { pid: 7, tid: 7, comm: "old", start_ns: 10_000_000, parent_pid: Some(1), ..Event::default() };
+        let new = Event { comm: "new", start_ns: 20_000_000, parent_pid: None, ..old };
+        processes.note(&old);
+        processes.note(&new);
+        assert_eq!(processes.name(7), Some("new"));
+        assert_eq!(processes.entry(Identity::caller(&old)).parent, Some(1));
+        assert_eq!(processes.entry(Identity::caller(&new)).parent, None);
+        let same_tick = Event { start_ns: 29_999_999, ..new };
+        assert_eq!(Identity::caller(&same_tick), Identity::caller(&new), "a snapshot knows 10 ms");
+    }
+
+    #[test]
+    fn the_main_thread_names_the_process() {
+        let mut processes = Processes::default();
+        let main = Event { pid: 7, tid: 7, comm: "server", start_ns: 1, ..Event::default() };
+        processes.note(&Event { tid: 8, comm: "worker", ..main });
+        assert_eq!(processes.name(7), Some("worker"));
+        processes.note(&main);
+        processes.note(&Event { tid: 8, comm: "worker", ..main });
+        assert_eq!(processes.name(7), Some("server"));
+    }
+
+    #[test]
+    fn a_target_without_start_time_is_the_one_last_seen() {
+        let mut processes = Processes::default();
+        let caller = Event { pid: 7, tid: 7, comm: "a", start_ns: 50_000_000, ..Event::default() };
+        processes.note(&caller);
+        let unknown = Identity { pid: 7, start: None };
+        assert_eq!(processes.resolve(unknown), Identity::caller(&caller));
+        assert!(unknown.matches(Identity::caller(&caller)));
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut processes = Processes::default();
+        let long = "x".repeat(1 << 20);
+        for pid in 0..LIMIT as i32 + 10 {
+            processes.note(&Event { pid, start_ns: 1, comm: &long, ..Event::default() });
+        }
+        assert!(processes.known.len() <= LIMIT && processes.latest.len() <= LIMIT);
+        assert_eq!(processes.name(LIMIT as i32 + 9).map(str::len), Some(TEXT_LIMIT));
+    }
+}

@@ -1,0 +1,260 @@
+//! One event as one line: which way the data went, how much, what, who is at the other end, and what is odd.
+//!
+//! Owns the wording. A line is text in parts, each with a role; how a role looks is the renderer's affair. All
+//! text in a line is safe for a terminal. Does no I/O.
+
+mod life;
+mod ranges;
+
+use std::fmt::{self, Arguments, Write};
+
+use super::filter::View;
+use super::processes::Processes;
+use super::safe::{Preview, Safe};
+use super::time;
+use crate::schema::{Event, EventKind};
+
+/// Columns of a payload preview.
+const PREVIEW: usize = 32;
+
+/// What a part of a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Ordinary text.
+    Plain,
+    /// Text that may fade.
+    Dim,
+    /// Name of a process.
+    Name,
+    /// Data that came in.
+    In,
+    /// Data that went out.
+    Out,
+    /// A failure, a loss or a contradiction.
+    Bad,
+    /// Something not quite whole.
+    Warn,
+    /// Captured bytes.
+    Payload,
+}
+
+/// A line in parts. Reused from line to line, so that telling allocates nothing in the long run.
+#[derive(Debug, Default)]
+pub struct Line {
+    text: String,
+    ends: Vec<(Role, usize)>,
+}
+
+impl Line {
+    /// Forgets all parts.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.ends.clear();
+    }
+
+    /// Adds a part as it is.
+    pub fn add(&mut self, role: Role, text: Arguments<'_>) {
+        // Writing to a String cannot fail.
+        let _ = self.text.write_fmt(text);
+        self.ends.push((role, self.text.len()));
+    }
+
+    /// Adds a part after a space.
+    pub fn word(&mut self, role: Role, text: Arguments<'_>) {
+        self.add(role, format_args!(" {text}"));
+    }
+
+    /// All parts in order.
+    pub fn parts(&self) -> impl Iterator<Item = (Role, &str)> {
+        let mut start = 0;
+        self.ends.iter().map(move |(role, end)| {
+            let part = self.text.get(start..*end).unwrap_or_default();
+            start = *end;
+            (*role, part)
+        })
+    }
+
+    /// The text without roles.
+    #[cfg(test)]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// Which way data went, seen from the process whose line it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    In,
+    Out,
+    Unknown,
+}
+
+impl Way {
+    fn of(event: &Event<'_>, view: View) -> Self {
+        match (event.direction, view) {
+            (Some("in"), View::Caller) | (Some("out"), View::Target) => Way::In,
+            (Some("out"), View::Caller) | (Some("in"), View::Target) => Way::Out,
+            _ => Way::Unknown,
+        }
+    }
+
+    fn arrow(self) -> (Role, &'static str) {
+        match self {
+            Way::In => (Role::In, "←"),
+            Way::Out => (Role::Out, "→"),
+            Way::Unknown => (Role::Dim, "·"),
+        }
+    }
+}
+
+/// `name[pid]`, or `pid N` where no name is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Named<'a> {
+    /// Name, as captured.
+    pub name: Option<&'a str>,
+    /// Process id.
+    pub pid: i32,
+}
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name {
+            Some(name) if !name.is_empty() => write!(f, "{}[{}]", Safe(name), self.pid),
+            _ => write!(f, "pid {}", self.pid),
+        }
+    }
+}
+
+/// Tells `event` from the side of `view`: everything behind the time.
+pub fn tell(line: &mut Line, event: &Event<'_>, view: View, processes: &Processes) {
+    if event.event == EventKind::Lost.name() {
+        return life::gap(line, event);
+    }
+    let way = Way::of(event, view);
+    let (role, arrow) = way.arrow();
+    line.add(role, format_args!("{arrow}"));
+    outcome(line, event);
+    line.add(Role::Plain, format_args!("  {:<17}", Safe(event.event).to_string()));
+    if life::tell(line, event, processes) {
+        return;
+    }
+    if let Some(request) = event.ptrace_request {
+        line.word(Role::Plain, format_args!("{}", Safe(request)));
+    }
+    let has_peer = peer(line, event, view, way, processes);
+    match view {
+        View::Caller => ranges::remote(line, event),
+        View::Target => ranges::local(line, event),
+    }
+    ranges::descriptors(line, event, has_peer);
+    let own = match way {
+        Way::In => "into",
+        Way::Out => "from",
+        Way::Unknown => "with",
+    };
+    match view {
+        View::Caller => ranges::after(line, own, |line| ranges::local(line, event)),
+        View::Target => ranges::after(line, own, |line| ranges::remote(line, event)),
+    }
+    if event.data != 0 {
+        line.word(Role::Plain, format_args!("data {:#x}", event.data));
+    }
+    ranges::flags(line, event);
+    marks(line, event);
+    payload(line, event);
+    if let Some(ns) = event.dur_ns {
+        line.word(Role::Dim, format_args!("took {}", time::span(ns)));
+    }
+}
+
+/// What came of it: bytes moved, of how many where fewer, or the error.
+fn outcome(line: &mut Line, event: &Event<'_>) {
+    let mut moved = String::new();
+    let role = match (event.errno, event.bytes, event.ret) {
+        (Some(errno), ..) => {
+            let _ = write!(moved, "{}", Safe(errno));
+            Role::Bad
+        }
+        (None, Some(bytes), _) => {
+            let asked = event.bytes_requested.filter(|asked| *asked != bytes);
+            let _ = match asked {
+                Some(asked) => write!(moved, "{bytes}/{asked} B"),
+                None => write!(moved, "{bytes} B"),
+            };
+            Role::Plain
+        }
+        (None, None, Some(ret)) => {
+            let _ = if ret == 0 { write!(moved, "ok") } else { write!(moved, "= {ret}") };
+            Role::Dim
+        }
+        (None, None, None) => Role::Dim,
+    };
+    line.add(role, format_args!(" {moved:>12}"));
+}
+
+/// Who is at the other end; says whether anyone is.
+fn peer(line: &mut Line, event: &Event<'_>, view: View, way: Way, processes: &Processes) -> bool {
+    let how = match (way, view) {
+        (Way::In, _) => "from",
+        (Way::Out, _) => "to",
+        (Way::Unknown, View::Caller) => "on",
+        (Way::Unknown, View::Target) => "by",
+    };
+    if view == View::Target {
+        // The line stands under the target; the one who acted is said to have.
+        line.word(Role::Plain, format_args!("{how} caller "));
+        let name = processes.name(event.pid).or(Some(event.comm));
+        line.add(Role::Name, format_args!("{}", Named { name, pid: event.pid }));
+        return true;
+    }
+    match (event.target_pid, event.target_pid_arg) {
+        (Some(pid), _) if pid == event.pid => line.word(Role::Plain, format_args!("{how} itself")),
+        (Some(pid), passed) => {
+            let name = event.target_comm.or_else(|| processes.name(pid));
+            line.word(Role::Plain, format_args!("{how} "));
+            line.add(Role::Name, format_args!("{}", Named { name, pid }));
+            if let Some(passed) = passed.filter(|passed| *passed != pid) {
+                line.word(Role::Dim, format_args!("(passed as {passed})"));
+            }
+        }
+        (None, Some(passed)) => line.word(Role::Plain, format_args!("{how} pid {passed} (unresolved)")),
+        (None, None) => return false,
+    }
+    true
+}
+
+/// Whatever a careful reader must not miss.
+fn marks(line: &mut Line, event: &Event<'_>) {
+    if let Some(abi) = event.abi.filter(|abi| *abi != "native") {
+        line.word(Role::Warn, format_args!("[{}]", Safe(abi)));
+    }
+    if event.toctou == Some(true) {
+        line.word(Role::Bad, format_args!("[toctou: arguments changed under way]"));
+    }
+    match event.iov_verdict {
+        Some("conflict") => line.word(Role::Bad, format_args!("[iovec conflict]")),
+        Some("unreadable") => line.word(Role::Warn, format_args!("[iovec unreadable]")),
+        _ => {}
+    }
+    if event.tid != event.pid {
+        line.word(Role::Dim, format_args!("thread {}", Named { name: Some(event.comm), pid: event.tid }));
+    }
+}
+
+fn payload(line: &mut Line, event: &Event<'_>) {
+    if let Some(bytes) = event.payload.filter(|bytes| !bytes.is_empty()) {
+        line.word(Role::Payload, format_args!("{}", Preview { bytes, width: PREVIEW }));
+    }
+    let (len, total) = (event.payload_len, event.payload_total);
+    match event.payload_status {
+        Some("truncated") => line.word(Role::Dim, format_args!("(first {len} of {total} B)")),
+        Some("fault") => line.word(Role::Warn, format_args!("(fault: {len} of {total} B readable)")),
+        _ => {}
+    }
+    if event.payload_by_ref == Some(true) {
+        line.word(Role::Dim, format_args!("(by reference)"));
+    }
+}
+
+#[cfg(test)]
+mod tests;

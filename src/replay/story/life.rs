@@ -1,0 +1,75 @@
+//! Words for the life of a process, and for gaps in the recording.
+
+use super::{Line, Named, Role};
+use crate::replay::processes::Processes;
+use crate::replay::safe::Safe;
+use crate::replay::time;
+use crate::schema::{Event, EventKind};
+
+/// Characters shown of an argument list; the whole of it is in `-T jsonl`.
+const ARGV: usize = 120;
+
+/// Tells a process event; says whether it is one.
+pub(super) fn tell(line: &mut Line, event: &Event<'_>, processes: &Processes) -> bool {
+    if event.event == EventKind::ProcessFork.name() {
+        parent(line, "started by", event, processes);
+    } else if event.event == EventKind::ProcessExec.name() {
+        argv(line, event);
+    } else if event.event == EventKind::ProcessSnapshot.name() {
+        argv(line, event);
+        parent(line, "· started earlier by", event, processes);
+    } else if event.event == EventKind::ProcessExit.name() {
+        exit(line, event.exit_code);
+    } else {
+        return false;
+    }
+    true
+}
+
+fn parent(line: &mut Line, how: &str, event: &Event<'_>, processes: &Processes) {
+    let Some(pid) = event.parent_pid.filter(|pid| *pid != 0) else { return };
+    line.word(Role::Plain, format_args!("{how} "));
+    line.add(Role::Name, format_args!("{}", Named { name: processes.name(pid), pid }));
+}
+
+fn argv(line: &mut Line, event: &Event<'_>) {
+    match (event.argv.filter(|argv| !argv.is_empty()), event.exe) {
+        (Some(argv), _) => {
+            let end = argv.char_indices().nth(ARGV).map_or(argv.len(), |(at, _)| at);
+            line.word(Role::Plain, format_args!("{}", Safe(argv.get(..end).unwrap_or_default())));
+            if end < argv.len() {
+                line.add(Role::Dim, format_args!("… +{} B", argv.len() - end));
+            }
+        }
+        (None, Some(exe)) => line.word(Role::Plain, format_args!("{}", Safe(exe))),
+        (None, None) => {}
+    }
+}
+
+fn exit(line: &mut Line, status: Option<i32>) {
+    let Some(status) = status else { return };
+    // wait(2): the low seven bits are the signal, the eighth says that it dumped core.
+    let (signal, core, code) = (status & 0x7f, status & 0x80 != 0, (status >> 8) & 0xff);
+    match signal {
+        0 if code == 0 => line.word(Role::Plain, format_args!("exited with status 0")),
+        0 => line.word(Role::Warn, format_args!("exited with status {code}")),
+        _ => {
+            let name = nix::sys::signal::Signal::try_from(signal).map_or("signal", |s| s.as_str());
+            line.word(Role::Bad, format_args!("killed by {name} ({signal})"));
+            if core {
+                line.add(Role::Bad, format_args!(", core dumped"));
+            }
+        }
+    }
+}
+
+/// Tells a `lost` row.
+pub(super) fn gap(line: &mut Line, event: &Event<'_>) {
+    let count = event.lost_count.unwrap_or(0);
+    let what = event.lost_event.unwrap_or("event");
+    let cause = event.lost_cause.unwrap_or("cause unknown");
+    line.add(Role::Bad, format_args!("!  GAP: {count} × {} lost ({})", Safe(what), Safe(cause)));
+    if let Some(ns) = event.dur_ns {
+        line.add(Role::Bad, format_args!(" in the {} before this", time::span(ns)));
+    }
+}

@@ -1,0 +1,150 @@
+//! Words for addresses, descriptors and flags.
+
+use super::{Line, Role};
+use crate::replay::safe::Safe;
+use crate::schema::types::Iovecs;
+use crate::schema::{Event, EventKind};
+
+/// Ranges shown of a list; the whole of it is in `-T jsonl`.
+const SHOWN: usize = 2;
+
+/// Ranges in the caller's memory.
+pub(super) fn local(line: &mut Line, event: &Event<'_>) {
+    list(line, event.local_iov, event.liovcnt, false);
+}
+
+/// Ranges in the target's memory.
+pub(super) fn remote(line: &mut Line, event: &Event<'_>) {
+    list(line, event.remote_iov, event.riovcnt, event.event == EventKind::Ptrace.name());
+}
+
+/// What `tell` adds, with `word` before it where it adds anything.
+pub(super) fn after(line: &mut Line, word: &str, tell: impl FnOnce(&mut Line)) {
+    let (text, parts) = (line.text.len(), line.ends.len());
+    line.word(Role::Dim, format_args!("{word}"));
+    let end = line.text.len();
+    tell(line);
+    if line.text.len() == end {
+        line.text.truncate(text);
+        line.ends.truncate(parts);
+    }
+}
+
+/// A list of ranges as `0xbase+len`. A ptrace address need not name memory: there a length of 0 is left out.
+fn list(line: &mut Line, iov: Option<Iovecs<'_>>, count: Option<u64>, ptrace: bool) {
+    let stored = iov.map_or(0, |iov| iov.len());
+    let count = count.unwrap_or(0).max(stored as u64);
+    let Some(iov) = iov else {
+        if count > 0 {
+            line.word(Role::Warn, format_args!("[{count} ranges unread]"));
+        }
+        return;
+    };
+    let first = iov.get(0).unwrap_or_default();
+    if ptrace && count <= 1 && first.len == 0 {
+        if first.base != 0 {
+            line.word(Role::Plain, format_args!("{:#x}", first.base));
+        }
+        return;
+    }
+    if count <= 1 {
+        if stored == 1 {
+            line.word(Role::Plain, format_args!("{:#x}+{}", first.base, first.len));
+        }
+        return;
+    }
+    line.word(Role::Plain, format_args!("["));
+    for (index, range) in iov.iter().take(SHOWN).enumerate() {
+        let comma = if index == 0 { "" } else { ", " };
+        line.add(Role::Plain, format_args!("{comma}{:#x}+{}", range.base, range.len));
+    }
+    let more = count.saturating_sub(stored.min(SHOWN) as u64);
+    if more > 0 {
+        line.add(Role::Dim, format_args!(", +{more} more"));
+    }
+    line.add(Role::Plain, format_args!("]"));
+}
+
+/// One end of a transfer between descriptors.
+#[derive(Clone, Copy)]
+struct End<'a> {
+    fd: Option<i32>,
+    kind: Option<&'a str>,
+    path: Option<&'a str>,
+    family: Option<&'a str>,
+    pipe: Option<u64>,
+    offset: Option<i64>,
+}
+
+/// Both descriptors. Where the peer is a process, a descriptor is only the way to it.
+pub(super) fn descriptors(line: &mut Line, event: &Event<'_>, has_peer: bool) {
+    let e = event;
+    let from = End {
+        fd: e.fd_in,
+        kind: e.fd_in_kind,
+        path: e.fd_in_path,
+        family: e.fd_in_family,
+        pipe: e.pipe_in,
+        offset: e.off_in,
+    };
+    let to = End {
+        fd: e.fd_out,
+        kind: e.fd_out_kind,
+        path: e.fd_out_path,
+        family: e.fd_out_family,
+        pipe: e.pipe_out,
+        offset: e.off_out,
+    };
+    end(line, if has_peer { "via" } else { "from" }, from);
+    end(line, if has_peer { "via" } else { "to" }, to);
+}
+
+fn end(line: &mut Line, how: &str, end: End<'_>) {
+    if end.fd.is_none() && end.pipe.is_none() && end.kind.is_none() {
+        return;
+    }
+    line.word(Role::Plain, format_args!("{how}"));
+    if let Some(fd) = end.fd {
+        line.word(Role::Plain, format_args!("fd {fd}"));
+    }
+    match (end.pipe, end.path, end.kind) {
+        (Some(inode), Some(path), Some("fifo")) => {
+            line.word(Role::Plain, format_args!("fifo {} pipe:[{inode}]", Safe(path)));
+        }
+        (Some(inode), ..) => line.word(Role::Plain, format_args!("pipe:[{inode}]")),
+        (None, Some(path), Some("file" | "proc_mem") | None) => {
+            line.word(Role::Plain, format_args!("{}", Safe(path)));
+        }
+        (None, Some(path), Some(kind)) => line.word(Role::Plain, format_args!("{} {}", Safe(kind), Safe(path))),
+        (None, None, Some(kind)) => line.word(Role::Plain, format_args!("{}", Safe(kind))),
+        (None, None, None) => {}
+    }
+    if let Some(family) = end.family {
+        line.word(Role::Plain, format_args!("{}", Safe(family)));
+    }
+    if let Some(offset) = end.offset {
+        line.word(Role::Plain, format_args!("at {offset}"));
+    }
+}
+
+/// splice(2), vmsplice(2), tee(2).
+const SPLICE_FLAGS: [(u64, &str); 4] =
+    [(1, "SPLICE_F_MOVE"), (2, "SPLICE_F_NONBLOCK"), (4, "SPLICE_F_MORE"), (8, "SPLICE_F_GIFT")];
+
+/// Flags that are set: by name where the event has names for them.
+pub(super) fn flags(line: &mut Line, event: &Event<'_>) {
+    let Some(flags) = event.flags.filter(|flags| *flags != 0) else { return };
+    line.word(Role::Plain, format_args!("flags "));
+    let mut rest = flags;
+    let mut bar = "";
+    if matches!(event.event, "splice" | "vmsplice" | "tee") {
+        for (bit, name) in SPLICE_FLAGS.iter().filter(|(bit, _)| flags & bit != 0) {
+            line.add(Role::Plain, format_args!("{bar}{name}"));
+            rest &= !bit;
+            bar = "|";
+        }
+    }
+    if rest != 0 {
+        line.add(Role::Plain, format_args!("{bar}{rest:#x}"));
+    }
+}

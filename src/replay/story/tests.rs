@@ -1,0 +1,160 @@
+use super::*;
+use crate::schema::types::{Iovec, Iovecs};
+
+fn told(event: &Event<'_>, view: View) -> String {
+    let mut line = Line::default();
+    tell(&mut line, event, view, &Processes::default());
+    assert_eq!(line.parts().map(|(_, text)| text).collect::<String>(), line.text(), "the parts make the line");
+    line.text().to_string()
+}
+
+const LOCAL: &[Iovec] = &[Iovec { base: 0x10, len: 64 }];
+const REMOTE: &[Iovec] = &[Iovec { base: 0x20, len: 64 }];
+
+fn readv() -> Event<'static> {
+    Event {
+        event: "process_vm_readv",
+        pid: 7,
+        tid: 7,
+        comm: "spy",
+        target_pid: Some(9),
+        target_comm: Some("app"),
+        direction: Some("in"),
+        ret: Some(64),
+        bytes: Some(64),
+        bytes_requested: Some(64),
+        local_iov: Some(Iovecs::Pairs(LOCAL)),
+        liovcnt: Some(1),
+        remote_iov: Some(Iovecs::Pairs(REMOTE)),
+        riovcnt: Some(1),
+        ..Event::default()
+    }
+}
+
+#[test]
+fn each_side_tells_its_own_way() {
+    assert_eq!(told(&readv(), View::Caller), "←         64 B  process_vm_readv  from app[9] 0x20+64 into 0x10+64");
+    assert_eq!(told(&readv(), View::Target), "→         64 B  process_vm_readv  to caller spy[7] 0x10+64 from 0x20+64");
+    let writev = Event { event: "process_vm_writev", direction: Some("out"), ..readv() };
+    assert_eq!(told(&writev, View::Caller), "→         64 B  process_vm_writev to app[9] 0x20+64 from 0x10+64");
+    assert_eq!(
+        told(&writev, View::Target),
+        "←         64 B  process_vm_writev from caller spy[7] 0x10+64 into 0x20+64"
+    );
+}
+
+#[test]
+fn peers_are_named_as_far_as_known() {
+    let peer = |event: Event<'_>| told(&event, View::Caller);
+    assert!(peer(Event { target_pid: Some(7), ..readv() }).contains(" from itself "));
+    assert!(peer(Event { target_comm: None, ..readv() }).contains(" from pid 9 "));
+    assert!(peer(Event { target_pid_arg: Some(2), ..readv() }).contains(" from app[9] (passed as 2) "));
+    let unresolved = Event { target_pid: None, target_pid_arg: Some(5), ..readv() };
+    assert!(peer(unresolved).contains(" from pid 5 (unresolved) "));
+}
+
+#[test]
+fn results_are_bytes_errors_or_values() {
+    let result = |event: Event<'_>| told(&event, View::Caller).chars().skip(1).take(13).collect::<String>();
+    assert_eq!(result(Event { bytes: Some(8), ..readv() }), "       8/64 B");
+    assert_eq!(result(Event { errno: Some("EFAULT"), bytes: Some(0), ..readv() }), "       EFAULT");
+    assert_eq!(result(Event { bytes: None, ret: Some(0), ..readv() }), "           ok");
+    assert_eq!(result(Event { bytes: None, ret: Some(3), ..readv() }), "          = 3");
+    assert_eq!(result(Event { bytes: None, ret: None, ..readv() }), "             ");
+}
+
+#[test]
+fn long_lists_are_cut_and_counted() {
+    let many = [Iovec { base: 1, len: 2 }; 5];
+    let iov = |iov, count| {
+        told(&Event { remote_iov: iov, riovcnt: count, local_iov: None, liovcnt: None, ..readv() }, View::Caller)
+    };
+    assert!(iov(Some(Iovecs::Pairs(&many)), Some(9000)).ends_with(" [0x1+2, 0x1+2, +8998 more]"));
+    assert!(iov(Some(Iovecs::Pairs(&many[..2])), Some(2)).ends_with(" [0x1+2, 0x1+2]"));
+    assert!(iov(Some(Iovecs::Pairs(&many[..1])), Some(3)).ends_with(" [0x1+2, +2 more]"));
+    assert!(iov(None, Some(3)).ends_with(" [3 ranges unread]"));
+    assert!(iov(None, Some(u64::MAX)).ends_with(" [18446744073709551615 ranges unread]"));
+    assert!(iov(Some(Iovecs::Pairs(&[])), Some(0)).ends_with(" from app[9]"));
+}
+
+#[test]
+fn what_is_odd_is_marked() {
+    let odd = Event {
+        abi: Some("compat32"),
+        toctou: Some(true),
+        iov_verdict: Some("conflict"),
+        tid: 8,
+        payload: Some(b"\x1b[2J"),
+        payload_len: 4,
+        payload_total: 64,
+        payload_status: Some("fault"),
+        payload_by_ref: Some(true),
+        flags: Some(1),
+        ..readv()
+    };
+    let line = told(&odd, View::Caller);
+    let end = "flags 0x1 [compat32] [toctou: arguments changed under way] [iovec conflict] thread spy[8] \
+               \"\\x1b[2J\" (fault: 4 of 64 B readable) (by reference)";
+    assert!(line.ends_with(end), "{line}");
+}
+
+#[test]
+fn descriptors_are_ends_or_ways() {
+    let splice = Event {
+        event: "splice",
+        bytes: Some(5),
+        fd_in: Some(3),
+        fd_in_kind: Some("file"),
+        fd_in_path: Some("/a\x1b"),
+        off_in: Some(-1),
+        fd_out: Some(4),
+        fd_out_kind: Some("pipe"),
+        pipe_out: Some(77),
+        flags: Some(3),
+        ..Event::default()
+    };
+    let line = told(&splice, View::Caller);
+    let end = " from fd 3 /a\\x1b at -1 to fd 4 pipe:[77] flags SPLICE_F_MOVE|SPLICE_F_NONBLOCK";
+    assert!(line.ends_with(end), "{line}");
+    let pread = Event { event: "pread", fd_in: Some(5), fd_in_path: Some("/proc/9/mem"), ..readv() };
+    assert!(told(&pread, View::Caller).contains("from app[9] 0x20+64 via fd 5 /proc/9/mem into 0x10+64"));
+    let socket = Event { fd_out_kind: Some("socket"), fd_out_family: Some("AF_UNIX"), pipe_out: None, ..splice };
+    assert!(told(&socket, View::Caller).contains(" to fd 4 socket AF_UNIX "));
+}
+
+#[test]
+fn ptrace_addresses_need_not_be_memory() {
+    let zero = [Iovec { base: 0, len: 0 }];
+    let ptrace = Event {
+        event: "ptrace",
+        ptrace_request: Some("PTRACE_CONT"),
+        direction: None,
+        bytes: None,
+        ret: Some(0),
+        remote_iov: Some(Iovecs::Pairs(&zero)),
+        local_iov: None,
+        liovcnt: None,
+        data: 19,
+        ..readv()
+    };
+    assert_eq!(told(&ptrace, View::Caller), "·           ok  ptrace            PTRACE_CONT on app[9] data 0x13");
+    assert_eq!(told(&ptrace, View::Target), "·           ok  ptrace            PTRACE_CONT by caller spy[7] data 0x13");
+}
+
+#[test]
+fn lives_are_told() {
+    let life = |event: Event<'_>| told(&event, View::Caller).trim_start_matches(['·', ' ']).to_string();
+    let exit = |status| life(Event { event: "process_exit", exit_code: Some(status), ..Event::default() });
+    assert_eq!(exit(0), "process_exit      exited with status 0");
+    assert_eq!(exit(3 << 8), "process_exit      exited with status 3");
+    assert_eq!(exit(9), "process_exit      killed by SIGKILL (9)");
+    assert_eq!(exit(11 | 0x80), "process_exit      killed by SIGSEGV (11), core dumped");
+    assert_eq!(exit(i32::MIN | 0x7f), "process_exit      killed by signal (127)");
+    let fork = Event { event: "process_fork", parent_pid: Some(1), ..Event::default() };
+    assert_eq!(life(fork), "process_fork      started by pid 1");
+    let words = "word ".repeat(100);
+    let exec = Event { event: "process_exec", argv: Some(&words), ..Event::default() };
+    assert!(life(exec).ends_with("… +380 B"));
+    let lost = Event { event: "lost", lost_count: Some(5), lost_event: Some("tee"), ..Event::default() };
+    assert_eq!(told(&lost, View::Caller), "!  GAP: 5 × tee lost (cause unknown)");
+}

@@ -1,0 +1,191 @@
+//! The text renderer: a header per capture, a heading per process, a line per event.
+//!
+//! Owns layout and colour. What a line says stands in `story`.
+
+use std::fmt::Write as _;
+use std::io::Write;
+
+use anyhow::Result;
+
+use super::Render;
+use super::filter::View;
+use super::info::facts;
+use super::processes::{Identity, Processes};
+use super::safe::{HexRow, Safe};
+use super::story::{self, Line, Named, Role};
+use super::time::{Clock, Notation};
+use crate::schema::manifest::Clocks;
+use crate::schema::reader::Capture;
+use crate::schema::{Event, EventKind};
+
+/// How text is to look.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// With colours.
+    pub color: bool,
+    /// With a hexdump under each line.
+    pub hexdump: bool,
+    /// How instants are written.
+    pub time: Notation,
+    /// Whether each capture must be named, there being several.
+    pub name_files: bool,
+}
+
+/// Writes timelines to `out`.
+#[derive(Debug)]
+pub struct Text<W> {
+    out: W,
+    look: Look,
+    clock: Clock,
+    processes: Processes,
+    current: Option<Identity>,
+    /// Heading of the section, until it has been written.
+    title: &'static str,
+    buffer: String,
+    line: Line,
+    first: bool,
+}
+
+impl<W: Write> Text<W> {
+    /// A renderer that writes to `out`.
+    pub fn new(out: W, look: Look) -> Self {
+        Text {
+            out,
+            look,
+            clock: Clock::new(look.time, &Clocks::default()),
+            processes: Processes::default(),
+            current: None,
+            title: "",
+            buffer: String::new(),
+            line: Line::default(),
+            first: true,
+        }
+    }
+
+    /// Tells whose line comes next, where that is not the process of the line before.
+    fn heading(&mut self, focus: Identity) {
+        let focus = self.processes.resolve(focus);
+        let process = self.processes.entry(focus);
+        if self.current == Some(focus) && process.introduced {
+            return;
+        }
+        self.current = Some(focus);
+        let introduced = std::mem::replace(&mut process.introduced, true);
+        let (exe, uid, parent) = (process.exe.clone(), process.uid, process.parent);
+        self.line.clear();
+        self.line.add(Role::Name, format_args!("{}", Named { name: Some(&process.name), pid: focus.pid }));
+        // Facts are told once; coming back to a process takes its name alone.
+        if !introduced {
+            self.buffer.push('\n');
+            if let Some(exe) = exe {
+                self.line.add(Role::Plain, format_args!("  {}", Safe(&exe)));
+            }
+            if let Some(uid) = uid.filter(|uid| *uid != u32::MAX) {
+                self.line.add(Role::Dim, format_args!("  uid {uid}"));
+            }
+            if let Some(pid) = parent.filter(|pid| *pid != 0) {
+                let name = self.processes.name(pid);
+                self.line.add(Role::Dim, format_args!("  started by {}", Named { name, pid }));
+            }
+        }
+        self.paint();
+        self.buffer.push('\n');
+    }
+
+    /// Moves the line into the buffer, with or without colours.
+    fn paint(&mut self) {
+        for (role, part) in self.line.parts() {
+            match sgr(role).filter(|_| self.look.color) {
+                Some(sgr) => {
+                    let _ = write!(self.buffer, "\x1b[{sgr}m{part}\x1b[0m");
+                }
+                None => self.buffer.push_str(part),
+            }
+        }
+    }
+
+    fn write(&mut self) -> Result<()> {
+        self.out.write_all(self.buffer.as_bytes())?;
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+impl<W: Write> Render for Text<W> {
+    fn capture(&mut self, capture: &Capture) -> Result<()> {
+        let manifest = capture.manifest();
+        self.clock = Clock::new(self.look.time, &manifest.start);
+        self.processes = Processes::default();
+        self.current = None;
+        self.title = "";
+        if !std::mem::take(&mut self.first) {
+            self.buffer.push('\n');
+        }
+        self.line.clear();
+        if self.look.name_files {
+            let name = capture.path().display().to_string();
+            self.line.add(Role::Name, format_args!("==> {} <==\n", Safe(&name)));
+        }
+        facts::header(&mut self.line, capture);
+        self.paint();
+        self.write()
+    }
+
+    fn section(&mut self, title: &'static str) {
+        self.clock.restart();
+        self.current = None;
+        self.title = title;
+    }
+
+    fn event(&mut self, event: &Event<'_>, view: View) -> Result<()> {
+        if event.event != EventKind::Lost.name() {
+            self.processes.note(event);
+            let focus = match view {
+                View::Caller => Some(Identity::caller(event)),
+                View::Target => Identity::target(event),
+            };
+            self.heading(focus.unwrap_or_else(|| Identity::caller(event)));
+        }
+        let title = std::mem::take(&mut self.title);
+        if !title.is_empty() {
+            self.line.clear();
+            self.line.add(Role::Name, format_args!("\n{title}\n"));
+            self.paint();
+        }
+        self.line.clear();
+        let mut at = String::new();
+        self.clock.write(&mut at, event);
+        self.line.add(Role::Dim, format_args!("{at}"));
+        self.line.add(Role::Plain, format_args!("  "));
+        story::tell(&mut self.line, event, view, &self.processes);
+        self.paint();
+        self.buffer.push('\n');
+        if self.look.hexdump {
+            for (index, bytes) in event.payload.unwrap_or_default().chunks(16).enumerate() {
+                self.line.clear();
+                self.line.add(Role::Payload, format_args!("      {}", HexRow { offset: index * 16, bytes }));
+                self.paint();
+                self.buffer.push('\n');
+            }
+        }
+        self.write()
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        Ok(self.out.flush()?)
+    }
+}
+
+/// Parameters of the terminal sequence that sets a role's look (ECMA-48 SGR), kept to what every terminal has.
+fn sgr(role: Role) -> Option<&'static str> {
+    match role {
+        Role::Plain => None,
+        Role::Dim => Some("2"),
+        Role::Name => Some("1"),
+        Role::In => Some("1;32"),
+        Role::Out => Some("1;34"),
+        Role::Bad => Some("1;31"),
+        Role::Warn => Some("33"),
+        Role::Payload => Some("36"),
+    }
+}

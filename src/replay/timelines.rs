@@ -1,0 +1,114 @@
+//! `--by process`: the processes of a capture one after another.
+//!
+//! Owns finding the processes, which reads the key columns alone. Each is then told by a scan of its own, so that
+//! memory does not grow with the number of events. An event between two processes is told under both.
+
+use std::collections::HashMap;
+
+use anyhow::{Result, ensure};
+
+use super::filter::{CaptureFilter, Verdict, View};
+use super::processes::Identity;
+use crate::schema::reader::{Capture, Scan};
+use crate::schema::{Event, EventKind};
+
+/// Processes told apart at most: beyond that nobody reads them one after another.
+const LIMIT: usize = 100_000;
+/// Columns that say whether an event is wanted, and whose it is.
+const KEYS: [&str; 10] =
+    ["ts_ns", "mono_ns", "event", "pid", "comm", "start_ns", "target_pid", "target_comm", "target_start_ns", "errno"];
+
+/// One process and the span in which it is seen, on CLOCK_MONOTONIC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeline {
+    /// Who.
+    pub process: Identity,
+    /// First event.
+    pub first: i64,
+    /// Last event.
+    pub last: i64,
+}
+
+/// The processes with events that `filter` wants, by their first event.
+///
+/// # Errors
+/// When the capture is damaged or holds too many processes.
+pub fn find(capture: &Capture, filter: &CaptureFilter<'_>) -> Result<Vec<Timeline>> {
+    let mut found = Found::default();
+    let scan = Scan { columns: KEYS.to_vec(), ..filter.scan().clone() };
+    for batch in capture.scan(&scan)? {
+        for event in batch?.iter() {
+            found.note(&event, filter);
+        }
+        ensure!(
+            found.timelines.len() <= LIMIT,
+            "{}: more than {LIMIT} processes; name some with -p",
+            capture.path().display()
+        );
+    }
+    found.timelines.sort_by_key(|timeline| timeline.first);
+    Ok(found.timelines)
+}
+
+#[derive(Default)]
+struct Found {
+    timelines: Vec<Timeline>,
+    /// Places in `timelines` of the processes that had this pid, oldest first.
+    places: HashMap<i32, Vec<usize>>,
+}
+
+impl Found {
+    fn note(&mut self, event: &Event<'_>, filter: &CaptureFilter<'_>) {
+        if event.event == EventKind::Lost.name() {
+            return;
+        }
+        let caller = Identity::caller(event);
+        let sides = [Some((caller, View::Caller)), Identity::target(event).map(|target| (target, View::Target))];
+        for (side, view) in sides.into_iter().flatten() {
+            let wanted = filter.verdict_for(event, Some(side));
+            // Self to self is one line, from the caller's side.
+            if wanted == Verdict::Tell(view) {
+                self.extend(side, event.mono_ns);
+            }
+        }
+    }
+
+    fn extend(&mut self, process: Identity, at: i64) {
+        let places = self.places.entry(process.pid).or_default();
+        let known = places.iter().rev().find_map(|place| {
+            let timeline = self.timelines.get(*place)?;
+            timeline.process.matches(process).then_some(*place)
+        });
+        match known.and_then(|place| self.timelines.get_mut(place)) {
+            Some(timeline) => {
+                timeline.first = timeline.first.min(at);
+                timeline.last = timeline.last.max(at);
+                timeline.process.start = timeline.process.start.or(process.start);
+            }
+            None => {
+                places.push(self.timelines.len());
+                self.timelines.push(Timeline { process, first: at, last: at });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replay::filter::{Filter, Select};
+    use crate::schema::manifest::Clocks;
+
+    #[test]
+    fn both_sides_have_a_timeline_and_unknown_starts_join() {
+        let filter = Filter::new(&Select::default()).unwrap();
+        let filter = filter.on(&Clocks::default());
+        let mut found = Found::default();
+        let call = Event { event: "tee", pid: 1, start_ns: 10_000_000, mono_ns: 5, ..Event::default() };
+        found.note(&Event { target_pid: Some(2), ..call }, &filter);
+        found.note(&Event { pid: 2, start_ns: 90_000_000, mono_ns: 9, ..call }, &filter);
+        found.note(&Event { start_ns: 70_000_000, mono_ns: 7, ..call }, &filter);
+        let spans: Vec<_> = found.timelines.iter().map(|t| (t.process.pid, t.first, t.last)).collect();
+        assert_eq!(spans, [(1, 5, 5), (2, 5, 9), (1, 7, 7)], "pid 1 was reused, pid 2 was not");
+    }
+}

@@ -1,0 +1,50 @@
+//! `vmtrace replay` of every sample equals its golden file.
+//!
+//! A sample is a directory in samples/ with `*.parquet` and `replay.txt`; captures are printed in order of their
+//! names. `UPDATE_GOLDEN=1 cargo test --test golden` writes the golden files anew: read the difference before
+//! committing it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn sorted(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+/// What replay prints of the captures of `sample`; run within it, so that no path of this machine is in it.
+fn replayed(sample: &Path) -> Option<String> {
+    let captures = sorted(sample).into_iter().filter(|p| p.extension().is_some_and(|e| e == "parquet"));
+    let names: Vec<_> = captures.filter_map(|p| p.file_name().map(ToOwned::to_owned)).collect();
+    if names.is_empty() {
+        return None;
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vmtrace"));
+    let output = command.arg("replay").args(&names).current_dir(sample).output().unwrap();
+    assert!(output.status.success(), "{}: {}", sample.display(), String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn samples_replay_as_their_golden_files_say() {
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let mut compared = 0;
+    for sample in sorted(&samples).into_iter().filter(|p| p.is_dir()) {
+        let Some(out) = replayed(&sample) else { continue };
+        let golden = sample.join("replay.txt");
+        if update {
+            std::fs::write(&golden, &out).unwrap();
+        }
+        let expected = std::fs::read_to_string(&golden).unwrap_or_else(|e| panic!("{}: {e}", golden.display()));
+        // Line by line: the first difference says more than two pages of text.
+        for (number, (got, want)) in out.lines().zip(expected.lines()).enumerate() {
+            assert_eq!(got, want, "{} line {}", golden.display(), number + 1);
+        }
+        assert_eq!(out.lines().count(), expected.lines().count(), "{}", golden.display());
+        compared += 1;
+    }
+    assert!(compared > 0, "no sample was compared: {} holds no captures", samples.display());
+}

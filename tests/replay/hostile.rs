@@ -1,0 +1,141 @@
+//! Captures whose every text tries to take over the terminal.
+
+use vmtrace::schema::manifest::{Hook, LedgerRow};
+use vmtrace::schema::{Event, Manifest};
+
+use super::captures::*;
+use super::vmtrace;
+
+const EVIL: &str = "\x1b]0;owned\x07\x1b[2J\u{9b}31m\r\n\u{202e}live\u{2066}\u{200b}\u{7f}\0\u{2028}\\x1b";
+
+fn evil_event() -> Event<'static> {
+    Event {
+        event: EVIL,
+        abi: Some(EVIL),
+        comm: EVIL,
+        exe: Some(EVIL),
+        process_key: Some(EVIL),
+        cgroup: Some(EVIL),
+        target_comm: Some(EVIL),
+        target_exe: Some(EVIL),
+        direction: Some(EVIL),
+        errno: Some(EVIL),
+        fd_in: Some(1),
+        fd_in_kind: Some(EVIL),
+        fd_in_path: Some(EVIL),
+        fd_out_kind: Some("file"),
+        fd_out_path: Some(EVIL),
+        fd_in_family: Some(EVIL),
+        ptrace_request: Some(EVIL),
+        payload: Some(EVIL.as_bytes()),
+        payload_status: Some(EVIL),
+        iov_verdict: Some(EVIL),
+        parent_pid: Some(-1),
+        argv: Some(EVIL),
+        lost_event: Some(EVIL),
+        lost_cause: Some(EVIL),
+        tid: i32::MIN,
+        payload_total: i64::MIN,
+        mono_ns: i64::MIN,
+        ts_ns: i64::MAX,
+        ts: i64::MAX,
+        dur_ns: Some(i64::MIN),
+        ..readv(1)
+    }
+}
+
+fn evil_manifest() -> Manifest {
+    let mut manifest = manifest();
+    let evil = || EVIL.to_string();
+    manifest.capture_id = evil();
+    manifest.tool.name = evil();
+    manifest.tool.version = evil();
+    manifest.tool.git = evil();
+    manifest.argv = vec![evil(), "it's".into()];
+    manifest.comment = Some(evil());
+    manifest.filters.command = vec![evil()];
+    manifest.filters.events = vec![evil()];
+    manifest.filters.cgroup = Some(evil());
+    manifest.filters.duration_s = Some(f64::MAX);
+    manifest.host.hostname = evil();
+    manifest.host.sysname = evil();
+    manifest.host.release = evil();
+    manifest.host.version = evil();
+    manifest.host.machine = evil();
+    manifest.host.boot_id = evil();
+    manifest.host.machine_id = Some(evil());
+    manifest.host.lockdown = Some(evil());
+    manifest.hooks =
+        vec![Hook { program: evil(), target: evil(), serves: evil(), attached: false, reason: Some(evil()) }];
+    manifest.gaps = vec![evil()];
+    manifest.end_reason = evil();
+    manifest.start.monotonic_ns = i64::MAX;
+    manifest.start.realtime_ns = i64::MIN;
+    manifest.end.monotonic_ns = i64::MIN;
+    manifest.ledger = vec![LedgerRow { event: evil(), seen: u64::MAX, written: 1, ..LedgerRow::default() }; 2];
+    manifest
+}
+
+fn assert_harmless(what: &[&str], text: &str) {
+    let harmful = |c: char| {
+        (c.is_control() && c != '\n')
+            || "\u{202e}\u{2066}\u{200b}\u{2028}".contains(c)
+            || ('\u{80}'..'\u{a0}').contains(&c)
+    };
+    assert!(!text.contains(harmful), "{what:?}: {text:?}");
+}
+
+#[test]
+fn nothing_captured_reaches_the_terminal_as_it_is() {
+    let kinds = ["process_exec", "process_fork", "process_snapshot", "process_exit", "lost", "vmsplice", "ptrace"];
+    let mut events = vec![evil_event()];
+    events.extend(kinds.map(|event| Event { event, ..evil_event() }));
+    let made = make_with(&evil_manifest(), &[&events]);
+    for args in [
+        &["replay"][..],
+        &["replay", "-x", "--by", "process"],
+        &["replay", "-p", "42", "--time", "utc"],
+        &["replay", "--time", "local"],
+        &["replay", "-T", "jsonl"],
+        &["replay", "-T", "csv"],
+        &["info"],
+        &["info", "-T", "json"],
+    ] {
+        let ran = vmtrace(&[args, &[made.path(), made.path()]].concat());
+        assert_eq!((ran.status, ran.err.as_str()), (0, ""), "{args:?}");
+        assert!(!ran.out.is_empty());
+        assert_harmless(args, &ran.out);
+    }
+}
+
+#[test]
+fn json_gives_hostile_text_back() {
+    let made = make_with(&evil_manifest(), &[&[evil_event()]]);
+    let event: serde_json::Value = serde_json::from_str(&vmtrace(&["replay", "-T", "jsonl", made.path()]).out).unwrap();
+    assert_eq!(event["comm"], EVIL);
+    assert_eq!(event["ts"], i64::MAX.to_string());
+    let info: serde_json::Value = serde_json::from_str(&vmtrace(&["info", "-T", "json", made.path()]).out).unwrap();
+    assert_eq!(info["manifest"]["host"]["hostname"], EVIL);
+}
+
+#[test]
+fn a_file_name_is_captured_text_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("\x1b[31m.parquet");
+    let name = path.to_str().unwrap();
+    let ran = vmtrace(&["replay", name]);
+    assert_eq!(ran.status, 2);
+    assert_harmless(&["missing"], &ran.err);
+    write(&path, &manifest(), &[&[readv(1)]]);
+    let ran = vmtrace(&["replay", name, name]);
+    assert_eq!(ran.status, 0);
+    assert_harmless(&["present"], &ran.out);
+}
+
+#[test]
+fn a_long_text_makes_no_long_line() {
+    let long = "x".repeat(100_000);
+    let made = make(&[Event { argv: Some(&long), event: "process_exec", ..at(1, "process_exec", SPY) }]);
+    let out = vmtrace(&["replay", made.path()]).out;
+    assert!(out.lines().all(|line| line.len() < 400), "{}", out.len());
+}

@@ -1,0 +1,92 @@
+//! `vmtrace info`.
+
+use vmtrace::schema::Manifest;
+use vmtrace::schema::manifest::{Clocks, LedgerRow};
+
+use super::captures::*;
+use super::vmtrace;
+
+#[test]
+fn a_sound_capture_is_described() {
+    let made = make(&everything());
+    let ran = vmtrace(&["info", made.path()]);
+    assert_eq!((ran.status, ran.err.as_str()), (0, ""));
+    for part in [
+        "19 rows in 1 row group, schema version 1\n",
+        "Capture      0123456789abcdef0123456789abcdef\n",
+        "Recorder     vmtrace 0.1.0 (git e32df2a)\n",
+        "Command      vmtrace record -o demo.parquet -- py-spy dump --pid 42\n",
+        "Comment      a demonstration\n",
+        "Host         dev, Linux 6.18.44 x86_64, 2 CPUs\n",
+        "Selected     command py-spy dump --pid 42; with descendants; all events; up to 256 payload bytes each;",
+        "Start        2023-11-14T22:13:20.000000000Z\n",
+        "End          2023-11-14T22:13:22.410000000Z (command_exit)\n",
+        "Duration     2.410000000 s\n",
+        "Events       from 0.000000000 s to 0.006100000 s after the start\n",
+        "Payload      121 bytes captured\n",
+        "The books balance",
+        "  attached  exit_vm ",
+        "@pipe: EPERM\n",
+        "  - io_uring submissions are not seen\n",
+    ] {
+        assert!(ran.out.contains(part), "{part:?} is not in\n{}", ran.out);
+    }
+    assert!(!ran.out.contains("Wall clock"));
+}
+
+#[test]
+fn books_that_do_not_balance_are_flagged() {
+    let events = [readv(1), readv(2)];
+    let row = LedgerRow {
+        event: "process_vm_readv".into(),
+        seen: 9,
+        lost_ring_full: 4,
+        lost_write_error: 1,
+        written: 3,
+        ..LedgerRow::default()
+    };
+    let made = make_with(&Manifest { ledger: vec![row], ..manifest() }, &[&events]);
+    let ran = vmtrace(&["info", made.path()]);
+    for part in [
+        "DOES NOT BALANCE\n",
+        "Lost         4 by ring buffer full\n",
+        "Lost         1 by write error\n",
+        "Problem      process_vm_readv: 9 seen is not 0 filtered + 5 lost + 3 written\n",
+        "Problem      the file holds 2 rows, but the ledger says 3 were written\n",
+    ] {
+        assert!(ran.out.contains(part), "{part:?} is not in\n{}", ran.out);
+    }
+    let json: serde_json::Value = serde_json::from_str(&vmtrace(&["info", "-T", "json", made.path()]).out).unwrap();
+    assert_eq!((&json["balances"], &json["rows_match_ledger"]), (&false.into(), &false.into()));
+    assert_eq!((&json["lost"], &json["rows"]), (&5.into(), &2.into()));
+    let header = vmtrace(&["replay", made.path()]).out;
+    assert!(header.contains("2 events · 5 LOST\n"), "{header}");
+}
+
+#[test]
+fn a_stepped_clock_and_a_missing_end_are_said() {
+    let mut manifest = manifest();
+    manifest.end.realtime_ns += 3_500_000_000;
+    let out = vmtrace(&["info", make_with(&manifest, &[&[readv(1)]]).path()]).out;
+    assert!(out.contains("Wall clock   moved by 3.500000000 s against the monotonic clock meanwhile\n"), "{out}");
+    manifest.end = Clocks::default();
+    let out = vmtrace(&["info", make_with(&manifest, &[&[readv(7)]]).path()]).out;
+    assert!(out.contains("End          not stated"), "{out}");
+    assert!(out.contains("Duration     0.000007000 s\n"), "{out}");
+}
+
+#[test]
+fn json_is_one_object_per_file() {
+    let made = make(&everything());
+    let ran = vmtrace(&["info", "-T", "json", made.path(), "/nonexistent", made.path()]);
+    assert_eq!(ran.status, 2);
+    assert!(ran.err.starts_with("vmtrace: cannot open /nonexistent: "));
+    let objects: Vec<serde_json::Value> = ran.out.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(objects.len(), 2);
+    let facts = &objects[0];
+    assert_eq!(facts["rows"], 19);
+    assert_eq!(facts["duration_ns"], 2_410_000_000i64);
+    assert_eq!(facts["manifest"]["hooks"][1]["reason"], "EPERM");
+    assert_eq!(facts["rows_match_ledger"], true);
+    assert_eq!(facts["size"], std::fs::metadata(&made.path).unwrap().len());
+}

@@ -1,0 +1,100 @@
+//! Which events are printed, and the exit status that tells.
+
+use vmtrace::schema::Event;
+use vmtrace::schema::manifest::Clocks;
+
+use super::captures::*;
+use super::vmtrace;
+
+/// seq of every event that `args` select from a capture of everything, and the status.
+fn selected(args: &[&str]) -> (i32, Vec<u64>) {
+    let made = make(&everything());
+    let ran = vmtrace(&[&["replay", "-T", "jsonl", made.path()], args].concat());
+    assert_eq!(ran.err, "", "{args:?}");
+    let seq = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["seq"].as_u64().unwrap();
+    (ran.status, ran.out.lines().map(seq).collect())
+}
+
+/// The gap, which every selection shows.
+const GAP: u64 = 9;
+
+#[test]
+fn every_filter_selects() {
+    assert_eq!(selected(&[]).1.len(), everything().len());
+    assert_eq!(selected(&["-p", "4200"]), (0, vec![0, GAP]));
+    assert_eq!(selected(&["-p", "42"]), (0, vec![1, 4, 5, 6, 8, GAP, 10, 11, 12, 18]));
+    assert_eq!(selected(&["-p", "4200,900"]), (0, vec![0, GAP, 13, 14, 15, 16]));
+    assert_eq!(selected(&["-p", "4200", "-p", "900"]).1.len(), 6);
+    assert_eq!(selected(&["--peer", "42"]), (0, vec![4, 5, 6, 8, GAP, 10, 11, 12]));
+    assert_eq!(selected(&["-p", "42", "--peer", "4211", "-e", "ptrace"]), (0, vec![GAP, 10, 11]));
+    assert_eq!(selected(&["--comm", "wr?ter"]), (0, vec![8, GAP]));
+    assert_eq!(selected(&["-e", "tee,splice"]), (0, vec![GAP, 14, 15]));
+    assert_eq!(selected(&["-e", "tee", "-e", "@mem"]), (0, vec![GAP, 12, 14]));
+    assert_eq!(selected(&["-e", "lost"]), (0, vec![GAP]));
+    assert_eq!(selected(&["--failed"]), (0, vec![6, 7, GAP]));
+    assert_eq!(selected(&["--since", "6ms"]), (0, vec![17, 18]));
+    assert_eq!(selected(&["--since", "+0.006s", "--until", "6000us"]), (0, vec![17]));
+    assert_eq!(selected(&["--until", "2023-11-14T22:13:20.000001Z"]), (0, vec![0, 1]));
+    assert_eq!(selected(&["--since", "@1700000000.0061"]), (0, vec![18]));
+    assert_eq!(selected(&["--since", "2023-11-14 22:13:20.0061"]), (0, vec![18]));
+    assert_eq!(selected(&["-c", "3"]), (0, vec![0, 1, 2]));
+    assert_eq!(selected(&["-c", "1", "--failed"]), (0, vec![6]));
+}
+
+#[test]
+fn nothing_that_matches_is_status_1() {
+    assert_eq!(selected(&["--since", "1h"]), (1, vec![]));
+    assert_eq!(selected(&["-p", "77"]), (1, vec![GAP]), "a gap is shown, and is no match");
+    assert_eq!(selected(&["--comm", "nobody"]).0, 1);
+    let empty = make(&[]);
+    assert_eq!(vmtrace(&["replay", empty.path()]).status, 1);
+    assert_eq!(vmtrace(&["replay", "--by", "process", empty.path()]).status, 1);
+}
+
+#[test]
+fn a_target_is_told_from_its_own_side() {
+    let made = make(&[readv(1)]);
+    let ran = vmtrace(&["replay", "-p", "42", made.path()]);
+    assert!(ran.out.contains("\npython3[42]  /usr/bin/python3.11  uid 1000\n"), "{}", ran.out);
+    assert!(ran.out.contains("→         64 B  process_vm_readv  to caller py-spy[4211]"), "{}", ran.out);
+}
+
+#[test]
+fn row_groups_out_of_the_window_are_not_needed() {
+    let (early, late) = ([readv(1), readv(2)], [at(3_000_000, "tee", BASH)]);
+    let made = make_with(&manifest(), &[&early, &late]);
+    let seqs = |args: &[&str]| vmtrace(&[&["replay", "-T", "jsonl", made.path()], args].concat()).out.lines().count();
+    assert_eq!(seqs(&["--since", "1s"]), 1);
+    assert_eq!(seqs(&["--until", "1s"]), 2);
+    assert_eq!(seqs(&["--until", "2023-11-14 22:13:21"]), 2);
+    assert_eq!(seqs(&["-p", "42"]), 2);
+    assert_eq!(seqs(&["-p", "4200"]), 1);
+}
+
+#[test]
+fn relative_times_count_from_the_recorded_start() {
+    let manifest = vmtrace::schema::Manifest { start: Clocks::default(), ..manifest() };
+    let made = make_with(&manifest, &[&[Event { mono_ns: 5_000_000_000, ..readv(0) }]]);
+    assert_eq!(vmtrace(&["replay", "--since", "5s", made.path()]).status, 0);
+    assert_eq!(vmtrace(&["replay", "--until", "4s", made.path()]).status, 1);
+}
+
+#[test]
+fn wrong_options_are_explained() {
+    let made = make(&[readv(1)]);
+    for (args, message) in [
+        (&["-e", "vmslice"][..], "-e: unknown event \"vmslice\"; known are @vm "),
+        (&["--since", "soon"], "--since: \"soon\" is no time: give seconds since the start "),
+        (&["--until", "-"], "--until: \"-\" is no time"),
+        (&["--comm", "[a"], "--comm: \"[a\" is no glob pattern"),
+        (&["-x", "-T", "csv"], "--by process and --hexdump are for text; leave them out or use -T text"),
+        (&["--by", "process", "-T", "jsonl"], "--by process and --hexdump are for text"),
+        (&["-p", "0"], "0 is not in 1..=2147483647"),
+        (&["-c", "0"], "0 is not in 1.."),
+        (&["-p", "bash"], "invalid value 'bash' for '--pid <PID>'"),
+    ] {
+        let ran = vmtrace(&[&["replay", made.path()], args].concat());
+        assert_eq!((ran.status, ran.out.as_str()), (2, ""), "{args:?}");
+        assert!(ran.err.contains(message), "{args:?}: {}", ran.err);
+    }
+}
