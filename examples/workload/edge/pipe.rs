@@ -66,6 +66,16 @@ pub fn full(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
+/// A full pipe that nobody empties: the call does not return. Says so before, since it cannot after.
+pub fn blocked(_: &mut Report) -> Result<()> {
+    let pipe = Pipe::new(0)?;
+    sys::write_all(&pipe.write, &vec![0; 65_536])?;
+    let buffer = Buffer::new(Region::private, &[64])?;
+    println!("{}", std::process::id());
+    let ret = call_vmsplice(pipe.write.as_raw_fd(), buffer.iov(), 0);
+    returned(ret, 0)
+}
+
 /// Twenty pages into a pipe that has room for sixteen.
 pub fn vmsplice_partial(report: &mut Report) -> Result<()> {
     let pipe = Pipe::new(0)?;

@@ -71,3 +71,24 @@ pub fn vanish(report: &mut Report) -> Result<()> {
     report.calls(event(false), tally, Vec::new());
     Ok(())
 }
+
+/// No second thread needed: the call's own bytes land on its iovec array, of two segments of 32 bytes. By the
+/// time it returns, the first one points nowhere; the second is `stable`.
+pub fn self_overwrite(report: &mut Report) -> Result<()> {
+    const NOWHERE: u64 = 0x1000;
+    let region = Region::private(4096)?;
+    let (array, stable) = (region.addr(), region.addr() + 1024);
+    let list = |first: u64| [first, 32, stable, 32].map(u64::to_le_bytes).concat();
+    region.write(0, &list(array));
+    let remote = Region::shared(64)?;
+    remote.write(0, &list(NOWHERE));
+    remote.write(32, &content(0, 32));
+    let pair = Pair::new(Buffer::over(region, vec![(0, 32), (1024, 32)]), Buffer::over(remote, vec![(0, 64)]))?;
+    let ret = call_raw(false, [pair.peer.pid() as u64, array, 2, pair.remote.iov().as_ptr() as u64, 1], 0);
+    ensure!(ret == 64 && pair.local.gather() == [list(NOWHERE), content(0, 32)].concat(), "the call returned {ret}");
+    let mut tally = Tally::default();
+    tally.add(ret, 64);
+    report.fact("stable", hex(&content(0, 32)));
+    report.calls(event(false), tally, Vec::new());
+    Ok(())
+}
