@@ -369,6 +369,7 @@ fn ledger(programs: &Programs<'_>, books: &Books) -> Result<Vec<LedgerRow>> {
             lost_undecodable: own.undecodable,
             lost_write_error: own.write_error,
             written: own.written,
+            failed: own.failed,
             bytes: own.bytes,
             read_faults: own.read_faults,
         }

@@ -25,6 +25,8 @@ pub struct Entry {
     pub written: u64,
     /// Bytes they moved.
     pub bytes: u64,
+    /// Of them, those that returned an error.
+    pub failed: u64,
     /// Of them, those with something unreadable.
     pub read_faults: u64,
     /// Not asked for, or past `-c`.
@@ -119,6 +121,7 @@ impl Sink for Table {
         let entry = self.unwritten.entry(kind).or_default();
         entry.written += 1;
         entry.bytes = entry.bytes.saturating_add(bytes);
+        entry.failed += u64::from(event.errno.is_some());
         entry.read_faults += u64::from(faulted);
         self.progress.rows.fetch_add(1, Ordering::Relaxed);
         if transfer {
@@ -156,6 +159,7 @@ impl Table {
             } else {
                 entry.written += rows.written;
                 entry.bytes = entry.bytes.saturating_add(rows.bytes);
+                entry.failed += rows.failed;
                 entry.read_faults += rows.read_faults;
             }
         }

@@ -157,6 +157,8 @@ pub struct LedgerRow {
     pub lost_write_error: u64,
     /// Rows in the file.
     pub written: u64,
+    /// Of them, calls that returned an error.
+    pub failed: u64,
     /// Bytes moved by the written rows.
     pub bytes: u64,
     /// Written rows of which a payload segment or an iovec array could not be read.

@@ -148,18 +148,19 @@ fn ledger(out: &mut String, facts: &Facts<'_>) {
     });
     let _ = writeln!(
         out,
-        "\n{:<17} {:>13} {:>13} {:>11} {:>13} {:>17} {:>8}",
-        "Event", "seen", "filtered", "lost", "written", "bytes moved", "faults"
+        "\n{:<17} {:>13} {:>13} {:>11} {:>13} {:>11} {:>17} {:>8}",
+        "Event", "seen", "filtered", "lost", "written", "failed", "bytes moved", "faults"
     );
     for row in rows.chain(std::iter::once(&facts.total)) {
         let _ = writeln!(
             out,
-            "{:<17} {:>13} {:>13} {:>11} {:>13} {:>17} {:>8}{}",
+            "{:<17} {:>13} {:>13} {:>11} {:>13} {:>11} {:>17} {:>8}{}",
             Safe(&row.event).to_string(),
             grouped(row.seen),
             grouped(row.filtered),
             grouped(row.lost()),
             grouped(row.written),
+            grouped(row.failed),
             grouped(row.bytes),
             grouped(row.read_faults),
             if row.balances() { "" } else { "  DOES NOT BALANCE" }
@@ -167,6 +168,7 @@ fn ledger(out: &mut String, facts: &Facts<'_>) {
     }
     let causes = [
         ("ring buffer full", facts.total.lost_ring_full),
+        ("left in the ring", facts.total.lost_unread),
         ("undecodable", facts.total.lost_undecodable),
         ("write error", facts.total.lost_write_error),
     ];
