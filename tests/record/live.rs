@@ -1,9 +1,10 @@
 //! Recorders and workloads that run side by side with the test.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -62,12 +63,25 @@ impl Live {
         send(self.recorder.id(), signal);
     }
 
-    /// Waits for the recorder to end.
-    pub fn end(self) -> Recording {
-        let output = self.recorder.wait_with_output().expect("vmtrace ends");
-        let mut recording = finish(self.dir, self.path, output);
+    /// Waits for the recorder to end, and not for a COMMAND that lives on.
+    pub fn end(mut self) -> Recording {
+        let status = self.recorder.wait().expect("vmtrace ends");
+        let stdout = rest(self.recorder.stdout.take().expect("piped"));
+        let stderr = rest(self.recorder.stderr.take().expect("piped"));
+        let mut recording = finish(self.dir, self.path, Output { status, stdout, stderr });
         recording.stderr.insert_str(0, &self.said);
         recording
+    }
+}
+
+/// What is left in a pipe, whose other end COMMAND may still hold.
+fn rest(mut pipe: impl Read + AsRawFd) -> Vec<u8> {
+    // SAFETY: plain numbers; the descriptor is the pipe's.
+    assert_eq!(unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) }, 0);
+    let mut bytes = Vec::new();
+    match pipe.read_to_end(&mut bytes) {
+        Err(error) if error.kind() != ErrorKind::WouldBlock => panic!("{error}"),
+        _ => bytes,
     }
 }
 
