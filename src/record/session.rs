@@ -401,7 +401,7 @@ fn await_command(end: End, child: &mut Child) -> u8 {
         }
         std::thread::sleep(TICK);
     }
-    eprintln!("vmtrace: the recording has ended; COMMAND (pid {}) was left running", child.id());
+    report::say(format_args!("the recording has ended; COMMAND (pid {}) was left running", child.id()));
     match end {
         End::Signal(signal) => u8::try_from(128 + signal).unwrap_or(status::OK),
         _ => status::OK,
