@@ -79,8 +79,10 @@ impl Drop for Subject {
     }
 }
 
+/// Where `make test` puts Python packages.
 fn venv() -> PathBuf {
-    std::env::var_os("VMTRACE_VENV").map_or_else(|| "/tmp/pyenv".into(), PathBuf::from)
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/vmtrace/venv");
+    std::env::var_os("VMTRACE_VENV").map_or_else(home, PathBuf::from)
 }
 
 fn scratch() -> tempfile::TempDir {
