@@ -34,6 +34,7 @@ edges! {
     caller_is_its_own_target "self-target";
     pipe_calls_that_fail "pipe-errors";
     full_pipe "pipe-full";
+    call_interrupted_by_a_signal "interrupted";
     vmsplice_stops_at_a_full_pipe "vmsplice-partial";
     splice_into_a_file "splice-to-file";
     splice_from_a_fifo "splice-fifo";

@@ -125,6 +125,12 @@ impl Waiting {
         list.split_whitespace().map(str::to_string).collect()
     }
 
+    /// Its threads.
+    pub fn threads(&self) -> Vec<String> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("threads");
+        tasks.map(|task| task.expect("entry").file_name().to_string_lossy().into_owned()).collect()
+    }
+
     /// Lets it work, waits for its end, and returns its report.
     pub fn go(mut self) -> Value {
         self.work();
