@@ -45,6 +45,7 @@ edges! {
     mem_of_a_thread "mem-task";
     mem_of_oneself "mem-self";
     int80_from_64_bit_code "int80";
+    int80_on_memory_above_4_gib "int80-mem";
     io_uring_splice "uring-splice";
     io_uring_tee "uring-tee";
 }

@@ -54,6 +54,7 @@ const CASES: &[Case] = &[
     ("exit-after-call", life::exit_after_call),
     ("exit-signal", life::exit_signal),
     ("int80", compat::int80),
+    ("int80-mem", compat::int80_mem),
     ("uring-splice", uring::splice),
     ("uring-tee", uring::tee),
 ];
