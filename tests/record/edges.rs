@@ -48,6 +48,8 @@ edges! {
     int80_on_memory_above_4_gib "int80-mem";
     io_uring_splice "uring-splice";
     io_uring_tee "uring-tee";
+    io_uring_submitted_by_the_kernel "uring-sqpoll";
+    io_uring_without_completion "uring-skip-success";
 }
 
 #[test]

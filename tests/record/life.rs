@@ -90,6 +90,17 @@ fn callers_that_end_at_once_are_recorded_whole() {
 
 #[test]
 #[ignore = "needs root and BPF"]
+fn threads_that_end_together_end_one_process_once() {
+    let recording = record(&[], &work("edge exit-threads"));
+    let exits = recording.event("process_exit");
+    for child in recording.report()["children"].as_array().expect("children") {
+        let ends = exits.iter().filter(|r| &r["pid"] == child).count();
+        assert_eq!(ends, 1, "{child}");
+    }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
 fn a_killed_caller_ends_by_its_signal() {
     let recording = record(&[], &work("edge exit-signal"));
     let call = &recording.event("process_vm_readv")[0];

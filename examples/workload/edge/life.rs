@@ -192,3 +192,32 @@ fn read_alone(local: &Buffer, remote: &Buffer, target: i32, out: &OwnedFd) -> Re
     inner.call(seen.with("comm", "workload").numbered(0));
     sys::write_all(out, inner.into_json().to_string().as_bytes())
 }
+
+/// Children whose eight threads all end at the same moment.
+pub fn exit_threads(report: &mut Report) -> Result<()> {
+    let mut children = Vec::new();
+    for _ in 0..100 {
+        // SAFETY: this process has one thread, so the child may use everything.
+        match sys::check(unsafe { libc::fork() }, "fork")? {
+            0 => {
+                let start = std::sync::Arc::new(std::sync::Barrier::new(8));
+                for _ in 1..8 {
+                    let start = start.clone();
+                    std::thread::spawn(move || {
+                        start.wait();
+                        std::thread::park();
+                    });
+                }
+                start.wait();
+                // SAFETY: ends the child with all its threads.
+                unsafe { libc::_exit(0) }
+            }
+            pid => {
+                reap(pid);
+                children.push(pid);
+            }
+        }
+    }
+    report.fact("children", children);
+    Ok(())
+}

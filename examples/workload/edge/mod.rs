@@ -50,6 +50,7 @@ const CASES: &[Case] = &[
     ("exec-target", life::exec_target),
     ("exec-caller", life::exec_caller),
     ("exec-thread", life::exec_thread),
+    ("exit-threads", life::exit_threads),
     ("exit-leader", life::exit_leader),
     ("exit-after-call", life::exit_after_call),
     ("exit-signal", life::exit_signal),
@@ -57,6 +58,8 @@ const CASES: &[Case] = &[
     ("int80-mem", compat::int80_mem),
     ("uring-splice", uring::splice),
     ("uring-tee", uring::tee),
+    ("uring-sqpoll", uring::sqpoll),
+    ("uring-skip-success", uring::skip_success),
 ];
 
 /// Runs the case of that name; `list` prints all names instead.
