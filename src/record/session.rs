@@ -1,5 +1,6 @@
 //! One recording from beginning to end: `prepare` → `start_command` → `watch` → `finish`.
 
+use std::fs::File;
 use std::process::{Child, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -121,13 +122,17 @@ impl<'a> Session<'a> {
     /// When the programs cannot be loaded or the output cannot be created; nothing is left behind then.
     pub fn prepare(options: &'a Options, storage: &'a mut Storage) -> Result<Self> {
         let (output, file) = Output::create(&options.output, options.force)?;
-        let mut programs = match arm(options, storage) {
-            Ok(programs) => programs,
-            Err(error) => {
-                output.discard();
-                return Err(error);
-            }
-        };
+        let partial = output.partial().to_path_buf();
+        Session::begin(options, storage, output, file).inspect_err(|_| {
+            // Nothing is in it yet.
+            let _ = std::fs::remove_file(partial);
+        })
+    }
+
+    fn begin(options: &'a Options, storage: &'a mut Storage, output: Output, file: File) -> Result<Self> {
+        // Before the hooks, so that a signal always finds someone who tidies up.
+        let signals = Signals::install()?;
+        let mut programs = arm(options, storage)?;
         let manifest = manifest(options)?;
         let start = manifest.start;
         let progress = Arc::new(Progress::default());
@@ -141,7 +146,6 @@ impl<'a> Session<'a> {
         };
         let (messages, inbox) = sync_channel(QUEUE_CHUNKS);
         let (used, empties) = channel();
-        let signals = Signals::install()?;
         let writer = thread("vmtrace-write", move || write::run(job, &inbox, &used))?;
         let drainer = Some(start_draining(&mut programs, &control, &messages, empties)?);
         introduce(options, &manifest.host.boot_id, &start, &messages)?;
@@ -254,7 +258,11 @@ impl<'a> Session<'a> {
         self.manifest.end_reason = end.reason().into();
         let path = self.output.path().to_path_buf();
         let partial = self.output.partial().to_path_buf();
-        let closed = match error.or(drained.err()) {
+        if let Err(error) = drained {
+            // What was taken out is worth keeping; the ledger says how much was not.
+            self.manifest.gaps.push(format!("the ring buffers could not be emptied: {error:#}"));
+        }
+        let closed = match error {
             Some(error) => Err(error),
             None => writer.close_durably(&self.manifest).map_err(|e| anyhow!("{e}")),
         };
