@@ -132,10 +132,6 @@ impl Options {
             args.all || !args.pid.is_empty() || !args.command.is_empty(),
             "nothing to record: name a COMMAND behind --, a process with -p PID, or every process with -a"
         );
-        for pid in &args.pid {
-            let alive = *pid > 0 && Path::new(&format!("/proc/{pid}")).exists();
-            ensure!(alive, "-p {pid}: there is no such process");
-        }
         ensure!(
             args.snaplen <= VMT_SNAPLEN_MAX,
             "--snaplen {}: at most {VMT_SNAPLEN_MAX} bytes are kept per event",
@@ -150,7 +146,7 @@ impl Options {
         ensure!(args.count != Some(0), "--count 0: nothing would be recorded");
         Ok(Options {
             output: args.output.clone().unwrap_or_else(default_output),
-            pids: args.pid.clone(),
+            pids: args.pid.iter().map(|pid| process_of(*pid)).collect::<Result<_>>()?,
             all: args.all,
             events: events(&args.events)?,
             snaplen: snaplen(args),
@@ -191,6 +187,13 @@ const MAX_BUFFER: u64 = 16 << 30;
 
 fn default_output() -> PathBuf {
     format!("vmtrace-{}.parquet", chrono::Utc::now().format("%Y%m%dT%H%M%SZ")).into()
+}
+
+/// The process that `pid` names: itself, or the one it is a thread of.
+fn process_of(pid: i32) -> Result<i32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let tgid = status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok());
+    tgid.filter(|_| pid > 0).with_context(|| format!("-p {pid}: there is no such process"))
 }
 
 fn events(lists: &[String]) -> Result<EventSet> {

@@ -260,10 +260,12 @@ impl<'a> Session<'a> {
             return Err(error.context(left));
         }
         self.output.publish()?;
+        let status = exit_status(end, self.child.as_mut(), &self.manifest);
+        // Last, behind whatever is said of COMMAND: scripts read the last line.
         if !self.options.quiet {
             report::summary(&path, &self.manifest, elapsed);
         }
-        Ok(exit_status(end, self.child.as_mut(), &self.manifest))
+        Ok(status)
     }
 
     /// Empties the rings, unless a second INT says to leave it.
@@ -341,11 +343,16 @@ fn introduce(options: &Options, boot_id: &str, start: &Clocks, messages: &SyncSe
     messages.send(message).ok().context("the writing thread has ended")
 }
 
-/// Gone, or dead and not yet waited for.
+/// Gone, or dead with all its threads and not yet waited for.
 fn is_gone(pid: i32) -> bool {
     let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = stat.iter().rposition(|b| *b == b')').and_then(|close| stat.get(close + 2));
-    matches!(state, None | Some(b'Z' | b'X'))
+    let threads = || std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    match state {
+        None | Some(b'X') => true,
+        Some(b'Z') => threads() <= 1,
+        Some(_) => false,
+    }
 }
 
 /// The books of every event: the kernel's side and the writer's side.

@@ -1,0 +1,154 @@
+//! Loops: many calls of one kind, paced, counted, on one or more threads.
+
+use std::io::{BufRead, Write};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use super::report::{Entry, Report, Tally};
+
+/// How many calls of what size.
+#[derive(Clone, Debug, Args)]
+pub struct Plan {
+    /// Bytes per call
+    #[arg(long, default_value_t = 64, global = true)]
+    pub size: usize,
+    /// Local segments that the bytes are split into
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024), global = true)]
+    pub segments: u16,
+    /// Remote segments that the bytes are split into (readv, writev)
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024), global = true)]
+    pub remote_segments: u16,
+    /// Threads that call; the counts are per thread
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024), global = true)]
+    pub threads: u16,
+    /// Calls per second and thread; 0 for full speed
+    #[arg(long, default_value_t = 0, global = true)]
+    pub rate: u32,
+    /// Calls per thread; 0 for no limit
+    #[arg(long, default_value_t = 1, global = true)]
+    pub count: u64,
+    /// Seconds after which to stop
+    #[arg(long, global = true)]
+    pub duration: Option<f64>,
+    /// Calls per thread to report in full
+    #[arg(long, default_value_t = 0, global = true)]
+    pub log: u64,
+    /// Print a line when ready and when done, and wait each time for a line on standard input
+    #[arg(long, global = true)]
+    pub wait: bool,
+}
+
+impl Plan {
+    /// Indices of the threads.
+    pub fn workers(&self) -> std::ops::Range<u64> {
+        0..u64::from(self.threads)
+    }
+}
+
+/// One kind of call, made again and again by one thread.
+pub trait Transfer: Send {
+    /// The event a recorder sees.
+    fn event(&self) -> &'static str;
+    /// Called once, on the thread that makes the calls.
+    fn begin(&mut self) -> Result<Vec<Entry>> {
+        Ok(Vec::new())
+    }
+    /// Makes ready for call number `seq`.
+    fn prepare(&mut self, seq: u64) -> Result<()>;
+    /// The call itself; returns what the kernel returned.
+    fn call(&mut self) -> i64;
+    /// Bytes that a call which returned `ret` moved.
+    fn moved(&self, ret: i64) -> u64 {
+        u64::try_from(ret).unwrap_or(0)
+    }
+    /// What a recorder should have seen of the call just made, after checking what it did.
+    fn describe(&mut self, seq: u64, ret: i64) -> Result<Entry>;
+    /// Cleans up behind a call which returned `ret`.
+    fn settle(&mut self, ret: i64) -> Result<()> {
+        let _ = ret;
+        Ok(())
+    }
+    /// Called once at the end, on the same thread.
+    fn end(&mut self) -> Result<Vec<Entry>> {
+        Ok(Vec::new())
+    }
+}
+
+/// Runs each transfer on a thread of its own, the first on this one, and reports.
+pub fn run<T: Transfer>(plan: &Plan, mut transfers: Vec<T>, report: &mut Report) -> Result<()> {
+    report.fact("pattern", super::buffer::PATTERN);
+    wait_for_start(plan)?;
+    let begin = Instant::now();
+    let results = std::thread::scope(|scope| {
+        let mut all = transfers.iter_mut().zip(plan.workers());
+        let first = all.next();
+        let others: Vec<_> = all.map(|(t, worker)| scope.spawn(move || repeat(plan, worker, t))).collect();
+        let mut results: Vec<_> = first.map(|(t, worker)| repeat(plan, worker, t)).into_iter().collect();
+        results.extend(others.into_iter().map(|o| o.join().expect("a worker panicked")));
+        results
+    });
+    report.fact("elapsed_ns", u64::try_from(begin.elapsed().as_nanos())?);
+    wait_for_end(plan)?;
+    for (transfer, result) in transfers.iter().zip(results) {
+        let done = result?;
+        done.before.into_iter().for_each(|e| report.call(e));
+        report.calls(transfer.event(), done.tally, done.log);
+        done.after.into_iter().for_each(|e| report.call(e));
+    }
+    Ok(())
+}
+
+/// With `--wait`: says that it is ready, and waits until it is told to start.
+pub fn wait_for_start(plan: &Plan) -> Result<()> {
+    if plan.wait { handshake("ready") } else { Ok(()) }
+}
+
+/// With `--wait`: says that all calls are made, and lives on, as its peers do, until it is told to end.
+pub fn wait_for_end(plan: &Plan) -> Result<()> {
+    if plan.wait { handshake("done") } else { Ok(()) }
+}
+
+fn handshake(word: &str) -> Result<()> {
+    println!("{}", serde_json::json!({ word: true, "pid": std::process::id() }));
+    std::io::stdout().flush()?;
+    std::io::stdin().lock().read_line(&mut String::new()).context("no line on standard input")?;
+    Ok(())
+}
+
+#[derive(Default)]
+struct Done {
+    tally: Tally,
+    before: Vec<Entry>,
+    log: Vec<Entry>,
+    after: Vec<Entry>,
+}
+
+fn repeat(plan: &Plan, worker: u64, transfer: &mut impl Transfer) -> Result<Done> {
+    let mut done = Done { before: transfer.begin()?, ..Done::default() };
+    let begin = Instant::now();
+    let until = plan.duration.map(|s| begin + Duration::from_secs_f64(s));
+    let mut n = 0;
+    while (plan.count == 0 || n < plan.count) && until.is_none_or(|t| Instant::now() < t) {
+        pace(plan.rate, begin, n);
+        let seq = worker << 48 | n;
+        transfer.prepare(seq)?;
+        let ret = transfer.call();
+        done.tally.add(ret, transfer.moved(ret));
+        if n < plan.log {
+            done.log.push(transfer.describe(seq, ret)?);
+        }
+        transfer.settle(ret)?;
+        n += 1;
+    }
+    done.after = transfer.end()?;
+    Ok(done)
+}
+
+fn pace(rate: u32, begin: Instant, n: u64) {
+    if rate > 0 {
+        let due = begin + Duration::from_secs_f64(n as f64 / f64::from(rate));
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+    }
+}

@@ -1,0 +1,157 @@
+//! 32-bit calls out of 64-bit code: `int 0x80`, with i386 numbers and 32-bit iovecs.
+
+use std::os::fd::AsRawFd;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use crate::buffer::{content, hex};
+use crate::peer::{COMM, Peer};
+use crate::pipes::{Pipe, splice_entry, vmsplice_entry};
+use crate::report::{Entry, Report};
+use crate::sys::{self, Region};
+
+const PTRACE: u32 = 26;
+const SPLICE: u32 = 313;
+const TEE: u32 = 315;
+const VMSPLICE: u32 = 316;
+const READV: u32 = 347;
+const WRITEV: u32 = 348;
+
+core::arch::global_asm!(
+    // int80(number, a, b, c, d, e, f): six arguments in rsi, rdx, rcx, r8, r9 and on the stack.
+    ".globl workload_int80",
+    "workload_int80:",
+    "push rbx",
+    "push rbp",
+    "mov eax, edi",
+    "mov ebx, esi",
+    "mov esi, r8d",
+    "mov edi, r9d",
+    "mov ebp, [rsp + 24]",
+    "xchg ecx, edx",
+    "int 0x80",
+    "pop rbp",
+    "pop rbx",
+    "ret",
+);
+
+unsafe extern "C" {
+    fn workload_int80(number: u32, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32) -> i32;
+}
+
+/// Makes the i386 syscall `number`.
+///
+/// # Safety
+/// As for any raw syscall: it may only write to memory that is the caller's to write.
+unsafe fn syscall32(number: u32, [a, b, c, d, e, f]: [u32; 6]) -> i64 {
+    // SAFETY: passed on to the caller.
+    i64::from(unsafe { workload_int80(number, a, b, c, d, e, f) })
+}
+
+/// A page below 4 GiB: an array of 32-bit iovecs at its start, two segments behind it.
+struct LowBuffer {
+    page: Region,
+}
+
+impl LowBuffer {
+    const PARTS: [(usize, usize); 2] = [(1024, 24), (2048, 40)];
+    const SIZE: usize = 64;
+
+    fn new() -> Result<Self> {
+        let buffer = LowBuffer { page: Region::low(4096)? };
+        for (i, (offset, len)) in Self::PARTS.iter().enumerate() {
+            let base = u32::try_from(buffer.page.addr() as usize + offset).context("not below 4 GiB")?;
+            buffer.page.write(i * 8, &[base.to_le_bytes(), u32::try_from(*len)?.to_le_bytes()].concat());
+        }
+        Ok(buffer)
+    }
+
+    fn array(&self) -> u32 {
+        self.page.addr() as u32
+    }
+
+    fn ranges(&self) -> Value {
+        Self::PARTS.iter().map(|(offset, len)| json!([self.page.addr() + *offset as u64, len])).collect()
+    }
+
+    fn fill(&self, seq: u64) {
+        let bytes = content(seq, Self::SIZE);
+        let (first, second) = bytes.split_at(Self::PARTS[0].1);
+        self.page.write(Self::PARTS[0].0, first);
+        self.page.write(Self::PARTS[1].0, second);
+    }
+
+    fn gather(&self) -> Vec<u8> {
+        Self::PARTS.iter().flat_map(|(offset, len)| self.page.read(*offset, *len)).collect()
+    }
+}
+
+/// Every call that a 32-bit ABI has of its own.
+pub fn int80(report: &mut Report) -> Result<()> {
+    let local = LowBuffer::new()?;
+    let remote = LowBuffer::new()?;
+    remote.fill(0);
+    let peer = Peer::fork()?;
+    vm_calls(report, &local, &remote, &peer)?;
+    pipe_calls(report, &local)?;
+    word(report, &local, &remote, &peer)
+}
+
+fn vm_calls(report: &mut Report, local: &LowBuffer, remote: &LowBuffer, peer: &Peer) -> Result<()> {
+    local.fill(1);
+    let calls = [(WRITEV, "process_vm_writev", "out", 1), (READV, "process_vm_readv", "in", 1)];
+    for (number, event, way, seq) in calls {
+        let args = [peer.pid() as u32, local.array(), 2, remote.array(), 2, 0];
+        // SAFETY: both arrays name memory of our own pages, in this process and in the peer.
+        let ret = unsafe { syscall32(number, args) };
+        ensure!(ret == LowBuffer::SIZE as i64, "{event} by int 0x80 returned {ret}");
+        let seen = Entry::new(event, ret).with("abi", "compat32").with("direction", way);
+        let seen = seen.with("target_pid", peer.pid()).with("target_pid_arg", peer.pid()).with("target_comm", COMM);
+        let seen = seen.with("local_iov", local.ranges()).with("liovcnt", 2);
+        let seen = seen.with("remote_iov", remote.ranges()).with("riovcnt", 2).with("flags", 0);
+        report.call(seen.with("bytes_requested", LowBuffer::SIZE).numbered(seq));
+    }
+    ensure!(local.gather() == content(1, LowBuffer::SIZE), "the payload went another way");
+    Ok(())
+}
+
+fn pipe_calls(report: &mut Report, local: &LowBuffer) -> Result<()> {
+    let (first, second) = (Pipe::new(0)?, Pipe::new(0)?);
+    let size = LowBuffer::SIZE as u32;
+    local.fill(2);
+    let fd = first.write.as_raw_fd();
+    // SAFETY: the array names memory of our own page.
+    let ret = unsafe { syscall32(VMSPLICE, [fd as u32, local.array(), 2, 0, 0, 0]) };
+    ensure!(ret == i64::from(size), "vmsplice by int 0x80 returned {ret}");
+    let seen = vmsplice_entry(ret, fd, first.inode, local.ranges(), 2, 0, false).numbered(2);
+    report.call(seen.with("abi", "compat32"));
+    let (fd_in, fd_out) = (first.read.as_raw_fd(), second.write.as_raw_fd());
+    // SAFETY: plain numbers.
+    let ret = unsafe { syscall32(TEE, [fd_in as u32, fd_out as u32, size, 0, 0, 0]) };
+    ensure!(ret == i64::from(size), "tee by int 0x80 returned {ret}");
+    report.call(splice_entry("tee", ret, fd_in, fd_out, LowBuffer::SIZE).with("abi", "compat32"));
+    ensure!(sys::read_exact(&second.read, LowBuffer::SIZE)? == content(2, LowBuffer::SIZE), "tee brought other bytes");
+    // SAFETY: plain numbers; the offsets are null.
+    let ret = unsafe { syscall32(SPLICE, [fd_in as u32, 0, fd_out as u32, 0, size, 0]) };
+    ensure!(ret == i64::from(size), "splice by int 0x80 returned {ret}");
+    let seen = splice_entry("splice", ret, fd_in, fd_out, LowBuffer::SIZE).with("abi", "compat32");
+    report.call(seen.with("pipe_in", first.inode).with("pipe_out", second.inode));
+    Ok(())
+}
+
+fn word(report: &mut Report, local: &LowBuffer, remote: &LowBuffer, peer: &Peer) -> Result<()> {
+    report.call(crate::trace::attach(peer.pid())?);
+    let (addr, data) = (remote.page.addr() + 1024, local.page.addr() + 1024);
+    local.page.write(1024, &[0xff; 8]);
+    // SAFETY: PEEKDATA writes a word of 4 bytes to our own page.
+    let ret = unsafe { syscall32(PTRACE, [2, peer.pid() as u32, addr as u32, data as u32, 0, 0]) };
+    ensure!(ret == 0, "ptrace by int 0x80 returned {ret}");
+    let word = content(1, 4);
+    ensure!(local.page.read(1024, 5) == [&word[..], &[0xff]].concat(), "the word is {}", hex(&word));
+    let seen = Entry::new("ptrace", ret).with("abi", "compat32").with("ptrace_request", "PTRACE_PEEKDATA");
+    let seen = seen.with("direction", "in").with("target_pid", peer.pid()).with("data", data);
+    report.call(seen.with("remote_iov", json!([[addr, 4]])).with("bytes", 4).payload(&word));
+    report.call(crate::trace::detach(peer.pid())?);
+    Ok(())
+}

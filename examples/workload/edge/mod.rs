@@ -1,0 +1,69 @@
+//! Edge cases by name. Each makes a handful of calls and reports every one of them in full.
+
+mod compat;
+mod life;
+mod pipe;
+mod race;
+mod trace;
+mod uring;
+mod vm;
+
+use anyhow::{Context, Result};
+
+use super::drive::Plan;
+use super::report::Report;
+
+type Case = (&'static str, fn(&mut Report) -> Result<()>);
+
+const CASES: &[Case] = &[
+    ("esrch", vm::esrch),
+    ("eperm", vm::eperm),
+    ("efault-array", vm::efault_array),
+    ("efault-local", vm::efault_local),
+    ("efault-remote", vm::efault_remote),
+    ("einval-flags", vm::einval_flags),
+    ("einval-count", vm::einval_count),
+    ("partial", vm::partial),
+    ("no-segments", vm::no_segments),
+    ("decoy", vm::decoy),
+    ("big-first", vm::big_first),
+    ("segments-1024", vm::segments_1024),
+    ("untouched", vm::untouched),
+    ("thread-target", vm::thread_target),
+    ("self-target", vm::self_target),
+    ("flip", race::flip),
+    ("vanish", race::vanish),
+    ("self-overwrite", race::self_overwrite),
+    ("pipe-errors", pipe::errors),
+    ("pipe-full", pipe::full),
+    ("blocked", pipe::blocked),
+    ("vmsplice-partial", pipe::vmsplice_partial),
+    ("splice-to-file", pipe::splice_to_file),
+    ("splice-fifo", pipe::splice_fifo),
+    ("splice-socket", pipe::splice_socket),
+    ("ptrace-requests", trace::requests),
+    ("ptrace-errors", trace::errors),
+    ("mem-errors", trace::mem_errors),
+    ("mem-task", trace::mem_task),
+    ("mem-self", trace::mem_self),
+    ("exec-target", life::exec_target),
+    ("exec-caller", life::exec_caller),
+    ("exec-thread", life::exec_thread),
+    ("exit-after-call", life::exit_after_call),
+    ("exit-signal", life::exit_signal),
+    ("int80", compat::int80),
+    ("uring-splice", uring::splice),
+    ("uring-tee", uring::tee),
+];
+
+/// Runs the case of that name; `list` prints all names instead.
+pub fn run(plan: &Plan, name: &str, report: &mut Report) -> Result<()> {
+    if name == "list" {
+        report.fact("names", CASES.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+        return Ok(());
+    }
+    let (_, case) = CASES.iter().find(|(known, _)| *known == name).context("no such edge case; see `edge list`")?;
+    super::drive::wait_for_start(plan)?;
+    case(report)?;
+    super::drive::wait_for_end(plan)
+}

@@ -1,0 +1,141 @@
+//! Edge cases: calls that fail, stop short, or are made to be missed.
+
+use std::process::Command;
+
+use super::harness::{compare, program, record, record_work, work};
+
+/// One test per edge case whose rows need nothing but to agree with the workload's log.
+macro_rules! edges {
+    ($($test:ident $case:literal;)+) => {$(
+        #[test]
+        #[ignore = "needs root and BPF"]
+        fn $test() {
+            let recording = record_work(&[], concat!("edge ", $case));
+            assert!(!recording.calls().is_empty());
+        }
+    )+};
+}
+
+edges! {
+    target_does_not_exist "esrch";
+    target_is_forbidden "eperm";
+    iovec_array_is_nowhere "efault-array";
+    local_segment_is_nowhere "efault-local";
+    remote_segment_is_nowhere "efault-remote";
+    flags_do_not_exist "einval-flags";
+    more_segments_than_allowed "einval-count";
+    transfer_stops_at_an_unmapped_page "partial";
+    no_segments_at_all "no-segments";
+    empty_segments_in_front "decoy";
+    first_segment_of_65536_bytes "big-first";
+    as_many_segments_as_allowed "segments-1024";
+    pages_never_touched "untouched";
+    target_named_by_a_thread "thread-target";
+    caller_is_its_own_target "self-target";
+    pipe_calls_that_fail "pipe-errors";
+    full_pipe "pipe-full";
+    vmsplice_stops_at_a_full_pipe "vmsplice-partial";
+    splice_into_a_file "splice-to-file";
+    splice_from_a_fifo "splice-fifo";
+    splice_into_a_socket "splice-socket";
+    every_ptrace_request "ptrace-requests";
+    ptrace_that_fails "ptrace-errors";
+    mem_reads_that_fail "mem-errors";
+    mem_of_a_thread "mem-task";
+    mem_of_oneself "mem-self";
+    int80_from_64_bit_code "int80";
+    io_uring_splice "uring-splice";
+    io_uring_tee "uring-tee";
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn big_payloads_are_gathered_past_a_big_first_segment() {
+    record_work(&["-s", "65536"], "edge big-first");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn many_segments_are_gathered_whole() {
+    record_work(&["-s", "4096"], "edge segments-1024");
+}
+
+/// Every edge case that the workload knows is in a test.
+#[test]
+fn no_edge_case_is_forgotten() {
+    let output = Command::new(super::harness::workload()).args(["edge", "list"]).output().expect("workload");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let sources = [include_str!("edges.rs"), include_str!("life.rs"), include_str!("stopping.rs")];
+    for name in report["names"].as_array().expect("names") {
+        let name = name.as_str().expect("name");
+        let quoted = [format!("\"{name}\""), format!("\"edge {name}\"")];
+        assert!(sources.iter().any(|s| quoted.iter().any(|q| s.contains(q))), "no test of {name}");
+    }
+}
+
+/// A second thread changes the iovec all the time. The recorder may have read either address; what it must not do
+/// is to call what it read the kernel's.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_flipping_iovec_is_never_called_verified() {
+    let recording = record(&[], &work("edge flip"));
+    let report = recording.report();
+    let bases = report["bases"].as_array().expect("bases");
+    let rows = recording.event("process_vm_readv");
+    assert_eq!(rows.len() as u64, report["calls"]["process_vm_readv"]["calls"].as_u64().expect("calls"));
+    for row in rows {
+        assert!(["unverified", "conflict"].contains(&row.text("iov_verdict")), "{row:?}");
+        assert_eq!(row["iov_source"], "user");
+        assert!(bases.contains(&row["local_iov"][0][0]), "{row:?}");
+        assert_eq!(row.number("bytes"), 8);
+    }
+}
+
+/// The array that is read as the call returns is what the call itself has put there. Only "kernel" would be a lie.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_call_that_overwrites_its_own_iovec_is_never_called_verified() {
+    let recording = record(&[], &work("edge self-overwrite"));
+    let rows = recording.event("process_vm_readv");
+    let [row] = rows.as_slice() else { panic!("{rows:?}") };
+    assert!(["unverified", "conflict"].contains(&row.text("iov_verdict")), "{row:?}");
+    assert_eq!((row.number("ret"), row.number("bytes"), row.number("payload_total")), (64, 64, 64));
+    // The first segment is said to be nowhere by now: noted, and the second is read.
+    assert_eq!((row.text("payload_status"), row.number("payload_len")), ("fault", 64));
+    let stable = recording.report()["stable"].as_str().expect("stable").to_string();
+    assert_eq!(row["payload"], "00".repeat(32) + &stable);
+    let book = recording.manifest().ledger.into_iter().find(|l| l.event == "process_vm_readv").expect("ledger");
+    assert_eq!(book.read_faults, 1);
+}
+
+/// A segment whose page is gone when the call returns is noted, and the next one is still read.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_segment_that_vanished_does_not_hide_the_next() {
+    let recording = record(&[], &work("edge vanish"));
+    let stable = recording.report()["stable"].as_str().expect("stable").to_string();
+    let rows = recording.event("process_vm_readv");
+    let mut faults = 0;
+    for row in &rows {
+        assert!(["ok", "fault"].contains(&row.text("payload_status")), "{row:?}");
+        faults += u64::from(row["payload_status"] == "fault");
+        assert_eq!((row.number("payload_len"), row.number("payload_total")), (64, 64), "{row:?}");
+        assert!(row.text("payload").ends_with(&stable), "{row:?}");
+    }
+    let book = recording.manifest().ledger.into_iter().find(|l| l.event == "process_vm_readv").expect("ledger");
+    assert_eq!((rows.len(), book.read_faults), (20_000, faults));
+    eprintln!("{faults} of {} payloads had a fault", rows.len());
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_static_32_bit_program_is_seen() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let caller = dir.path().join("caller32");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/workloads/caller32.c");
+    let built = Command::new(program("gcc")).args(["-m32", "-static", "-O1", "-o"]).arg(&caller).arg(source).status();
+    assert!(built.expect("gcc").success(), "gcc -m32 failed; install gcc-multilib");
+    let recording = record(&[], &[&caller]);
+    compare(&recording, &recording.report());
+    assert!(recording.calls().iter().all(|r| r["exe"] == caller.to_str().expect("UTF-8 path")));
+}

@@ -1,0 +1,276 @@
+//! Running `vmtrace record`, reading captures back, and comparing them with what a workload says it did.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::ops::Index;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Output, Stdio};
+
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+use vmtrace::schema::Event;
+use vmtrace::schema::events::{EVENTS, Group};
+use vmtrace::schema::manifest::Manifest;
+use vmtrace::schema::reader::{Capture, Scan};
+use vmtrace::schema::types::Iovecs;
+
+/// The `vmtrace` under test.
+pub fn vmtrace() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_vmtrace"))
+}
+
+/// The workload generator, which Cargo puts beside the tests.
+pub fn workload() -> String {
+    let tests = std::env::current_exe().expect("own path");
+    let path = tests.ancestors().nth(2).expect("target directory").join("examples/workload");
+    assert!(path.exists(), "{} is missing: run `cargo build --example workload`", path.display());
+    path.to_str().expect("UTF-8 path").to_string()
+}
+
+/// The workload's command line: `workload WORDS...`.
+pub fn work(words: &str) -> Vec<String> {
+    std::iter::once(workload()).chain(words.split_whitespace().map(str::to_string)).collect()
+}
+
+/// A program that a test needs. Missing is a failure, not a reason to pass.
+pub fn program(name: &str) -> String {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&paths).map(|dir| dir.join(name)).find(|p| p.is_file());
+    found.unwrap_or_else(|| panic!("{name} is not installed")).to_str().expect("UTF-8 path").to_string()
+}
+
+/// One row of a capture, by column names.
+#[derive(Clone, Debug)]
+pub struct Row(Map<String, Value>);
+
+impl Index<&str> for Row {
+    type Output = Value;
+
+    fn index(&self, column: &str) -> &Value {
+        self.0.get(column).unwrap_or_else(|| panic!("the harness does not read column {column}"))
+    }
+}
+
+impl Row {
+    /// The number in `column`; 0 where it is null.
+    pub fn number(&self, column: &str) -> i64 {
+        let value = &self[column];
+        assert!(value.is_null() || value.is_number(), "{column} is {value}");
+        value.as_i64().or_else(|| value.as_u64().map(|n| n as i64)).unwrap_or(0)
+    }
+
+    /// The text in `column`; empty where it is null.
+    pub fn text(&self, column: &str) -> &str {
+        self[column].as_str().unwrap_or_default()
+    }
+
+    fn from_event(e: &Event<'_>) -> Self {
+        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let iov = |v: Iovecs<'_>| v.iter().map(|i| json!([i.base, i.len])).collect::<Value>();
+        let columns = [
+            json!({
+                "seq": e.seq, "ts": e.ts, "ts_ns": e.ts_ns, "mono_ns": e.mono_ns, "dur_ns": e.dur_ns, "cpu": e.cpu,
+                "event": e.event, "abi": e.abi, "pid": e.pid, "tid": e.tid, "uid": e.uid, "comm": e.comm, "exe": e.exe,
+                "start_ns": e.start_ns, "process_key": e.process_key, "cgroup": e.cgroup,
+            }),
+            json!({
+                "target_pid": e.target_pid, "target_pid_arg": e.target_pid_arg, "target_comm": e.target_comm,
+                "target_exe": e.target_exe, "target_uid": e.target_uid, "target_start_ns": e.target_start_ns,
+                "target_key": e.target_key, "direction": e.direction, "ret": e.ret, "errno": e.errno,
+                "bytes": e.bytes, "bytes_requested": e.bytes_requested,
+            }),
+            json!({
+                "local_iov": e.local_iov.map(iov), "liovcnt": e.liovcnt, "remote_iov": e.remote_iov.map(iov),
+                "riovcnt": e.riovcnt, "flags": e.flags, "iov_source": e.iov_source, "iov_verdict": e.iov_verdict,
+                "toctou": e.toctou, "ptrace_request": e.ptrace_request, "data": e.data,
+            }),
+            json!({
+                "fd_in": e.fd_in, "fd_out": e.fd_out, "off_in": e.off_in, "off_out": e.off_out,
+                "fd_in_kind": e.fd_in_kind, "fd_out_kind": e.fd_out_kind, "fd_in_mode": e.fd_in_mode,
+                "fd_out_mode": e.fd_out_mode, "fd_in_path": e.fd_in_path, "fd_out_path": e.fd_out_path,
+                "fd_in_family": e.fd_in_family, "fd_out_family": e.fd_out_family,
+                "pipe_in": e.pipe_in, "pipe_out": e.pipe_out,
+            }),
+            json!({
+                "payload": e.payload.map(hex), "payload_len": e.payload_len, "payload_total": e.payload_total,
+                "payload_status": e.payload_status, "payload_side": e.payload_side, "payload_at": e.payload_at,
+                "payload_by_ref": e.payload_by_ref, "parent_pid": e.parent_pid, "parent_key": e.parent_key,
+                "argv": e.argv, "exit_code": e.exit_code, "lost_count": e.lost_count, "lost_event": e.lost_event,
+                "lost_cause": e.lost_cause,
+            }),
+        ];
+        Row(columns.into_iter().flat_map(|c| c.as_object().cloned().unwrap_or_default()).collect())
+    }
+}
+
+/// Whether `event` is a syscall rather than process life or loss.
+pub fn is_call(event: &str) -> bool {
+    let spec = EVENTS.iter().find(|e| e.name == event).unwrap_or_else(|| panic!("unknown event {event}"));
+    spec.group != Group::Process && spec.group != Group::Ledger
+}
+
+/// A finished recording.
+#[derive(Debug)]
+pub struct Recording {
+    _dir: TempDir,
+    /// The capture file.
+    pub path: PathBuf,
+    /// How the recorder ended.
+    pub status: ExitStatus,
+    /// What COMMAND printed.
+    pub stdout: String,
+    /// What COMMAND and the recorder said.
+    pub stderr: String,
+}
+
+impl Recording {
+    /// What the capture says about itself.
+    pub fn manifest(&self) -> Manifest {
+        self.open().manifest().clone()
+    }
+
+    /// The opened capture.
+    pub fn open(&self) -> Capture {
+        Capture::open(&self.path).unwrap_or_else(|e| panic!("{e:#}\n{}", self.stderr))
+    }
+
+    /// All rows, ordered by time.
+    pub fn rows(&self) -> Vec<Row> {
+        rows(&self.path)
+    }
+
+    /// The rows of syscalls, ordered by time.
+    pub fn calls(&self) -> Vec<Row> {
+        self.rows().into_iter().filter(|r| is_call(r.text("event"))).collect()
+    }
+
+    /// The rows of one event, ordered by time.
+    pub fn event(&self, name: &str) -> Vec<Row> {
+        self.rows().into_iter().filter(|r| r["event"] == name).collect()
+    }
+
+    /// The JSON line that the workload printed.
+    pub fn report(&self) -> Value {
+        let line = self.stdout.lines().last().unwrap_or_default();
+        serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line:?}\n{}", self.stderr))
+    }
+}
+
+/// All rows of a capture, ordered by time.
+pub fn rows(path: &Path) -> Vec<Row> {
+    let capture = Capture::open(path).unwrap_or_else(|e| panic!("{e:#}"));
+    let mut rows = Vec::new();
+    for batch in capture.scan(&Scan::default()).expect("scan") {
+        rows.extend(batch.expect("batch").iter().map(|e| Row::from_event(&e)));
+    }
+    rows.sort_by_key(|r| (r.number("mono_ns"), r.number("seq")));
+    rows
+}
+
+/// Records `command` with `options`, and checks what every capture promises.
+pub fn record<S: AsRef<OsStr>>(options: &[&str], command: &[S]) -> Recording {
+    let recording = record_unchecked(options, command);
+    let Recording { status, stderr, .. } = &recording;
+    assert!(status.success(), "vmtrace record ended with {status}\n{stderr}");
+    super::invariants::check(&recording);
+    recording
+}
+
+/// Records `command` with `options`, whatever comes of it.
+pub fn record_unchecked<S: AsRef<OsStr>>(options: &[&str], command: &[S]) -> Recording {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let path = dir.path().join("capture.parquet");
+    let mut recorder = vmtrace();
+    recorder.arg("record").arg("-o").arg(&path).args(options).arg("--").args(command).stdin(Stdio::null());
+    finish(dir, path, recorder.output().expect("vmtrace starts"))
+}
+
+/// A recording from what the recorder left behind.
+pub fn finish(dir: TempDir, path: PathBuf, output: Output) -> Recording {
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Recording { _dir: dir, path, status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// Records the workload, and compares the capture with what it did, call by call.
+pub fn record_work(options: &[&str], words: &str) -> Recording {
+    let recording = record(options, &work(words));
+    compare(&recording, &recording.report());
+    recording
+}
+
+/// Compares the rows of a capture with a workload's report: as many rows of each event as calls were made, and
+/// every logged call as its row has it.
+pub fn compare(recording: &Recording, report: &Value) {
+    let snaplen = recording.manifest().filters.snaplen as usize;
+    let rows = recording.calls();
+    let log = report["log"].as_array().expect("log").as_slice();
+    assert_eq!(count(&rows), expected_counts(report), "rows of each event\n{}", recording.stderr);
+    let mut by_thread: BTreeMap<(String, String), Vec<&Row>> = BTreeMap::new();
+    for row in &rows {
+        by_thread.entry(group(&row["event"], &row["tid"])).or_default().push(row);
+        by_thread.entry(group(&row["event"], &Value::Null)).or_default().push(row);
+    }
+    let mut taken: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for entry in log {
+        let key = group(&entry["event"], &entry["tid"]);
+        let n = taken.entry(key.clone()).or_default();
+        let row = by_thread.get(&key).and_then(|rows| rows.get(*n));
+        let row = row.unwrap_or_else(|| panic!("no row {n} of {key:?} for {entry}"));
+        *n += 1;
+        compare_call(entry, row, snaplen);
+    }
+}
+
+fn group(event: &Value, tid: &Value) -> (String, String) {
+    (event.to_string(), tid.to_string())
+}
+
+/// Rows of each event.
+pub fn count(rows: &[Row]) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for row in rows {
+        *counts.entry(row.text("event").to_string()).or_default() += 1;
+    }
+    counts
+}
+
+fn expected_counts(report: &Value) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    if let Some(tallies) = report["calls"].as_object() {
+        let calls = |t: &Value| t["calls"].as_u64().expect("calls");
+        return tallies.iter().map(|(event, tally)| (event.clone(), calls(tally))).collect();
+    }
+    for entry in report["log"].as_array().expect("log") {
+        *counts.entry(entry["event"].as_str().expect("event").to_string()).or_default() += 1;
+    }
+    counts
+}
+
+fn compare_call(entry: &Value, row: &Row, snaplen: usize) {
+    let mut wrong = Vec::new();
+    let mut expect = |column: &str, wanted: &Value| {
+        if &row[column] != wanted {
+            wrong.push(format!("{column} is {}, not {wanted}", row[column]));
+        }
+    };
+    for (column, wanted) in entry.as_object().expect("entry").iter().filter(|(c, _)| *c != "payload") {
+        expect(column, wanted);
+    }
+    match entry.get("payload") {
+        Some(Value::String(hex)) => {
+            let (kept, status) = if hex.len() / 2 > snaplen { (snaplen, "truncated") } else { (hex.len() / 2, "ok") };
+            expect("payload", &json!(hex[..2 * kept]));
+            expect("payload_len", &json!(kept));
+            expect("payload_status", &json!(status));
+            expect("payload_at", &json!("exit"));
+        }
+        Some(_) => {
+            expect("payload", &Value::Null);
+            expect("payload_len", &json!(0));
+            expect("payload_status", &json!("none"));
+            expect("payload_at", &Value::Null);
+        }
+        None => {}
+    }
+    assert!(wrong.is_empty(), "{}\nexpected {entry}\nrow {:?}", wrong.join("\n"), row.0);
+}

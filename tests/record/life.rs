@@ -1,0 +1,137 @@
+//! Processes that begin, change and end: who they were at the time of each call.
+
+use serde_json::Value;
+
+use super::harness::{Recording, Row, is_call, program, record, record_work, work, workload};
+
+/// The rows of process life that concern `pid`.
+fn life(recording: &Recording, pid: &Value) -> Vec<Row> {
+    recording.rows().into_iter().filter(|r| !is_call(r.text("event")) && &r["pid"] == pid).collect()
+}
+
+fn names(rows: &[Row]) -> Vec<&str> {
+    rows.iter().map(|r| r.text("event")).collect()
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_command_has_a_beginning_and_an_end() {
+    let recording = record_work(&[], "readv --count 3 --log 3");
+    let rows = life(&recording, &recording.report()["pid"]);
+    assert_eq!(rows.last().map(|r| r.text("event")), Some("process_exit"));
+    assert_eq!(rows.last().map(|r| r.number("exit_code")), Some(0));
+    let exec = rows.iter().find(|r| r["event"] == "process_exec").expect("process_exec");
+    assert_eq!(exec["exe"], workload().as_str());
+    assert_eq!(exec["argv"], format!("{} readv --count 3 --log 3", workload()));
+    let call = &recording.event("process_vm_readv")[0];
+    assert_eq!(call["exe"], workload().as_str());
+    assert_eq!(call["comm"], "workload");
+    assert_eq!(call["process_key"], exec["process_key"]);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_forked_target_is_introduced_and_ends() {
+    let recording = record_work(&[], "readv --count 3 --log 3");
+    let report = recording.report();
+    let rows = life(&recording, &report["target_pid"]);
+    assert_eq!(names(&rows), ["process_fork", "process_exit"]);
+    assert_eq!(rows[0]["parent_pid"], report["pid"]);
+    assert_eq!(rows[1]["comm"], "vm-target");
+    let call = &recording.event("process_vm_readv")[0];
+    assert_eq!(call["target_key"], rows[0]["process_key"]);
+    assert_eq!(call["target_start_ns"], rows[0]["start_ns"]);
+    assert_eq!(call["target_exe"], workload().as_str());
+    assert_eq!(call["target_uid"], 0);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_target_that_execs_changes_its_name() {
+    let recording = record_work(&[], "edge exec-target");
+    let rows = life(&recording, &recording.report()["target_pid"]);
+    assert_eq!(names(&rows), ["process_fork", "process_exec", "process_exit"]);
+    assert!(rows[1].text("exe").ends_with("/sleep"), "{:?}", rows[1]);
+    assert_eq!(rows[1]["argv"], "sleep 60");
+    assert_eq!(rows[2].number("exit_code"), 15, "ended by SIGTERM");
+    let calls = recording.event("process_vm_readv");
+    assert_eq!(calls[0]["target_exe"], workload().as_str());
+    assert!(calls[1].text("target_exe").ends_with("/sleep"), "{:?}", calls[1]);
+    assert_eq!(calls[0]["target_key"], calls[1]["target_key"], "the process is the same");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_caller_that_execs_keeps_its_old_name_in_earlier_rows() {
+    let recording = record_work(&[], "edge exec-caller");
+    let call = &recording.event("process_vm_readv")[0];
+    assert_eq!(call["exe"], workload().as_str());
+    let rows = life(&recording, &recording.report()["child"]);
+    assert_eq!(names(&rows), ["process_fork", "process_exec", "process_exit"]);
+    assert_eq!(rows[2]["comm"], "true");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn callers_that_end_at_once_are_recorded_whole() {
+    let recording = record_work(&[], "edge exit-after-call");
+    let report = recording.report();
+    let children = report["children"].as_array().expect("children");
+    for child in children {
+        let rows = life(&recording, child);
+        assert_eq!(names(&rows), ["process_fork", "process_exit"], "{child}");
+        let code = if Some(child) == children.last() { 3 << 8 } else { 0 };
+        assert_eq!(rows[1].number("exit_code"), code);
+    }
+    let keys: std::collections::BTreeSet<_> =
+        recording.event("process_vm_readv").iter().map(|r| r.text("process_key").to_string()).collect();
+    assert_eq!(keys.len(), children.len(), "one key for each child");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_killed_caller_ends_by_its_signal() {
+    let recording = record(&[], &work("edge exit-signal"));
+    let call = &recording.event("process_vm_readv")[0];
+    assert_eq!(call["target_pid"], call["pid"]);
+    let rows = life(&recording, &call["pid"]);
+    assert_eq!(rows.last().map(|r| r.number("exit_code")), Some(9));
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_thread_that_execs_is_the_process_from_then_on() {
+    let recording = record(&[], &work("edge exec-thread"));
+    let child = &recording.report()["child"];
+    let rows = life(&recording, child);
+    assert_eq!(names(&rows), ["process_fork", "process_exec", "process_exit"]);
+    assert_eq!(&rows[1]["tid"], child);
+    assert_eq!(rows[0]["process_key"], rows[2]["process_key"]);
+}
+
+/// Inside a pid namespace the caller passes a number that is not the target's outside.
+#[test]
+#[ignore = "needs root and BPF"]
+fn targets_are_resolved_out_of_a_pid_namespace() {
+    let unshare = [&*program("unshare"), "--fork", "--pid", "--mount-proc"].map(String::from);
+    for words in ["readv --count 5", "mem --with pread --count 5", "ptrace --count 5"] {
+        let recording = record(&[], &[&unshare[..], &work(words)].concat());
+        let report = recording.report();
+        assert!(report["pid"].as_i64() < Some(10), "not in a namespace: {report}");
+        let rows = recording.rows();
+        let end = rows.iter().find(|r| r["event"] == "process_exit" && r["comm"] == "vm-target").expect("target");
+        let calls = recording.calls();
+        assert_eq!(calls.len() as u64, report["calls"].as_object().expect("calls").values().map(calls_of).sum::<u64>());
+        for row in &calls {
+            assert_ne!(row["pid"], report["pid"], "pids are those of the initial namespace");
+            assert_eq!((&row["target_pid"], &row["target_key"]), (&end["pid"], &end["process_key"]), "{row:?}");
+            assert_eq!(row["target_comm"], "vm-target");
+            assert_eq!(row["target_exe"], workload().as_str());
+            assert!(row["target_pid_arg"].is_null() || row.number("target_pid_arg") < 10, "{row:?}");
+        }
+    }
+}
+
+fn calls_of(tally: &Value) -> u64 {
+    tally["calls"].as_u64().expect("calls")
+}

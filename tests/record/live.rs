@@ -1,0 +1,136 @@
+//! Recorders and workloads that run side by side with the test.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::harness::{Recording, finish, vmtrace, workload};
+
+/// A recorder under way.
+pub struct Live {
+    dir: TempDir,
+    path: PathBuf,
+    recorder: Child,
+    said: String,
+}
+
+impl Live {
+    /// Starts `vmtrace record -v` and waits until its hooks are in place, as it says then.
+    pub fn start<S: AsRef<OsStr>>(options: &[&str], command: &[S]) -> Self {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("capture.parquet");
+        let mut recorder = vmtrace();
+        recorder.arg("record").arg("-v").arg("-o").arg(&path).args(options);
+        if !command.is_empty() {
+            recorder.arg("--").args(command);
+        }
+        recorder.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut live = Live { dir, path, recorder: recorder.spawn().expect("vmtrace starts"), said: String::new() };
+        live.wait_for_hooks();
+        live
+    }
+
+    fn wait_for_hooks(&mut self) {
+        let stderr = self.recorder.stderr.as_mut().expect("piped");
+        let mut byte = [0];
+        while !self.said.contains("vmtrace: hook ") {
+            // Byte by byte, so that nothing is taken from what comes later.
+            if stderr.read(&mut byte).expect("stderr") == 0 {
+                panic!("vmtrace ended early: {}", self.said);
+            }
+            self.said.push(char::from(byte[0]));
+        }
+    }
+
+    /// The next line that COMMAND prints.
+    pub fn line(&mut self) -> String {
+        let stdout = self.recorder.stdout.as_mut().expect("piped");
+        let mut line = Vec::new();
+        let mut byte = [0];
+        while stdout.read(&mut byte).expect("stdout") == 1 && byte != *b"\n" {
+            line.push(byte[0]);
+        }
+        String::from_utf8_lossy(&line).into_owned()
+    }
+
+    /// Sends the recorder a signal.
+    pub fn signal(&self, signal: i32) {
+        send(self.recorder.id(), signal);
+    }
+
+    /// Waits for the recorder to end.
+    pub fn end(self) -> Recording {
+        let output = self.recorder.wait_with_output().expect("vmtrace ends");
+        let mut recording = finish(self.dir, self.path, output);
+        recording.stderr.insert_str(0, &self.said);
+        recording
+    }
+}
+
+/// Sends a signal to a process that this test started.
+pub fn send(pid: u32, signal: i32) {
+    let pid = i32::try_from(pid).expect("pid");
+    // SAFETY: plain numbers.
+    assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "kill {pid}");
+}
+
+/// A workload that is ready and waits to be told to start.
+pub struct Waiting {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Waiting {
+    /// Starts `workload --wait WORDS...`.
+    pub fn start(words: &str) -> Self {
+        let mut command = Command::new(workload());
+        command.arg("--wait").args(words.split_whitespace()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("workload starts");
+        let stdin = child.stdin.take().expect("piped");
+        let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("ready line");
+        assert!(line.contains("\"ready\":true"), "{line:?}");
+        Waiting { child, stdin, stdout }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> String {
+        self.child.id().to_string()
+    }
+
+    /// Its children, by the kernel's own list.
+    pub fn children(&self) -> Vec<String> {
+        let path = format!("/proc/{0}/task/{0}/children", self.child.id());
+        let list = std::fs::read_to_string(Path::new(&path)).expect("children");
+        list.split_whitespace().map(str::to_string).collect()
+    }
+
+    /// Lets it work, waits for its end, and returns its report.
+    pub fn go(mut self) -> Value {
+        self.work();
+        self.leave()
+    }
+
+    /// Lets it make its calls. It and its peers live on.
+    pub fn work(&mut self) {
+        self.stdin.write_all(b"\n").expect("start");
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("done line");
+        assert!(line.contains("\"done\":true"), "{line:?}");
+    }
+
+    /// Lets it end; returns its report.
+    pub fn leave(mut self) -> Value {
+        self.stdin.write_all(b"\n").expect("end");
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("report");
+        assert!(self.child.wait().expect("workload ends").success());
+        serde_json::from_str(&line).expect("report is JSON")
+    }
+}

@@ -1,0 +1,18 @@
+//! The recorder against workloads that say what they did: every event, byte, address and target.
+//!
+//! Tests that load BPF programs need root and are ignored by default, so that they compile everywhere and
+//! `cargo test -- --include-ignored` runs them. They record only processes that they start.
+
+#![cfg(feature = "record")]
+
+mod bad_input;
+mod edges;
+mod exact;
+mod harness;
+mod invariants;
+mod life;
+mod live;
+mod programs;
+mod selection;
+mod stopping;
+mod transfers;
