@@ -3,7 +3,7 @@
 #ifndef VMTRACE_CALL_BPF_H
 #define VMTRACE_CALL_BPF_H
 
-#include "common.bpf.h"
+#include "target.bpf.h"
 
 /* A syscall as its exit shows it. */
 struct call {
@@ -13,27 +13,6 @@ struct call {
 	long ret;
 	__u64 args[6];
 };
-
-extern struct task_struct *bpf_task_from_vpid(__s32 vpid) __ksym __weak;
-extern void bpf_task_release(struct task_struct *p) __ksym __weak;
-
-/* ---- Target ---- */
-
-/* The process a pid names in the caller's own pid namespace (kfunc since 6.13). Leaves pid 0 where there is
- * none, or where the kernel cannot tell us. */
-static __always_inline void target_by_vpid(struct vmt_process *target, __s32 vpid)
-{
-	struct task_struct *task;
-
-	__builtin_memset(target, 0, sizeof(*target));
-	if (!bpf_ksym_exists(bpf_task_from_vpid) || !bpf_ksym_exists(bpf_task_release))
-		return;
-	task = bpf_task_from_vpid(vpid);
-	if (!task)
-		return;
-	process_of(target, task);
-	bpf_task_release(task);
-}
 
 /* ---- iovec arrays ---- */
 
@@ -106,8 +85,9 @@ static __always_inline void gather_range(struct scratch *scratch, struct gather 
 	g->room -= n;
 }
 
-/* Gathers segment `index`; returns 1 when there is nothing left to do. */
-static long gather_segment(__u32 index, void *unused)
+/* Gathers segment `index`; returns 1 when there is nothing left to do. A global function is verified once, and a call
+ * of it is one step, so that loops over it may be long on every kernel; bpf_loop() needs 5.17. */
+__noinline int gather_segment(__u32 index)
 {
 	struct scratch *scratch = scratch_get();
 	struct gather *g;
@@ -133,6 +113,14 @@ static long gather_segment(__u32 index, void *unused)
 	return 0;
 }
 
+__noinline int gather_segments(__u32 count)
+{
+	for (__u32 i = 0; i < VMT_IOV_MAX; i++)
+		if (i >= count || gather_segment(i))
+			break;
+	return 0;
+}
+
 /* Gathers what moved, over all segments in transfer order, up to the snap length. `iovs` is the array of the
  * caller's side, which stands in the record at `iovs_at`; `moved` is the syscall's result. Returns the record's
  * new end. */
@@ -155,10 +143,7 @@ static __always_inline __u32 payload_gather(struct scratch *scratch, __u32 at, s
 	payload->status = VMT_PAYLOAD_OFF;
 	if (!snaplen)
 		return at;
-	if (g->count == 1)
-		gather_segment(0, NULL);
-	else
-		bpf_loop(VMT_IOV_MAX, gather_segment, NULL, 0);
+	gather_segments(g->count);
 	payload->kept = g->at - at;
 	if (g->faults || iovs->status != VMT_READ_OK)
 		payload->status = VMT_PAYLOAD_FAULT;
@@ -171,16 +156,16 @@ static __always_inline __u32 payload_gather(struct scratch *scratch, __u32 at, s
 
 static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 fd)
 {
-	struct files_struct *files = task->files;
+	struct files_struct *files = task_read(task, files);
 	struct file **slots, *file = NULL;
 	struct fdtable *table;
 
 	if (!files)
 		return NULL;
-	table = files->fdt;
-	if (fd >= table->max_fds)
+	table = task_read(files, fdt);
+	if (fd >= task_read(table, max_fds))
 		return NULL;
-	slots = table->fd;
+	slots = task_read(table, fd);
 	bpf_probe_read_kernel(&file, sizeof(file), slots + fd);
 	return file;
 }
@@ -230,8 +215,9 @@ static __always_inline void fd_describe(struct vmt_fd *out, __s32 fd, struct fil
 	}
 }
 
-/* Takes one step towards the root: a component, or from a mount to where it is mounted. Returns 1 at the end. */
-static long walk_step(__u32 index, void *unused)
+/* Takes one step towards the root: a component, or from a mount to where it is mounted. Returns 1 at the end. A global
+ * function for the same reason as gather_segment. */
+__noinline int walk_step(__u32 index)
 {
 	struct scratch *scratch = scratch_get();
 	struct dentry *dentry, *parent;
@@ -288,7 +274,9 @@ __noinline int walk_path(__u64 file_address, __u32 at)
 	scratch->walk.mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
 	scratch->walk.start = scratch->walk.at = at;
 	scratch->walk.whole = false;
-	bpf_loop(VMT_PATH_MAX, walk_step, NULL, 0);
+	for (__u32 i = 0; i < VMT_PATH_MAX; i++)
+		if (walk_step(i))
+			break;
 	return 0;
 }
 
