@@ -11,7 +11,7 @@ extern void bpf_task_release(struct task_struct *p) __ksym __weak;
 /* The pid namespace of the current task (kernel/pid.c, task_active_pid_ns). */
 static __always_inline struct pid_namespace *pid_namespace_of(struct task_struct *task)
 {
-	struct pid *pid = task_read(task, thread_pid);
+	struct pid *pid = BPF_CORE_READ(task, thread_pid); /* an address: 6.1 computes with no typed pointer */
 	__u64 entry = (__u64)pid + bpf_core_field_offset(struct pid, numbers) +
 		      (__u64)BPF_CORE_READ(pid, level) * bpf_core_type_size(struct upid);
 

@@ -153,14 +153,14 @@ static __always_inline __s32 queued_fd(struct io_ring_ctx___array *ring, struct 
 	return file_of_fd(current_task(), fd) == file ? fd : -1;
 }
 
-SEC("tp_btf/io_uring_submit_req")
+SEC("?tp_btf/io_uring_submit_req")
 int BPF_PROG(uring_submit, struct io_kiocb *req)
 {
 	return submit(req);
 }
 
 /* Until 6.2 under this name. */
-SEC("tp_btf/io_uring_submit_sqe")
+SEC("?tp_btf/io_uring_submit_sqe")
 int uring_submit_sqe(__u64 *ctx)
 {
 	struct submitted req = {};
