@@ -1,6 +1,7 @@
 //! Loops: many calls of one kind, paced, counted, on one or more threads.
 
 use std::io::{BufRead, Write};
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -79,16 +80,23 @@ pub trait Transfer: Send {
 /// Runs each transfer on a thread of its own, the first on this one, and reports.
 pub fn run<T: Transfer>(plan: &Plan, mut transfers: Vec<T>, report: &mut Report) -> Result<()> {
     report.fact("pattern", super::buffer::PATTERN);
-    wait_for_start(plan)?;
-    let begin = Instant::now();
-    let results = std::thread::scope(|scope| {
+    let ready = Barrier::new(transfers.len());
+    let work = |worker, transfer: &mut T| {
+        ready.wait();
+        repeat(plan, worker, transfer)
+    };
+    let work = &work;
+    let (told, begin, results) = std::thread::scope(|scope| {
         let mut all = transfers.iter_mut().zip(plan.workers());
         let first = all.next();
-        let others: Vec<_> = all.map(|(t, worker)| scope.spawn(move || repeat(plan, worker, t))).collect();
-        let mut results: Vec<_> = first.map(|(t, worker)| repeat(plan, worker, t)).into_iter().collect();
+        let others: Vec<_> = all.map(|(t, worker)| scope.spawn(move || work(worker, t))).collect();
+        let told = wait_for_start(plan);
+        let begin = Instant::now();
+        let mut results: Vec<_> = first.map(|(t, worker)| work(worker, t)).into_iter().collect();
         results.extend(others.into_iter().map(|o| o.join().expect("a worker panicked")));
-        results
+        (told, begin, results)
     });
+    told?;
     report.fact("elapsed_ns", u64::try_from(begin.elapsed().as_nanos())?);
     wait_for_end(plan)?;
     for (transfer, result) in transfers.iter().zip(results) {

@@ -94,7 +94,7 @@ pub fn call(call: MemCall, fd: &OwnedFd, local: &[libc::iovec], offset: u64) -> 
 }
 
 /// Puts the descriptor's position at `offset`.
-fn seek(fd: &OwnedFd, offset: u64) -> Result<()> {
+pub fn seek(fd: &OwnedFd, offset: u64) -> Result<()> {
     // SAFETY: plain numbers.
     let at = unsafe { libc::lseek(fd.as_raw_fd(), offset as i64, libc::SEEK_SET) };
     ensure!(at == offset as i64, "lseek returned {at}");

@@ -23,7 +23,7 @@ pub use options::Args;
 
 use anyhow::Result;
 
-use crate::cli::status;
+use crate::cli::{self, status};
 use options::Options;
 use session::Session;
 
@@ -36,7 +36,7 @@ pub fn run(args: &Args) -> Result<u8> {
     match Options::check(args).and_then(record) {
         // Like env(1) and timeout(1): COMMAND's own statuses stay distinguishable from ours.
         Err(error) if with_command => {
-            eprintln!("vmtrace: {error:#}");
+            cli::report(&error);
             Ok(status::RECORDER_FAILED)
         }
         other => other,
@@ -48,7 +48,7 @@ fn record(options: Options) -> Result<u8> {
     let mut session = Session::prepare(&options, &mut storage)?;
     if let Err(refused) = session.start_command() {
         session.discard();
-        eprintln!("vmtrace: {:#}", refused.error);
+        cli::report(&refused.error);
         return Ok(refused.status);
     }
     let end = session.watch();

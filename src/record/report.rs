@@ -1,6 +1,6 @@
 //! What a recording says on stderr: progress on a terminal, hooks on demand, a summary at the end.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -65,15 +65,20 @@ impl Display {
     }
 }
 
+/// Writes a line to stderr. Nobody may be listening: eprintln! would panic, and COMMAND's status be lost.
+pub fn say(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "vmtrace: {line}");
+}
+
 /// Says which hooks are in place and what they cannot see.
 pub fn hooks(programs: &Programs<'_>, events: &EventSet) {
     for hook in programs.hooks() {
         match &hook.reason {
-            None => eprintln!("vmtrace: hook {} in place: {}", hook.target, hook.serves),
-            Some(reason) => eprintln!("vmtrace: hook {} missing: {}: {reason}", hook.target, hook.serves),
+            None => say(format_args!("hook {} in place: {}", hook.target, hook.serves)),
+            Some(reason) => say(format_args!("hook {} missing: {}: {reason}", hook.target, hook.serves)),
         }
     }
-    load::gaps(programs, events).iter().for_each(|gap| eprintln!("vmtrace: gap: {gap}"));
+    load::gaps(programs, events).iter().for_each(|gap| say(format_args!("gap: {gap}")));
 }
 
 /// The last line: written, filtered, lost by cause, bytes, duration.
@@ -92,13 +97,13 @@ pub fn summary(path: &Path, manifest: &Manifest, elapsed: Duration) {
         n => format!("{} LOST ({})", HumanCount(n), causes.join(", ")),
     };
     let size = std::fs::metadata(path).map_or(0, |m| m.len());
-    eprintln!(
-        "vmtrace: {}: {} events written, {} filtered, {lost}; {} moved, {} on disk, {:.2} s",
+    say(format_args!(
+        "{}: {} events written, {} filtered, {lost}; {} moved, {} on disk, {:.2} s",
         path.display(),
         HumanCount(sum(|r| r.written)),
         HumanCount(sum(|r| r.filtered)),
         HumanBytes(sum(|r| r.bytes)),
         HumanBytes(size),
         elapsed.as_secs_f64(),
-    );
+    ));
 }

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 
 use super::command::{self, CannotStart, shell_status};
 use super::decode::{Decoder, WallClock, wire_kind};
@@ -85,7 +85,7 @@ struct Signals {
 }
 
 impl Signals {
-    /// INT, TERM and HUP end the recording; a second INT ends it without emptying the rings.
+    /// INT, TERM and HUP end the recording; a second INT ends it without emptying the rings. XFSZ is harmless.
     fn install() -> Result<Arc<Self>> {
         let signals = Arc::new(Signals::default());
         for signal in [SIGINT, SIGTERM, SIGHUP] {
@@ -99,6 +99,10 @@ impl Signals {
             // SAFETY: the action only stores to atomics, which is async-signal-safe.
             unsafe { signal_hook::low_level::register(signal, note) }.context("signals cannot be handled")?;
         }
+        // Caught, so that a write beyond RLIMIT_FSIZE fails as one to a full disk does, instead of killing us. Not
+        // ignored: COMMAND would inherit that.
+        // SAFETY: the action does nothing.
+        unsafe { signal_hook::low_level::register(SIGXFSZ, || ()) }.context("signals cannot be handled")?;
         Ok(signals)
     }
 
@@ -401,7 +405,7 @@ fn await_command(end: End, child: &mut Child) -> u8 {
         }
         std::thread::sleep(TICK);
     }
-    eprintln!("vmtrace: the recording has ended; COMMAND (pid {}) was left running", child.id());
+    report::say(format_args!("the recording has ended; COMMAND (pid {}) was left running", child.id()));
     match end {
         End::Signal(signal) => u8::try_from(128 + signal).unwrap_or(status::OK),
         _ => status::OK,

@@ -156,6 +156,20 @@ fn a_full_disk_ends_the_recording_and_not_command() {
     assert!(report.contains("\"ok\":300000"), "COMMAND was harmed: {report}");
 }
 
+/// The limit that ulimit -f sets would kill a process that does not expect it.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_file_size_limit_ends_the_recording_and_not_command() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let path = dir.path().join("c.parquet");
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -f 100 && exec \"$0\" record -o \"$@\""]).arg(env!("CARGO_BIN_EXE_vmtrace")).arg(&path);
+    let output = run(command.arg("--").args(work("readv --count 300000")));
+    one_sentence(&output, status::RECORDER_FAILED, "too large");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("\"ok\":300000"), "COMMAND was harmed");
+    assert!(!path.exists());
+}
+
 #[test]
 #[ignore = "needs root and BPF"]
 fn force_replaces_a_file_with_a_whole_capture() {

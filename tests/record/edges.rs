@@ -34,6 +34,7 @@ edges! {
     caller_is_its_own_target "self-target";
     pipe_calls_that_fail "pipe-errors";
     full_pipe "pipe-full";
+    call_interrupted_by_a_signal "interrupted";
     vmsplice_stops_at_a_full_pipe "vmsplice-partial";
     splice_into_a_file "splice-to-file";
     splice_from_a_fifo "splice-fifo";
@@ -44,8 +45,11 @@ edges! {
     mem_of_a_thread "mem-task";
     mem_of_oneself "mem-self";
     int80_from_64_bit_code "int80";
+    int80_on_memory_above_4_gib "int80-mem";
     io_uring_splice "uring-splice";
     io_uring_tee "uring-tee";
+    io_uring_submitted_by_the_kernel "uring-sqpoll";
+    io_uring_without_completion "uring-skip-success";
 }
 
 #[test]

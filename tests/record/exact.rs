@@ -4,6 +4,7 @@ use vmtrace::schema::reader::Scan;
 
 use super::harness::{Recording, record_unchecked, work};
 use super::invariants::books_balance;
+use super::live::{Live, Waiting};
 
 /// Rows of `event` in the capture, and events that its `lost` rows count for it.
 fn rows_and_losses(recording: &Recording, event: &str) -> (u64, u64) {
@@ -46,6 +47,27 @@ fn a_million_reads_with_default_options() {
 #[ignore = "needs root and BPF"]
 fn a_million_reads_by_four_threads() {
     nothing_is_unaccounted_for(&[], "readv --count 250000 --size 64 --threads 4", 1_000_000);
+}
+
+/// Cut off in the middle by an impatient hand: what was not taken out of the ring is in the books, too.
+#[test]
+#[ignore = "needs root and BPF"]
+fn an_interrupted_recording_accounts_for_everything() {
+    let waiting = Waiting::start("readv --count 0 --duration 60 --threads 2");
+    let mut live = Live::start::<&str>(&["-p", &waiting.pid()], &[]);
+    let running = waiting.begin();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    live.interrupt_until_it_ends();
+    let recording = live.end();
+    drop(running);
+    let manifest = recording.manifest();
+    books_balance(&manifest);
+    let book = manifest.ledger.iter().find(|l| l.event == "process_vm_readv").expect("ledger of process_vm_readv");
+    assert!(book.seen > 0, "{book:?}");
+    let (rows, lost) = rows_and_losses(&recording, "process_vm_readv");
+    // What was left in the ring is counted, and nobody has read how much of what it was.
+    assert_eq!((rows, lost), (book.written, book.lost() - book.lost_unread), "{book:?}");
+    eprintln!("{book:?}");
 }
 
 /// The smallest buffer provokes loss, which must be in the books and in the file.

@@ -34,18 +34,19 @@ fn rows_are_numbered(rows: &[Row]) {
 }
 
 fn rows_match_the_books(rows: &[Row], manifest: &Manifest) {
-    let mut written: BTreeMap<&str, (u64, i64)> = BTreeMap::new();
+    let mut written: BTreeMap<&str, (u64, i64, u64)> = BTreeMap::new();
     for row in rows.iter().filter(|r| r["event"] != "lost") {
         let sums = written.entry(row.text("event")).or_default();
-        *sums = (sums.0 + 1, sums.1 + row.number("bytes"));
+        *sums = (sums.0 + 1, sums.1 + row.number("bytes"), sums.2 + u64::from(row["errno"].is_string()));
     }
-    for (event, (count, bytes)) in written {
+    for (event, (count, bytes, failed)) in written {
         let book = manifest.ledger.iter().find(|l| l.event == event).unwrap_or_else(|| panic!("no book of {event}"));
-        assert_eq!((book.written, book.bytes), (count, bytes as u64), "{book:?}");
+        assert_eq!((book.written, book.bytes, book.failed), (count, bytes as u64, failed), "{book:?}");
     }
     for book in &manifest.ledger {
         let lost = rows.iter().filter(|r| r["lost_event"] == book.event.as_str());
-        assert_eq!(lost.map(|r| r.number("lost_count") as u64).sum::<u64>(), book.lost(), "lost rows and {book:?}");
+        let told = lost.map(|r| r.number("lost_count") as u64).sum::<u64>();
+        assert_eq!(told, book.lost_ring_full, "lost rows and {book:?}");
     }
 }
 

@@ -90,6 +90,17 @@ fn callers_that_end_at_once_are_recorded_whole() {
 
 #[test]
 #[ignore = "needs root and BPF"]
+fn threads_that_end_together_end_one_process_once() {
+    let recording = record(&[], &work("edge exit-threads"));
+    let exits = recording.event("process_exit");
+    for child in recording.report()["children"].as_array().expect("children") {
+        let ends = exits.iter().filter(|r| &r["pid"] == child).count();
+        assert_eq!(ends, 1, "{child}");
+    }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
 fn a_killed_caller_ends_by_its_signal() {
     let recording = record(&[], &work("edge exit-signal"));
     let call = &recording.event("process_vm_readv")[0];
@@ -107,6 +118,38 @@ fn a_thread_that_execs_is_the_process_from_then_on() {
     assert_eq!(names(&rows), ["process_fork", "process_exec", "process_exit"]);
     assert_eq!(&rows[1]["tid"], child);
     assert_eq!(rows[0]["process_key"], rows[2]["process_key"]);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_process_lives_as_long_as_its_last_thread() {
+    let recording = record_work(&[], "edge exit-leader");
+    let rows = life(&recording, &recording.report()["child"]);
+    assert_eq!(names(&rows), ["process_fork", "process_exit"]);
+    let call = &recording.event("process_vm_readv")[0];
+    assert!(rows[1].number("mono_ns") > call.number("mono_ns"), "it calls before it ends");
+    assert_ne!(call["pid"], call["tid"]);
+    assert_eq!((&call["process_key"], &call["exe"]), (&rows[0]["process_key"], &Value::from(workload())));
+}
+
+/// Names are the attacker's to choose: what is no text is escaped, and read back the same.
+#[test]
+#[ignore = "needs root and BPF"]
+fn names_of_any_bytes_are_kept() {
+    use std::os::unix::ffi::OsStrExt;
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let name = std::ffi::OsStr::from_bytes(b"a\x1b[31m\n\xff\\z");
+    let program = dir.path().join(name);
+    std::fs::copy(workload(), &program).expect("copy");
+    let recording = record(&[], &[program.as_os_str(), "edge".as_ref(), "self-target".as_ref()]);
+    let call = &recording.event("process_vm_readv")[0];
+    let escaped = "a\x1b[31m\n\\xff\\\\z";
+    assert_eq!(call["comm"], escaped);
+    assert_eq!(call["target_comm"], escaped);
+    assert_eq!(call["exe"], format!("{}/{escaped}", dir.path().display()).as_str());
+    let execs = recording.event("process_exec");
+    let exec = execs.iter().find(|r| r["pid"] == call["pid"]).expect("process_exec");
+    assert_eq!(exec["argv"], format!("{}/{escaped} edge self-target", dir.path().display()).as_str());
 }
 
 /// Inside a pid namespace the caller passes a number that is not the target's outside.

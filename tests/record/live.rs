@@ -1,9 +1,10 @@
 //! Recorders and workloads that run side by side with the test.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -62,12 +63,33 @@ impl Live {
         send(self.recorder.id(), signal);
     }
 
-    /// Waits for the recorder to end.
-    pub fn end(self) -> Recording {
-        let output = self.recorder.wait_with_output().expect("vmtrace ends");
-        let mut recording = finish(self.dir, self.path, output);
+    /// Presses ^C again and again.
+    pub fn interrupt_until_it_ends(&mut self) {
+        while self.recorder.try_wait().expect("recorder").is_none() {
+            self.signal(libc::SIGINT);
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    }
+
+    /// Waits for the recorder to end, and not for a COMMAND that lives on.
+    pub fn end(mut self) -> Recording {
+        let status = self.recorder.wait().expect("vmtrace ends");
+        let stdout = rest(self.recorder.stdout.take().expect("piped"));
+        let stderr = rest(self.recorder.stderr.take().expect("piped"));
+        let mut recording = finish(self.dir, self.path, Output { status, stdout, stderr });
         recording.stderr.insert_str(0, &self.said);
         recording
+    }
+}
+
+/// What is left in a pipe, whose other end COMMAND may still hold.
+fn rest(mut pipe: impl Read + AsRawFd) -> Vec<u8> {
+    // SAFETY: plain numbers; the descriptor is the pipe's.
+    assert_eq!(unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) }, 0);
+    let mut bytes = Vec::new();
+    match pipe.read_to_end(&mut bytes) {
+        Err(error) if error.kind() != ErrorKind::WouldBlock => panic!("{error}"),
+        _ => bytes,
     }
 }
 
@@ -76,6 +98,28 @@ pub fn send(pid: u32, signal: i32) {
     let pid = i32::try_from(pid).expect("pid");
     // SAFETY: plain numbers.
     assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "kill {pid}");
+}
+
+/// A process that ends with the test.
+pub struct Subject(Child);
+
+impl Subject {
+    /// Starts it.
+    pub fn start(command: &mut Command) -> Self {
+        Subject(command.stdin(Stdio::null()).spawn().expect("subject starts"))
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Subject {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// A workload that is ready and waits to be told to start.
@@ -111,10 +155,22 @@ impl Waiting {
         list.split_whitespace().map(str::to_string).collect()
     }
 
+    /// Its threads.
+    pub fn threads(&self) -> Vec<String> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("threads");
+        tasks.map(|task| task.expect("entry").file_name().to_string_lossy().into_owned()).collect()
+    }
+
     /// Lets it work, waits for its end, and returns its report.
     pub fn go(mut self) -> Value {
         self.work();
         self.leave()
+    }
+
+    /// Lets it begin, and returns the running process; ends it when dropped.
+    pub fn begin(mut self) -> Subject {
+        self.stdin.write_all(b"\n").expect("start");
+        Subject(self.child)
     }
 
     /// Lets it make its calls. It and its peers live on.

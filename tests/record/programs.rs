@@ -4,9 +4,10 @@
 //! traces the program while both are being recorded.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use super::harness::{Recording, Row, program, record};
+use super::live::Subject;
 
 /// Sum of `bytes`.
 fn bytes(rows: &[Row]) -> i64 {
@@ -59,28 +60,10 @@ fn same_calls(rows: &[&Row], traced: &[Traced]) {
     }
 }
 
-/// A process to look into, ended with the test.
-struct Subject(Child);
-
-impl Subject {
-    fn start(command: &mut Command) -> Self {
-        Subject(command.stdin(Stdio::null()).spawn().expect("subject starts"))
-    }
-
-    fn pid(&self) -> String {
-        self.0.id().to_string()
-    }
-}
-
-impl Drop for Subject {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
+/// Where `make test` puts Python packages.
 fn venv() -> PathBuf {
-    std::env::var_os("VMTRACE_VENV").map_or_else(|| "/tmp/pyenv".into(), PathBuf::from)
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/vmtrace/venv");
+    std::env::var_os("VMTRACE_VENV").map_or_else(home, PathBuf::from)
 }
 
 fn scratch() -> tempfile::TempDir {
@@ -160,14 +143,14 @@ fn py_spy_reads_a_python_process() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     let strace = [&*program("strace"), "-f", "-qq", "-e", "trace=process_vm_readv", "-o", text(&log)].map(String::from);
-    let dump = [text(&py_spy), "dump", "--pid", &subject.pid()].map(String::from);
+    let dump = [text(&py_spy), "dump", "--pid", &subject.pid().to_string()].map(String::from);
     let recording = record(&[], &[&strace[..], &dump[..]].concat());
     nothing_lost(&recording);
     assert!(recording.stdout.contains("<module>"), "py-spy dumped nothing: {}", recording.stdout);
     let rows = recording.event("process_vm_readv");
     let of_py_spy = having(&rows, "comm", "py-spy");
     same_calls(&of_py_spy, &strace_log(&log, "process_vm_readv"));
-    assert!(of_py_spy.iter().all(|r| r["target_pid"] == subject.0.id() && r.text("target_comm").contains("python")));
+    assert!(of_py_spy.iter().all(|r| r["target_pid"] == subject.pid() && r.text("target_comm").contains("python")));
 }
 
 /// Independent: strace of gdb's first thread, which is the one that reads its subject.
@@ -178,7 +161,7 @@ fn gdb_reads_the_memory_file() {
     let log = dir.path().join("log");
     let subject = Subject::start(Command::new(program("sleep")).arg("60"));
     let strace = [&*program("strace"), "-qq", "-y", "-e", "trace=pread64,pwrite64", "-o", text(&log)].map(String::from);
-    let gdb = [&*program("gdb"), "-nx", "-p", &subject.pid(), "-batch", "-ex", "bt"].map(String::from);
+    let gdb = [&*program("gdb"), "-nx", "-p", &subject.pid().to_string(), "-batch", "-ex", "bt"].map(String::from);
     let recording = record(&[], &[&strace[..], &gdb[..]].concat());
     nothing_lost(&recording);
     for (name, event) in [("pread64", "pread"), ("pwrite64", "pwrite")] {
@@ -188,7 +171,7 @@ fn gdb_reads_the_memory_file() {
         same_calls(&having(&rows, "comm", "gdb"), &traced);
     }
     let reads = recording.event("pread");
-    assert!(reads.iter().any(|r| r["target_pid"] == subject.0.id() && r["target_comm"] == "sleep"));
+    assert!(reads.iter().any(|r| r["target_pid"] == subject.pid() && r["target_comm"] == "sleep"));
 }
 
 /// Independent: `--vm-rw-ops` rounds, each of which moves stress-ng's default of 16 MiB each way.

@@ -28,6 +28,18 @@ fn a_running_process_is_recorded_until_it_ends() {
 
 #[test]
 #[ignore = "needs root and BPF"]
+fn a_thread_stands_for_its_process() {
+    let waiting = Waiting::start("readv --threads 2 --count 20 --log 20");
+    let other = waiting.threads().into_iter().find(|tid| *tid != waiting.pid()).expect("a second thread");
+    let live = Live::start(&["-p", &other], NO_COMMAND);
+    let report = waiting.go();
+    let recording = live.end();
+    invariants::check(&recording);
+    compare(&recording, &report);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
 fn who_lived_before_is_introduced() {
     let mut waiting = Waiting::start("readv --count 20 --log 20");
     let live = Live::start(&["-p", &waiting.pid()], NO_COMMAND);
@@ -131,7 +143,7 @@ fn only_selected_users_are_recorded() {
 fn only_a_selected_cgroup_is_recorded() {
     let mount = cgroup_mount();
     let groups = [0, 1].map(|n| mount.join(format!("vmtrace-test-{}-{n}", std::process::id())));
-    let made = groups.each_ref().map(|g| std::fs::create_dir(g));
+    let made = groups.each_ref().map(std::fs::create_dir);
     let script = |group: &std::path::Path| {
         format!("echo $$ > {}/cgroup.procs && exec {} readv --count 5", group.display(), workload())
     };
@@ -139,7 +151,7 @@ fn only_a_selected_cgroup_is_recorded() {
     let result = std::panic::catch_unwind(|| {
         groups.each_ref().map(|g| record(&["--cgroup", chosen], &["sh", "-c", &script(g)]).event("process_vm_readv"))
     });
-    let removed = groups.each_ref().map(|g| std::fs::remove_dir(g));
+    let removed = groups.each_ref().map(std::fs::remove_dir);
     let [inside, outside] = result.expect("recordings");
     assert!(made.iter().chain(&removed).all(Result::is_ok), "{made:?} {removed:?}");
     assert_eq!((inside.len(), outside.len()), (5, 0));

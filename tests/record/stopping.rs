@@ -162,6 +162,21 @@ fn command_has_its_own_streams_and_nothing_of_ours() {
     assert_eq!(String::from_utf8_lossy(&recorded.stderr), "to stderr\n", "--quiet says nothing");
 }
 
+/// Nobody listens on stderr any more: the status of COMMAND and the capture are what matters.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_closed_stderr_changes_nothing() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let path = dir.path().join("c.parquet");
+    let (reader, writer) = std::io::pipe().expect("pipe");
+    drop(reader);
+    let mut recorder = vmtrace();
+    recorder.args(["record", "-v", "-o"]).arg(&path).args(["--", "sh", "-c", "exit 7"]);
+    let status = recorder.stderr(writer).status().expect("vmtrace starts");
+    assert_eq!(status.code(), Some(7));
+    assert!(!super::harness::rows(&path).is_empty());
+}
+
 #[test]
 #[ignore = "needs root and BPF"]
 fn without_a_name_the_capture_goes_to_the_current_directory() {

@@ -5,7 +5,8 @@ use std::os::fd::AsRawFd;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::buffer::{content, hex};
+use crate::buffer::{Buffer, content, hex};
+use crate::mem;
 use crate::peer::{COMM, Peer};
 use crate::pipes::{Pipe, splice_entry, vmsplice_entry};
 use crate::report::{Entry, Report};
@@ -139,6 +140,55 @@ fn pipe_calls(report: &mut Report, local: &LowBuffer) -> Result<()> {
     report.call(seen.with("pipe_in", first.inode).with("pipe_out", second.inode));
     Ok(())
 }
+
+/// Reads and writes of the memory file, by every i386 number. The peer's memory lies above 4 GiB, so that offsets
+/// come in two halves.
+pub fn int80_mem(report: &mut Report) -> Result<()> {
+    let local = LowBuffer::new()?;
+    let remote = Buffer::new(Region::shared, &[LowBuffer::SIZE])?;
+    ensure!(remote.addr() > 1 << 32, "the peer's memory is below 4 GiB");
+    let peer = Peer::fork()?;
+    let fd = mem::open(&format!("/proc/{}/mem", peer.pid()))?;
+    for (seq, (event, number)) in (0..).zip(MEM_CALLS) {
+        let (writes, vectored) = (event.contains("write"), event.contains('v'));
+        if writes {
+            local.fill(seq)
+        } else {
+            remote.fill(seq)
+        }
+        if !event.starts_with('p') {
+            mem::seek(&fd, remote.addr())?;
+        }
+        let (low, high) = (remote.addr() as u32, (remote.addr() >> 32) as u32);
+        let part = LowBuffer::PARTS[0];
+        let (buffer, count) =
+            if vectored { (local.array(), 2) } else { (local.array() + part.0 as u32, part.1 as u32) };
+        // SAFETY: the kernel writes to our own page at most.
+        let ret = unsafe { syscall32(number, [fd.as_raw_fd() as u32, buffer, count, low, high, 0]) };
+        let size = if vectored { LowBuffer::SIZE } else { part.1 };
+        ensure!(ret == size as i64, "{event} by int 0x80 returned {ret}");
+        let ranges = if vectored { local.ranges() } else { json!([[u64::from(buffer), count]]) };
+        let seen = Entry::new(event, ret).with("abi", "compat32").with("direction", if writes { "out" } else { "in" });
+        let seen = seen.with("local_iov", ranges).with("remote_iov", json!([[remote.addr(), size]]));
+        let seen = seen.with(if writes { "fd_out" } else { "fd_in" }, fd.as_raw_fd());
+        // A short transfer brings the beginning of a payload.
+        report.call(seen.with("target_pid", peer.pid()).payload(&content(seq, size)));
+    }
+    Ok(())
+}
+
+const MEM_CALLS: [(&str, u32); 10] = [
+    ("read", 3),
+    ("write", 4),
+    ("readv", 145),
+    ("writev", 146),
+    ("pread", 180),
+    ("pwrite", 181),
+    ("preadv", 333),
+    ("pwritev", 334),
+    ("preadv2", 378),
+    ("pwritev2", 379),
+];
 
 fn word(report: &mut Report, local: &LowBuffer, remote: &LowBuffer, peer: &Peer) -> Result<()> {
     report.call(crate::trace::attach(peer.pid())?);

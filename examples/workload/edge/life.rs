@@ -1,5 +1,6 @@
 //! Processes that begin, change and end around their transfers.
 
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -155,4 +156,68 @@ pub fn exec_thread(report: &mut Report) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// A child's first thread ends; the second one lives on and reads, as the same process.
+pub fn exit_leader(report: &mut Report) -> Result<()> {
+    let local = Buffer::new(Region::private, &[64])?;
+    let remote = Buffer::new(Region::shared, &[64])?;
+    remote.fill(0);
+    let peer = Peer::fork()?;
+    let (pid, output) = in_child(|out| {
+        let out = out.try_clone()?;
+        let target = peer.pid();
+        std::thread::spawn(move || {
+            let done = read_alone(&local, &remote, target, &out);
+            // SAFETY: ends the process.
+            unsafe { libc::_exit(i32::from(done.is_err())) }
+        });
+        // SAFETY: ends this thread alone; the other one uses nothing of its stack.
+        unsafe { libc::syscall(libc::SYS_exit, 0) };
+        Ok(())
+    })?;
+    report.fact("child", pid);
+    report.child(&serde_json::from_slice(&output)?)
+}
+
+/// Waits until the process's first thread has ended, reads, and reports to `out`.
+fn read_alone(local: &Buffer, remote: &Buffer, target: i32, out: &OwnedFd) -> Result<()> {
+    let leader = format!("/proc/self/task/{}/stat", std::process::id());
+    while !std::fs::read_to_string(&leader)?.contains(") Z") {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let ret = call(false, target, local.iov(), remote.iov(), 0);
+    let seen = entry(false, ret, target, local.iov(), remote.iov(), 0).with("target_pid", target);
+    let mut inner = Report::default();
+    inner.call(seen.with("comm", "workload").numbered(0));
+    sys::write_all(out, inner.into_json().to_string().as_bytes())
+}
+
+/// Children whose eight threads all end at the same moment.
+pub fn exit_threads(report: &mut Report) -> Result<()> {
+    let mut children = Vec::new();
+    for _ in 0..100 {
+        // SAFETY: this process has one thread, so the child may use everything.
+        match sys::check(unsafe { libc::fork() }, "fork")? {
+            0 => {
+                let start = std::sync::Arc::new(std::sync::Barrier::new(8));
+                for _ in 1..8 {
+                    let start = start.clone();
+                    std::thread::spawn(move || {
+                        start.wait();
+                        std::thread::park();
+                    });
+                }
+                start.wait();
+                // SAFETY: ends the child with all its threads.
+                unsafe { libc::_exit(0) }
+            }
+            pid => {
+                reap(pid);
+                children.push(pid);
+            }
+        }
+    }
+    report.fact("children", children);
+    Ok(())
 }

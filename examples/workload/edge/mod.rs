@@ -36,6 +36,7 @@ const CASES: &[Case] = &[
     ("self-overwrite", race::self_overwrite),
     ("pipe-errors", pipe::errors),
     ("pipe-full", pipe::full),
+    ("interrupted", pipe::interrupted),
     ("blocked", pipe::blocked),
     ("vmsplice-partial", pipe::vmsplice_partial),
     ("splice-to-file", pipe::splice_to_file),
@@ -49,11 +50,16 @@ const CASES: &[Case] = &[
     ("exec-target", life::exec_target),
     ("exec-caller", life::exec_caller),
     ("exec-thread", life::exec_thread),
+    ("exit-threads", life::exit_threads),
+    ("exit-leader", life::exit_leader),
     ("exit-after-call", life::exit_after_call),
     ("exit-signal", life::exit_signal),
     ("int80", compat::int80),
+    ("int80-mem", compat::int80_mem),
     ("uring-splice", uring::splice),
     ("uring-tee", uring::tee),
+    ("uring-sqpoll", uring::sqpoll),
+    ("uring-skip-success", uring::skip_success),
 ];
 
 /// Runs the case of that name; `list` prints all names instead.

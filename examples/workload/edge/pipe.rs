@@ -66,6 +66,37 @@ pub fn full(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
+/// A call that waits for room in a pipe is interrupted by a signal. The kernel's own result is not the EINTR that
+/// the program gets.
+pub fn interrupted(report: &mut Report) -> Result<()> {
+    const ERESTARTSYS: i64 = -512;
+    extern "C" fn nothing(_: i32) {}
+    let pipe = Pipe::new(0)?;
+    let fd = pipe.write.as_raw_fd();
+    sys::write_all(&pipe.write, &vec![0; 65_536])?;
+    let buffer = Buffer::new(Region::private, &[64])?;
+    // SAFETY: a zeroed sigaction is valid and means no flags, so no restart; the handler does nothing. The timer
+    // goes on, so that one that comes too early is followed by another.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = nothing as extern "C" fn(i32) as libc::sighandler_t;
+        sys::check(libc::sigaction(libc::SIGALRM, &raw const action, std::ptr::null_mut()), "sigaction")?;
+        let every = libc::timeval { tv_sec: 0, tv_usec: 20_000 };
+        let timer = libc::itimerval { it_interval: every, it_value: every };
+        sys::check(libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()), "setitimer")?;
+    }
+    let ret = call_vmsplice(fd, buffer.iov(), 0);
+    returned(ret, -4)?;
+    let seen = vmsplice_entry(ERESTARTSYS, fd, pipe.inode, buffer.ranges(), 1, 0, false);
+    report.call(seen.with("errno", "ERESTARTSYS"));
+    // SAFETY: a null timer value stops it.
+    unsafe {
+        let never: libc::itimerval = std::mem::zeroed();
+        sys::check(libc::setitimer(libc::ITIMER_REAL, &raw const never, std::ptr::null_mut()), "setitimer")?;
+    }
+    Ok(())
+}
+
 /// A full pipe that nobody empties: the call does not return. Says so before, since it cannot after.
 pub fn blocked(_: &mut Report) -> Result<()> {
     let pipe = Pipe::new(0)?;

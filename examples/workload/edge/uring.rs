@@ -14,6 +14,11 @@ use crate::sys::{self, raw};
 const OP_SPLICE: u8 = 30;
 const OP_TEE: u8 = 33;
 const ENTER_GETEVENTS: u64 = 1;
+const ENTER_SQ_WAKEUP: u64 = 2;
+const SETUP_SQPOLL: u32 = 2;
+const SQE_CQE_SKIP_SUCCESS: u8 = 1 << 6;
+/// No descriptor of this process.
+const NO_FD: i32 = 999;
 const OFF_SQES: i64 = 0x1000_0000;
 const SIZE: usize = 64;
 
@@ -24,7 +29,9 @@ struct Params {
     sq_entries: u32,
     cq_entries: u32,
     flags: u32,
-    unused: [u32; 7],
+    cpu: u32,
+    idle_ms: u32,
+    unused: [u32; 5],
     sq: [u32; 10],
     cq: [u32; 10],
 }
@@ -38,8 +45,8 @@ struct Ring {
 }
 
 impl Ring {
-    fn new() -> Result<Self> {
-        let mut params = Params::default();
+    fn new(flags: u32) -> Result<Self> {
+        let mut params = Params { flags, idle_ms: 1000, ..Params::default() };
         // SAFETY: `params` has the size of struct io_uring_params (120 bytes) and outlives the call.
         let fd = unsafe { raw(libc::SYS_io_uring_setup, [4, &raw mut params as u64, 0, 0, 0, 0]) };
         ensure!(fd >= 0, "io_uring_setup returned {fd}");
@@ -55,17 +62,29 @@ impl Ring {
         unsafe { AtomicU32::from_ptr(self.ring.add(offset as usize).cast()) }
     }
 
-    /// Submits one entry and waits for its completion; returns its result.
-    fn submit(&self, entry: [u8; 64]) -> Result<i64> {
+    /// Puts one entry into the submission queue.
+    fn push(&self, entry: [u8; 64]) {
         let [_, tail, mask, .., array, _, _, _] = self.params.sq;
         let slot = self.number(tail).load(Ordering::Relaxed) & self.number(mask).load(Ordering::Relaxed);
         // SAFETY: `slot` is below the number of entries, of 64 bytes each.
         unsafe { std::ptr::copy_nonoverlapping(entry.as_ptr(), self.sqes.add(slot as usize * 64), 64) };
         self.number(array + slot * 4).store(slot, Ordering::Relaxed);
         self.number(tail).fetch_add(1, Ordering::Release);
+    }
+
+    /// Submits what was pushed and waits for `completions`.
+    fn enter(&self, completions: u64) -> Result<()> {
+        let flags = ENTER_GETEVENTS | if self.params.flags & SETUP_SQPOLL != 0 { ENTER_SQ_WAKEUP } else { 0 };
         // SAFETY: plain numbers.
-        let ret = unsafe { raw(libc::SYS_io_uring_enter, [self.fd.as_raw_fd() as u64, 1, 1, ENTER_GETEVENTS, 0, 0]) };
+        let ret = unsafe { raw(libc::SYS_io_uring_enter, [self.fd.as_raw_fd() as u64, 1, completions, flags, 0, 0]) };
         ensure!(ret == 1, "io_uring_enter returned {ret}");
+        Ok(())
+    }
+
+    /// Submits one entry and waits for its completion; returns its result.
+    fn submit(&self, entry: [u8; 64]) -> Result<i64> {
+        self.push(entry);
+        self.enter(1)?;
         let [head, tail, mask, _, _, cqes, ..] = self.params.cq;
         let at = self.number(head).load(Ordering::Relaxed);
         ensure!(self.number(tail).load(Ordering::Acquire) != at, "io_uring completed nothing");
@@ -105,16 +124,14 @@ fn uring_entry(event: &str, ret: i64, fd_in: i32, fd_out: i32) -> Entry {
         .with("bytes_requested", SIZE)
         .with("flags", 0)
         .with("payload_status", "none");
-    // The submission is seen by whichever thread makes it; the completion is not seen by tracepoints alone.
-    for column in ["tid", "ret", "errno", "bytes"] {
-        entry.forget(column);
-    }
+    // Whether it is the submitting thread's or a worker's is the kernel's choice.
+    entry.forget("tid");
     entry
 }
 
 /// From pipe to pipe, and from a file with an offset.
 pub fn splice(report: &mut Report) -> Result<()> {
-    let ring = Ring::new()?;
+    let ring = Ring::new(0)?;
     let (from, to) = (Pipe::new(0)?, Pipe::new(0)?);
     sys::write_all(&from.write, &content(0, SIZE))?;
     let (fd_in, fd_out) = (from.read.as_raw_fd(), to.write.as_raw_fd());
@@ -127,12 +144,43 @@ pub fn splice(report: &mut Report) -> Result<()> {
     let ret = ring.submit(request(OP_SPLICE, file.as_raw_fd(), 4096, fd_out, -1))?;
     ensure!(ret == SIZE as i64, "splice by io_uring returned {ret}");
     report.call(uring_entry("splice", ret, file.as_raw_fd(), fd_out).with("off_in", 4096));
+    let ret = ring.submit(request(OP_SPLICE, NO_FD, -1, fd_out, -1))?;
+    ensure!(ret == -9, "splice from no descriptor returned {ret}");
+    report.call(uring_entry("splice", ret, NO_FD, fd_out).with("fd_in_kind", "closed"));
+    Ok(())
+}
+
+/// Submitted by a thread of the kernel's (IORING_SETUP_SQPOLL): not even io_uring_enter stands for the request.
+pub fn sqpoll(report: &mut Report) -> Result<()> {
+    let ring = Ring::new(SETUP_SQPOLL)?;
+    let (from, to) = (Pipe::new(0)?, Pipe::new(0)?);
+    sys::write_all(&from.write, &content(0, SIZE))?;
+    let (fd_in, fd_out) = (from.read.as_raw_fd(), to.write.as_raw_fd());
+    let ret = ring.submit(request(OP_SPLICE, fd_in, -1, fd_out, -1)).context("splice")?;
+    ensure!(ret == SIZE as i64, "splice by io_uring returned {ret}");
+    report.call(uring_entry("splice", ret, fd_in, fd_out).with("pipe_in", from.inode).with("pipe_out", to.inode));
+    Ok(())
+}
+
+/// Without a completion where it succeeds (IOSQE_CQE_SKIP_SUCCESS): the result is nobody's to see.
+pub fn skip_success(report: &mut Report) -> Result<()> {
+    let ring = Ring::new(0)?;
+    let (from, to) = (Pipe::new(0)?, Pipe::new(0)?);
+    sys::write_all(&from.write, &content(0, SIZE))?;
+    let (fd_in, fd_out) = (from.read.as_raw_fd(), to.write.as_raw_fd());
+    let mut request = request(OP_SPLICE, fd_in, -1, fd_out, -1);
+    request[1] = SQE_CQE_SKIP_SUCCESS;
+    ring.push(request);
+    ring.enter(0)?;
+    ensure!(sys::read_exact(&to.read, SIZE)? == content(0, SIZE), "splice brought other bytes");
+    let seen = uring_entry("splice", 0, fd_in, fd_out).with("ret", Value::Null).with("bytes", Value::Null);
+    report.call(seen.with("pipe_in", from.inode).with("pipe_out", to.inode));
     Ok(())
 }
 
 /// From pipe to pipe.
 pub fn tee(report: &mut Report) -> Result<()> {
-    let ring = Ring::new()?;
+    let ring = Ring::new(0)?;
     let (from, to) = (Pipe::new(0)?, Pipe::new(0)?);
     sys::write_all(&from.write, &content(0, SIZE))?;
     let (fd_in, fd_out) = (from.read.as_raw_fd(), to.write.as_raw_fd());
