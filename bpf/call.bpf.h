@@ -85,8 +85,7 @@ static __always_inline void gather_range(struct scratch *scratch, struct gather 
 	g->room -= n;
 }
 
-/* Gathers segment `index`; returns 1 when there is nothing left to do. A global function is verified once, and a call
- * of it is one step, so that loops over it may be long on every kernel; bpf_loop() needs 5.17. */
+/* Gathers segment `index`; returns 1 when there is nothing left to do. */
 __noinline int gather_segment(__u32 index)
 {
 	struct scratch *scratch = scratch_get();
@@ -113,10 +112,23 @@ __noinline int gather_segment(__u32 index)
 	return 0;
 }
 
-__noinline int gather_segments(__u32 count)
+/* Calls of a global function are one step to the verifier, so that loops over them may be long; bpf_loop() needs 5.17.
+ * Two loops of 32 cost it far less than one of 1,024, of which it compares every turn with those before. */
+#define LOOP 32
+_Static_assert(LOOP *LOOP >= VMT_IOV_MAX && LOOP * LOOP >= VMT_PATH_MAX, "the loops end too early");
+
+__noinline int gather_some(__u32 first)
 {
-	for (__u32 i = 0; i < VMT_IOV_MAX; i++)
-		if (i >= count || gather_segment(i))
+	for (__u32 i = 0; i < LOOP; i++)
+		if (gather_segment(first + i))
+			return 1;
+	return 0;
+}
+
+__noinline int gather_all(void)
+{
+	for (__u32 i = 0; i < LOOP; i++)
+		if (gather_some(i * LOOP))
 			break;
 	return 0;
 }
@@ -143,7 +155,10 @@ static __always_inline __u32 payload_gather(struct scratch *scratch, __u32 at, s
 	payload->status = VMT_PAYLOAD_OFF;
 	if (!snaplen)
 		return at;
-	gather_segments(g->count);
+	if (g->count == 1)
+		gather_segment(0);
+	else
+		gather_all();
 	payload->kept = g->at - at;
 	if (g->faults || iovs->status != VMT_READ_OK)
 		payload->status = VMT_PAYLOAD_FAULT;
@@ -215,9 +230,8 @@ static __always_inline void fd_describe(struct vmt_fd *out, __s32 fd, struct fil
 	}
 }
 
-/* Takes one step towards the root: a component, or from a mount to where it is mounted. Returns 1 at the end. A global
- * function for the same reason as gather_segment. */
-__noinline int walk_step(__u32 index)
+/* Takes one step towards the root: a component, or from a mount to where it is mounted. Returns 1 at the end. */
+__noinline int walk_step(void)
 {
 	struct scratch *scratch = scratch_get();
 	struct dentry *dentry, *parent;
@@ -259,6 +273,14 @@ __noinline int walk_step(__u32 index)
 	return orphan & 1; /* the verifier wants to see that it is 0 or 1 */
 }
 
+__noinline int walk_some(void)
+{
+	for (__u32 i = 0; i < LOOP; i++)
+		if (walk_step())
+			return 1;
+	return 0;
+}
+
 /* Appends the components of a file's path to the record at `at`, last first, up to the root of its mount
  * namespace. A global function, which the verifier checks once. */
 __noinline int walk_path(__u64 file_address, __u32 at)
@@ -274,8 +296,8 @@ __noinline int walk_path(__u64 file_address, __u32 at)
 	scratch->walk.mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
 	scratch->walk.start = scratch->walk.at = at;
 	scratch->walk.whole = false;
-	for (__u32 i = 0; i < VMT_PATH_MAX; i++)
-		if (walk_step(i))
+	for (__u32 i = 0; i < LOOP; i++)
+		if (walk_some())
 			break;
 	return 0;
 }
