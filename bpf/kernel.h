@@ -243,12 +243,17 @@ struct io_uring_sqe {
 	__s32 fd;
 };
 
-struct io_ring_ctx;
+/* Whole, since a type that is only declared matches no other. */
+struct io_ring_ctx {
+	unsigned int flags;
+};
 
 /* 5.15, and 5.10 as it is maintained: the opcode's own struct stands in a union, the descriptor's number nowhere. */
 struct io_kiocb___union {
 	struct io_splice___file splice;
+	__u8 opcode;
 	unsigned int flags;
+	__u64 user_data;
 };
 
 struct io_ring_ctx___array {

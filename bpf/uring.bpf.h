@@ -168,12 +168,14 @@ int uring_submit_sqe(__u64 *ctx)
 
 	if (bpf_core_type_exists(btf_trace_io_uring_submit_sqe___req))
 		return submit((void *)ctx[0]);
-	/* 5.15: ring, request, opcode, user_data */
-	req.kind = request_kind(ctx[2]);
+	/* 5.15: ring, request, and what the request says itself */
+	io = (void *)ctx[1];
+	if (!bpf_core_field_exists(io->user_data))
+		return 0;
+	req.kind = request_kind(BPF_CORE_READ(io, opcode));
 	if (!req.kind)
 		return 0;
-	io = (void *)ctx[1];
-	req.key = request_key(ctx[0], ctx[3]);
+	req.key = request_key(ctx[0], BPF_CORE_READ(io, user_data));
 	req.args = (void *)&io->splice;
 	req.fd_out = queued_fd((void *)ctx[0], io);
 	req.flags = BPF_CORE_READ(io, flags);

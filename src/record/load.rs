@@ -9,8 +9,8 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use anyhow::{Context, Result, anyhow, bail};
-use libbpf_rs::btf::Btf;
-use libbpf_rs::btf::types::Typedef;
+use libbpf_rs::btf::types::{FuncProto, Ptr, Typedef};
+use libbpf_rs::btf::{Btf, ReferencesType};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{Link, MapCore, MapFlags, MapHandle, MapType, OpenObject, PrintLevel, ProgramMut};
 
@@ -108,7 +108,7 @@ pub fn load<'obj>(storage: &'obj mut Storage, knobs: &Knobs) -> Result<Programs<
     let mut open = TraceSkelBuilder::default().open(&mut storage.0).context("the BPF object cannot be opened")?;
     set_knobs(&mut open, knobs, rings.len())?;
     set_map_sizes(&mut open, cpus, &rings)?;
-    let submission = choose_submission(&mut open)?;
+    let submission = choose_uring(&mut open)?;
     let skel = open.load().map_err(refused)?;
     for (index, ring) in (0u32..).zip(&rings) {
         let fd = ring.as_fd().as_raw_fd().to_ne_bytes();
@@ -120,20 +120,34 @@ pub fn load<'obj>(storage: &'obj mut Storage, knobs: &Knobs) -> Result<Programs<
     Ok(Programs { skel, submission, links: Vec::new(), rings, hooks: Vec::new() })
 }
 
-/// Leaves out the program for io_uring submissions whose tracepoint this kernel does not have: it would not load.
-/// Returns the name of the tracepoint.
-fn choose_submission(open: &mut OpenTraceSkel<'_>) -> Result<&'static str> {
+/// Leaves out the programs for io_uring whose tracepoints this kernel does not have, or in no form that they read.
+/// Returns the name of the tracepoint of submissions.
+fn choose_uring(open: &mut OpenTraceSkel<'_>) -> Result<&'static str> {
     let btf = Btf::from_vmlinux().context("the kernel's BTF cannot be read")?;
-    let exists = |name: &str| btf.type_by_name::<Typedef<'_>>(&format!("btf_trace_{name}")).is_some();
-    let name = [SUBMIT_REQ, SUBMIT_SQE].into_iter().find(|name| exists(name)).unwrap_or_default();
+    let known = |(name, arguments): &(&str, usize)| tracepoint_arguments(&btf, name) == Some(*arguments);
+    let (name, _) = SUBMISSIONS.into_iter().find(known).unwrap_or_default();
     open.progs.uring_submit.set_autoload(name == SUBMIT_REQ);
     open.progs.uring_submit_sqe.set_autoload(name == SUBMIT_SQE);
+    let completes = tracepoint_arguments(&btf, "io_uring_complete").is_some_and(|n| COMPLETIONS.contains(&n));
+    open.progs.uring_complete.set_autoload(completes);
     Ok(name)
+}
+
+/// How many arguments a tracepoint has, by the type of its probes, which take one more; `None` if there is none.
+fn tracepoint_arguments(btf: &Btf<'_>, name: &str) -> Option<usize> {
+    let probe: Typedef<'_> = btf.type_by_name(&format!("btf_trace_{name}"))?;
+    let pointer: Ptr<'_> = probe.referenced_type().try_into().ok()?;
+    let prototype: FuncProto<'_> = pointer.referenced_type().try_into().ok()?;
+    prototype.len().checked_sub(1)
 }
 
 const SUBMIT_REQ: &str = "io_uring_submit_req";
 /// Until 6.2.
 const SUBMIT_SQE: &str = "io_uring_submit_sqe";
+/// The forms of io_uring_complete that `uring.bpf.h` reads, by their numbers of arguments.
+const COMPLETIONS: [usize; 3] = [3, 4, 7];
+/// The forms of the tracepoint of submissions that `uring.bpf.h` reads, with their numbers of arguments.
+const SUBMISSIONS: [(&str, usize); 3] = [(SUBMIT_REQ, 1), (SUBMIT_SQE, 2), (SUBMIT_SQE, 7)];
 
 fn refused(error: libbpf_rs::Error) -> anyhow::Error {
     // The verifier says EACCES too, but then it has said more.
