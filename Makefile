@@ -1,9 +1,10 @@
 # Two commands do everything on a fresh Debian 12 with Rust: `make demo` and `make test`.
-.PHONY: demo test lint golden help
+.PHONY: demo test test-guests lint golden help
 
 help:
 	@echo 'make demo   install what is missing, build, record a real program, replay it'
 	@echo 'make test   install what is missing, run every test (recording ones need root)'
+	@echo 'make test-guests  run the recording tests in guests with Linux 5.10, 6.1, 6.12 and the newest of Debian'
 	@echo 'make lint   rustfmt, clippy, clang-format, shellcheck'
 	@echo 'make golden write the golden files and docs/FORMAT.md anew, to be read before committing'
 
@@ -14,6 +15,10 @@ demo:
 test:
 	@scripts/install-deps build test
 	@scripts/test
+
+test-guests:
+	@scripts/install-deps build test guests
+	@tests/guests/check
 
 lint:
 	@scripts/install-deps build lint

@@ -3,7 +3,7 @@
 #ifndef VMTRACE_CALL_BPF_H
 #define VMTRACE_CALL_BPF_H
 
-#include "common.bpf.h"
+#include "target.bpf.h"
 
 /* A syscall as its exit shows it. */
 struct call {
@@ -13,27 +13,6 @@ struct call {
 	long ret;
 	__u64 args[6];
 };
-
-extern struct task_struct *bpf_task_from_vpid(__s32 vpid) __ksym __weak;
-extern void bpf_task_release(struct task_struct *p) __ksym __weak;
-
-/* ---- Target ---- */
-
-/* The process a pid names in the caller's own pid namespace (kfunc since 6.13). Leaves pid 0 where there is
- * none, or where the kernel cannot tell us. */
-static __always_inline void target_by_vpid(struct vmt_process *target, __s32 vpid)
-{
-	struct task_struct *task;
-
-	__builtin_memset(target, 0, sizeof(*target));
-	if (!bpf_ksym_exists(bpf_task_from_vpid) || !bpf_ksym_exists(bpf_task_release))
-		return;
-	task = bpf_task_from_vpid(vpid);
-	if (!task)
-		return;
-	process_of(target, task);
-	bpf_task_release(task);
-}
 
 /* ---- iovec arrays ---- */
 
@@ -107,7 +86,7 @@ static __always_inline void gather_range(struct scratch *scratch, struct gather 
 }
 
 /* Gathers segment `index`; returns 1 when there is nothing left to do. */
-static long gather_segment(__u32 index, void *unused)
+__noinline int gather_segment(__u32 index)
 {
 	struct scratch *scratch = scratch_get();
 	struct gather *g;
@@ -130,6 +109,27 @@ static long gather_segment(__u32 index, void *unused)
 
 		gather_range(scratch, g, pair[0], pair[1]);
 	}
+	return 0;
+}
+
+/* Calls of a global function are one step to the verifier, so that loops over them may be long; bpf_loop() needs 5.17.
+ * Two loops of 32 cost it far less than one of 1,024, of which it compares every turn with those before. */
+#define LOOP 32
+_Static_assert(LOOP *LOOP >= VMT_IOV_MAX && LOOP * LOOP >= VMT_PATH_MAX, "the loops end too early");
+
+__noinline int gather_some(__u32 first)
+{
+	for (__u32 i = 0; i < LOOP; i++)
+		if (gather_segment(first + i))
+			return 1;
+	return 0;
+}
+
+__noinline int gather_all(void)
+{
+	for (__u32 i = 0; i < LOOP; i++)
+		if (gather_some(i * LOOP))
+			break;
 	return 0;
 }
 
@@ -156,9 +156,9 @@ static __always_inline __u32 payload_gather(struct scratch *scratch, __u32 at, s
 	if (!snaplen)
 		return at;
 	if (g->count == 1)
-		gather_segment(0, NULL);
+		gather_segment(0);
 	else
-		bpf_loop(VMT_IOV_MAX, gather_segment, NULL, 0);
+		gather_all();
 	payload->kept = g->at - at;
 	if (g->faults || iovs->status != VMT_READ_OK)
 		payload->status = VMT_PAYLOAD_FAULT;
@@ -171,16 +171,16 @@ static __always_inline __u32 payload_gather(struct scratch *scratch, __u32 at, s
 
 static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 fd)
 {
-	struct files_struct *files = task->files;
+	struct files_struct *files = task_read(task, files);
 	struct file **slots, *file = NULL;
 	struct fdtable *table;
 
 	if (!files)
 		return NULL;
-	table = files->fdt;
-	if (fd >= table->max_fds)
+	table = task_read(files, fdt);
+	if (fd >= task_read(table, max_fds))
 		return NULL;
-	slots = table->fd;
+	slots = task_read(table, fd);
 	bpf_probe_read_kernel(&file, sizeof(file), slots + fd);
 	return file;
 }
@@ -231,7 +231,7 @@ static __always_inline void fd_describe(struct vmt_fd *out, __s32 fd, struct fil
 }
 
 /* Takes one step towards the root: a component, or from a mount to where it is mounted. Returns 1 at the end. */
-static long walk_step(__u32 index, void *unused)
+__noinline int walk_step(void)
 {
 	struct scratch *scratch = scratch_get();
 	struct dentry *dentry, *parent;
@@ -273,6 +273,14 @@ static long walk_step(__u32 index, void *unused)
 	return orphan & 1; /* the verifier wants to see that it is 0 or 1 */
 }
 
+__noinline int walk_some(void)
+{
+	for (__u32 i = 0; i < LOOP; i++)
+		if (walk_step())
+			return 1;
+	return 0;
+}
+
 /* Appends the components of a file's path to the record at `at`, last first, up to the root of its mount
  * namespace. A global function, which the verifier checks once. */
 __noinline int walk_path(__u64 file_address, __u32 at)
@@ -288,7 +296,9 @@ __noinline int walk_path(__u64 file_address, __u32 at)
 	scratch->walk.mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
 	scratch->walk.start = scratch->walk.at = at;
 	scratch->walk.whole = false;
-	bpf_loop(VMT_PATH_MAX, walk_step, NULL, 0);
+	for (__u32 i = 0; i < LOOP; i++)
+		if (walk_some())
+			break;
 	return 0;
 }
 

@@ -236,6 +236,21 @@ static __always_inline void deliver_scratch(struct scratch *scratch, __u32 end, 
 
 /* ---- Who ---- */
 
+/* Whether the current task comes as a pointer that the verifier knows, so that its fields are read like any memory:
+ * bpf_get_current_task_btf(), 5.11. Before, it is an address of which nothing is known. */
+static __always_inline bool task_is_typed(void)
+{
+	return bpf_core_enum_value_exists(enum bpf_func_id___task, BPF_FUNC_get_current_task_btf);
+}
+
+static __always_inline struct task_struct *current_task(void)
+{
+	return task_is_typed() ? bpf_get_current_task_btf() : (void *)bpf_get_current_task();
+}
+
+/* task->a->b, as BPF_CORE_READ has it. Which of the two is a constant to the verifier. */
+#define task_read(task, ...) (task_is_typed() ? ___arrow(task, __VA_ARGS__) : BPF_CORE_READ(task, __VA_ARGS__))
+
 static __always_inline void process_of(struct vmt_process *p, struct task_struct *task)
 {
 	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
@@ -249,7 +264,7 @@ static __always_inline void process_of(struct vmt_process *p, struct task_struct
 /* Fills the header for the current task. */
 static __always_inline void header(struct vmt_hdr *hdr, __u32 kind, __u32 abi)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 
 	hdr->size = 0;
 	hdr->kind = kind;
@@ -257,11 +272,11 @@ static __always_inline void header(struct vmt_hdr *hdr, __u32 kind, __u32 abi)
 	hdr->pad = 0;
 	hdr->mono_ns = bpf_ktime_get_ns();
 	hdr->cpu = bpf_get_smp_processor_id();
-	hdr->tid = task->pid;
+	hdr->tid = task_read(task, pid);
 	hdr->cgroup_id = bpf_get_current_cgroup_id();
-	hdr->self.start_boottime = task->group_leader->start_boottime;
-	hdr->self.pid = task->tgid;
-	hdr->self.uid = task->cred->euid.val;
+	hdr->self.start_boottime = task_read(task, group_leader, start_boottime);
+	hdr->self.pid = task_read(task, tgid);
+	hdr->self.uid = task_read(task, cred, euid.val);
 	bpf_get_current_comm(hdr->self.comm, sizeof(hdr->self.comm));
 }
 
@@ -273,7 +288,7 @@ static __always_inline bool is_tracked(__s32 tgid)
 /* -u and --cgroup, which narrow the callers. */
 static __always_inline bool caller_admitted(struct task_struct *task)
 {
-	__u32 uid = task->cred->euid.val;
+	__u32 uid = task_read(task, cred, euid.val);
 	bool admitted = uid_count == 0;
 
 	for (__u32 i = 0; i < MAX_UIDS; i++)
@@ -286,7 +301,7 @@ static __always_inline bool caller_admitted(struct task_struct *task)
 /* Whether the current task is recorded for its own sake. */
 static __always_inline bool caller_selected(struct task_struct *task)
 {
-	__s32 tgid = task->tgid;
+	__s32 tgid = task_read(task, tgid);
 
 	return tgid != recorder_tgid && caller_admitted(task) && (select_all || is_tracked(tgid));
 }
@@ -294,7 +309,7 @@ static __always_inline bool caller_selected(struct task_struct *task)
 /* Whether a call is recorded because it reaches into a tracked process. */
 static __always_inline bool target_selected(struct task_struct *task, __s32 target)
 {
-	return task->tgid != recorder_tgid && target && caller_admitted(task) && is_tracked(target);
+	return task_read(task, tgid) != recorder_tgid && target && caller_admitted(task) && is_tracked(target);
 }
 
 #endif

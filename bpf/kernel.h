@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The kernel's types, as far as vmtrace looks at them. Only names matter: libbpf relocates every access to the
- * running kernel (CO-RE), so fields stand here without their neighbours. Checked against Linux 6.18.
+ * running kernel (CO-RE), so fields stand here without their neighbours. Checked on 5.10, 6.1, 6.12, 6.18 and 7.3;
+ * what only some of them have says so.
  */
 #ifndef VMTRACE_KERNEL_H
 #define VMTRACE_KERNEL_H
@@ -148,6 +149,41 @@ struct signal_struct {
 	unsigned int flags;
 };
 
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
+struct xarray {
+	void *xa_head;
+};
+
+struct xa_node {
+	unsigned char shift;
+	void *slots[64];
+};
+
+struct idr {
+	struct xarray idr_rt;
+};
+
+struct pid_namespace {
+	struct idr idr;
+};
+
+struct upid {
+	struct pid_namespace *ns;
+};
+
+struct pid {
+	unsigned int level;
+	struct hlist_head tasks[4];
+	struct upid numbers[1];
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	struct mm_struct *mm;
@@ -160,6 +196,8 @@ struct task_struct {
 	char comm[16];
 	struct files_struct *files;
 	struct signal_struct *signal;
+	struct pid *thread_pid;
+	struct hlist_node pid_links[4];
 };
 
 struct linux_binprm;
@@ -171,6 +209,11 @@ struct io_splice {
 	__u64 len;
 	int splice_fd_in;
 	unsigned int flags;
+};
+
+/* Until 6.1 it also keeps the file to write to. */
+struct io_splice___file {
+	struct file *file_out;
 };
 
 struct io_cqe {
@@ -196,9 +239,45 @@ struct io_uring_cqe {
 	__s32 res;
 };
 
-struct io_ring_ctx;
+struct io_uring_sqe {
+	__s32 fd;
+};
+
+/* Whole, since a type that is only declared matches no other. */
+struct io_ring_ctx {
+	unsigned int flags;
+};
+
+/* 5.15, and 5.10 as it is maintained: the opcode's own struct stands in a union, the descriptor's number nowhere. */
+struct io_kiocb___union {
+	struct io_splice___file splice;
+	__u8 opcode;
+	unsigned int flags;
+	__u64 user_data;
+};
+
+struct io_ring_ctx___array {
+	struct io_uring_sqe *sq_sqes;
+	__u32 *sq_array;
+	unsigned int cached_sq_head;
+	unsigned int sq_entries;
+};
 
 #pragma clang attribute pop
+
+/* Arguments of tracepoints that changed, behind the void * that all have. include/trace/events/io_uring.h */
+typedef void (*btf_trace_io_uring_submit_sqe___req)(void *, struct io_kiocb *, bool); /* 6.1 */
+typedef void (*btf_trace_io_uring_complete___cqe)(void *, struct io_ring_ctx *, void *req,
+						  struct io_uring_cqe *); /* 6.18, 7.3 */
+typedef void (*btf_trace_io_uring_complete___req)(void *, void *ring, void *req, __u64 user_data, int res,
+						  unsigned int cflags, __u64, __u64); /* 6.1, 6.12 */
+typedef void (*btf_trace_io_uring_complete___data)(void *, void *ring, __u64 user_data, int res,
+						   unsigned int cflags); /* 5.10 */
+
+/* include/uapi/linux/bpf.h: helpers that not every kernel has. */
+enum bpf_func_id___task {
+	BPF_FUNC_get_current_task_btf = 158,
+};
 
 /* include/linux/fs.h */
 #define FMODE_READ 1

@@ -42,7 +42,7 @@ static __always_inline void mem_target(struct vmt_process *target, struct file *
 
 static __noinline int mem_exit(struct call *call)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	struct file *file = file_of_fd(task, call->args[0]);
 	__u64 fops = (__u64)BPF_CORE_READ(file, f_op);
 	struct scratch *scratch;
@@ -52,7 +52,7 @@ static __noinline int mem_exit(struct call *call)
 
 	if (!file)
 		return 0;
-	if (learn_fd >= 0 && task->tgid == recorder_tgid && (__s32)call->args[0] == learn_fd) {
+	if (learn_fd >= 0 && task_read(task, tgid) == recorder_tgid && (__s32)call->args[0] == learn_fd) {
 		mem_fops = fops;
 		return 0;
 	}

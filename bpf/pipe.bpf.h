@@ -10,7 +10,7 @@
 
 static __noinline int vmsplice_exit(struct call *call)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	struct scratch *scratch = scratch_get();
 	struct vmt_vmsplice *ev = (void *)scratch;
 	__u32 at = sizeof(*ev), local_at = at;
@@ -79,7 +79,7 @@ static __always_inline void splice_args(struct vmt_splice *ev, struct call *call
 
 static __noinline int splice_exit(struct call *call)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	struct scratch *scratch = scratch_get();
 	struct vmt_splice *ev = (void *)scratch;
 	__s32 fd_in = -1, fd_out = -1;

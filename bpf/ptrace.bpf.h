@@ -33,7 +33,7 @@ static __always_inline void word_read(struct vmt_ptrace *ev, struct call *call)
 
 static __noinline int ptrace_exit(struct call *call)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	struct scratch *scratch = scratch_get();
 	struct vmt_ptrace *ev = (void *)scratch;
 	bool selected = caller_selected(task);

@@ -33,13 +33,13 @@ static __always_inline void args_read(struct call *call, struct pt_regs *regs)
 SEC("tp_btf/sys_exit")
 int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	__u64 nr = regs->orig_ax;
 	struct call call;
 
 	if (nr >= VMT_SYSCALLS)
 		return 0;
-	call.compat = (task->thread_info.status & TS_COMPAT) != 0;
+	call.compat = (task_read(task, thread_info.status) & TS_COMPAT) != 0;
 	call.kind = call.compat ? syscalls_compat[nr] : syscalls_native[nr];
 	if (!call.kind)
 		return 0;

@@ -10,6 +10,15 @@
 
 #include "call.bpf.h"
 
+/* A request at its submission. */
+struct submitted {
+	__u64 key; /* by which its completion is found: its address, before 5.19 request_key() */
+	struct io_splice *args;
+	__s32 fd_out;
+	__u32 flags;
+	__u32 kind; /* enum vmt_kind, 0 if nobody asked for it */
+};
+
 #define URING_PATHS 512
 struct request {
 	struct vmt_splice ev;
@@ -45,14 +54,15 @@ static __always_inline struct file *request_fd(struct vmt_fd *out, struct task_s
 	return file;
 }
 
-static __noinline int request_submit(struct io_kiocb *req, __u32 kind)
+static __noinline int request_submit(struct submitted *req)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct io_splice *args = (void *)&req->cmd;
+	struct task_struct *task = current_task();
 	struct scratch *scratch = scratch_get();
 	struct vmt_splice *ev = (void *)scratch;
+	struct io_splice *args = req->args;
 	struct request *earlier;
-	__u64 key = (__u64)req;
+	__u32 kind = req->kind;
+	__u64 key = req->key;
 	struct file *in, *out;
 	__u32 at = sizeof(*ev);
 
@@ -75,7 +85,7 @@ static __noinline int request_submit(struct io_kiocb *req, __u32 kind)
 		ev->off_out_status = ev->off_out == -1 ? VMT_READ_ABSENT : VMT_READ_OK;
 	}
 	in = request_fd(&ev->in, task, BPF_CORE_READ(args, splice_fd_in), ev->flags & SPLICE_F_FD_IN_FIXED);
-	out = request_fd(&ev->out, task, BPF_CORE_READ(req, cqe.fd), BPF_CORE_READ(req, flags) & REQ_F_FIXED_FILE);
+	out = request_fd(&ev->out, task, req->fd_out, req->flags & REQ_F_FIXED_FILE);
 	if (ev->in.kind == VMT_FD_FILE)
 		at = path_append(scratch, at, &ev->in, in);
 	/* The second path only where the first leaves room for the longest one. */
@@ -94,27 +104,109 @@ static __noinline int request_submit(struct io_kiocb *req, __u32 kind)
 	return 0;
 }
 
-SEC("tp_btf/io_uring_submit_req")
-int BPF_PROG(uring_submit, struct io_kiocb *req)
+static __always_inline __u32 request_kind(__u8 opcode)
 {
-	__u8 opcode = req->opcode;
-
 	if (opcode == IORING_OP_SPLICE && kinds_uring[VMT_SPLICE])
-		return request_submit(req, VMT_SPLICE);
+		return VMT_SPLICE;
 	if (opcode == IORING_OP_TEE && kinds_uring[VMT_TEE])
-		return request_submit(req, VMT_TEE);
+		return VMT_TEE;
 	return 0;
 }
 
-SEC("tp_btf/io_uring_complete")
-int BPF_PROG(uring_complete, struct io_ring_ctx *ring, void *req, struct io_uring_cqe *cqe)
+/* 6.0 and later */
+static __always_inline int submit(struct io_kiocb *io)
 {
-	__u64 key = (__u64)req;
-	struct request *request = bpf_map_lookup_elem(&requests, &key);
+	struct submitted req = {.kind = request_kind(BPF_CORE_READ(io, opcode))};
 
+	if (!req.kind)
+		return 0;
+	req.key = (__u64)io;
+	req.args = (void *)&io->cmd;
+	req.fd_out = BPF_CORE_READ(io, cqe.fd);
+	req.flags = BPF_CORE_READ(io, flags);
+	return request_submit(&req);
+}
+
+/* Where a completion does not tell the request, the ring and the caller's own mark must do. Of several requests
+ * under one mark the earlier are told without a result. */
+static __always_inline __u64 request_key(__u64 ring, __u64 user_data)
+{
+	return ring ^ user_data * 0x9e3779b97f4a7c15; /* spread, so that no small mark meets another ring's */
+}
+
+/* The descriptor that a request writes to: the kernel keeps only the file, so the number is read once more from the
+ * queue, which the caller can write. Believed if it leads to that file; else -1. */
+static __always_inline __s32 queued_fd(struct io_ring_ctx___array *ring, struct io_kiocb___union *io)
+{
+	__u32 at = (BPF_CORE_READ(ring, cached_sq_head) - 1) & (BPF_CORE_READ(ring, sq_entries) - 1);
+	struct io_uring_sqe *sqes = BPF_CORE_READ(ring, sq_sqes);
+	__u32 *array = BPF_CORE_READ(ring, sq_array);
+	struct file *file = BPF_CORE_READ(io, splice.file_out);
+	__u32 index = 0;
+	__s32 fd;
+
+	bpf_probe_read_kernel(&index, sizeof(index), array + at);
+	sqes = (void *)sqes + (__u64)index * bpf_core_type_size(struct io_uring_sqe);
+	fd = BPF_CORE_READ(sqes, fd);
+	if (BPF_CORE_READ(io, flags) & REQ_F_FIXED_FILE)
+		return fd;
+	return file_of_fd(current_task(), fd) == file ? fd : -1;
+}
+
+SEC("?tp_btf/io_uring_submit_req")
+int BPF_PROG(uring_submit, struct io_kiocb *req)
+{
+	return submit(req);
+}
+
+/* Until 6.2 under this name. */
+SEC("?tp_btf/io_uring_submit_sqe")
+int uring_submit_sqe(__u64 *ctx)
+{
+	struct submitted req = {};
+	struct io_kiocb___union *io;
+
+	if (bpf_core_type_exists(btf_trace_io_uring_submit_sqe___req))
+		return submit((void *)ctx[0]);
+	/* 5.15: ring, request, and what the request says itself */
+	io = (void *)ctx[1];
+	if (!bpf_core_field_exists(io->user_data))
+		return 0;
+	req.kind = request_kind(BPF_CORE_READ(io, opcode));
+	if (!req.kind)
+		return 0;
+	req.key = request_key(ctx[0], BPF_CORE_READ(io, user_data));
+	req.args = (void *)&io->splice;
+	req.fd_out = queued_fd((void *)ctx[0], io);
+	req.flags = BPF_CORE_READ(io, flags);
+	return request_submit(&req);
+}
+
+SEC("tp_btf/io_uring_complete")
+int uring_complete(__u64 *ctx)
+{
+	bool by_cqe = bpf_core_type_exists(btf_trace_io_uring_complete___cqe);
+	bool by_req = bpf_core_type_exists(btf_trace_io_uring_complete___req);
+	struct request *request;
+	__s32 res;
+	__u64 key;
+
+	if (by_cqe || by_req)
+		key = ctx[1];
+	else if (bpf_core_type_exists(btf_trace_io_uring_complete___data))
+		key = request_key(ctx[0], ctx[1]);
+	else
+		return 0;
+	request = bpf_map_lookup_elem(&requests, &key);
 	if (!request)
 		return 0;
-	request->ev.ret = cqe->res;
+	if (by_cqe)
+		res = BPF_CORE_READ((struct io_uring_cqe *)ctx[2], res);
+	else if (by_req)
+		res = ctx[3];
+	else
+		res = ctx[2];
+	request->ev.ret = res;
 	request->ev.finished = 1;
 	request->ev.hdr.mono_ns = bpf_ktime_get_ns();
 	request_deliver(request);

@@ -7,7 +7,7 @@
 
 static __noinline int vm_exit(struct call *call)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	struct scratch *scratch = scratch_get();
 	struct vmt_vm *ev = (void *)scratch;
 	bool selected = caller_selected(task);

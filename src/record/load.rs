@@ -9,6 +9,8 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use anyhow::{Context, Result, anyhow, bail};
+use libbpf_rs::btf::types::{FuncProto, Ptr, Typedef};
+use libbpf_rs::btf::{Btf, ReferencesType};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{Link, MapCore, MapFlags, MapHandle, MapType, OpenObject, PrintLevel, ProgramMut};
 
@@ -58,6 +60,8 @@ impl Default for Storage {
 /// The loaded programs. Recording begins with [`Programs::attach`].
 pub struct Programs<'obj> {
     skel: TraceSkel<'obj>,
+    /// The tracepoint where io_uring requests are submitted; empty if there is none.
+    submission: &'static str,
     links: Vec<Link>,
     rings: Vec<MapHandle>,
     hooks: Vec<Hook>,
@@ -104,6 +108,7 @@ pub fn load<'obj>(storage: &'obj mut Storage, knobs: &Knobs) -> Result<Programs<
     let mut open = TraceSkelBuilder::default().open(&mut storage.0).context("the BPF object cannot be opened")?;
     set_knobs(&mut open, knobs, rings.len())?;
     set_map_sizes(&mut open, cpus, &rings)?;
+    let submission = choose_uring(&mut open)?;
     let skel = open.load().map_err(refused)?;
     for (index, ring) in (0u32..).zip(&rings) {
         let fd = ring.as_fd().as_raw_fd().to_ne_bytes();
@@ -112,11 +117,42 @@ pub fn load<'obj>(storage: &'obj mut Storage, knobs: &Knobs) -> Result<Programs<
             .update(&index.to_ne_bytes(), &fd, MapFlags::ANY)
             .context("a ring buffer cannot be installed")?;
     }
-    Ok(Programs { skel, links: Vec::new(), rings, hooks: Vec::new() })
+    Ok(Programs { skel, submission, links: Vec::new(), rings, hooks: Vec::new() })
 }
 
+/// Leaves out the programs for io_uring whose tracepoints this kernel does not have, or in no form that they read.
+/// Returns the name of the tracepoint of submissions.
+fn choose_uring(open: &mut OpenTraceSkel<'_>) -> Result<&'static str> {
+    let btf = Btf::from_vmlinux().context("the kernel's BTF cannot be read")?;
+    let known = |(name, arguments): &(&str, usize)| tracepoint_arguments(&btf, name) == Some(*arguments);
+    let (name, _) = SUBMISSIONS.into_iter().find(known).unwrap_or_default();
+    open.progs.uring_submit.set_autoload(name == SUBMIT_REQ);
+    open.progs.uring_submit_sqe.set_autoload(name == SUBMIT_SQE);
+    let completes = tracepoint_arguments(&btf, "io_uring_complete").is_some_and(|n| COMPLETIONS.contains(&n));
+    open.progs.uring_complete.set_autoload(completes);
+    Ok(name)
+}
+
+/// How many arguments a tracepoint has, by the type of its probes, which take one more; `None` if there is none.
+fn tracepoint_arguments(btf: &Btf<'_>, name: &str) -> Option<usize> {
+    let probe: Typedef<'_> = btf.type_by_name(&format!("btf_trace_{name}"))?;
+    let pointer: Ptr<'_> = probe.referenced_type().try_into().ok()?;
+    let prototype: FuncProto<'_> = pointer.referenced_type().try_into().ok()?;
+    prototype.len().checked_sub(1)
+}
+
+const SUBMIT_REQ: &str = "io_uring_submit_req";
+/// Until 6.2.
+const SUBMIT_SQE: &str = "io_uring_submit_sqe";
+/// The forms of io_uring_complete that `uring.bpf.h` reads, by their numbers of arguments.
+const COMPLETIONS: [usize; 3] = [3, 4, 7];
+/// The forms of the tracepoint of submissions that `uring.bpf.h` reads, with their numbers of arguments.
+const SUBMISSIONS: [(&str, usize); 3] = [(SUBMIT_REQ, 1), (SUBMIT_SQE, 2), (SUBMIT_SQE, 7)];
+
 fn refused(error: libbpf_rs::Error) -> anyhow::Error {
-    if matches!(error.kind(), libbpf_rs::ErrorKind::PermissionDenied) {
+    // The verifier says EACCES too, but then it has said more.
+    let verified = LIBBPF_LOG.lock().is_ok_and(|log| log.iter().any(|m| m.contains("PROG LOAD LOG")));
+    if matches!(error.kind(), libbpf_rs::ErrorKind::PermissionDenied) && !verified {
         return anyhow!(
             "no permission to load BPF programs: run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE"
         );
@@ -190,12 +226,16 @@ impl Programs<'_> {
     /// When the program that everything rests on cannot be attached. Others become recorded facts.
     pub fn attach(&mut self) -> Result<()> {
         let progs = &self.skel.progs;
+        let (submit, submit_at) = match self.submission {
+            SUBMIT_SQE => (&progs.uring_submit_sqe, "tp_btf/io_uring_submit_sqe"),
+            _ => (&progs.uring_submit, "tp_btf/io_uring_submit_req"),
+        };
         let list: [(&ProgramMut<'_>, &str, &str); 6] = [
             (&progs.process_fork, "tp_btf/sched_process_fork", "@process, and which processes are followed"),
             (&progs.process_exec, "tp_btf/sched_process_exec", "@process"),
             (&progs.process_exit, "tp_btf/sched_process_exit", "@process"),
             (&progs.uring_complete, "tp_btf/io_uring_complete", "splice and tee through io_uring"),
-            (&progs.uring_submit, "tp_btf/io_uring_submit_req", "splice and tee through io_uring"),
+            (submit, submit_at, "splice and tee through io_uring"),
             (&progs.sys_exit, "tp_btf/sys_exit", "@vm @pipe @ptrace @mem"),
         ];
         for (program, target, serves) in list {
