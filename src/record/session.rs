@@ -20,7 +20,7 @@ use super::options::Options;
 use super::output::Output;
 use super::processes::{Processes, all_pids, snapshot};
 use super::report::{self, Display};
-use super::write::{self, Books, Job, Message, Progress, Residue, Written};
+use super::write::{self, Books, Job, Message, Progress, Residue, Written, output_error};
 use crate::cli::status;
 use crate::schema::events::{EVENTS, EventKind};
 use crate::schema::manifest::{Clocks, LedgerRow, Manifest};
@@ -247,7 +247,12 @@ impl<'a> Session<'a> {
         let elapsed = self.started.elapsed();
         self.manifest.end = host::clocks();
         let drained = self.stop_draining();
-        let residue = Residue { losses: self.programs.losses()?, requests: self.programs.open_requests()? };
+        let residue = Residue {
+            losses: self.programs.losses()?,
+            requests: self.programs.open_requests()?,
+            delivered: self.programs.stats()?.iter().map(|s| s.delivered).collect(),
+            end_ns: u64::try_from(self.manifest.end.monotonic_ns).unwrap_or(0),
+        };
         // A writing thread that is gone says why when it is joined.
         let _ = self.messages.send(Message::Finish(residue));
         let joined = self.writer.join().map_err(|_| anyhow!("the writing thread broke down"))?;
@@ -264,7 +269,7 @@ impl<'a> Session<'a> {
         }
         let closed = match error {
             Some(error) => Err(error),
-            None => writer.close_durably(&self.manifest).map_err(|e| anyhow!("{e}")),
+            None => writer.close_durably(&self.manifest).map_err(output_error),
         };
         if let Err(error) = closed {
             let left =
@@ -376,13 +381,12 @@ fn ledger(programs: &Programs<'_>, books: &Books) -> Result<Vec<LedgerRow>> {
         let from_kernel = wire_kind(event.kind).is_some() && event.kind != EventKind::Lost;
         // Snapshots and `lost` rows are made here, not in the kernel.
         let made_here = own.written + own.write_error + own.undecodable;
-        let reached = own.written + own.write_error + own.undecodable + own.filtered;
         LedgerRow {
             event: event.name.into(),
             seen: if from_kernel { kernel.seen } else { made_here },
             filtered: if from_kernel { kernel.filtered + own.filtered } else { 0 },
             lost_ring_full: kernel.lost,
-            lost_unread: if from_kernel { kernel.delivered.saturating_sub(reached) } else { 0 },
+            lost_unread: own.unread,
             lost_undecodable: own.undecodable,
             lost_write_error: own.write_error,
             written: own.written,
