@@ -52,8 +52,10 @@ static __noinline int mem_exit(struct call *call)
 
 	if (!file)
 		return 0;
-	if (learn_fd >= 0 && task_read(task, tgid) == recorder_tgid && (__s32)call->args[0] == learn_fd)
+	if (learn_fd >= 0 && task_read(task, tgid) == recorder_tgid && (__s32)call->args[0] == learn_fd) {
 		mem_fops = fops;
+		return 0;
+	}
 	if (fops != mem_fops)
 		return 0;
 	selected = caller_selected(task);

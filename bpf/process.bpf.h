@@ -14,6 +14,26 @@ static __always_inline void track(__s32 tgid)
 		__sync_fetch_and_add(&untracked, 1);
 }
 
+/* Processes whose end was told. Two threads that end together can both find that none is left. */
+struct ended_key {
+	__u64 start_boottime;
+	__u64 tgid;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct ended_key);
+	__type(value, __u8);
+} ended SEC(".maps");
+
+static __always_inline bool ends_first(struct task_struct *task)
+{
+	struct ended_key key = { .start_boottime = task->group_leader->start_boottime, .tgid = task->tgid };
+	__u8 one = 1;
+
+	return bpf_map_update_elem(&ended, &key, &one, BPF_NOEXIST) == 0;
+}
+
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child)
 {
@@ -96,7 +116,7 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	struct vmt_exit ev = {};
 	__s32 tgid = task->tgid;
 
-	if (task->signal->live.counter)
+	if (task->signal->live.counter || !ends_first(task))
 		return 0;
 	count_seen(VMT_EXIT);
 	if (caller_selected(task)) {

@@ -35,7 +35,8 @@ pub struct Args {
     /// File to write [default: vmtrace-DATE.parquet]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Record this process, its threads, its children, and whoever reaches into its memory (repeatable)
+    /// Record this process, its threads, the children it starts from now on, and whoever reaches into its memory
+    /// (repeatable)
     #[arg(short, long, value_name = "PID")]
     pub pid: Vec<i32>,
     /// Record every process

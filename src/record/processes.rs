@@ -50,6 +50,8 @@ pub struct Snapshot {
 pub struct Processes {
     boot_id: String,
     by_pid: HashMap<i32, Process>,
+    /// What /proc showed at the start of processes that no row has named yet.
+    lived: HashMap<i32, Snapshot>,
     ended: VecDeque<(i32, u64)>,
 }
 
@@ -61,7 +63,12 @@ fn same_start(a: u64, b: u64) -> bool {
 impl Processes {
     /// Nothing known yet. `boot_id` goes into keys.
     pub fn new(boot_id: &str) -> Self {
-        Processes { boot_id: boot_id.to_string(), by_pid: HashMap::new(), ended: VecDeque::new() }
+        Processes {
+            boot_id: boot_id.to_string(),
+            by_pid: HashMap::new(),
+            lived: HashMap::new(),
+            ended: VecDeque::new(),
+        }
     }
 
     /// The process, if it is known.
@@ -94,13 +101,22 @@ impl Processes {
         }
     }
 
-    /// Makes sure the process is known. Returns what /proc says where it was not known before; a process that
-    /// /proc does not show any more, or shows as another, is remembered without an executable.
+    /// Remembers who lives now, for the case that one is gone by the time a row names it.
+    pub fn remember_living(&mut self) {
+        let boot_id = &self.boot_id;
+        let unknown = all_pids().into_iter().filter(|pid| !self.by_pid.contains_key(pid));
+        self.lived = unknown.filter_map(|pid| Some((pid, snapshot(boot_id, pid)?))).collect();
+    }
+
+    /// Makes sure the process is known. Returns what /proc says of it where it was not known before, or what it
+    /// said at the start of one that is gone; one of which it never said anything has no executable.
     pub fn meet(&mut self, pid: i32, start_ns: u64) -> Option<Snapshot> {
         if pid == 0 || self.get(pid, start_ns).is_some() {
             return None;
         }
-        let found = snapshot(&self.boot_id, pid).filter(|s| same_start(s.process.start_ns, start_ns));
+        let same = |s: &Snapshot| same_start(s.process.start_ns, start_ns);
+        let before = self.lived.remove(&pid).filter(same);
+        let found = snapshot(&self.boot_id, pid).filter(same).or(before);
         let exe = found.as_ref().and_then(|s| s.process.exe.clone());
         self.insert(pid, start_ns, exe);
         found
@@ -215,6 +231,21 @@ mod tests {
         assert_eq!(processes.key(pid, me.process.start_ns), me.process.key);
         assert_eq!(processes.meet(pid, me.process.start_ns + 5 * TICK_NS), None, "another process of that pid");
         assert_eq!(processes.get(pid, me.process.start_ns + 5 * TICK_NS).unwrap().exe, None);
+    }
+
+    #[test]
+    fn a_process_that_lived_at_the_start_is_known_after_its_end() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = child.id() as i32;
+        let start_ns = snapshot("boot", pid).unwrap().process.start_ns;
+        let mut processes = Processes::new("boot");
+        processes.remember_living();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(snapshot("boot", pid), None);
+        let found = processes.meet(pid, start_ns).unwrap();
+        assert!(found.process.exe.unwrap().ends_with("/sleep"));
+        assert_eq!(processes.meet(pid, start_ns), None, "once");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One recording from beginning to end: `prepare` → `start_command` → `watch` → `finish`.
 
+use std::fs::File;
 use std::process::{Child, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +20,7 @@ use super::options::Options;
 use super::output::Output;
 use super::processes::{Processes, all_pids, snapshot};
 use super::report::{self, Display};
-use super::write::{self, Books, Job, Message, Progress, Residue, Written};
+use super::write::{self, Books, Job, Message, Progress, Residue, Written, output_error};
 use crate::cli::status;
 use crate::schema::events::{EVENTS, EventKind};
 use crate::schema::manifest::{Clocks, LedgerRow, Manifest};
@@ -121,13 +122,17 @@ impl<'a> Session<'a> {
     /// When the programs cannot be loaded or the output cannot be created; nothing is left behind then.
     pub fn prepare(options: &'a Options, storage: &'a mut Storage) -> Result<Self> {
         let (output, file) = Output::create(&options.output, options.force)?;
-        let mut programs = match arm(options, storage) {
-            Ok(programs) => programs,
-            Err(error) => {
-                output.discard();
-                return Err(error);
-            }
-        };
+        let partial = output.partial().to_path_buf();
+        Session::begin(options, storage, output, file).inspect_err(|_| {
+            // Nothing is in it yet.
+            let _ = std::fs::remove_file(partial);
+        })
+    }
+
+    fn begin(options: &'a Options, storage: &'a mut Storage, output: Output, file: File) -> Result<Self> {
+        // Before the hooks, so that a signal always finds someone who tidies up.
+        let signals = Signals::install()?;
+        let mut programs = arm(options, storage)?;
         let manifest = manifest(options)?;
         let start = manifest.start;
         let progress = Arc::new(Progress::default());
@@ -141,7 +146,6 @@ impl<'a> Session<'a> {
         };
         let (messages, inbox) = sync_channel(QUEUE_CHUNKS);
         let (used, empties) = channel();
-        let signals = Signals::install()?;
         let writer = thread("vmtrace-write", move || write::run(job, &inbox, &used))?;
         let drainer = Some(start_draining(&mut programs, &control, &messages, empties)?);
         introduce(options, &manifest.host.boot_id, &start, &messages)?;
@@ -243,7 +247,12 @@ impl<'a> Session<'a> {
         let elapsed = self.started.elapsed();
         self.manifest.end = host::clocks();
         let drained = self.stop_draining();
-        let residue = Residue { losses: self.programs.losses()?, requests: self.programs.open_requests()? };
+        let residue = Residue {
+            losses: self.programs.losses()?,
+            requests: self.programs.open_requests()?,
+            delivered: self.programs.stats()?.iter().map(|s| s.delivered).collect(),
+            end_ns: u64::try_from(self.manifest.end.monotonic_ns).unwrap_or(0),
+        };
         // A writing thread that is gone says why when it is joined.
         let _ = self.messages.send(Message::Finish(residue));
         let joined = self.writer.join().map_err(|_| anyhow!("the writing thread broke down"))?;
@@ -254,9 +263,13 @@ impl<'a> Session<'a> {
         self.manifest.end_reason = end.reason().into();
         let path = self.output.path().to_path_buf();
         let partial = self.output.partial().to_path_buf();
-        let closed = match error.or(drained.err()) {
+        if let Err(error) = drained {
+            // What was taken out is worth keeping; the ledger says how much was not.
+            self.manifest.gaps.push(format!("the ring buffers could not be emptied: {error:#}"));
+        }
+        let closed = match error {
             Some(error) => Err(error),
-            None => writer.close_durably(&self.manifest).map_err(|e| anyhow!("{e}")),
+            None => writer.close_durably(&self.manifest).map_err(output_error),
         };
         if let Err(error) = closed {
             let left =
@@ -368,13 +381,12 @@ fn ledger(programs: &Programs<'_>, books: &Books) -> Result<Vec<LedgerRow>> {
         let from_kernel = wire_kind(event.kind).is_some() && event.kind != EventKind::Lost;
         // Snapshots and `lost` rows are made here, not in the kernel.
         let made_here = own.written + own.write_error + own.undecodable;
-        let reached = own.written + own.write_error + own.undecodable + own.filtered;
         LedgerRow {
             event: event.name.into(),
             seen: if from_kernel { kernel.seen } else { made_here },
             filtered: if from_kernel { kernel.filtered + own.filtered } else { 0 },
             lost_ring_full: kernel.lost,
-            lost_unread: if from_kernel { kernel.delivered.saturating_sub(reached) } else { 0 },
+            lost_unread: own.unread,
             lost_undecodable: own.undecodable,
             lost_write_error: own.write_error,
             written: own.written,

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 
 use anyhow::{Result, anyhow};
+use parquet::errors::ParquetError;
 
-use super::decode::{Decoder, Sink};
+use super::decode::{Decoder, LEFT_IN_RING, RING_FULL, Sink, event_kind};
 use super::drain::Chunk;
 use super::processes::Snapshot;
 use super::reorder::Reorder;
@@ -31,6 +32,8 @@ pub struct Entry {
     pub read_faults: u64,
     /// Not asked for, or past `-c`.
     pub filtered: u64,
+    /// Delivered by the kernel and never taken from the ring.
+    pub unread: u64,
     /// Refused by the decoder.
     pub undecodable: u64,
     /// Decoded, and not written because the output failed.
@@ -62,6 +65,10 @@ pub struct Residue {
     pub losses: Vec<(u32, vmt_loss)>,
     /// io_uring requests without a completion, as records.
     pub requests: Vec<Vec<u8>>,
+    /// Records delivered to the rings, by wire kind.
+    pub delivered: Vec<u64>,
+    /// When the hooks were taken away, in ns of CLOCK_MONOTONIC.
+    pub end_ns: u64,
 }
 
 /// What the writing thread is sent.
@@ -93,6 +100,8 @@ struct Table {
     selected: EventSet,
     limit: Option<u64>,
     seq: u64,
+    /// mono_ns of the latest row.
+    last_ns: i64,
     books: Books,
     /// Of the rows in `builder`, which are not in the file yet.
     unwritten: Books,
@@ -117,6 +126,7 @@ impl Sink for Table {
         }
         self.builder.push(&Event { seq: self.seq, ..*event });
         self.seq += 1;
+        self.last_ns = self.last_ns.max(event.mono_ns);
         let bytes = event.bytes.and_then(|b| u64::try_from(b).ok()).unwrap_or(0);
         let entry = self.unwritten.entry(kind).or_default();
         entry.written += 1;
@@ -150,7 +160,7 @@ impl Table {
             return;
         }
         let batch = self.builder.take().map_err(|e| anyhow!("a row group cannot be built: {e}"));
-        let result = batch.and_then(|batch| self.writer.write(&batch).map_err(|e| anyhow!("{e}")));
+        let result = batch.and_then(|batch| self.writer.write(&batch).map_err(output_error));
         let failed = result.is_err();
         for (kind, rows) in std::mem::take(&mut self.unwritten) {
             let entry = self.books.entry(kind).or_default();
@@ -167,6 +177,14 @@ impl Table {
             self.error.get_or_insert(error);
             self.progress.failed.store(true, Ordering::Release);
         }
+    }
+}
+
+/// Says what the operating system said, without the library's words around it.
+pub fn output_error(error: ParquetError) -> anyhow::Error {
+    match error {
+        ParquetError::External(cause) => anyhow!("{cause}"),
+        other => anyhow!("{other}"),
     }
 }
 
@@ -197,6 +215,7 @@ pub fn run(job: Job, messages: &Receiver<Message>, used: &Sender<Vec<u8>>) -> Re
         selected,
         limit,
         seq: 0,
+        last_ns: 0,
         books: Books::default(),
         unwritten: Books::default(),
         error: None,
@@ -207,6 +226,7 @@ pub fn run(job: Job, messages: &Receiver<Message>, used: &Sender<Vec<u8>>) -> Re
         match messages.recv().map_err(|_| anyhow!("the recording was abandoned"))? {
             Message::Snapshots(snapshots, mono_ns) => {
                 snapshots.iter().for_each(|s| decoder.introduce(s, mono_ns, &mut table));
+                decoder.remember_living();
             }
             Message::Chunk(chunk) => {
                 let broken = reorder.push(&chunk);
@@ -235,13 +255,31 @@ fn decode(decoder: &mut Decoder, record: &[u8], table: &mut Table) {
     }
 }
 
+/// Counts, by wire kind, the records that were delivered to the rings and never came here.
+fn count_unread(table: &mut Table, delivered: &[u64]) -> Vec<u32> {
+    let mut counts = vec![0; delivered.len()];
+    for ((wire, sent), count) in (0u32..).zip(delivered).zip(&mut counts) {
+        let Some(kind) = event_kind(wire).filter(|kind| *kind != EventKind::Lost) else { continue };
+        let came =
+            |books: &Books| books.get(&kind).map_or(0, |e| e.written + e.filtered + e.undecodable + e.write_error);
+        let unread = sent.saturating_sub(came(&table.books) + came(&table.unwritten));
+        table.books.entry(kind).or_default().unread = unread;
+        *count = u32::try_from(unread).unwrap_or(u32::MAX);
+    }
+    counts
+}
+
 fn finish(decoder: &mut Decoder, residue: &Residue, table: &mut Table) {
+    // Before the requests below, which never were in a ring.
+    let unread = count_unread(table, &residue.delivered);
     for request in &residue.requests {
         // Stored at the map's value size; the record says its own.
         let size = request.first_chunk().map_or(0, |b| u32::from_ne_bytes(*b) as usize);
         decode(decoder, request.get(..size).unwrap_or(request), table);
     }
     for (cpu, loss) in &residue.losses {
-        decoder.lost(*cpu, loss.first_ns, loss.last_ns, &loss.count, table);
+        decoder.lost(*cpu, loss.first_ns, loss.last_ns, &loss.count, RING_FULL, table);
     }
+    let last_ns = u64::try_from(table.last_ns).unwrap_or(0);
+    decoder.lost(0, last_ns, residue.end_ns, &unread, LEFT_IN_RING, table);
 }

@@ -217,6 +217,8 @@ fn peer(line: &mut Line, event: &Event<'_>, view: View, way: Way, processes: &Pr
                 line.word(Role::Dim, format_args!("(passed as {passed})"));
             }
         }
+        // ptrace(2): the pid of this request is ignored; the parent becomes the tracer.
+        (None, _) if event.ptrace_request == Some("PTRACE_TRACEME") => return false,
         (None, Some(passed)) => line.word(Role::Plain, format_args!("{how} pid {passed} (unresolved)")),
         (None, None) => return false,
     }

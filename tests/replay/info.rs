@@ -18,7 +18,7 @@ fn a_sound_capture_is_described() {
         "Command      vmtrace record -o demo.parquet -- py-spy dump --pid 42\n",
         "Comment      a demonstration\n",
         "Host         dev, Linux 6.18.44 x86_64, 2 CPUs\n",
-        "Selected     command py-spy dump --pid 42; with descendants; all events; up to 256 payload bytes each;",
+        "Selected     command py-spy dump --pid 42; with what they start; all events; up to 256 payload bytes each;",
         "Start        2023-11-14T22:13:20.000000000Z\n",
         "End          2023-11-14T22:13:22.410000000Z (command_exit)\n",
         "Duration     2.410000000 s\n",

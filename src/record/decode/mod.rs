@@ -48,6 +48,11 @@ pub fn event_kind(wire: u32) -> Option<EventKind> {
     KINDS.iter().find(|(w, _)| *w == wire).map(|(_, kind)| *kind)
 }
 
+/// `lost_cause`: the ring had no room.
+pub const RING_FULL: &str = "ring_full";
+/// `lost_cause`: delivered, but a second ^C ended the recording before it was taken from the ring.
+pub const LEFT_IN_RING: &str = "left_in_ring";
+
 /// A record was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Undecodable {
@@ -120,19 +125,28 @@ impl Decoder {
 
     fn lost_record(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Option<()> {
         let (lost, _) = take::<vmt_lost>(bytes)?;
-        self.lost(lost.hdr.cpu, lost.first_ns, lost.last_ns, &lost.count, sink);
+        self.lost(lost.hdr.cpu, lost.first_ns, lost.last_ns, &lost.count, RING_FULL, sink);
         Some(())
     }
 
     /// One row per event kind that a CPU lost between two instants of CLOCK_MONOTONIC.
-    pub fn lost(&mut self, cpu: u32, first_ns: u64, last_ns: u64, counts: &[u32], sink: &mut impl Sink) {
+    /// `counts` are by wire kind.
+    pub fn lost(
+        &mut self,
+        cpu: u32,
+        first_ns: u64,
+        last_ns: u64,
+        counts: &[u32],
+        cause: &'static str,
+        sink: &mut impl Sink,
+    ) {
         for (wire, count) in (0u32..).zip(counts).filter(|(_, count)| **count > 0) {
             let event = Event {
                 dur_ns: Some(signed(last_ns.saturating_sub(first_ns))),
                 uid: u32::MAX,
                 lost_count: Some(u64::from(*count)),
                 lost_event: event_kind(wire).map(EventKind::name),
-                lost_cause: Some("ring_full"),
+                lost_cause: Some(cause),
                 ..self.clock.stamp(EventKind::Lost, signed(last_ns), cpu)
             };
             sink.row(EventKind::Lost, &event, false);
@@ -146,6 +160,11 @@ impl Decoder {
             self.processes.insert(process.pid, process.start_ns, process.exe.clone());
             self.snapshot(snapshot, mono_ns, 0, sink);
         }
+    }
+
+    /// Remembers who lives now; no rows. For the start of a recording.
+    pub fn remember_living(&mut self) {
+        self.processes.remember_living();
     }
 
     /// Makes sure a process is known before a row names it; the first meeting is a row of its own.

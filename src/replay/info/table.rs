@@ -87,7 +87,7 @@ fn selected(filters: &Filters) -> String {
         parts.push(format!("command {}", words.join(" ")));
     }
     if !filters.all && filters.follow {
-        parts.push("with descendants".into());
+        parts.push("with what they start".into());
     }
     if !filters.uids.is_empty() {
         parts.push(format!("uid {}", list(&filters.uids)));
