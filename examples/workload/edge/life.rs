@@ -37,7 +37,8 @@ pub fn exec_target(report: &mut Report) -> Result<()> {
     let seen = entry(false, ret, pid, local.iov(), remote.iov(), 0).with("target_pid", pid).numbered(0);
     report.call(seen.with("target_comm", "workload"));
     sys::write_all(&go, &[0])?;
-    wait_for_comm(pid, "sleep")?;
+    // The new name comes some time before the new program runs.
+    wait_for(pid, "wchan", |at| at.contains("nanosleep"))?;
     let ret = call(false, pid, local.iov(), remote.iov(), 0);
     ensure!(ret == -14, "the call returned {ret} though the child has another program");
     let seen = entry(false, ret, pid, local.iov(), remote.iov(), 0).with("target_pid", pid);
@@ -49,15 +50,16 @@ pub fn exec_target(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-fn wait_for_comm(pid: i32, wanted: &str) -> Result<()> {
-    let path = format!("/proc/{pid}/comm");
+/// Waits until a file in /proc/PID says what is `wanted`.
+fn wait_for(pid: i32, file: &str, wanted: impl Fn(&str) -> bool) -> Result<()> {
+    let path = format!("/proc/{pid}/{file}");
     for _ in 0..10_000 {
-        if std::fs::read_to_string(&path).context(path.clone())?.trim_end() == wanted {
+        if wanted(std::fs::read_to_string(&path).context(path.clone())?.trim_end()) {
             return Ok(());
         }
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
-    anyhow::bail!("{pid} did not become {wanted}")
+    anyhow::bail!("{pid}: {file} did not become what it should")
 }
 
 /// A child reads, and replaces its program at once.
