@@ -28,7 +28,7 @@ struct {
 
 static __always_inline bool ends_first(struct task_struct *task)
 {
-	struct ended_key key = { .start_boottime = task->group_leader->start_boottime, .tgid = task->tgid };
+	struct ended_key key = {.start_boottime = task->group_leader->start_boottime, .tgid = task->tgid};
 	__u8 one = 1;
 
 	return bpf_map_update_elem(&ended, &key, &one, BPF_NOEXIST) == 0;
