@@ -37,8 +37,9 @@ pub fn exec_target(report: &mut Report) -> Result<()> {
     let seen = entry(false, ret, pid, local.iov(), remote.iov(), 0).with("target_pid", pid).numbered(0);
     report.call(seen.with("target_comm", "workload"));
     sys::write_all(&go, &[0])?;
-    // The new name comes some time before the new program runs.
-    wait_for(pid, "wchan", |at| at.contains("nanosleep"))?;
+    // The new name comes some time before the new program runs. (5.10 leaves wchan empty.)
+    let sleeps = format!("{} ", libc::SYS_clock_nanosleep);
+    wait_for(pid, "syscall", |call| call.starts_with(&sleeps))?;
     let ret = call(false, pid, local.iov(), remote.iov(), 0);
     ensure!(ret == -14, "the call returned {ret} though the child has another program");
     let seen = entry(false, ret, pid, local.iov(), remote.iov(), 0).with("target_pid", pid);
