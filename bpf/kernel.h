@@ -15,6 +15,7 @@ typedef signed char __s8;
 typedef short __s16;
 typedef int __s32;
 typedef long long __s64;
+typedef unsigned long size_t;
 typedef __u16 __be16;
 typedef __u32 __be32;
 typedef __u32 __wsum;
@@ -28,12 +29,14 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
+	BPF_MAP_TYPE_STACK = 23,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
 enum {
 	BPF_ANY = 0,
 	BPF_NOEXIST = 1,
 	BPF_F_NO_PREALLOC = 1,
+	BPF_F_MMAPABLE = 1024,
 };
 enum {
 	BPF_RB_NO_WAKEUP = 1,
@@ -203,6 +206,26 @@ struct task_struct {
 
 struct linux_binprm;
 
+struct iovec {
+	void *iov_base;
+	__u64 iov_len;
+};
+
+/* include/linux/uio.h: what is left to transfer. */
+struct iov_iter {
+	__u8 iter_type;
+	size_t iov_offset;
+	size_t count;
+	const struct iovec *__iov;
+	void *ubuf; /* 6.0: one range without an array */
+	unsigned long nr_segs;
+};
+
+/* Until 6.3. */
+struct iov_iter___iov {
+	const struct iovec *iov;
+};
+
 /* io_uring/splice.c: what IORING_OP_SPLICE and _TEE keep in a request. */
 struct io_splice {
 	long long off_out;
@@ -274,6 +297,11 @@ typedef void (*btf_trace_io_uring_complete___req)(void *, void *ring, void *req,
 						  unsigned int cflags, __u64, __u64); /* 6.1, 6.12 */
 typedef void (*btf_trace_io_uring_complete___data)(void *, void *ring, __u64 user_data, int res,
 						   unsigned int cflags); /* 5.10 */
+
+/* include/linux/uio.h; before 6.0 an iov_iter of user memory always has an array. */
+enum iter_type {
+	ITER_UBUF = 0xff,
+};
 
 /* include/uapi/linux/bpf.h: helpers that not every kernel has. */
 enum bpf_func_id___task {

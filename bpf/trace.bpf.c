@@ -11,50 +11,48 @@
 #include "uring.bpf.h"
 #include "vm.bpf.h"
 
-static __always_inline void args_read(struct call *call, struct pt_regs *regs)
+static __always_inline int family_exit(struct call *call)
 {
-	if (call->compat) {
-		call->args[0] = (__u32)regs->bx;
-		call->args[1] = (__u32)regs->cx;
-		call->args[2] = (__u32)regs->dx;
-		call->args[3] = (__u32)regs->si;
-		call->args[4] = (__u32)regs->di;
-		call->args[5] = (__u32)regs->bp;
-	} else {
-		call->args[0] = regs->di;
-		call->args[1] = regs->si;
-		call->args[2] = regs->dx;
-		call->args[3] = regs->r10;
-		call->args[4] = regs->r8;
-		call->args[5] = regs->r9;
-	}
+	if (call->kind <= VMT_PROCESS_VM_WRITEV)
+		return vm_exit(call);
+	if (call->kind == VMT_VMSPLICE)
+		return vmsplice_exit(call);
+	if (call->kind <= VMT_SENDFILE)
+		return splice_exit(call);
+	if (call->kind == VMT_PTRACE)
+		return ptrace_exit(call);
+	return mem_exit(call);
 }
 
-SEC("tp_btf/sys_exit")
+SEC("?tp_btf/sys_exit")
 int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 {
 	struct task_struct *task = current_task();
+	struct vmt_switches *s = switches();
 	__u64 nr = regs->orig_ax;
-	struct call call;
+	struct call call = {};
 
 	if (nr >= VMT_SYSCALLS)
 		return 0;
 	call.compat = (task_read(task, thread_info.status) & TS_COMPAT) != 0;
-	call.kind = call.compat ? syscalls_compat[nr] : syscalls_native[nr];
-	if (!call.kind)
+	call.kind = call.compat ? knobs.syscalls_compat[nr] : knobs.syscalls_native[nr];
+	if (!call.kind || call.kind >= VMT_KINDS || !s || s->by_function[call.kind])
 		return 0;
 	call.nr = nr;
 	call.ret = ret;
 	args_read(&call, regs);
-	if (call.kind <= VMT_PROCESS_VM_WRITEV)
-		return vm_exit(&call);
-	if (call.kind == VMT_VMSPLICE)
-		return vmsplice_exit(&call);
-	if (call.kind <= VMT_SENDFILE)
-		return splice_exit(&call);
-	if (call.kind == VMT_PTRACE)
-		return ptrace_exit(&call);
-	return mem_exit(&call);
+	if (call.kind >= VMT_READ && call.kind <= VMT_PWRITEV2 && !mem_concerns(&call))
+		return 0;
+	if (is_bystander(task))
+		return 0;
+	call.slot = slot_take();
+	if (call.slot == NO_SLOT) {
+		count_unplaced(call.kind);
+		return 0;
+	}
+	family_exit(&call);
+	slot_put(call.slot);
+	return 0;
 }
 
 char LICENSE[] SEC("license") = "GPL";

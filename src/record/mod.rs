@@ -44,8 +44,7 @@ pub fn run(args: &Args) -> Result<u8> {
 }
 
 fn record(options: Options) -> Result<u8> {
-    let mut storage = load::Storage::default();
-    let mut session = Session::prepare(&options, &mut storage)?;
+    let mut session = Session::prepare(&options)?;
     if let Err(refused) = session.start_command() {
         session.discard();
         cli::report(&refused.error);

@@ -21,6 +21,8 @@ pub struct Buffers {
     pub request: String,
     pub local: Vec<Iovec>,
     pub remote: Vec<Iovec>,
+    pub user_local: Vec<Iovec>,
+    pub user_remote: Vec<Iovec>,
 }
 
 /// Sets `out` to `value`.

@@ -1,6 +1,7 @@
 //! Decode arms of the syscall families: @vm, @pipe, @ptrace, @mem.
 
 use super::buffers::{iovecs, take_iovs, take_path, total};
+use super::verdict::{Verdict, by_user_memory, imported, verdict};
 use super::{Decoder, Sink, signed, some};
 use crate::record::wire::*;
 use crate::schema::Event;
@@ -23,26 +24,6 @@ fn abi(hdr: &vmt_hdr) -> Option<&'static str> {
 /// A result's columns: ret, errno, bytes.
 fn result<'a>(ret: i64) -> Event<'a> {
     Event { ret: Some(ret), errno: errno_name(ret), bytes: Some(ret.max(0)), ..Event::default() }
-}
-
-/// What is said of iovec arrays that were read from user memory at the exit. `moved` beyond their total proves
-/// that they were changed under way; short of that nothing is proven.
-#[derive(Default)]
-struct Verdict {
-    source: Option<&'static str>,
-    verdict: Option<&'static str>,
-    toctou: Option<bool>,
-}
-
-fn verdict(arrays: &[&vmt_iovs], requested: Option<u64>, moved: i64) -> Verdict {
-    let any = |status: u32| arrays.iter().any(|a| u32::from(a.status) == status);
-    let exceeded = requested.is_some_and(|limit| u64::try_from(moved).is_ok_and(|moved| moved > limit));
-    match () {
-        () if any(VMT_READ_FAULT) => Verdict { source: Some("user"), verdict: Some("unreadable"), toctou: None },
-        () if !any(VMT_READ_OK) => Verdict::default(),
-        () if exceeded => Verdict { source: Some("user"), verdict: Some("conflict"), toctou: Some(true) },
-        () => Verdict { source: Some("user"), verdict: Some("unverified"), toctou: None },
-    }
 }
 
 /// Payload columns for bytes gathered from the caller's memory as the call returned.
@@ -196,8 +177,15 @@ impl Decoder {
         take_iovs(&mut b.local, &ev.local, &mut tail)?;
         take_iovs(&mut b.remote, &ev.remote, &mut tail)?;
         let moved = take_bytes(&mut tail, ev.payload.kept as usize)?;
+        take_iovs(&mut b.user_local, &ev.user_local, &mut tail)?;
+        take_iovs(&mut b.user_remote, &ev.user_remote, &mut tail)?;
         let requested = total(&b.local, &ev.local).zip(total(&b.remote, &ev.remote)).map(|(l, r)| l.min(r));
-        let verdict = verdict(&[&ev.local, &ev.remote], requested, ev.ret);
+        imported(&mut b.user_local);
+        let compared = [
+            (b.local.as_slice(), &ev.user_local, b.user_local.as_slice()),
+            (b.remote.as_slice(), &ev.user_remote, b.user_remote.as_slice()),
+        ];
+        let verdict = verdict(&[&ev.local, &ev.remote], &compared, requested, ev.ret);
         let event = call_row! { self.base(&ev.hdr, kind, &b), ev.ret;
             abi: abi(&ev.hdr),
             target_pid_arg: Some(ev.pid_arg),
@@ -228,7 +216,7 @@ impl Decoder {
         take_path(&mut b.path_in, &ev.fd, &mut tail)?;
         let moved = take_bytes(&mut tail, ev.payload.kept as usize)?;
         let requested = total(&b.local, &ev.local);
-        let verdict = verdict(&[&ev.local], requested, ev.ret);
+        let verdict = by_user_memory(&[&ev.local], requested, ev.ret);
         let mode = u32::from(ev.fd.flags);
         let into_pipe = mode & VMT_MODE_WRITE != 0;
         let event = call_row! { self.base(&ev.hdr, EventKind::Vmsplice, &b), ev.ret;
@@ -349,7 +337,7 @@ impl Decoder {
         b.remote.push(Iovec { base: ev.offset, len: requested.unwrap_or(ev.payload.total) });
         let vectored = is_vectored(kind);
         // A plain buffer comes in registers, so there is no array to doubt.
-        let verdict = if vectored { verdict(&[&ev.local], requested, ev.ret) } else { Verdict::default() };
+        let verdict = if vectored { by_user_memory(&[&ev.local], requested, ev.ret) } else { Verdict::default() };
         let writes = is_write(kind);
         let event = call_row! { self.base(&ev.hdr, kind, &b), ev.ret;
             abi: abi(&ev.hdr),

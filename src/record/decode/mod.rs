@@ -6,6 +6,7 @@
 mod buffers;
 mod calls;
 mod life;
+mod verdict;
 
 use self::buffers::Buffers;
 use super::processes::{Cgroups, Processes, Snapshot};
@@ -203,6 +204,7 @@ impl Decoder {
     /// What every row of a caller has.
     fn base<'a>(&self, hdr: &vmt_hdr, kind: EventKind, buffers: &'a Buffers) -> Event<'a> {
         Event {
+            dur_ns: (hdr.begin_ns > 0).then(|| signed(hdr.mono_ns.saturating_sub(hdr.begin_ns))),
             pid: hdr.self_.pid,
             tid: hdr.tid,
             uid: hdr.self_.uid,
