@@ -68,20 +68,15 @@ mod record {
         Ok(())
     }
 
-    /// One object for each tier.
     fn programs(out: &Path) -> Result<()> {
-        let mut digest = blake3::Hasher::new();
-        for name in ["trace", "functions"] {
-            let (source, object) = (format!("bpf/{name}.bpf.c"), out.join(format!("{name}.bpf.o")));
-            SkeletonBuilder::new()
-                .source(&source)
-                .obj(&object)
-                .clang_args(["-mcpu=v3", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror"])
-                .build()
-                .with_context(|| format!("{source} could not be built (is clang installed?)"))?;
-            digest.update(&std::fs::read(&object)?);
-        }
-        println!("cargo:rustc-env=VMTRACE_BPF_DIGEST={}", digest.finalize());
+        let object = out.join("vmtrace.bpf.o");
+        SkeletonBuilder::new()
+            .source("bpf/vmtrace.bpf.c")
+            .obj(&object)
+            .clang_args(["-mcpu=v3", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror"])
+            .build()
+            .context("bpf/vmtrace.bpf.c could not be built (is clang installed?)")?;
+        println!("cargo:rustc-env=VMTRACE_BPF_DIGEST={}", blake3::hash(&std::fs::read(&object)?));
         Ok(())
     }
 }

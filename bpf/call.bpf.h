@@ -12,7 +12,9 @@ struct call {
 	__u32 slot;
 	bool compat;
 	bool held; /* the function tier has followed it since its begin: see struct held */
+	__u8 tier; /* enum vmt_tier */
 	long ret;
+	__u64 begin_ns; /* 0 if not seen */
 	__u64 args[6];
 };
 
@@ -33,6 +35,14 @@ static __always_inline void args_read(struct call *call, struct pt_regs *regs)
 		call->args[4] = regs->r8;
 		call->args[5] = regs->r9;
 	}
+}
+
+/* Fills a record's header for a call of the current task. */
+static __always_inline void call_header(struct vmt_hdr *hdr, struct call *call)
+{
+	header(hdr, call->kind, call->compat ? VMT_ABI_COMPAT32 : VMT_ABI_NATIVE);
+	hdr->tier = call->tier;
+	hdr->begin_ns = call->begin_ns;
 }
 
 /* ---- iovec arrays ---- */

@@ -10,11 +10,6 @@
 
 #include "wire.h"
 
-/* Which tier an object belongs to; objects of function hooks say so before they include this. */
-#ifndef TIER
-#define TIER VMT_TIER_TRACEPOINT
-#endif
-
 /* Set by src/record/load before loading. */
 const volatile struct vmt_knobs knobs SEC(".rodata.knobs");
 
@@ -347,7 +342,7 @@ static __always_inline void header(struct vmt_hdr *hdr, __u32 kind, __u32 abi)
 	hdr->size = 0;
 	hdr->kind = kind;
 	hdr->abi = abi;
-	hdr->tier = TIER;
+	hdr->tier = VMT_TIER_TRACEPOINT;
 	hdr->mono_ns = bpf_ktime_get_ns();
 	hdr->begin_ns = 0;
 	hdr->cpu = bpf_get_smp_processor_id();

@@ -8,7 +8,6 @@
 #ifndef VMTRACE_FUNCTION_BPF_H
 #define VMTRACE_FUNCTION_BPF_H
 
-#define TIER VMT_TIER_FUNCTION
 #include "call.bpf.h"
 
 /* Thread -> scratch of its call under way. */
@@ -107,7 +106,7 @@ static __always_inline void call_end(struct call *call)
 #define ON_EXIT(program, function, is_kind, number, is_compat, family)                                                 \
 	SEC("?fexit/" #function) int BPF_PROG(program, struct pt_regs *regs, long ret)                                 \
 	{                                                                                                              \
-		struct call call = {.kind = is_kind, .nr = number, .compat = is_compat};                               \
+		struct call call = {.kind = is_kind, .nr = number, .compat = is_compat, .tier = VMT_TIER_FUNCTION};    \
                                                                                                                        \
 		if (!call_begin(&call, regs, ret))                                                                     \
 			return 0;                                                                                      \

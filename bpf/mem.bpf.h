@@ -74,7 +74,7 @@ static __noinline int mem_exit(struct call *call)
 		count_filtered(call->kind);
 		return 0;
 	}
-	header(&ev->hdr, call->kind, call->compat);
+	call_header(&ev->hdr, call);
 	ev->ret = call->ret;
 	ev->offset = mem_offset(call, file);
 	ev->flags = call->kind == VMT_PREADV2 || call->kind == VMT_PWRITEV2 ? (__u32)call->args[5] : 0;

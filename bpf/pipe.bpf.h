@@ -23,7 +23,7 @@ static __noinline int vmsplice_exit(struct call *call)
 		count_filtered(call->kind);
 		return 0;
 	}
-	header(&ev->hdr, call->kind, call->compat);
+	call_header(&ev->hdr, call);
 	ev->ret = call->ret;
 	ev->flags = (__u32)call->args[3];
 	at = iovs_read(scratch, at, &ev->local, call->args[1], call->args[2], call->compat);
@@ -93,7 +93,7 @@ static __noinline int splice_exit(struct call *call)
 		count_filtered(call->kind);
 		return 0;
 	}
-	header(&ev->hdr, call->kind, call->compat);
+	call_header(&ev->hdr, call);
 	ev->ret = call->ret;
 	ev->finished = 1;
 	splice_args(ev, call, &fd_in, &fd_out);

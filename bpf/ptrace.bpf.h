@@ -52,7 +52,7 @@ static __noinline int ptrace_exit(struct call *call)
 		count_filtered(call->kind);
 		return 0;
 	}
-	header(&ev->hdr, call->kind, call->compat);
+	call_header(&ev->hdr, call);
 	ev->ret = call->ret;
 	ev->request = call->args[0];
 	ev->pid_arg = call->args[1];

@@ -15,7 +15,6 @@ static __always_inline __u32 vm_user_iovs(struct scratch *scratch, __u32 at, str
 
 static __noinline int vm_exit(struct call *call)
 {
-	bool held = TIER == VMT_TIER_FUNCTION && call->held;
 	struct task_struct *task = current_task();
 	struct scratch *scratch = scratch_at(call->slot);
 	struct vmt_vm *ev = (void *)scratch;
@@ -29,18 +28,18 @@ static __noinline int vm_exit(struct call *call)
 		count_filtered(call->kind);
 		return 0;
 	}
-	if (!held || !scratch->held.target_known)
+	if (!call->held || !scratch->held.target_known)
 		target_by_vpid(&ev->target, call->args[0]);
 	if (!selected && !target_selected(task, ev->target.pid)) {
 		count_filtered(call->kind);
 		return 0;
 	}
-	header(&ev->hdr, call->kind, call->compat);
+	call_header(&ev->hdr, call);
 	ev->ret = call->ret;
 	ev->pid_arg = call->args[0];
 	ev->pad = 0;
 	ev->flags = call->args[5];
-	if (held) {
+	if (call->held) {
 		at = scratch->held.end;
 	} else {
 		at = iovs_read(scratch, at, &ev->local, call->args[1], call->args[2], call->compat);
@@ -48,7 +47,7 @@ static __noinline int vm_exit(struct call *call)
 	}
 	at = payload_gather(scratch, call->slot, at, &ev->payload, &ev->local, local_at, call->ret);
 	__builtin_memset(&ev->user_local, 0, 2 * sizeof(ev->user_local));
-	if (held)
+	if (call->held)
 		at = vm_user_iovs(scratch, at, ev, call);
 	deliver_scratch(scratch, at, call->kind);
 	return 0;

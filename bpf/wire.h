@@ -276,7 +276,8 @@ struct vmt_loss {
 
 /* What the recorder sets before loading, constant to the programs. Section .rodata.knobs of every object. */
 struct vmt_knobs {
-	/* Syscall number -> enum vmt_kind, 0 for calls nobody asked for. From the event table in src/schema/events.rs. */
+	/* Syscall number -> enum vmt_kind, 0 for calls nobody asked for. From the event table in src/schema/events.rs.
+	 */
 	__u8 syscalls_native[VMT_SYSCALLS];
 	__u8 syscalls_compat[VMT_SYSCALLS];
 	/* By enum vmt_kind: whether anybody asked for it. */

@@ -55,7 +55,7 @@ pub struct FamilySpec {
     pub name: &'static str,
     /// Its events.
     pub events: &'static [EventKind],
-    /// Programs of bpf/functions.bpf.c without which the tier does not serve it; of each group one must be there.
+    /// Programs of bpf/vmtrace.bpf.c without which the tier does not serve it; of each group one must be there.
     pub essential: &'static [&'static [&'static str]],
     /// Programs that are loaded where the kernel has their function.
     pub further: &'static [&'static str],
@@ -114,6 +114,11 @@ impl Family {
 }
 
 impl FamilySpec {
+    /// Whether tracepoints of its own serve it best; no function does better, and the syscalls' exit does not help.
+    pub fn has_own_tracepoints(&self) -> bool {
+        matches!(self.family, Family::Process | Family::Uring)
+    }
+
     /// Whether it has function hooks at all.
     pub fn has_functions(&self) -> bool {
         !self.essential.is_empty()
@@ -124,7 +129,7 @@ impl FamilySpec {
         self.events.iter().any(|e| events.contains(*e))
     }
 
-    /// Its programs in bpf/functions.bpf.c.
+    /// Its programs in bpf/vmtrace.bpf.c.
     pub fn programs(&self) -> impl Iterator<Item = &'static str> {
         self.essential.iter().flat_map(|group| group.iter()).chain(self.further).copied()
     }

@@ -1,21 +1,19 @@
 //! The function tier: finds out which families this kernel can serve from its functions, loads and attaches those.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use libbpf_rs::{Link, MapHandle, Object, ProgramMut};
+use libbpf_rs::{Link, Object, ProgramMut};
 
 use super::families::{DISABLE, Disabled, FAMILIES, Family, FamilySpec, Symbols};
-use super::object::{self, Maps, last_messages};
-use crate::record::wire::vmt_knobs;
+use super::object::{self, Refused, last_messages};
 use crate::schema::events::EventSet;
 use crate::schema::manifest::Hook;
-
-const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/functions.bpf.o"));
 
 /// The function hooks that this kernel has.
 #[derive(Default)]
 pub struct Functions {
-    object: Option<Object>,
+    /// Families to be served from functions.
+    candidates: Vec<&'static FamilySpec>,
     /// Program → where it attaches, `fexit/mm_access`.
     targets: BTreeMap<String, String>,
     symbols: Symbols,
@@ -34,41 +32,47 @@ impl std::fmt::Debug for Functions {
 }
 
 impl Functions {
-    /// Loads the programs of every wanted family that the kernel has the functions for. A family whose programs it
-    /// refuses is left out, with the reason.
-    pub fn load(knobs: &vmt_knobs, events: &EventSet, rings: &[MapHandle], maps: &mut Maps) -> Self {
-        let targets: BTreeMap<String, String> = object::programs(OBJECT).into_iter().collect();
+    /// Finds the wanted families that the kernel has the functions for.
+    pub fn find(events: &EventSet) -> Self {
+        let targets: BTreeMap<String, String> = object::programs().into_iter().collect();
         let names = targets.values().filter_map(|target| Some(target.split_once('/')?.1)).collect();
         let symbols = Symbols::find(&names);
         let mut this = Functions { targets, symbols, disabled: Disabled::from_env(), ..Functions::default() };
-        let mut candidates: Vec<&FamilySpec> =
-            FAMILIES.iter().filter(|f| f.has_functions() && f.is_wanted(events)).collect();
-        candidates.retain(|family| match this.obstacle(family) {
-            Some(reason) => {
-                this.reasons.insert(family.family, reason);
-                false
-            }
-            None => true,
-        });
-        while !candidates.is_empty() {
-            let wanted: BTreeSet<&str> =
-                candidates.iter().flat_map(|f| f.programs()).filter(|p| this.has_target(p)).collect();
-            match object::load(OBJECT, knobs, rings, maps, &|program| wanted.contains(program)) {
-                Ok(object) => {
-                    this.object = Some(object);
-                    break;
-                }
-                Err(refused) => {
-                    let culprit = |f: &&FamilySpec| f.programs().any(|p| refused.program.as_deref() == Some(p));
-                    let only = candidates.iter().copied().find(culprit).filter(|_| !refused.permission);
-                    let out: Vec<Family> =
-                        candidates.iter().filter(|f| only.is_none_or(|o| o.family == f.family)).map(|f| f.family).collect();
-                    candidates.retain(|f| !out.contains(&f.family));
-                    this.reasons.extend(out.into_iter().map(|family| (family, refused.reason.clone())));
-                }
+        for family in FAMILIES.iter().filter(|f| f.has_functions() && f.is_wanted(events)) {
+            match this.obstacle(family) {
+                Some(reason) => drop(this.reasons.insert(family.family, reason)),
+                None => this.candidates.push(family),
             }
         }
         this
+    }
+
+    /// Whether a family is to be served from functions.
+    pub fn serves(&self, family: Family) -> bool {
+        self.candidates.iter().any(|f| f.family == family)
+    }
+
+    /// Whether a program serves one of those families, and the kernel has what it hooks.
+    pub fn wants(&self, program: &str) -> bool {
+        self.candidates.iter().any(|f| f.programs().any(|p| p == program)) && self.has_target(program)
+    }
+
+    /// Leaves out the family whose program was refused, or every family where the right to load any is missing. `false`
+    /// if it was no program of ours.
+    pub fn without(&mut self, refused: &Refused) -> bool {
+        let culprit = |f: &FamilySpec| f.programs().any(|p| refused.program.as_deref() == Some(p));
+        if !self.candidates.iter().any(|f| culprit(f)) {
+            return false;
+        }
+        let (out, kept) = std::mem::take(&mut self.candidates).into_iter().partition(|f| refused.permission || culprit(f));
+        self.candidates = kept;
+        let out: Vec<&FamilySpec> = out;
+        let reason = match refused.permission {
+            true => format!("the kernel refuses to load function hooks: {}", refused.reason),
+            false => refused.reason.clone(),
+        };
+        self.reasons.extend(out.iter().map(|f| (f.family, reason.clone())));
+        true
     }
 
     /// Whether the kernel has what a program hooks, and we may.
@@ -93,11 +97,10 @@ impl Functions {
     }
 
     /// Attaches the programs of a family; all of them, or it is left out with the reason.
-    pub fn attach(&mut self, family: &FamilySpec) -> bool {
-        if self.reasons.contains_key(&family.family) || !family.has_functions() {
+    pub fn attach(&mut self, object: &Object, family: &FamilySpec) -> bool {
+        if !self.serves(family.family) {
             return false;
         }
-        let Some(object) = &self.object else { return false };
         let (mut links, mut failure) = (Vec::new(), None);
         for program in object.progs_mut() {
             let name = program.name().to_string_lossy().into_owned();
@@ -135,6 +138,7 @@ impl Functions {
     /// Takes the hooks of a family away; it is not served from functions any more.
     pub fn leave(&mut self, family: Family, reason: String) {
         self.links.remove(&family);
+        self.candidates.retain(|f| f.family != family);
         self.hooks.iter_mut().filter(|h| h.serves == family.name() && h.attached).for_each(|hook| {
             hook.attached = false;
             hook.reason = Some(reason.clone());

@@ -29,9 +29,7 @@ use crate::schema::manifest::Hook;
 
 pub use gaps::gaps;
 
-const TRACE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/trace.bpf.o"));
-
-/// BLAKE3 over the BPF objects this recorder loads.
+/// BLAKE3 of the BPF object this recorder loads.
 pub const BPF_DIGEST: &str = env!("VMTRACE_BPF_DIGEST");
 
 /// What is set before loading.
@@ -55,9 +53,10 @@ pub struct Knobs {
 
 /// The loaded programs. Recording begins with [`Programs::attach`].
 pub struct Programs {
-    trace: Object,
-    /// The program at the exit of syscalls, once a family needs it.
-    sys_exit: Option<(Object, Link)>,
+    object: Object,
+    /// The program at the exit of syscalls, where only later a family needs it.
+    later: Option<Object>,
+    sys_exit: Option<Link>,
     functions: Functions,
     families: Vec<FamilyState>,
     events: EventSet,
@@ -88,9 +87,21 @@ pub fn load(knobs: &Knobs) -> Result<Programs> {
     let rings = rings::create(cpus, knobs.buffer_size)?;
     let wire_knobs = wire_knobs(knobs, cpus, rings.len())?;
     let mut maps = Maps::default();
-    let io_uring = choose_uring()?;
-    let wanted = |program: &str| program.starts_with("process_") || io_uring.contains(&program);
-    let trace = object::load(TRACE, &wire_knobs, &rings, &mut maps, &wanted).map_err(not_loaded)?;
+    let mut functions = Functions::find(&knobs.events);
+    let always = [&PROCESS[..], &choose_uring()?].concat();
+    let object = loop {
+        let exit_needed = FAMILIES.iter().any(|f| {
+            f.is_wanted(&knobs.events) && !f.has_own_tracepoints() && !functions.serves(f.family)
+        });
+        let wanted = |program: &str| {
+            always.contains(&program) || functions.wants(program) || (exit_needed && program == "sys_exit")
+        };
+        match object::load(&wire_knobs, &rings, &mut maps, &wanted) {
+            Ok(object) => break object,
+            Err(refused) if functions.without(&refused) => {}
+            Err(refused) => return Err(not_loaded(refused)),
+        }
+    };
     rings::install(&rings, maps.get("rings")?)?;
     let spares = maps.get("spares")?;
     for slot in wire_knobs.cpus..wire_knobs.cpus + VMT_SPARES {
@@ -99,9 +110,9 @@ pub fn load(knobs: &Knobs) -> Result<Programs> {
     let switches = Switches::map(maps.get("switch_values")?)?;
     // SAFETY: the pointer is to the live value.
     switches.set(|s| unsafe { &raw mut (*s).learn_fd }, -1);
-    let functions = Functions::load(&wire_knobs, &knobs.events, &rings, &mut maps);
     Ok(Programs {
-        trace,
+        object,
+        later: None,
         sys_exit: None,
         functions,
         families: Vec::new(),
@@ -137,6 +148,8 @@ fn tracepoint_arguments(btf: &Btf<'_>, name: &str) -> Option<usize> {
     prototype.len().checked_sub(1)
 }
 
+/// The programs that follow processes.
+const PROCESS: [&str; 3] = ["process_fork", "process_exec", "process_exit"];
 const SUBMIT_REQ: &str = "io_uring_submit_req";
 /// Until 6.2.
 const SUBMIT_SQE: &str = "io_uring_submit_sqe";
@@ -189,10 +202,14 @@ impl Programs {
     /// # Errors
     /// When the program that serves what functions do not cannot be attached. Others become recorded facts.
     pub fn attach(&mut self) -> Result<()> {
-        for program in self.trace.progs_mut().filter(|p| p.autoload()) {
+        for program in self.object.progs_mut().filter(|p| p.autoload()) {
             let name = program.name().to_string_lossy().into_owned();
             let target = program.section().to_string_lossy().trim_start_matches('?').to_string();
-            let serves = if name.starts_with("uring_") { Family::Uring } else { Family::Process };
+            let serves = match name.as_str() {
+                "uring_submit" | "uring_submit_sqe" | "uring_complete" => Family::Uring,
+                name if PROCESS.contains(&name) => Family::Process,
+                _ => continue,
+            };
             let result = program.attach();
             self.hooks.push(hook(name, target, serves.name(), result.as_ref().err()));
             self.links.extend(result);
@@ -200,8 +217,8 @@ impl Programs {
         let events = self.events.clone();
         for spec in FAMILIES.iter().filter(|f| f.is_wanted(&events)) {
             let state = match spec.family {
-                Family::Process | Family::Uring => self.traced(spec),
-                _ if self.functions.attach(spec) => self.by_functions(spec),
+                _ if spec.has_own_tracepoints() => self.traced(spec),
+                _ if self.functions.attach(&self.object, spec) => self.by_functions(spec),
                 _ => self.by_syscall_exit(spec)?,
             };
             self.families.push(state);
@@ -250,13 +267,17 @@ impl Programs {
         if self.sys_exit.is_some() {
             return Ok(());
         }
-        let wanted = |program: &str| program == "sys_exit";
-        let object = object::load(TRACE, &self.knobs, &self.rings, &mut self.maps, &wanted).map_err(not_loaded)?;
+        let find = |object: &Object| object.progs_mut().any(|p| p.name() == "sys_exit" && p.autoload());
+        if !find(&self.object) && self.later.is_none() {
+            let only = |program: &str| program == "sys_exit";
+            let later = object::load(&self.knobs, &self.rings, &mut self.maps, &only).map_err(not_loaded)?;
+            self.later = Some(later);
+        }
+        let object = self.later.as_ref().unwrap_or(&self.object);
         let program = object.progs_mut().find(|p| p.name() == "sys_exit").context("the BPF object has no sys_exit")?;
         let link = program.attach();
         self.hooks.push(hook("sys_exit".into(), SYS_EXIT.into(), "families without function hooks", link.as_ref().err()));
-        let link = link.with_context(|| format!("the hook {SYS_EXIT} cannot be attached"))?;
-        self.sys_exit = Some((object, link));
+        self.sys_exit = Some(link.with_context(|| format!("the hook {SYS_EXIT} cannot be attached"))?);
         Ok(())
     }
 

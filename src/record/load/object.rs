@@ -1,4 +1,5 @@
-//! Opening one BPF object: its knobs, the maps it shares with the others, and what the kernel said when it refused.
+//! Opening the BPF object: its knobs, the maps that it shares when it is loaded again, and what the kernel said when it
+//! refused.
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
@@ -9,10 +10,12 @@ use libbpf_rs::{ErrorKind, MapCore, MapHandle, Object, ObjectBuilder, PrintLevel
 
 use crate::record::wire::{VMT_SPARES, vmt_knobs};
 
-/// The section of every object that holds [`vmt_knobs`].
+const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/vmtrace.bpf.o"));
+
+/// The section that holds [`vmt_knobs`].
 const KNOBS: &str = ".rodata.knobs";
 
-/// Maps by name: the first object that has one makes it, the others use it.
+/// Maps by name: made when the object is first loaded, used again later.
 #[derive(Debug, Default)]
 pub struct Maps(BTreeMap<String, MapHandle>);
 
@@ -20,7 +23,7 @@ impl Maps {
     /// The map of that name.
     ///
     /// # Errors
-    /// When no object that was loaded has it.
+    /// When nothing that was loaded has it.
     pub fn get(&self, name: &str) -> Result<&MapHandle> {
         self.0.get(name).with_context(|| format!("the BPF objects have no map {name}"))
     }
@@ -77,34 +80,35 @@ fn refused(error: &libbpf_rs::Error) -> Refused {
     // The verifier says EACCES too, but then it has said more.
     let verified = messages.iter().any(|m| m.contains("PROG LOAD LOG"));
     let named = |message: &String| Some(message.split_once("prog '")?.1.split_once('\'')?.0.to_string());
-    Refused {
-        program: messages.iter().find_map(named),
-        permission: matches!(error.kind(), ErrorKind::PermissionDenied) && !verified,
-        reason: format!("{error} ({})", in_words(&messages)),
-    }
+    let permission = matches!(error.kind(), ErrorKind::PermissionDenied) && !verified;
+    let reason = match permission {
+        // libbpf then guesses at remedies that are none.
+        true => error.to_string(),
+        false => format!("{error} ({})", in_words(&messages)),
+    };
+    Refused { program: messages.iter().find_map(named), permission, reason }
 }
 
-/// The programs of an object, and where each attaches: `fexit/mm_access`. Empty if it cannot be read.
-pub fn programs(bytes: &[u8]) -> Vec<(String, String)> {
-    let Ok(open) = ObjectBuilder::default().open_memory(bytes) else { return Vec::new() };
+/// The programs of the object, and where each attaches: `fexit/mm_access`. Empty if it cannot be read.
+pub fn programs() -> Vec<(String, String)> {
+    let Ok(open) = ObjectBuilder::default().open_memory(OBJECT) else { return Vec::new() };
     let text = |s: &std::ffi::OsStr| s.to_string_lossy().trim_start_matches('?').to_string();
     open.progs().map(|program| (text(program.name()), text(program.section()))).collect()
 }
 
-/// Loads the programs of an object that `wanted` names; its maps join `maps`. `rings` are what the map of rings is
+/// Loads the programs that `wanted` names; new maps join `maps`. `rings` are what the map of rings is
 /// made for.
 ///
 /// # Errors
 /// What the kernel refused, and why.
 pub fn load(
-    bytes: &[u8],
     knobs: &vmt_knobs,
     rings: &[MapHandle],
     maps: &mut Maps,
     wanted: &dyn Fn(&str) -> bool,
 ) -> Result<Object, Refused> {
     take_messages();
-    let mut open = ObjectBuilder::default().open_memory(bytes).map_err(|e| refused(&e))?;
+    let mut open = ObjectBuilder::default().open_memory(OBJECT).map_err(|e| refused(&e))?;
     for mut map in open.maps_mut() {
         let name = map.name().to_string_lossy().into_owned();
         match (name.as_str(), maps.0.get(&name)) {

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The tracepoint tier: one program at the exit of every syscall, which finds all arguments still in pt_regs and
- * so needs no program at the entry and no map between the two. It sees 32-bit calls, which syscalls:sys_exit_*
- * do not. Families stand in headers of their own; this file only dispatches.
+ * All programs; the recorder loads those it needs (src/record/load). Two tiers serve the syscalls:
+ *
+ * - hooks in the functions that do the work (*_function.bpf.h), which see what the kernel itself uses, and cost calls
+ *   that do something else nothing;
+ * - below, one program at the exit of every syscall, where the kernel has or allows no such hooks. It finds all
+ *   arguments still in pt_regs, and so needs no program at the entry and no map between the two. It sees 32-bit calls,
+ *   which syscalls:sys_exit_* do not.
  */
 #include "mem.bpf.h"
 #include "pipe.bpf.h"
 #include "process.bpf.h"
 #include "ptrace.bpf.h"
 #include "uring.bpf.h"
-#include "vm.bpf.h"
+#include "vm_function.bpf.h"
 
 static __always_inline int family_exit(struct call *call)
 {
