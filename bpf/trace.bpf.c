@@ -5,6 +5,7 @@
  * do not. Families stand in headers of their own; this file only dispatches.
  */
 #include "mem.bpf.h"
+#include "pidfd.bpf.h"
 #include "pipe.bpf.h"
 #include "process.bpf.h"
 #include "ptrace.bpf.h"
@@ -54,6 +55,10 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 		return splice_exit(&call);
 	if (call.kind == VMT_PTRACE)
 		return ptrace_exit(&call);
+	if (call.kind == VMT_PIDFD_GETFD)
+		return pidfd_getfd_exit(&call);
+	if (call.kind == VMT_PROCESS_MADVISE)
+		return process_madvise_exit(&call);
 	return mem_exit(&call);
 }
 

@@ -48,6 +48,8 @@ enum vmt_kind {
 	VMT_FORK = 19,
 	VMT_EXIT = 20,
 	VMT_LOST = 21,
+	VMT_PIDFD_GETFD = 22,
+	VMT_PROCESS_MADVISE = 23,
 	VMT_KINDS = 32,
 };
 
@@ -205,6 +207,28 @@ struct vmt_mem {
 	struct vmt_fd fd;
 	struct vmt_iovs local;
 	struct vmt_payload payload;
+};
+
+/* pidfd_getfd. Tail: path. */
+struct vmt_pidfd_getfd {
+	struct vmt_hdr hdr;
+	__s64 ret;
+	__u64 flags;
+	__s32 pidfd;
+	__s32 targetfd;
+	struct vmt_process target;
+	struct vmt_fd fd; /* the new one, in the caller */
+};
+
+/* process_madvise. Tail: iovecs. */
+struct vmt_process_madvise {
+	struct vmt_hdr hdr;
+	__s64 ret;
+	__u64 flags;
+	__s32 pidfd;
+	__s32 advice;
+	struct vmt_process target;
+	struct vmt_iovs remote;
 };
 
 /* process_exec. Tail: path of the executable, arguments (each ended by NUL). */

@@ -236,7 +236,7 @@ impl Programs<'_> {
             (&progs.process_exit, "tp_btf/sched_process_exit", "@process"),
             (&progs.uring_complete, "tp_btf/io_uring_complete", "splice and tee through io_uring"),
             (submit, submit_at, "splice and tee through io_uring"),
-            (&progs.sys_exit, "tp_btf/sys_exit", "@vm @pipe @ptrace @mem"),
+            (&progs.sys_exit, "tp_btf/sys_exit", "@vm @pipe @ptrace @mem @pidfd @madvise"),
         ];
         for (program, target, serves) in list {
             let result = program.attach();

@@ -200,8 +200,9 @@ columns! {
     start_ns: I64, Kernel, Repeating, "ns of CLOCK_BOOTTIME", "When the caller's process started; 0 in a `lost` row. process_snapshot rows know it to 10 ms.";
     process_key: OptText, Recorder, Repeating, "", "Identity of the caller's process that survives pid reuse: hash of boot id, pid and start time (docs/FORMAT.md).";
     cgroup: OptText, Kernel, Repeating, "", "Caller's cgroup v2 path, or `id:N` where the id could not be resolved.";
-    target_pid: OptI32, Kernel, Key, "", "Process whose memory was reached, in the initial pid namespace; null where there was none.";
+    target_pid: OptI32, Kernel, Key, "", "Process that was reached into, in the initial pid namespace; null where there was none.";
     target_pid_arg: OptI32, Kernel, Plain, "", "The pid or tid as the caller passed it, in the caller's own pid namespace.";
+    pidfd: OptI32, Kernel, Plain, "", "The PID file descriptor by which the caller named the target (pidfd_open(2)); the process behind it is looked up when the call returns.";
     target_comm: OptText, Kernel, Repeating, "", "Name of the target process (chosen by the program).";
     target_exe: OptText, Kernel, Repeating, "", "Executable of the target; null where it could not be learned.";
     target_uid: OptU32, Kernel, Repeating, "", "Effective user id of the target, in the initial user namespace.";
@@ -210,7 +211,7 @@ columns! {
     direction: OptText, Recorder, Repeating, "", "Way of the data seen from the caller: in (the caller received) or out; null where no data moves or it is not known.";
     ret: OptI64, Kernel, Plain, "", "Return value of the syscall, -errno on failure; null where it was not seen.";
     errno: OptText, Kernel, Repeating, "", "Symbolic name of the error (errno(3)); null on success.";
-    bytes: OptI64, Kernel, Plain, "bytes", "Bytes moved; 0 for a failed call, null for process events and calls that move none by nature.";
+    bytes: OptI64, Kernel, Plain, "bytes", "Bytes moved, of process_madvise bytes advised; 0 for a failed call, null for process events and calls that move none by nature.";
     bytes_requested: OptI64, User toctou, Plain, "bytes", "Bytes asked for: for process_vm_* the smaller of both sides' totals; null where an iovec array could not be read whole.";
     local_iov: OptIovecs, User toctou, Plain, "", "Ranges in the caller's memory, in transfer order, at most 1,024 (UIO_MAXIOV); null where there are none or they were unreadable.";
     liovcnt: OptU64, Kernel, Plain, "", "Number of local ranges as passed (nr_segs, iovcnt); may exceed what local_iov holds.";
@@ -220,11 +221,11 @@ columns! {
     iov_source: OptText, Recorder, Repeating, "", "Whose copy of the iovec arrays was read: user (the caller's memory) or kernel (what the kernel used).";
     iov_verdict: OptText, Recorder, Repeating, "", "kernel (what the kernel used), unverified (read once from user memory), conflict (contradicts what the kernel did), unreadable.";
     toctou: OptBool, Recorder, Repeating, "", "true: the arguments in user memory were changed under way, as a contradiction proves; false: compared and found equal; null: not compared.";
-    fd_in: OptI32, Kernel, Plain, "", "File descriptor the data came from.";
-    fd_out: OptI32, Kernel, Plain, "", "File descriptor the data went to.";
+    fd_in: OptI32, Kernel, Plain, "", "File descriptor the data came from; of pidfd_getfd the number in the target.";
+    fd_out: OptI32, Kernel, Plain, "", "File descriptor the data went to; of pidfd_getfd the new one in the caller.";
     off_in: OptI64, User toctou, Plain, "bytes", "Offset in the input file before the call, where the caller passed one.";
     off_out: OptI64, User toctou, Plain, "bytes", "Offset in the output file before the call, where the caller passed one.";
-    fd_in_kind: OptText, Kernel toctou, Repeating, "", "What fd_in was at exit: file, dir, pipe, fifo, socket, chardev, blockdev, anon_inode, proc_mem, registered (io_uring index) or closed.";
+    fd_in_kind: OptText, Kernel toctou, Repeating, "", "What fd_in was at exit (of pidfd_getfd: the file that was obtained): file, dir, pipe, fifo, socket, chardev, blockdev, anon_inode, proc_mem, registered (io_uring index) or closed.";
     fd_out_kind: OptText, Kernel toctou, Repeating, "", "What fd_out was at exit.";
     fd_in_mode: OptText, Kernel toctou, Repeating, "", "How fd_in was open: r, w or rw.";
     fd_out_mode: OptText, Kernel toctou, Repeating, "", "How fd_out was open: r, w or rw.";
@@ -236,6 +237,7 @@ columns! {
     pipe_out: OptU64, Kernel toctou, Plain, "", "Inode of the pipe or FIFO the data went to.";
     ptrace_request: OptText, Kernel, Repeating, "", "ptrace request by name; its number where it has none here.";
     data: U64, Kernel, Plain, "", "ptrace's data argument; 0 where ptrace_request is null.";
+    advice: OptText, Kernel, Repeating, "", "process_madvise's advice by name (madvise(2)); its number where it has none here.";
     payload: OptBytes, User toctou, Payload, "", "The first bytes that moved, gathered over all segments in transfer order, up to the snap length.";
     payload_len: U32, Recorder, Plain, "bytes", "Bytes captured in payload.";
     payload_total: I64, Recorder, Plain, "bytes", "Bytes that moved and could have been captured; 0 where none.";

@@ -82,7 +82,8 @@ impl Row {
             json!({
                 "local_iov": e.local_iov.map(iov), "liovcnt": e.liovcnt, "remote_iov": e.remote_iov.map(iov),
                 "riovcnt": e.riovcnt, "flags": e.flags, "iov_source": e.iov_source, "iov_verdict": e.iov_verdict,
-                "toctou": e.toctou, "ptrace_request": e.ptrace_request, "data": e.data,
+                "toctou": e.toctou, "ptrace_request": e.ptrace_request, "data": e.data, "pidfd": e.pidfd,
+                "advice": e.advice,
             }),
             json!({
                 "fd_in": e.fd_in, "fd_out": e.fd_out, "off_in": e.off_in, "off_out": e.off_out,

@@ -11,7 +11,7 @@ use crate::schema::types::{Iovec, Iovecs};
 const IN: Option<&str> = Some("in");
 const OUT: Option<&str> = Some("out");
 
-fn abi(hdr: &vmt_hdr) -> Option<&'static str> {
+pub(super) fn abi(hdr: &vmt_hdr) -> Option<&'static str> {
     match u32::from(hdr.abi) {
         VMT_ABI_NATIVE => Some("native"),
         VMT_ABI_COMPAT32 => Some("compat32"),
@@ -21,20 +21,20 @@ fn abi(hdr: &vmt_hdr) -> Option<&'static str> {
 }
 
 /// A result's columns: ret, errno, bytes.
-fn result<'a>(ret: i64) -> Event<'a> {
+pub(super) fn result<'a>(ret: i64) -> Event<'a> {
     Event { ret: Some(ret), errno: errno_name(ret), bytes: Some(ret.max(0)), ..Event::default() }
 }
 
 /// What is said of iovec arrays that were read from user memory at the exit. `moved` beyond their total proves
 /// that they were changed under way; short of that nothing is proven.
 #[derive(Default)]
-struct Verdict {
-    source: Option<&'static str>,
-    verdict: Option<&'static str>,
-    toctou: Option<bool>,
+pub(super) struct Verdict {
+    pub(super) source: Option<&'static str>,
+    pub(super) verdict: Option<&'static str>,
+    pub(super) toctou: Option<bool>,
 }
 
-fn verdict(arrays: &[&vmt_iovs], requested: Option<u64>, moved: i64) -> Verdict {
+pub(super) fn verdict(arrays: &[&vmt_iovs], requested: Option<u64>, moved: i64) -> Verdict {
     let any = |status: u32| arrays.iter().any(|a| u32::from(a.status) == status);
     let exceeded = requested.is_some_and(|limit| u64::try_from(moved).is_ok_and(|moved| moved > limit));
     match () {
@@ -89,8 +89,9 @@ fn fd_kind(fd: &vmt_fd) -> Option<&'static str> {
 }
 
 /// Columns of one descriptor, for the side the data came from or went to.
-struct Descriptor<'a> {
-    fd: Option<i32>,
+#[derive(Default)]
+pub(super) struct Descriptor<'a> {
+    pub(super) fd: Option<i32>,
     kind: Option<&'static str>,
     mode: Option<&'static str>,
     family: Option<&'static str>,
@@ -98,7 +99,7 @@ struct Descriptor<'a> {
     path: Option<&'a str>,
 }
 
-fn descriptor<'a>(fd: &vmt_fd, path: &'a str) -> Descriptor<'a> {
+pub(super) fn descriptor<'a>(fd: &vmt_fd, path: &'a str) -> Descriptor<'a> {
     let kind = u32::from(fd.kind);
     let mode = match u32::from(fd.flags) & (VMT_MODE_READ | VMT_MODE_WRITE) {
         VMT_MODE_READ => Some("r"),
@@ -116,7 +117,7 @@ fn descriptor<'a>(fd: &vmt_fd, path: &'a str) -> Descriptor<'a> {
     }
 }
 
-fn with_fd_in<'a>(event: Event<'a>, fd: Descriptor<'a>) -> Event<'a> {
+pub(super) fn with_fd_in<'a>(event: Event<'a>, fd: Descriptor<'a>) -> Event<'a> {
     Event {
         fd_in: fd.fd,
         fd_in_kind: fd.kind,
@@ -128,7 +129,7 @@ fn with_fd_in<'a>(event: Event<'a>, fd: Descriptor<'a>) -> Event<'a> {
     }
 }
 
-fn with_fd_out<'a>(event: Event<'a>, fd: Descriptor<'a>) -> Event<'a> {
+pub(super) fn with_fd_out<'a>(event: Event<'a>, fd: Descriptor<'a>) -> Event<'a> {
     Event {
         fd_out: fd.fd,
         fd_out_kind: fd.kind,
@@ -146,7 +147,7 @@ fn offset_before(status: u8, at_exit: i64, ret: i64) -> Option<i64> {
 }
 
 /// Columns of a target that was resolved.
-fn target<'a>(process: &vmt_process, buffers: &'a super::Buffers) -> Event<'a> {
+pub(super) fn target<'a>(process: &vmt_process, buffers: &'a super::Buffers) -> Event<'a> {
     if process.pid == 0 {
         return Event::default();
     }
@@ -181,7 +182,7 @@ fn with_payload<'a>(event: Event<'a>, part: Event<'a>) -> Event<'a> {
     row! { event; part => payload payload_len payload_total payload_status payload_side payload_at payload_by_ref; }
 }
 
-fn with_target<'a>(event: Event<'a>, part: Event<'a>) -> Event<'a> {
+pub(super) fn with_target<'a>(event: Event<'a>, part: Event<'a>) -> Event<'a> {
     row! { event; part => target_pid target_comm target_exe target_uid target_start_ns target_key; }
 }
 

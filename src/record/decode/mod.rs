@@ -6,6 +6,7 @@
 mod buffers;
 mod calls;
 mod life;
+mod pidfd;
 
 use self::buffers::Buffers;
 use super::processes::{Cgroups, Processes, Snapshot};
@@ -36,6 +37,8 @@ const KINDS: &[(u32, EventKind)] = &[
     (VMT_FORK, EventKind::ProcessFork),
     (VMT_EXIT, EventKind::ProcessExit),
     (VMT_LOST, EventKind::Lost),
+    (VMT_PIDFD_GETFD, EventKind::PidfdGetfd),
+    (VMT_PROCESS_MADVISE, EventKind::ProcessMadvise),
 ];
 
 /// The wire's number for an event; `None` for events that are not made in the kernel.
@@ -114,6 +117,8 @@ impl Decoder {
             EventKind::Vmsplice => self.vmsplice(bytes, sink),
             EventKind::Splice | EventKind::Tee | EventKind::Sendfile => self.splice(kind, bytes, sink),
             EventKind::Ptrace => self.ptrace(bytes, sink),
+            EventKind::PidfdGetfd => self.pidfd_getfd(bytes, sink),
+            EventKind::ProcessMadvise => self.process_madvise(bytes, sink),
             EventKind::ProcessExec => self.exec(bytes, sink),
             EventKind::ProcessFork => self.fork(bytes, sink),
             EventKind::ProcessExit => self.exit(bytes, sink),
