@@ -98,6 +98,7 @@ enum vmt_fd_kind {
 /* A process, in the initial namespaces. pid 0: not resolved. */
 struct vmt_process {
 	__u64 start_boottime; /* ns of CLOCK_BOOTTIME */
+	__u64 cgroup_id; /* in the cgroup v2 hierarchy */
 	__s32 pid;
 	__u32 uid; /* effective */
 	char comm[VMT_COMM_LEN];
@@ -111,7 +112,6 @@ struct vmt_hdr {
 	__u64 mono_ns; /* CLOCK_MONOTONIC */
 	__u32 cpu;
 	__s32 tid;
-	__u64 cgroup_id;
 	struct vmt_process self;
 };
 

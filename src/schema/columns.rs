@@ -200,6 +200,7 @@ columns! {
     start_ns: I64, Kernel, Repeating, "ns of CLOCK_BOOTTIME", "When the caller's process started; 0 in a `lost` row. process_snapshot rows know it to 10 ms.";
     process_key: OptText, Recorder, Repeating, "", "Identity of the caller's process that survives pid reuse: hash of boot id, pid and start time (docs/FORMAT.md).";
     cgroup: OptText, Kernel, Repeating, "", "Caller's cgroup v2 path, or `id:N` where the id could not be resolved.";
+    container: OptText, Recorder, Repeating, "", "Id or name of the caller's container, where its cgroup path tells one (Docker, Podman, containerd, CRI-O, LXC, systemd-nspawn).";
     target_pid: OptI32, Kernel, Key, "", "Process that was reached into, in the initial pid namespace; null where there was none.";
     target_pid_arg: OptI32, Kernel, Plain, "", "The pid or tid as the caller passed it, in the caller's own pid namespace.";
     pidfd: OptI32, Kernel, Plain, "", "The PID file descriptor by which the caller named the target (pidfd_open(2)); the process behind it is looked up when the call returns.";
@@ -208,6 +209,8 @@ columns! {
     target_uid: OptU32, Kernel, Repeating, "", "Effective user id of the target, in the initial user namespace.";
     target_start_ns: OptI64, Kernel, Repeating, "ns of CLOCK_BOOTTIME", "When the target process started.";
     target_key: OptText, Recorder, Repeating, "", "process_key of the target.";
+    target_cgroup: OptText, Kernel, Repeating, "", "cgroup v2 path of the target, or `id:N` where the id could not be resolved.";
+    target_container: OptText, Recorder, Repeating, "", "Id or name of the target's container, where target_cgroup tells one.";
     direction: OptText, Recorder, Repeating, "", "Way of the data seen from the caller: in (the caller received) or out; null where no data moves or it is not known.";
     ret: OptI64, Kernel, Plain, "", "Return value of the syscall, -errno on failure; null where it was not seen.";
     errno: OptText, Kernel, Repeating, "", "Symbolic name of the error (errno(3)); null on success.";

@@ -177,7 +177,7 @@ fn only_a_selected_cgroup_is_recorded() {
 }
 
 /// Where cgroup v2 is mounted.
-fn cgroup_mount() -> std::path::PathBuf {
+pub fn cgroup_mount() -> std::path::PathBuf {
     let mounts = std::fs::read_to_string("/proc/self/mounts").expect("mounts");
     let mut fields = mounts.lines().map(|l| l.split(' ').collect::<Vec<_>>());
     fields.find(|f| f[2] == "cgroup2").map(|f| f[1].into()).expect("cgroup v2 is not mounted")

@@ -158,6 +158,8 @@ pub(super) fn target<'a>(process: &vmt_process, buffers: &'a super::Buffers) -> 
         target_uid: Some(process.uid),
         target_start_ns: Some(signed(process.start_boottime)),
         target_key: some(&buffers.target_key),
+        target_cgroup: some(&buffers.target_cgroup),
+        target_container: some(&buffers.target_container),
         ..Event::default()
     }
 }
@@ -183,7 +185,7 @@ fn with_payload<'a>(event: Event<'a>, part: Event<'a>) -> Event<'a> {
 }
 
 pub(super) fn with_target<'a>(event: Event<'a>, part: Event<'a>) -> Event<'a> {
-    row! { event; part => target_pid target_comm target_exe target_uid target_start_ns target_key; }
+    row! { event; part => target_pid target_comm target_exe target_uid target_start_ns target_key target_cgroup target_container; }
 }
 
 impl Decoder {
@@ -192,8 +194,7 @@ impl Decoder {
         let (ev, mut tail) = take::<vmt_vm>(bytes)?;
         self.meet(&ev.hdr, &ev.hdr.self_, sink);
         self.meet(&ev.hdr, &ev.target, sink);
-        let mut b = self.caller(&ev.hdr);
-        b.set_target(&ev.target, &self.processes);
+        let mut b = self.caller_and_target(&ev.hdr, &ev.target);
         take_iovs(&mut b.local, &ev.local, &mut tail)?;
         take_iovs(&mut b.remote, &ev.remote, &mut tail)?;
         let moved = take_bytes(&mut tail, ev.payload.kept as usize)?;
@@ -287,8 +288,7 @@ impl Decoder {
         let (ev, _) = take::<vmt_ptrace>(bytes)?;
         self.meet(&ev.hdr, &ev.hdr.self_, sink);
         self.meet(&ev.hdr, &ev.target, sink);
-        let mut b = self.caller(&ev.hdr);
-        b.set_target(&ev.target, &self.processes);
+        let mut b = self.caller_and_target(&ev.hdr, &ev.target);
         let word = if u32::from(ev.hdr.abi) == VMT_ABI_COMPAT32 { 4 } else { 8 };
         let request = ptrace_request(&ev);
         b.remote.clear();
@@ -340,8 +340,7 @@ impl Decoder {
         let (ev, mut tail) = take::<vmt_mem>(bytes)?;
         self.meet(&ev.hdr, &ev.hdr.self_, sink);
         self.meet(&ev.hdr, &ev.target, sink);
-        let mut b = self.caller(&ev.hdr);
-        b.set_target(&ev.target, &self.processes);
+        let mut b = self.caller_and_target(&ev.hdr, &ev.target);
         take_iovs(&mut b.local, &ev.local, &mut tail)?;
         take_path(&mut b.path_in, &ev.fd, &mut tail)?;
         let moved = take_bytes(&mut tail, ev.payload.kept as usize)?;

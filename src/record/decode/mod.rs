@@ -9,6 +9,7 @@ mod life;
 mod pidfd;
 
 use self::buffers::Buffers;
+use super::container::container_id;
 use super::processes::{Cgroups, Processes, Snapshot};
 use super::wire::*;
 use crate::schema::Event;
@@ -190,6 +191,7 @@ impl Decoder {
             start_ns: signed(process.start_ns),
             process_key: Some(&process.key),
             cgroup: snapshot.cgroup.as_deref(),
+            container: snapshot.cgroup.as_deref().and_then(container_id),
             parent_pid: Some(snapshot.parent),
             argv: Some(&snapshot.argv),
             ..self.clock.stamp(EventKind::ProcessSnapshot, mono_ns, cpu)
@@ -201,7 +203,16 @@ impl Decoder {
     /// that rows cost no allocation.
     fn caller(&mut self, hdr: &vmt_hdr) -> Buffers {
         let mut buffers = std::mem::take(&mut self.buffers);
-        buffers.set_caller(&hdr.self_, &self.processes, self.cgroups.path(hdr.cgroup_id));
+        buffers.set_caller(&hdr.self_, &self.processes, self.cgroups.get(hdr.self_.cgroup_id));
+        buffers
+    }
+
+    /// The same, with the target's identity in them where it was resolved.
+    fn caller_and_target(&mut self, hdr: &vmt_hdr, target: &vmt_process) -> Buffers {
+        let mut buffers = self.caller(hdr);
+        if target.pid != 0 {
+            buffers.set_target(target, &self.processes, self.cgroups.get(target.cgroup_id));
+        }
         buffers
     }
 
@@ -216,6 +227,7 @@ impl Decoder {
             exe: some(&buffers.exe),
             process_key: some(&buffers.key),
             cgroup: some(&buffers.cgroup),
+            container: some(&buffers.container),
             ..self.clock.stamp(kind, signed(hdr.mono_ns), hdr.cpu)
         }
     }

@@ -14,8 +14,7 @@ impl Decoder {
         let (ev, mut tail) = take::<vmt_pidfd_getfd>(bytes)?;
         self.meet(&ev.hdr, &ev.hdr.self_, sink);
         self.meet(&ev.hdr, &ev.target, sink);
-        let mut b = self.caller(&ev.hdr);
-        b.set_target(&ev.target, &self.processes);
+        let mut b = self.caller_and_target(&ev.hdr, &ev.target);
         take_path(&mut b.path_in, &ev.fd, &mut tail)?;
         let outcome = result(ev.ret);
         let event = Event {
@@ -43,8 +42,7 @@ impl Decoder {
         let (ev, mut tail) = take::<vmt_process_madvise>(bytes)?;
         self.meet(&ev.hdr, &ev.hdr.self_, sink);
         self.meet(&ev.hdr, &ev.target, sink);
-        let mut b = self.caller(&ev.hdr);
-        b.set_target(&ev.target, &self.processes);
+        let mut b = self.caller_and_target(&ev.hdr, &ev.target);
         take_iovs(&mut b.remote, &ev.remote, &mut tail)?;
         b.request.clear();
         match advice_name(ev.advice) {

@@ -41,7 +41,7 @@ fn comm(name: &str) -> [std::os::raw::c_char; 16] {
 }
 
 fn process((pid, start_boottime): (i32, u64), name: &str) -> vmt_process {
-    vmt_process { start_boottime, pid, uid: 1000, comm: comm(name) }
+    vmt_process { start_boottime, cgroup_id: 0, pid, uid: 1000, comm: comm(name) }
 }
 
 fn header(kind: u32, abi: u32) -> vmt_hdr {
@@ -275,8 +275,8 @@ fn whatever_the_bytes_nothing_breaks() {
         if let Some(kind) = record.get_mut(4..6) {
             kind.copy_from_slice(&((random() % 24) as u16).to_ne_bytes());
         }
-        // A pid of nobody and one cgroup, so that neither /proc nor the cgroup tree is searched.
-        if let Some(cgroup) = record.get_mut(24..32) {
+        // A caller that is nobody, of no cgroup, so that neither /proc nor the cgroup tree is searched for it.
+        if let Some(cgroup) = record.get_mut(32..40) {
             cgroup.copy_from_slice(&0u64.to_ne_bytes());
         }
         if let Some(pid) = record.get_mut(40..44) {
