@@ -329,6 +329,8 @@ static __always_inline void process_of(struct vmt_process *p, struct task_struct
 	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
 
 	p->start_boottime = BPF_CORE_READ(leader, start_boottime);
+	/* kernel/bpf/helpers.c, bpf_get_current_cgroup_id, for any task */
+	p->cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
 	p->pid = BPF_CORE_READ(task, tgid);
 	p->uid = BPF_CORE_READ(task, cred, euid.val);
 	BPF_CORE_READ_STR_INTO(&p->comm, leader, comm);
@@ -347,8 +349,8 @@ static __always_inline void header(struct vmt_hdr *hdr, __u32 kind, __u32 abi)
 	hdr->begin_ns = 0;
 	hdr->cpu = bpf_get_smp_processor_id();
 	hdr->tid = task_read(task, pid);
-	hdr->cgroup_id = bpf_get_current_cgroup_id();
 	hdr->self.start_boottime = task_read(task, group_leader, start_boottime);
+	hdr->self.cgroup_id = bpf_get_current_cgroup_id();
 	hdr->self.pid = task_read(task, tgid);
 	hdr->self.uid = task_read(task, cred, euid.val);
 	bpf_get_current_comm(hdr->self.comm, sizeof(hdr->self.comm));

@@ -80,6 +80,7 @@ struct inode {
 	__u16 i_mode;
 	unsigned long i_ino;
 	struct super_block *i_sb;
+	void *i_private;
 };
 
 struct dentry {
@@ -188,6 +189,18 @@ struct pid {
 	struct upid numbers[1];
 };
 
+struct kernfs_node {
+	__u64 id;
+};
+
+struct cgroup {
+	struct kernfs_node *kn;
+};
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	struct mm_struct *mm;
@@ -202,6 +215,7 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct pid *thread_pid;
 	struct hlist_node pid_links[4];
+	struct css_set *cgroups;
 };
 
 struct linux_binprm;
@@ -322,6 +336,7 @@ enum bpf_func_id___task {
 /* include/uapi/linux/magic.h */
 #define PIPEFS_MAGIC 0x50495045
 #define ANON_INODE_FS_MAGIC 0x09041934
+#define PID_FS_MAGIC 0x50494446
 /* arch/x86/include/asm/thread_info.h: an i386 call is under way (a 32-bit program, or int 0x80). */
 #define TS_COMPAT 2
 /* include/linux/sched/signal.h */
@@ -332,6 +347,11 @@ enum bpf_func_id___task {
 #define PTRACE_POKETEXT 4
 #define PTRACE_POKEUSER 6
 #define PTRACE_PEEKTEXT 1
+/* include/uapi/linux/pidfd.h: stand for the caller itself, since 6.15. */
+#define PIDFD_SELF_THREAD -10000
+#define PIDFD_SELF_THREAD_GROUP -10001
+/* include/uapi/asm-generic/errno-base.h */
+#define EBADF 9
 /* include/uapi/linux/io_uring.h */
 #define IORING_OP_SPLICE 30
 #define IORING_OP_TEE 33

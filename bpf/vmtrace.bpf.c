@@ -9,6 +9,7 @@
  *   which syscalls:sys_exit_* do not.
  */
 #include "mem.bpf.h"
+#include "pidfd.bpf.h"
 #include "pipe.bpf.h"
 #include "process.bpf.h"
 #include "ptrace.bpf.h"
@@ -25,6 +26,10 @@ static __always_inline int family_exit(struct call *call)
 		return splice_exit(call);
 	if (call->kind == VMT_PTRACE)
 		return ptrace_exit(call);
+	if (call->kind == VMT_PIDFD_GETFD)
+		return pidfd_getfd_exit(call);
+	if (call->kind == VMT_PROCESS_MADVISE)
+		return process_madvise_exit(call);
 	return mem_exit(call);
 }
 

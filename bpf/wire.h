@@ -52,6 +52,8 @@ enum vmt_kind {
 	VMT_FORK = 19,
 	VMT_EXIT = 20,
 	VMT_LOST = 21,
+	VMT_PIDFD_GETFD = 22,
+	VMT_PROCESS_MADVISE = 23,
 	VMT_KINDS = 32,
 };
 
@@ -112,6 +114,7 @@ enum vmt_fd_kind {
 /* A process, in the initial namespaces. pid 0: not resolved. */
 struct vmt_process {
 	__u64 start_boottime; /* ns of CLOCK_BOOTTIME */
+	__u64 cgroup_id; /* in the cgroup v2 hierarchy */
 	__s32 pid;
 	__u32 uid; /* effective */
 	char comm[VMT_COMM_LEN];
@@ -126,7 +129,6 @@ struct vmt_hdr {
 	__u64 begin_ns; /* the same clock, when the call began; 0 if that was not seen */
 	__u32 cpu;
 	__s32 tid;
-	__u64 cgroup_id;
 	struct vmt_process self;
 };
 
@@ -226,6 +228,28 @@ struct vmt_mem {
 	struct vmt_fd fd;
 	struct vmt_iovs local;
 	struct vmt_payload payload;
+};
+
+/* pidfd_getfd. Tail: path. */
+struct vmt_pidfd_getfd {
+	struct vmt_hdr hdr;
+	__s64 ret;
+	__u64 flags;
+	__s32 pidfd;
+	__s32 targetfd;
+	struct vmt_process target;
+	struct vmt_fd fd; /* the new one, in the caller */
+};
+
+/* process_madvise. Tail: iovecs. */
+struct vmt_process_madvise {
+	struct vmt_hdr hdr;
+	__s64 ret;
+	__u64 flags;
+	__s32 pidfd;
+	__s32 advice;
+	struct vmt_process target;
+	struct vmt_iovs remote;
 };
 
 /* process_exec. Tail: path of the executable, arguments (each ended by NUL). */

@@ -4,6 +4,7 @@
 //! records into rows and the file ([`write`]).
 
 mod command;
+mod container;
 mod decode;
 mod drain;
 mod host;

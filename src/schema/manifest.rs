@@ -170,8 +170,13 @@ pub struct LedgerRow {
 impl LedgerRow {
     /// Events lost, by whatever cause.
     pub fn lost(&self) -> u64 {
-        let causes =
-            [self.lost_ring_full, self.lost_scratch_full, self.lost_unread, self.lost_undecodable, self.lost_write_error];
+        let causes = [
+            self.lost_ring_full,
+            self.lost_scratch_full,
+            self.lost_unread,
+            self.lost_undecodable,
+            self.lost_write_error,
+        ];
         causes.iter().fold(0, |sum, lost| sum.saturating_add(*lost))
     }
 

@@ -12,7 +12,7 @@ use crate::schema::types::{Iovec, Iovecs};
 const IN: Option<&str> = Some("in");
 const OUT: Option<&str> = Some("out");
 
-fn abi(hdr: &vmt_hdr) -> Option<&'static str> {
+pub(super) fn abi(hdr: &vmt_hdr) -> Option<&'static str> {
     match u32::from(hdr.abi) {
         VMT_ABI_NATIVE => Some("native"),
         VMT_ABI_COMPAT32 => Some("compat32"),
@@ -22,7 +22,7 @@ fn abi(hdr: &vmt_hdr) -> Option<&'static str> {
 }
 
 /// A result's columns: ret, errno, bytes.
-fn result<'a>(ret: i64) -> Event<'a> {
+pub(super) fn result<'a>(ret: i64) -> Event<'a> {
     Event { ret: Some(ret), errno: errno_name(ret), bytes: Some(ret.max(0)), ..Event::default() }
 }
 
@@ -70,8 +70,9 @@ fn fd_kind(fd: &vmt_fd) -> Option<&'static str> {
 }
 
 /// Columns of one descriptor, for the side the data came from or went to.
-struct Descriptor<'a> {
-    fd: Option<i32>,
+#[derive(Default)]
+pub(super) struct Descriptor<'a> {
+    pub(super) fd: Option<i32>,
     kind: Option<&'static str>,
     mode: Option<&'static str>,
     family: Option<&'static str>,
@@ -79,7 +80,7 @@ struct Descriptor<'a> {
     path: Option<&'a str>,
 }
 
-fn descriptor<'a>(fd: &vmt_fd, path: &'a str) -> Descriptor<'a> {
+pub(super) fn descriptor<'a>(fd: &vmt_fd, path: &'a str) -> Descriptor<'a> {
     let kind = u32::from(fd.kind);
     let mode = match u32::from(fd.flags) & (VMT_MODE_READ | VMT_MODE_WRITE) {
         VMT_MODE_READ => Some("r"),
@@ -97,7 +98,7 @@ fn descriptor<'a>(fd: &vmt_fd, path: &'a str) -> Descriptor<'a> {
     }
 }
 
-fn with_fd_in<'a>(event: Event<'a>, fd: Descriptor<'a>) -> Event<'a> {
+pub(super) fn with_fd_in<'a>(event: Event<'a>, fd: Descriptor<'a>) -> Event<'a> {
     Event {
         fd_in: fd.fd,
         fd_in_kind: fd.kind,
@@ -109,7 +110,7 @@ fn with_fd_in<'a>(event: Event<'a>, fd: Descriptor<'a>) -> Event<'a> {
     }
 }
 
-fn with_fd_out<'a>(event: Event<'a>, fd: Descriptor<'a>) -> Event<'a> {
+pub(super) fn with_fd_out<'a>(event: Event<'a>, fd: Descriptor<'a>) -> Event<'a> {
     Event {
         fd_out: fd.fd,
         fd_out_kind: fd.kind,
@@ -127,7 +128,7 @@ fn offset_before(status: u8, at_exit: i64, ret: i64) -> Option<i64> {
 }
 
 /// Columns of a target that was resolved.
-fn target<'a>(process: &vmt_process, buffers: &'a super::Buffers) -> Event<'a> {
+pub(super) fn target<'a>(process: &vmt_process, buffers: &'a super::Buffers) -> Event<'a> {
     if process.pid == 0 {
         return Event::default();
     }
@@ -138,6 +139,8 @@ fn target<'a>(process: &vmt_process, buffers: &'a super::Buffers) -> Event<'a> {
         target_uid: Some(process.uid),
         target_start_ns: Some(signed(process.start_boottime)),
         target_key: some(&buffers.target_key),
+        target_cgroup: some(&buffers.target_cgroup),
+        target_container: some(&buffers.target_container),
         ..Event::default()
     }
 }
@@ -162,8 +165,8 @@ fn with_payload<'a>(event: Event<'a>, part: Event<'a>) -> Event<'a> {
     row! { event; part => payload payload_len payload_total payload_status payload_side payload_at payload_by_ref; }
 }
 
-fn with_target<'a>(event: Event<'a>, part: Event<'a>) -> Event<'a> {
-    row! { event; part => target_pid target_comm target_exe target_uid target_start_ns target_key; }
+pub(super) fn with_target<'a>(event: Event<'a>, part: Event<'a>) -> Event<'a> {
+    row! { event; part => target_pid target_comm target_exe target_uid target_start_ns target_key target_cgroup target_container; }
 }
 
 impl Decoder {
@@ -172,8 +175,7 @@ impl Decoder {
         let (ev, mut tail) = take::<vmt_vm>(bytes)?;
         self.meet(&ev.hdr, &ev.hdr.self_, sink);
         self.meet(&ev.hdr, &ev.target, sink);
-        let mut b = self.caller(&ev.hdr);
-        b.set_target(&ev.target, &self.processes);
+        let mut b = self.caller_and_target(&ev.hdr, &ev.target);
         take_iovs(&mut b.local, &ev.local, &mut tail)?;
         take_iovs(&mut b.remote, &ev.remote, &mut tail)?;
         let moved = take_bytes(&mut tail, ev.payload.kept as usize)?;
@@ -274,8 +276,7 @@ impl Decoder {
         let (ev, _) = take::<vmt_ptrace>(bytes)?;
         self.meet(&ev.hdr, &ev.hdr.self_, sink);
         self.meet(&ev.hdr, &ev.target, sink);
-        let mut b = self.caller(&ev.hdr);
-        b.set_target(&ev.target, &self.processes);
+        let mut b = self.caller_and_target(&ev.hdr, &ev.target);
         let word = if u32::from(ev.hdr.abi) == VMT_ABI_COMPAT32 { 4 } else { 8 };
         let request = ptrace_request(&ev);
         b.remote.clear();
@@ -327,8 +328,7 @@ impl Decoder {
         let (ev, mut tail) = take::<vmt_mem>(bytes)?;
         self.meet(&ev.hdr, &ev.hdr.self_, sink);
         self.meet(&ev.hdr, &ev.target, sink);
-        let mut b = self.caller(&ev.hdr);
-        b.set_target(&ev.target, &self.processes);
+        let mut b = self.caller_and_target(&ev.hdr, &ev.target);
         take_iovs(&mut b.local, &ev.local, &mut tail)?;
         take_path(&mut b.path_in, &ev.fd, &mut tail)?;
         let moved = take_bytes(&mut tail, ev.payload.kept as usize)?;

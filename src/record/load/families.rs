@@ -20,6 +20,10 @@ pub enum Family {
     Ptrace,
     /// Reads and writes of /proc/PID/mem.
     Mem,
+    /// pidfd_getfd.
+    Pidfd,
+    /// process_madvise.
+    Madvise,
     /// exec, fork, exit.
     Process,
 }
@@ -62,8 +66,8 @@ pub struct FamilySpec {
 }
 
 use EventKind::{
-    Pread, Preadv, Preadv2, ProcessExec, ProcessExit, ProcessFork, ProcessVmReadv, ProcessVmWritev, Ptrace, Pwrite,
-    Pwritev, Pwritev2, Read, Readv, Sendfile, Splice, Tee, Vmsplice, Write, Writev,
+    PidfdGetfd, Pread, Preadv, Preadv2, ProcessExec, ProcessExit, ProcessFork, ProcessMadvise, ProcessVmReadv,
+    ProcessVmWritev, Ptrace, Pwrite, Pwritev, Pwritev2, Read, Readv, Sendfile, Splice, Tee, Vmsplice, Write, Writev,
 };
 
 /// Every family.
@@ -92,6 +96,8 @@ pub const FAMILIES: &[FamilySpec] = &[
         essential: &[],
         further: &[],
     },
+    FamilySpec { family: Family::Pidfd, name: "pidfd", events: &[PidfdGetfd], essential: &[], further: &[] },
+    FamilySpec { family: Family::Madvise, name: "madvise", events: &[ProcessMadvise], essential: &[], further: &[] },
     FamilySpec {
         family: Family::Process,
         name: "process",

@@ -64,7 +64,8 @@ impl Functions {
         if !self.candidates.iter().any(|f| culprit(f)) {
             return false;
         }
-        let (out, kept) = std::mem::take(&mut self.candidates).into_iter().partition(|f| refused.permission || culprit(f));
+        let (out, kept) =
+            std::mem::take(&mut self.candidates).into_iter().partition(|f| refused.permission || culprit(f));
         self.candidates = kept;
         let out: Vec<&FamilySpec> = out;
         let reason = match refused.permission {
@@ -92,7 +93,8 @@ impl Functions {
         }
         let missing = family.essential.iter().find(|group| !group.iter().any(|p| self.has_target(p)))?;
         let target = missing.first().and_then(|p| self.targets.get(*p)).map_or("", String::as_str);
-        let why = if self.disabled.target(target) { format!("disabled by {DISABLE}") } else { "not in this kernel".into() };
+        let why =
+            if self.disabled.target(target) { format!("disabled by {DISABLE}") } else { "not in this kernel".into() };
         Some(format!("{target}: {why}"))
     }
 

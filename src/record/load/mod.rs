@@ -90,9 +90,9 @@ pub fn load(knobs: &Knobs) -> Result<Programs> {
     let mut functions = Functions::find(&knobs.events);
     let always = [&PROCESS[..], &choose_uring()?].concat();
     let object = loop {
-        let exit_needed = FAMILIES.iter().any(|f| {
-            f.is_wanted(&knobs.events) && !f.has_own_tracepoints() && !functions.serves(f.family)
-        });
+        let exit_needed = FAMILIES
+            .iter()
+            .any(|f| f.is_wanted(&knobs.events) && !f.has_own_tracepoints() && !functions.serves(f.family));
         let wanted = |program: &str| {
             always.contains(&program) || functions.wants(program) || (exit_needed && program == "sys_exit")
         };
@@ -276,7 +276,12 @@ impl Programs {
         let object = self.later.as_ref().unwrap_or(&self.object);
         let program = object.progs_mut().find(|p| p.name() == "sys_exit").context("the BPF object has no sys_exit")?;
         let link = program.attach();
-        self.hooks.push(hook("sys_exit".into(), SYS_EXIT.into(), "families without function hooks", link.as_ref().err()));
+        self.hooks.push(hook(
+            "sys_exit".into(),
+            SYS_EXIT.into(),
+            "families without function hooks",
+            link.as_ref().err(),
+        ));
         self.sys_exit = Some(link.with_context(|| format!("the hook {SYS_EXIT} cannot be attached"))?);
         Ok(())
     }
