@@ -12,6 +12,7 @@ struct call {
 	__u32 slot;
 	bool compat;
 	bool held; /* the function tier has followed it since its begin: see struct held */
+	bool of_pipe; /* a read of a fed pipe */
 	__u8 tier; /* enum vmt_tier */
 	long ret;
 	__u64 begin_ns; /* 0 if not seen */
@@ -71,6 +72,29 @@ static __always_inline __u32 iovs_read(struct scratch *scratch, __u32 at, struct
 		return at;
 	iovs->status = VMT_READ_FAULT;
 	if (bpf_probe_read_user(scratch->bytes + at, bytes, (void *)ptr))
+		return at;
+	iovs->status = VMT_READ_OK;
+	iovs->kept = count;
+	return at + bytes;
+}
+
+/* Copies `count` iovecs from kernel memory into the record at `at`; returns the record's new end. */
+static __always_inline __u32 iovs_copy(struct scratch *scratch, __u32 at, struct vmt_iovs *iovs, const void *from,
+				       __u64 count)
+{
+	__u64 bytes = count * 16;
+
+	iovs->count = count;
+	iovs->kept = 0;
+	iovs->entry = 16;
+	iovs->source = VMT_SOURCE_KERNEL;
+	iovs->status = VMT_READ_ABSENT;
+	if (!count)
+		return at;
+	iovs->status = VMT_READ_FAULT;
+	asm volatile("" : "+r"(bytes), "+r"(at));
+	at &= SCRATCH_MASK;
+	if (bytes > VMT_IOV_MAX * 16 || bpf_probe_read_kernel(scratch->bytes + at, bytes, from))
 		return at;
 	iovs->status = VMT_READ_OK;
 	iovs->kept = count;

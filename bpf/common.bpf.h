@@ -66,6 +66,21 @@ struct held {
 	__u32 end; /* where the record ends so far */
 	__u32 count; /* of what the family gathers */
 	bool target_known; /* the kernel's own look-up of the target was seen */
+	bool offsets_known; /* the kernel's own copies of offsets were seen */
+	struct file *in; /* the files of both sides, as the kernel found them */
+	struct file *out;
+};
+
+/* The pages that a vmsplice took, and the pipe's buffers that they became. */
+struct pinned {
+	struct file *file; /* the pipe's, as the kernel found it */
+	__u32 pins; /* get_user_pages_fast() calls listed at PINS_AT: address, pages */
+	__u32 pin; /* of them, the one whose page the next buffer holds */
+	__u32 page;
+	__u32 head; /* of the pipe: where its next buffer goes */
+	__u32 until; /* the same when the pipe was unlocked */
+	__u32 ranges; /* ranges listed at RANGES_AT */
+	bool incomplete; /* some page or buffer is not listed */
 };
 
 /* A record is put together here. A plain array, since per-CPU values are limited to 32 KiB. Offsets are masked with
@@ -76,6 +91,7 @@ struct scratch {
 	struct gather gather;
 	struct walk walk;
 	struct held held;
+	struct pinned pinned;
 };
 /* One per CPU, and VMT_SPARES behind them. */
 struct {
@@ -132,6 +148,22 @@ static __always_inline struct vmt_switches *switches(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&switch_values, &zero);
+}
+
+_Static_assert((VMT_KINDS & (VMT_KINDS - 1)) == 0, "kinds are masked");
+
+/* Whether anybody asked for events of a kind. */
+static __always_inline bool is_wanted(__u32 kind)
+{
+	asm volatile("" : "+r"(kind));
+	return knobs.wanted[kind & (VMT_KINDS - 1)];
+}
+
+/* Whether function hooks tell events of a kind. */
+static __always_inline bool is_by_function(struct vmt_switches *s, __u32 kind)
+{
+	asm volatile("" : "+r"(kind));
+	return s->by_function[kind & (VMT_KINDS - 1)];
 }
 
 /* ---- Accounting: atomic, since a program may be preempted by one of another task on its CPU ---- */

@@ -59,7 +59,27 @@ static __always_inline struct scratch *held_begin(__u32 kind, __u32 end)
 	scratch->held.end = end;
 	scratch->held.count = 0;
 	scratch->held.target_known = false;
+	scratch->held.offsets_known = false;
+	scratch->held.in = scratch->held.out = NULL;
 	return scratch;
+}
+
+/* The same, if it is a call of that kind. */
+static __always_inline struct scratch *held_of(__u32 kind)
+{
+	struct scratch *scratch = held_find();
+
+	return scratch && scratch->held.kind == kind ? scratch : NULL;
+}
+
+/* An argument of the hooked function, also one whose type older verifiers do not know: 5.10 refuses pointers to
+ * anything but structs. */
+static __always_inline __u64 argument(void *ctx, __u32 index)
+{
+	__u64 value = 0;
+
+	bpf_probe_read_kernel(&value, sizeof(value), ctx + index * sizeof(value));
+	return value;
 }
 
 /* Whether calls of the current task may matter at all. */
@@ -75,16 +95,21 @@ static __always_inline bool call_begin(struct call *call, struct pt_regs *regs, 
 {
 	__u32 tid = bpf_get_current_pid_tgid();
 	__u32 *slot = inflight_slot();
+	struct scratch *scratch;
 
 	call->ret = ret;
 	args_read(call, regs);
 	if (slot) {
 		call->held = true;
 		call->slot = *slot;
+		scratch = scratch_at(call->slot);
+		/* What the first hook of process_vm_* sees is not their entry. */
+		if (scratch && call->kind > VMT_PROCESS_VM_WRITEV)
+			call->begin_ns = scratch->held.begin_ns;
 		bpf_map_delete_elem(&inflight, &tid);
 		return true;
 	}
-	if (!is_followed() || call->kind >= VMT_KINDS || !knobs.wanted[call->kind])
+	if (!is_followed() || !is_wanted(call->kind))
 		return false;
 	call->slot = slot_take();
 	if (call->slot != NO_SLOT)
@@ -115,30 +140,16 @@ static __always_inline void call_end(struct call *call)
 		return 0;                                                                                              \
 	}
 
+/* Follows calls of a syscall from their entry on. */
+#define ON_ENTRY(program, function, is_kind)                                                                           \
+	SEC("?fentry/" #function) int BPF_PROG(program)                                                                \
+	{                                                                                                              \
+		if (is_followed() && is_wanted(is_kind))                                                               \
+			held_begin(is_kind, 0);                                                                        \
+		return 0;                                                                                              \
+	}
+
 /* ---- The kernel's own iovecs ---- */
-
-/* Copies `count` iovecs from kernel memory into the record at `at`; returns the record's new end. */
-static __always_inline __u32 iovs_copy(struct scratch *scratch, __u32 at, struct vmt_iovs *iovs, const void *from,
-				       __u64 count)
-{
-	__u64 bytes = count * 16;
-
-	iovs->count = count;
-	iovs->kept = 0;
-	iovs->entry = 16;
-	iovs->source = VMT_SOURCE_KERNEL;
-	iovs->status = VMT_READ_ABSENT;
-	if (!count)
-		return at;
-	iovs->status = VMT_READ_FAULT;
-	asm volatile("" : "+r"(bytes), "+r"(at));
-	at &= SCRATCH_MASK;
-	if (bytes > VMT_IOV_MAX * 16 || bpf_probe_read_kernel(scratch->bytes + at, bytes, from))
-		return at;
-	iovs->status = VMT_READ_OK;
-	iovs->kept = count;
-	return at + bytes;
-}
 
 /* Copies the ranges of an iov_iter that nothing has been taken from yet. */
 static __always_inline __u32 iovs_of_iter(struct scratch *scratch, __u32 at, struct vmt_iovs *iovs,

@@ -71,6 +71,18 @@ struct hlist_bl_node {
 	struct hlist_bl_node **pprev;
 };
 
+struct pipe_buffer {
+	__u32 offset;
+	__u32 len;
+};
+
+struct pipe_inode_info {
+	__u32 head;
+	__u32 tail;
+	__u32 ring_size;
+	struct pipe_buffer *bufs;
+};
+
 struct super_block {
 	__u32 s_dev;
 	unsigned long s_magic;
@@ -233,6 +245,16 @@ struct iov_iter {
 	const struct iovec *__iov;
 	void *ubuf; /* 6.0: one range without an array */
 	unsigned long nr_segs;
+};
+
+struct kiocb {
+	struct file *ki_filp;
+};
+
+struct splice_desc {
+	union {
+		void *data;
+	} u;
 };
 
 /* Until 6.3. */

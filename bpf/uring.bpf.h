@@ -9,6 +9,7 @@
 #define VMTRACE_URING_BPF_H
 
 #include "call.bpf.h"
+#include "fed.bpf.h"
 
 /* A request at its submission. */
 struct submitted {
@@ -77,6 +78,7 @@ static __noinline int request_tell(struct submitted *req, __u32 slot)
 	header(&ev->hdr, kind, VMT_ABI_IO_URING);
 	ev->len = BPF_CORE_READ(args, len);
 	ev->flags = BPF_CORE_READ(args, flags);
+	ev->offsets_before = 1;
 	if (kind == VMT_SPLICE) {
 		ev->off_in = BPF_CORE_READ(args, off_in);
 		ev->off_out = BPF_CORE_READ(args, off_out);
@@ -122,9 +124,9 @@ static __noinline int request_submit(struct submitted *req)
 
 static __always_inline __u32 request_kind(__u8 opcode)
 {
-	if (opcode == IORING_OP_SPLICE && knobs.wanted[VMT_SPLICE])
+	if (opcode == IORING_OP_SPLICE && is_wanted(VMT_SPLICE))
 		return VMT_SPLICE;
-	if (opcode == IORING_OP_TEE && knobs.wanted[VMT_TEE])
+	if (opcode == IORING_OP_TEE && is_wanted(VMT_TEE))
 		return VMT_TEE;
 	return 0;
 }
@@ -224,6 +226,8 @@ int uring_complete(__u64 *ctx)
 		res = ctx[2];
 	request->ev.ret = res;
 	request->ev.finished = 1;
+	if (res > 0)
+		pipe_feed(&request->ev.out, &request->ev.hdr);
 	request->ev.hdr.mono_ns = bpf_ktime_get_ns();
 	request_deliver(request);
 	bpf_map_delete_elem(&requests, &key);

@@ -10,14 +10,16 @@
  */
 #include "mem.bpf.h"
 #include "pidfd.bpf.h"
-#include "pipe.bpf.h"
+#include "pipe_function.bpf.h"
 #include "process.bpf.h"
 #include "ptrace.bpf.h"
-#include "uring.bpf.h"
+#include "uring_function.bpf.h"
 #include "vm_function.bpf.h"
 
 static __always_inline int family_exit(struct call *call)
 {
+	if (call->of_pipe)
+		return pipe_read_exit(call);
 	if (call->kind <= VMT_PROCESS_VM_WRITEV)
 		return vm_exit(call);
 	if (call->kind == VMT_VMSPLICE)
@@ -33,6 +35,22 @@ static __always_inline int family_exit(struct call *call)
 	return mem_exit(call);
 }
 
+static __always_inline bool is_read_or_write(__u32 kind)
+{
+	return kind >= VMT_READ && kind <= VMT_PWRITEV2;
+}
+
+/* Whether a read or write matters: of the memory of a process, or of a pipe that was fed. */
+static __always_inline bool read_concerns(struct call *call, struct vmt_switches *s)
+{
+	if (mem_concerns(call))
+		return is_wanted(call->kind) && !is_by_function(s, call->kind);
+	if (call->ret <= 0 || (call->kind != VMT_READ && call->kind != VMT_READV) || is_by_function(s, VMT_PIPE_READ))
+		return false;
+	call->of_pipe = pipe_read_concerns(file_of_fd(current_task(), call->args[0]));
+	return call->of_pipe;
+}
+
 SEC("?tp_btf/sys_exit")
 int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 {
@@ -45,12 +63,14 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 		return 0;
 	call.compat = (task_read(task, thread_info.status) & TS_COMPAT) != 0;
 	call.kind = call.compat ? knobs.syscalls_compat[nr] : knobs.syscalls_native[nr];
-	if (!call.kind || call.kind >= VMT_KINDS || !s || s->by_function[call.kind])
+	if (!call.kind || call.kind >= VMT_KINDS || !s)
+		return 0;
+	if (!is_read_or_write(call.kind) && is_by_function(s, call.kind))
 		return 0;
 	call.nr = nr;
 	call.ret = ret;
 	args_read(&call, regs);
-	if (call.kind >= VMT_READ && call.kind <= VMT_PWRITEV2 && !mem_concerns(&call))
+	if (is_read_or_write(call.kind) && !read_concerns(&call, s))
 		return 0;
 	if (is_bystander(task))
 		return 0;

@@ -54,6 +54,7 @@ enum vmt_kind {
 	VMT_LOST = 21,
 	VMT_PIDFD_GETFD = 22,
 	VMT_PROCESS_MADVISE = 23,
+	VMT_PIPE_READ = 24,
 	VMT_KINDS = 32,
 };
 
@@ -73,6 +74,7 @@ enum vmt_tier {
 enum vmt_source {
 	VMT_SOURCE_USER = 0,
 	VMT_SOURCE_KERNEL = 1,
+	VMT_SOURCE_PAGES = 2, /* ranges of the pages that the kernel took, joined where they meet */
 };
 
 /* Whether a value could be read. */
@@ -178,7 +180,8 @@ struct vmt_vm {
 	struct vmt_iovs user_remote;
 };
 
-/* vmsplice. Tail: iovecs, path, payload. */
+/* vmsplice. Tail: iovecs, path, payload, and where the iovecs are the kernel's the caller's as they stand in its memory
+ * at the exit. */
 struct vmt_vmsplice {
 	struct vmt_hdr hdr;
 	__s64 ret;
@@ -186,6 +189,7 @@ struct vmt_vmsplice {
 	struct vmt_fd fd;
 	struct vmt_iovs local;
 	struct vmt_payload payload;
+	struct vmt_iovs user_local;
 };
 
 /* splice, tee, sendfile. Tail: path of in, path of out. */
@@ -194,12 +198,15 @@ struct vmt_splice {
 	__s64 ret;
 	__u64 len;
 	__u64 flags;
-	__s64 off_in; /* at exit */
+	__s64 off_in;
 	__s64 off_out;
 	__u8 off_in_status; /* enum vmt_read */
 	__u8 off_out_status;
 	__u8 finished; /* 0: the call had no result yet; ret means nothing */
-	__u8 pad[5];
+	__u8 offsets_before; /* the offsets are those at the call's begin; else those at its end */
+	__u8 source; /* enum vmt_source of offsets and files */
+	__u8 raced; /* a descriptor leads elsewhere by the exit */
+	__u8 pad[2];
 	struct vmt_fd in;
 	struct vmt_fd out;
 };
@@ -250,6 +257,17 @@ struct vmt_process_madvise {
 	__s32 advice;
 	struct vmt_process target;
 	struct vmt_iovs remote;
+};
+
+/* A read of a pipe that a recorded transfer has fed. Tail: iovecs, payload. */
+struct vmt_pipe_read {
+	struct vmt_hdr hdr;
+	__s64 ret;
+	__u64 fed_ns; /* when the pipe was last fed, CLOCK_MONOTONIC */
+	struct vmt_process writer; /* by whom */
+	struct vmt_fd fd;
+	struct vmt_iovs local;
+	struct vmt_payload payload;
 };
 
 /* process_exec. Tail: path of the executable, arguments (each ended by NUL). */
@@ -340,7 +358,11 @@ struct vmt_switches {
 	__u8 arm_spawn;
 	/* The recorder tests itself: only tracked processes count. */
 	__u8 self_test;
-	__u8 pad[2];
+	/* Some pipe was fed by a recorded transfer. */
+	__u8 pipes_fed;
+	__u8 pad;
+	/* Calls of vmsplice under way in the function tier. */
+	__u64 vmsplices;
 	/* By enum vmt_kind: function hooks tell these events, so the syscall's exit does not. */
 	__u8 by_function[VMT_KINDS];
 };

@@ -28,6 +28,7 @@ pub enum EventKind {
     Pwritev,
     Preadv2,
     Pwritev2,
+    PipeRead,
     PidfdGetfd,
     ProcessMadvise,
     ProcessExec,
@@ -154,6 +155,11 @@ const SENDFILE_ARGS: &[Argument] = &[
     user_opt("offset", "off_t *", "off_in"),
     arg("count", "size_t", "bytes_requested"),
 ];
+const PIPE_READ_ARGS: &[Argument] = &[
+    arg("fd", "int", "fd_in"),
+    arg("buf", "void *", "local_iov"),
+    arg("count", "size_t", "local_iov, bytes_requested"),
+];
 const PTRACE_ARGS: &[Argument] = &[
     arg("request", "enum __ptrace_request", "ptrace_request"),
     arg("pid", "pid_t", "target_pid_arg"),
@@ -251,6 +257,7 @@ events! {
     Splice "splice" Pipe [275] [313] SPLICE_ARGS, "Moves bytes between a pipe and another file without user memory (splice(2)).";
     Tee "tee" Pipe [276] [315] TEE_ARGS, "Duplicates bytes from one pipe into another (tee(2)).";
     Sendfile "sendfile" Pipe [40] [187 239] SENDFILE_ARGS, "Copies from a file to a descriptor inside the kernel (sendfile(2)).";
+    PipeRead "pipe_read" Pipe [] [] PIPE_READ_ARGS, "read(2) or readv(2) of a pipe that a recorded transfer has fed and that was not seen empty since: links the reader to the writer.";
     Ptrace "ptrace" Ptrace [101] [26] PTRACE_ARGS, "Controls, reads or writes a traced process (ptrace(2)).";
     Read "read" Mem [0] [3] READ_ARGS, "read(2) of a /proc/PID/mem file.";
     Write "write" Mem [1] [4] WRITE_ARGS, "write(2) to a /proc/PID/mem file.";

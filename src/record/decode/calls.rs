@@ -9,8 +9,8 @@ use crate::schema::events::EventKind;
 use crate::schema::names::{errno_name, family_name, ptrace_request_name};
 use crate::schema::types::{Iovec, Iovecs};
 
-const IN: Option<&str> = Some("in");
-const OUT: Option<&str> = Some("out");
+pub(super) const IN: Option<&str> = Some("in");
+pub(super) const OUT: Option<&str> = Some("out");
 
 pub(super) fn abi(hdr: &vmt_hdr) -> Option<&'static str> {
     match u32::from(hdr.abi) {
@@ -27,7 +27,7 @@ pub(super) fn result<'a>(ret: i64) -> Event<'a> {
 }
 
 /// Payload columns for bytes gathered from the caller's memory as the call returned.
-fn payload<'a>(part: &vmt_payload, bytes: &'a [u8], by_ref: bool) -> Event<'a> {
+pub(super) fn payload<'a>(part: &vmt_payload, bytes: &'a [u8], by_ref: bool) -> Event<'a> {
     let kept = !bytes.is_empty();
     let status = match u32::from(part.status) {
         VMT_PAYLOAD_OK => "ok",
@@ -48,7 +48,7 @@ fn payload<'a>(part: &vmt_payload, bytes: &'a [u8], by_ref: bool) -> Event<'a> {
     }
 }
 
-fn payload_fault(part: &vmt_payload) -> bool {
+pub(super) fn payload_fault(part: &vmt_payload) -> bool {
     u32::from(part.status) == VMT_PAYLOAD_FAULT
 }
 
@@ -122,11 +122,6 @@ pub(super) fn with_fd_out<'a>(event: Event<'a>, fd: Descriptor<'a>) -> Event<'a>
     }
 }
 
-/// The offset a call began at: the kernel has moved it on by what it transferred.
-fn offset_before(status: u8, at_exit: i64, ret: i64) -> Option<i64> {
-    (u32::from(status) == VMT_READ_OK).then(|| at_exit.saturating_sub(ret.max(0)))
-}
-
 /// Columns of a target that was resolved.
 pub(super) fn target<'a>(process: &vmt_process, buffers: &'a super::Buffers) -> Event<'a> {
     if process.pid == 0 {
@@ -161,7 +156,9 @@ macro_rules! call_row {
     };
 }
 
-fn with_payload<'a>(event: Event<'a>, part: Event<'a>) -> Event<'a> {
+pub(super) use {call_row, row};
+
+pub(super) fn with_payload<'a>(event: Event<'a>, part: Event<'a>) -> Event<'a> {
     row! { event; part => payload payload_len payload_total payload_status payload_side payload_at payload_by_ref; }
 }
 
@@ -204,68 +201,6 @@ impl Decoder {
         };
         let event = with_target(with_payload(event, payload(&ev.payload, moved, false)), target(&ev.target, &b));
         let faulted = payload_fault(&ev.payload) || verdict.verdict == Some("unreadable");
-        sink.row(kind, &event, faulted);
-        self.buffers = b;
-        Some(())
-    }
-
-    /// vmsplice: the descriptor's mode tells the direction (fs/splice.c, vmsplice_type).
-    pub(super) fn vmsplice(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Option<()> {
-        let (ev, mut tail) = take::<vmt_vmsplice>(bytes)?;
-        self.meet(&ev.hdr, &ev.hdr.self_, sink);
-        let mut b = self.caller(&ev.hdr);
-        take_iovs(&mut b.local, &ev.local, &mut tail)?;
-        take_path(&mut b.path_in, &ev.fd, &mut tail)?;
-        let moved = take_bytes(&mut tail, ev.payload.kept as usize)?;
-        let requested = total(&b.local, &ev.local);
-        let verdict = by_user_memory(&[&ev.local], requested, ev.ret);
-        let mode = u32::from(ev.fd.flags);
-        let into_pipe = mode & VMT_MODE_WRITE != 0;
-        let event = call_row! { self.base(&ev.hdr, EventKind::Vmsplice, &b), ev.ret;
-            abi: abi(&ev.hdr),
-            direction: if into_pipe { OUT } else { IN.filter(|_| mode & VMT_MODE_READ != 0) },
-            bytes_requested: requested.map(signed),
-            local_iov: iovecs(&b.local, &ev.local),
-            liovcnt: Some(ev.local.count),
-            flags: Some(ev.flags),
-            iov_source: verdict.source,
-            iov_verdict: verdict.verdict,
-            toctou: verdict.toctou,
-        };
-        let event = with_payload(event, payload(&ev.payload, moved, into_pipe));
-        let fd = descriptor(&ev.fd, &b.path_in);
-        let event = if into_pipe { with_fd_out(event, fd) } else { with_fd_in(event, fd) };
-        let faulted = payload_fault(&ev.payload) || verdict.verdict == Some("unreadable");
-        sink.row(EventKind::Vmsplice, &event, faulted);
-        self.buffers = b;
-        Some(())
-    }
-
-    /// splice, tee and sendfile, through syscalls or io_uring.
-    pub(super) fn splice(&mut self, kind: EventKind, bytes: &[u8], sink: &mut impl Sink) -> Option<()> {
-        let (ev, mut tail) = take::<vmt_splice>(bytes)?;
-        self.meet(&ev.hdr, &ev.hdr.self_, sink);
-        let mut b = self.caller(&ev.hdr);
-        take_path(&mut b.path_in, &ev.in_, &mut tail)?;
-        take_path(&mut b.path_out, &ev.out, &mut tail)?;
-        // io_uring leaves the offsets as submitted; a syscall moves them on.
-        let through_uring = u32::from(ev.hdr.abi) == VMT_ABI_IO_URING;
-        let moved = if through_uring { 0 } else { ev.ret };
-        let event = call_row! { self.base(&ev.hdr, kind, &b), ev.ret;
-            abi: abi(&ev.hdr),
-            bytes_requested: Some(signed(ev.len)),
-            flags: Some(ev.flags).filter(|_| kind != EventKind::Sendfile),
-            off_in: offset_before(ev.off_in_status, ev.off_in, moved),
-            off_out: offset_before(ev.off_out_status, ev.off_out, moved),
-            payload_total: ev.ret.max(0),
-            payload_status: Some("none"),
-        };
-        let event = with_fd_in(event, descriptor(&ev.in_, &b.path_in));
-        let mut event = with_fd_out(event, descriptor(&ev.out, &b.path_out));
-        if ev.finished == 0 {
-            (event.ret, event.errno, event.bytes, event.payload_total) = (None, None, None, 0);
-        }
-        let faulted = [ev.off_in_status, ev.off_out_status].iter().any(|s| u32::from(*s) == VMT_READ_FAULT);
         sink.row(kind, &event, faulted);
         self.buffers = b;
         Some(())

@@ -7,6 +7,7 @@ mod buffers;
 mod calls;
 mod life;
 mod pidfd;
+mod pipe;
 mod verdict;
 
 use self::buffers::Buffers;
@@ -39,6 +40,7 @@ const KINDS: &[(u32, EventKind)] = &[
     (VMT_FORK, EventKind::ProcessFork),
     (VMT_EXIT, EventKind::ProcessExit),
     (VMT_LOST, EventKind::Lost),
+    (VMT_PIPE_READ, EventKind::PipeRead),
     (VMT_PIDFD_GETFD, EventKind::PidfdGetfd),
     (VMT_PROCESS_MADVISE, EventKind::ProcessMadvise),
 ];
@@ -118,6 +120,7 @@ impl Decoder {
             EventKind::ProcessVmReadv | EventKind::ProcessVmWritev => self.vm(kind, bytes, sink),
             EventKind::Vmsplice => self.vmsplice(bytes, sink),
             EventKind::Splice | EventKind::Tee | EventKind::Sendfile => self.splice(kind, bytes, sink),
+            EventKind::PipeRead => self.pipe_read(bytes, sink),
             EventKind::Ptrace => self.ptrace(bytes, sink),
             EventKind::PidfdGetfd => self.pidfd_getfd(bytes, sink),
             EventKind::ProcessMadvise => self.process_madvise(bytes, sink),

@@ -26,6 +26,35 @@ pub fn verdict(arrays: &[&vmt_iovs], compared: &[Compared<'_>], requested: Optio
     Verdict { source: Some("kernel"), verdict: Some("kernel"), toctou: disagreement(compared) }
 }
 
+/// Judges the ranges of pages that the kernel took, joined where they meet, by the caller's array as its memory has it at
+/// the exit: that should begin with the same bytes of memory.
+pub fn pages_verdict(ranges: &[Iovec], status: &vmt_iovs, user: &[Iovec]) -> Verdict {
+    let toctou = match u32::from(status.status) {
+        VMT_READ_OK => Some(joined(user, total(ranges)) != joined(ranges, u64::MAX)),
+        _ => None,
+    };
+    Verdict { source: Some("kernel"), verdict: Some("kernel"), toctou }
+}
+
+fn total(ranges: &[Iovec]) -> u64 {
+    ranges.iter().fold(0, |sum, range| sum.saturating_add(range.len))
+}
+
+/// The first `bytes` of an array, with ranges joined where they meet.
+fn joined(array: &[Iovec], bytes: u64) -> Vec<Iovec> {
+    let (mut joined, mut left): (Vec<Iovec>, u64) = (Vec::new(), bytes);
+    for range in array {
+        let len = range.len.min(left);
+        left -= len;
+        match joined.last_mut() {
+            _ if len == 0 => {}
+            Some(last) if last.base.checked_add(last.len) == Some(range.base) => last.len = last.len.saturating_add(len),
+            _ => joined.push(Iovec { base: range.base, len }),
+        }
+    }
+    joined
+}
+
 /// Judges arrays that were read from user memory at the exit. `moved` beyond their total proves that they were changed
 /// under way; short of that nothing is proven.
 pub fn by_user_memory(arrays: &[&vmt_iovs], requested: Option<u64>, moved: i64) -> Verdict {
@@ -91,6 +120,17 @@ mod tests {
         assert_eq!(by_user_memory(&[&user], Some(8), 9).verdict, Some("conflict"));
         assert_eq!(by_user_memory(&[&array(VMT_READ_FAULT, 0)], None, 0).verdict, Some("unreadable"));
         assert_eq!(by_user_memory(&[&array(VMT_READ_ABSENT, 0)], Some(0), 0), Verdict::default());
+    }
+
+    #[test]
+    fn pages_agree_with_an_array_that_begins_with_them() {
+        let range = |base, len| Iovec { base, len };
+        let user = array(VMT_READ_OK, VMT_SOURCE_USER);
+        let pages = [range(0x1000, 0x1800), range(0x5000, 0x10)];
+        let array = [range(0x1000, 0x1000), range(9, 0), range(0x2000, 0x800), range(0x5000, 0x20), range(1, 1)];
+        assert_eq!(pages_verdict(&pages, &user, &array).toctou, Some(false));
+        assert_eq!(pages_verdict(&pages, &user, &array[..3]).toctou, Some(true));
+        assert_eq!(pages_verdict(&pages, &user, &[range(0x1008, 0x1810)]).toctou, Some(true));
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub enum Family {
     Splice,
     /// splice and tee through io_uring.
     Uring,
+    /// Reads of pipes that recorded transfers have fed.
+    PipeRead,
     /// ptrace.
     Ptrace,
     /// Reads and writes of /proc/PID/mem.
@@ -66,7 +68,7 @@ pub struct FamilySpec {
 }
 
 use EventKind::{
-    PidfdGetfd, Pread, Preadv, Preadv2, ProcessExec, ProcessExit, ProcessFork, ProcessMadvise, ProcessVmReadv,
+    PidfdGetfd, PipeRead, Pread, Preadv, Preadv2, ProcessExec, ProcessExit, ProcessFork, ProcessMadvise, ProcessVmReadv,
     ProcessVmWritev, Ptrace, Pwrite, Pwritev, Pwritev2, Read, Readv, Sendfile, Splice, Tee, Vmsplice, Write, Writev,
 };
 
@@ -79,15 +81,73 @@ pub const FAMILIES: &[FamilySpec] = &[
         essential: &[&["vm_core"], &["vm_readv"], &["vm_writev"]],
         further: &["vm_target", "vm_readv_ia32", "vm_writev_ia32"],
     },
-    FamilySpec { family: Family::Vmsplice, name: "vmsplice", events: &[Vmsplice], essential: &[], further: &[] },
+    FamilySpec {
+        family: Family::Vmsplice,
+        name: "vmsplice",
+        events: &[Vmsplice],
+        essential: &[
+            &["vmsplice_entry"],
+            &["vmsplice_pipe"],
+            &["vmsplice_to_user"],
+            &["vmsplice_pin"],
+            &["vmsplice_lock"],
+            &["vmsplice_unlock"],
+            &["vmsplice_return"],
+        ],
+        further: &["vmsplice_entry_ia32", "vmsplice_return_ia32"],
+    },
     FamilySpec {
         family: Family::Splice,
         name: "splice",
         events: &[Splice, Tee, Sendfile],
-        essential: &[],
+        essential: &[
+            &["splice_entry"],
+            &["tee_entry"],
+            &["sendfile_entry"],
+            &["splice_files"],
+            &["tee_files"],
+            &["sendfile_offset"],
+            &["sendfile_files"],
+            &["sendfile_out"],
+            &["splice_return"],
+            &["tee_return"],
+            &["sendfile_return"],
+        ],
+        further: &[
+            "splice_entry_ia32",
+            "tee_entry_ia32",
+            "sendfile_entry_ia32",
+            "sendfile64_entry_ia32",
+            "sendfile64_entry_ia32_same",
+            "sendfile_in",
+            "splice_return_ia32",
+            "tee_return_ia32",
+            "sendfile_return_ia32",
+            "sendfile64_return_ia32",
+            "sendfile64_return_ia32_same",
+        ],
+    },
+    FamilySpec {
+        family: Family::Uring,
+        name: "uring",
+        events: &[Splice, Tee],
+        essential: &[
+            &["uring_issue_splice"],
+            &["uring_issued_splice"],
+            &["uring_issue_tee"],
+            &["uring_issued_tee"],
+            &["uring_splice_files"],
+            &["uring_tee_files"],
+        ],
         further: &[],
     },
-    FamilySpec { family: Family::Uring, name: "uring", events: &[Splice, Tee], essential: &[], further: &[] },
+    FamilySpec {
+        family: Family::PipeRead,
+        name: "pipe_read",
+        events: &[PipeRead],
+        essential: &[&["pipe_read_return", "pipe_read_return_anon"]],
+        further: &[],
+    },
     FamilySpec { family: Family::Ptrace, name: "ptrace", events: &[Ptrace], essential: &[], further: &[] },
     FamilySpec {
         family: Family::Mem,

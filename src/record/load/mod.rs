@@ -24,7 +24,7 @@ use self::object::{Maps, Refused, last_messages};
 use self::switches::Switches;
 use super::decode::wire_kind;
 use super::wire::{self, VMT_KINDS, VMT_SPARES, vmt_knobs, vmt_loss, vmt_stats};
-use crate::schema::events::{EVENTS, EventSet};
+use crate::schema::events::{EVENTS, EventKind, EventSet, EventSpec};
 use crate::schema::manifest::Hook;
 
 pub use gaps::gaps;
@@ -170,16 +170,30 @@ fn no_permission() -> anyhow::Error {
     anyhow!("no permission to load BPF programs: run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE")
 }
 
+/// Enters an event's syscall numbers.
+fn list_syscalls(data: &mut vmt_knobs, event: &EventSpec) -> Result<()> {
+    let kind = wire_kind(event.kind).unwrap_or(0) as u8;
+    for (numbers, table) in [(event.x86_64, &mut data.syscalls_native), (event.i386, &mut data.syscalls_compat)] {
+        for nr in numbers {
+            *table.get_mut(usize::from(*nr)).context("a syscall number is outside the table")? = kind;
+        }
+    }
+    Ok(())
+}
+
 fn wire_knobs(knobs: &Knobs, cpus: usize, rings: usize) -> Result<vmt_knobs> {
     let mut data = vmt_knobs::default();
     for event in EVENTS.iter().filter(|e| knobs.events.contains(e.kind)) {
         let Some(kind) = wire_kind(event.kind) else { continue };
-        for (numbers, table) in [(event.x86_64, &mut data.syscalls_native), (event.i386, &mut data.syscalls_compat)] {
-            for nr in numbers {
-                *table.get_mut(usize::from(*nr)).context("a syscall number is outside the table")? = kind as u8;
-            }
-        }
+        list_syscalls(&mut data, event)?;
         *data.wanted.get_mut(kind as usize).context("an event kind is outside the table")? = 1;
+    }
+    if knobs.events.contains(EventKind::PipeRead) {
+        // Reads of pipes are reads first.
+        for kind in [EventKind::Read, EventKind::Readv] {
+            let Some(event) = EVENTS.iter().find(|e| e.kind == kind) else { continue };
+            list_syscalls(&mut data, event)?;
+        }
     }
     data.cpus = cpus as u32;
     data.snaplen = knobs.snaplen;
@@ -217,7 +231,7 @@ impl Programs {
         let events = self.events.clone();
         for spec in FAMILIES.iter().filter(|f| f.is_wanted(&events)) {
             let state = match spec.family {
-                _ if spec.has_own_tracepoints() => self.traced(spec),
+                _ if spec.has_own_tracepoints() => self.traced_or_better(spec),
                 _ if self.functions.attach(&self.object, spec) => self.by_functions(spec),
                 _ => self.by_syscall_exit(spec)?,
             };
@@ -239,6 +253,22 @@ impl Programs {
             _ => None,
         };
         FamilyState { family: spec.family, tier, probes, reason }
+    }
+
+    /// The same, with function hooks that know more where the kernel has them.
+    fn traced_or_better(&mut self, spec: &FamilySpec) -> FamilyState {
+        let mut state = self.traced(spec);
+        if !spec.has_functions() || state.tier == Tier::None || state.reason.is_some() {
+            return state;
+        }
+        match self.functions.attach(&self.object, spec) {
+            true => {
+                state.tier = Tier::Function;
+                state.probes.extend(self.functions.probes(spec.family));
+            }
+            false => state.reason = self.functions.reason(spec.family).cloned(),
+        }
+        state
     }
 
     fn by_functions(&self, spec: &FamilySpec) -> FamilyState {

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Event pipe_read: who reads a pipe that a recorded transfer has fed, and who fed it last. A pipe is fed from the
+ * transfer on until somebody is seen to leave it empty. */
+#ifndef VMTRACE_FED_BPF_H
+#define VMTRACE_FED_BPF_H
+
+#include "call.bpf.h"
+
+struct pipe_key {
+	__u64 ino;
+	__u64 dev;
+};
+
+struct fed {
+	struct vmt_process writer;
+	__u64 mono_ns;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct pipe_key);
+	__type(value, struct fed);
+} fed_pipes SEC(".maps");
+
+static __always_inline bool is_pipe(const struct vmt_fd *fd)
+{
+	return fd->kind == VMT_FD_PIPE || fd->kind == VMT_FD_FIFO;
+}
+
+/* Notes that the caller of `hdr` has put bytes into a pipe. */
+static __always_inline void pipe_feed(const struct vmt_fd *fd, const struct vmt_hdr *hdr)
+{
+	struct pipe_key key = {.ino = fd->ino, .dev = fd->dev};
+	struct vmt_switches *s = switches();
+	struct fed fed;
+
+	if (!is_pipe(fd) || !s || !is_wanted(VMT_PIPE_READ))
+		return;
+	fed.writer = hdr->self;
+	fed.mono_ns = hdr->mono_ns;
+	bpf_map_update_elem(&fed_pipes, &key, &fed, BPF_ANY);
+	s->pipes_fed = 1;
+}
+
+static __always_inline bool pipe_is_empty(struct file *file)
+{
+	struct pipe_inode_info *pipe = BPF_CORE_READ(file, private_data);
+
+	return pipe && BPF_CORE_READ(pipe, head) == BPF_CORE_READ(pipe, tail);
+}
+
+/* Forgets a pipe that a transfer has left empty. */
+static __always_inline void pipe_drained(const struct vmt_fd *fd, struct file *file)
+{
+	struct pipe_key key = {.ino = fd->ino, .dev = fd->dev};
+
+	if (file && is_pipe(fd) && pipe_is_empty(file))
+		bpf_map_delete_elem(&fed_pipes, &key);
+}
+
+/* Whether reads of a file may be of bytes that a recorded transfer has put there; says who did. One look-up, and none
+ * until the first pipe is fed. */
+static __always_inline struct fed *fed_find(struct file *file, struct pipe_key *key)
+{
+	struct vmt_switches *s = switches();
+	struct inode *inode;
+
+	if (!s || !s->pipes_fed || !file)
+		return NULL;
+	inode = BPF_CORE_READ(file, f_inode);
+	if ((BPF_CORE_READ(inode, i_mode) & S_IFMT) != S_IFIFO)
+		return NULL;
+	key->ino = BPF_CORE_READ(inode, i_ino);
+	key->dev = BPF_CORE_READ(inode, i_sb, s_dev);
+	return bpf_map_lookup_elem(&fed_pipes, key);
+}
+
+/* Tells a read of a fed pipe. The record's iovecs stand in it already, up to `at`. */
+static __always_inline void pipe_read_tell(struct call *call, struct scratch *scratch, struct file *file, __s32 fd,
+					   __u32 at)
+{
+	struct vmt_pipe_read *ev = (void *)scratch;
+	struct pipe_key key = {};
+	struct fed *fed = fed_find(file, &key);
+
+	if (!fed)
+		return;
+	count_seen(VMT_PIPE_READ);
+	call_header(&ev->hdr, call);
+	ev->hdr.kind = VMT_PIPE_READ;
+	ev->ret = call->ret;
+	ev->writer = fed->writer;
+	ev->fed_ns = fed->mono_ns;
+	fd_describe(&ev->fd, fd, file);
+	at = payload_gather(scratch, call->slot, at, &ev->payload, &ev->local, sizeof(*ev), call->ret);
+	deliver_scratch(scratch, at, VMT_PIPE_READ);
+	pipe_drained(&ev->fd, file);
+}
+
+/* Whoever reads is told, selected or not: the bytes came from a recorded transfer. */
+static __always_inline bool pipe_read_concerns(struct file *file)
+{
+	struct task_struct *task = current_task();
+	struct pipe_key key = {};
+
+	return is_wanted(VMT_PIPE_READ) && fed_find(file, &key) && task_read(task, tgid) != knobs.recorder_tgid &&
+	       caller_admitted(task) && !is_bystander(task);
+}
+
+/* read and readv at their exit, tracepoint tier. */
+static __noinline int pipe_read_exit(struct call *call)
+{
+	struct file *file = file_of_fd(current_task(), call->args[0]);
+	struct scratch *scratch = scratch_at(call->slot);
+	struct vmt_pipe_read *ev = (void *)scratch;
+	__u32 at = sizeof(*ev);
+
+	if (!ev || !file)
+		return 0;
+	if (call->kind == VMT_READV)
+		at = iovs_read(scratch, at, &ev->local, call->args[1], call->args[2], call->compat);
+	else
+		at = iovs_one(scratch, at, &ev->local, call->args[1], call->args[2]);
+	pipe_read_tell(call, scratch, file, call->args[0], at);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* io_uring SPLICE and TEE, function tier: the submission tells who and what, as in the tracepoint tier; here the files
+ * that the kernel works on are put into the record, also those that are known to the ring by an index only. The work
+ * may be done by a thread of the ring, on behalf of the submitter. */
+#ifndef VMTRACE_URING_FUNCTION_BPF_H
+#define VMTRACE_URING_FUNCTION_BPF_H
+
+#include "function.bpf.h"
+#include "uring.bpf.h"
+
+/* Thread -> the request that it works on. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, __u64);
+} issuing SEC(".maps");
+
+static __always_inline int issue_begin(struct io_kiocb *io)
+{
+	__u32 tid = bpf_get_current_pid_tgid();
+	__u64 key = (__u64)io;
+
+	if (bpf_map_lookup_elem(&requests, &key))
+		bpf_map_update_elem(&issuing, &tid, &key, BPF_ANY);
+	return 0;
+}
+
+static __always_inline int issue_end(void)
+{
+	__u32 tid = bpf_get_current_pid_tgid();
+
+	bpf_map_delete_elem(&issuing, &tid);
+	return 0;
+}
+
+/* Says what a side is, by the file itself. Its number and path stay, unless the number led to another file. */
+static __always_inline void request_side(struct vmt_fd *side, struct file *file)
+{
+	struct vmt_fd before = *side;
+
+	fd_describe(side, before.fd, file);
+	side->path_len = before.path_len;
+	side->flags |= before.flags & (VMT_PATH_CUT | VMT_PATH_DELETED);
+	if (before.path_len && (before.ino != side->ino || before.dev != side->dev))
+		*side = before; /* the path in the record is of the other file: nothing is mixed */
+}
+
+static __always_inline int request_files(struct file *in, struct file *out)
+{
+	__u32 tid = bpf_get_current_pid_tgid();
+	__u64 *key = bpf_map_lookup_elem(&issuing, &tid), at;
+	struct request *request;
+
+	if (!key)
+		return 0;
+	at = *key;
+	request = bpf_map_lookup_elem(&requests, &at);
+	if (!request)
+		return 0;
+	request->ev.hdr.tier = VMT_TIER_FUNCTION;
+	request->ev.source = VMT_SOURCE_KERNEL;
+	request_side(&request->ev.in, in);
+	request_side(&request->ev.out, out);
+	return 0;
+}
+
+SEC("?fentry/io_splice")
+int BPF_PROG(uring_issue_splice, struct io_kiocb *io)
+{
+	return issue_begin(io);
+}
+
+SEC("?fexit/io_splice")
+int BPF_PROG(uring_issued_splice)
+{
+	return issue_end();
+}
+
+SEC("?fentry/io_tee")
+int BPF_PROG(uring_issue_tee, struct io_kiocb *io)
+{
+	return issue_begin(io);
+}
+
+SEC("?fexit/io_tee")
+int BPF_PROG(uring_issued_tee)
+{
+	return issue_end();
+}
+
+SEC("?fentry/do_splice")
+int uring_splice_files(__u64 *ctx)
+{
+	return request_files((void *)argument(ctx, 0), (void *)argument(ctx, 2));
+}
+
+SEC("?fentry/do_tee")
+int uring_tee_files(__u64 *ctx)
+{
+	return request_files((void *)argument(ctx, 0), (void *)argument(ctx, 1));
+}
+
+#endif
