@@ -181,16 +181,17 @@ int BPF_PROG(vmsplice_lock, struct pipe_inode_info *pipe)
 
 /* Nobody else adds to the pipe before it is unlocked. */
 SEC("?fentry/pipe_unlock")
-int BPF_PROG(vmsplice_unlock, struct pipe_inode_info *pipe)
+int vmsplice_unlock(__u64 *ctx)
 {
 	struct scratch *scratch = held_of(VMT_VMSPLICE);
+	__u64 pipe = argument(ctx, 0); /* a number: newer verifiers pass no pointer for one */
 	__u32 *slot = inflight_slot();
 
 	if (!scratch || !slot || scratch->held.end)
 		return 0;
-	scratch->pinned.until = BPF_CORE_READ(pipe, head);
+	scratch->pinned.until = BPF_CORE_READ((struct pipe_inode_info *)pipe, head);
 	for (__u32 i = 0; i < LOOP; i++)
-		if (buffers_some(*slot, (__u64)pipe))
+		if (buffers_some(*slot, pipe))
 			break;
 	if (scratch->pinned.head != scratch->pinned.until)
 		scratch->pinned.incomplete = true;
