@@ -222,6 +222,23 @@ static __always_inline __u32 payload_gather(struct scratch *scratch, __u32 slot,
 	return g->at;
 }
 
+/* States a payload that stands in the record: the first `kept` of `moved` bytes. */
+static __always_inline void payload_state(struct vmt_payload *payload, __u64 moved, __u32 kept, __u8 side)
+{
+	__builtin_memset(payload, 0, sizeof(*payload));
+	payload->total = moved;
+	if (!moved)
+		return;
+	payload->kept = kept < moved ? kept : moved;
+	payload->side = side;
+	if (!knobs.snaplen)
+		payload->status = VMT_PAYLOAD_OFF;
+	else if (kept >= moved)
+		payload->status = VMT_PAYLOAD_OK;
+	else
+		payload->status = kept < knobs.snaplen ? VMT_PAYLOAD_FAULT : VMT_PAYLOAD_TRUNCATED;
+}
+
 /* ---- File descriptors ---- */
 
 static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 fd)

@@ -90,22 +90,15 @@ static __always_inline bool is_followed(void)
 	return task_read(task, tgid) != knobs.recorder_tgid && !is_bystander(task);
 }
 
-/* A call at its exit: takes it out of `inflight`, or a scratch for one that was not followed. */
-static __always_inline bool call_begin(struct call *call, struct pt_regs *regs, long ret)
+/* Finds the scratch of a call at its exit: takes it out of `inflight`, or one for a call that was not followed. */
+static __always_inline bool call_place(struct call *call)
 {
 	__u32 tid = bpf_get_current_pid_tgid();
 	__u32 *slot = inflight_slot();
-	struct scratch *scratch;
 
-	call->ret = ret;
-	args_read(call, regs);
 	if (slot) {
 		call->held = true;
 		call->slot = *slot;
-		scratch = scratch_at(call->slot);
-		/* What the first hook of process_vm_* sees is not their entry. */
-		if (scratch && call->kind > VMT_PROCESS_VM_WRITEV)
-			call->begin_ns = scratch->held.begin_ns;
 		bpf_map_delete_elem(&inflight, &tid);
 		return true;
 	}
@@ -116,6 +109,22 @@ static __always_inline bool call_begin(struct call *call, struct pt_regs *regs, 
 		return true;
 	count_unplaced(call->kind);
 	return false;
+}
+
+/* A syscall at its exit. */
+static __always_inline bool call_begin(struct call *call, struct pt_regs *regs, long ret)
+{
+	struct scratch *scratch;
+
+	call->ret = ret;
+	args_read(call, regs);
+	if (!call_place(call))
+		return false;
+	scratch = call->held ? scratch_at(call->slot) : NULL;
+	/* What the first hook of process_vm_* sees is not their entry. */
+	if (scratch && call->kind > VMT_PROCESS_VM_WRITEV)
+		call->begin_ns = scratch->held.begin_ns;
+	return true;
 }
 
 static __always_inline void call_end(struct call *call)
@@ -148,6 +157,35 @@ static __always_inline void call_end(struct call *call)
 			held_begin(is_kind, 0);                                                                        \
 		return 0;                                                                                              \
 	}
+
+/* ---- What the kernel copied from or to another process ---- */
+
+/* Appends to the record at `at` what __access_remote_vm has copied, as it stands in the kernel's buffer; at most `room`
+ * bytes. Returns how many. The function has the arguments (mm, addr, buf, len, flags), until 5.11 a task in front:
+ * then the fourth is no length but the buffer, an address of the kernel's half. */
+static __always_inline __u32 copied_append(void *ctx, struct scratch *scratch, __u32 at, __u64 room)
+{
+	__u64 words[7] = {}, from;
+	__s32 moved;
+
+	bpf_probe_read_kernel(words, sizeof(words), ctx);
+	if ((__s64)words[3] < 0) {
+		from = words[3];
+		moved = words[6];
+	} else {
+		from = words[2];
+		moved = words[5];
+	}
+	if (moved <= 0)
+		return 0;
+	if (room > (__u64)moved)
+		room = moved;
+	asm volatile("" : "+r"(room), "+r"(at));
+	at &= SCRATCH_MASK;
+	if (room == 0 || room > VMT_SNAPLEN_MAX || bpf_probe_read_kernel(scratch->bytes + at, room, (void *)from))
+		return 0;
+	return room;
+}
 
 /* ---- The kernel's own iovecs ---- */
 

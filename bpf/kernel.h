@@ -215,6 +215,8 @@ struct css_set {
 
 struct task_struct {
 	struct thread_info thread_info;
+	void *stack;
+	unsigned int flags;
 	struct mm_struct *mm;
 	__s32 exit_code;
 	__s32 pid;
@@ -343,6 +345,9 @@ enum iter_type {
 enum bpf_func_id___task {
 	BPF_FUNC_get_current_task_btf = 158,
 };
+enum bpf_func_id___regs {
+	BPF_FUNC_task_pt_regs = 175,
+};
 
 /* include/linux/fs.h */
 #define FMODE_READ 1
@@ -361,6 +366,13 @@ enum bpf_func_id___task {
 #define PID_FS_MAGIC 0x50494446
 /* arch/x86/include/asm/thread_info.h: an i386 call is under way (a 32-bit program, or int 0x80). */
 #define TS_COMPAT 2
+/* arch/x86/include/asm/page_64_types.h, without KASAN. */
+#define THREAD_SIZE 16384
+/* include/linux/sched.h */
+#define PF_IO_WORKER 0x10
+#define PF_KTHREAD 0x200000
+/* arch/x86/entry/syscalls, the same number in both tables. */
+#define NR_IO_URING_ENTER 426
 /* include/linux/sched/signal.h */
 #define SIGNAL_GROUP_EXIT 4
 /* include/uapi/linux/ptrace.h */
@@ -369,6 +381,19 @@ enum bpf_func_id___task {
 #define PTRACE_POKETEXT 4
 #define PTRACE_POKEUSER 6
 #define PTRACE_PEEKTEXT 1
+#define PTRACE_GETSIGINFO 0x4202
+#define PTRACE_SETSIGINFO 0x4203
+#define PTRACE_GETREGSET 0x4204
+#define PTRACE_SETREGSET 0x4205
+/* arch/x86/include/uapi/asm/ptrace-abi.h */
+#define PTRACE_GETREGS 12
+#define PTRACE_SETREGS 13
+#define PTRACE_GETFPREGS 14
+#define PTRACE_SETFPREGS 15
+#define PTRACE_GETFPXREGS 18
+#define PTRACE_SETFPXREGS 19
+#define PTRACE_GET_THREAD_AREA 25
+#define PTRACE_SET_THREAD_AREA 26
 /* include/uapi/linux/pidfd.h: stand for the caller itself, since 6.15. */
 #define PIDFD_SELF_THREAD -10000
 #define PIDFD_SELF_THREAD_GROUP -10001

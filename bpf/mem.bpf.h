@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Family @mem, tracepoint tier: reads and writes of /proc/PID/mem, told from other files by their operations. */
+/* Family @mem: reads and writes of /proc/PID/mem, told from other files by their operations. What both tiers share, and
+ * the calls as their exit shows them. */
 #ifndef VMTRACE_MEM_BPF_H
 #define VMTRACE_MEM_BPF_H
 
@@ -10,9 +11,12 @@ static __always_inline bool is_vectored(__u32 kind)
 	return kind >= VMT_READV && kind <= VMT_PWRITEV2;
 }
 
-/* Where the call began in the target's memory. read, write and *v2 with offset -1 use the file position, which
- * has moved on by the exit. */
-static __always_inline __u64 mem_offset(struct call *call, struct file *file)
+/* Where in the record the caller's array stands until the payload in front of it is whole. */
+#define MEM_ARRAY_AT 0x1c000
+
+/* Where the call began in the target's memory. read, write and *v2 with offset -1 use the file position, which has
+ * moved on by `moved`. */
+static __always_inline __u64 mem_offset(struct call *call, struct file *file, __u64 moved)
 {
 	__u64 offset = call->args[3];
 	bool positioned = call->kind != VMT_READ && call->kind != VMT_WRITE && call->kind != VMT_READV &&
@@ -24,7 +28,7 @@ static __always_inline __u64 mem_offset(struct call *call, struct file *file)
 		positioned = false;
 	if (positioned)
 		return offset;
-	return BPF_CORE_READ(file, f_pos) - (call->ret > 0 ? call->ret : 0);
+	return BPF_CORE_READ(file, f_pos) - moved;
 }
 
 /* The process whose memory the file shows: private_data is its mm (fs/proc/base.c, mem_open). */
@@ -57,35 +61,73 @@ static __always_inline bool mem_concerns(struct call *call)
 	return fops == s->mem_fops;
 }
 
-static __noinline int mem_exit(struct call *call)
+/* Counts the call and finds its target. False if it is not to be recorded. */
+static __always_inline bool mem_selected(struct call *call, struct vmt_mem *ev, struct file *file)
 {
 	struct task_struct *task = current_task();
-	struct file *file = file_of_fd(task, call->args[0]);
-	struct scratch *scratch = scratch_at(call->slot);
-	struct vmt_mem *ev = (void *)scratch;
-	__u32 at = sizeof(*ev), local_at = at;
 	bool selected = caller_selected(task);
 
-	if (!ev || !file)
-		return 0;
 	count_seen(call->kind);
 	mem_target(&ev->target, file);
-	if (!selected && (knobs.select_all || !target_selected(task, ev->target.pid))) {
-		count_filtered(call->kind);
-		return 0;
-	}
-	call_header(&ev->hdr, call);
-	ev->ret = call->ret;
-	ev->offset = mem_offset(call, file);
-	ev->flags = call->kind == VMT_PREADV2 || call->kind == VMT_PWRITEV2 ? (__u32)call->args[5] : 0;
+	if (selected || (!knobs.select_all && target_selected(task, ev->target.pid)))
+		return true;
+	count_filtered(call->kind);
+	return false;
+}
+
+/* Takes the caller's array in: from its memory, or the one range that came in registers. */
+static __always_inline void mem_array(struct call *call, struct scratch *scratch, struct vmt_mem *ev)
+{
 	if (is_vectored(call->kind))
-		at = iovs_read(scratch, at, &ev->local, call->args[1], call->args[2], call->compat);
+		iovs_read(scratch, MEM_ARRAY_AT, &ev->local, call->args[1], call->args[2], call->compat);
 	else
-		at = iovs_one(scratch, at, &ev->local, call->args[1], call->args[2]);
-	fd_describe(&ev->fd, call->args[0], file);
+		iovs_one(scratch, MEM_ARRAY_AT, &ev->local, call->args[1], call->args[2]);
+}
+
+/* Puts the array where it belongs; returns the record's new end. */
+static __always_inline __u32 mem_array_append(struct scratch *scratch, __u32 at, struct vmt_mem *ev)
+{
+	__u64 bytes = (__u32)ev->local.kept * ev->local.entry;
+
+	asm volatile("" : "+r"(bytes), "+r"(at));
+	at &= SCRATCH_MASK;
+	if (bytes == 0 || bytes > VMT_IOV_MAX * 16)
+		return at;
+	bpf_probe_read_kernel(scratch->bytes + at, bytes, scratch->bytes + MEM_ARRAY_AT);
+	return at + bytes;
+}
+
+/* Hands the record over: `at` is where its payload ends. */
+static __always_inline void mem_deliver(struct call *call, struct scratch *scratch, __u32 at, struct file *file,
+					__s32 fd)
+{
+	struct vmt_mem *ev = (void *)scratch;
+	bool visited = is_vectored(call->kind) && ev->local.source == VMT_SOURCE_KERNEL;
+
+	ev->ret = call->ret;
+	ev->flags = call->kind == VMT_PREADV2 || call->kind == VMT_PWRITEV2 ? (__u32)call->args[5] : 0;
+	at = mem_array_append(scratch, at, ev);
+	at = iovs_read(scratch, at, &ev->user_local, call->args[1], visited ? call->args[2] : 0, call->compat);
+	fd_describe(&ev->fd, fd, file);
 	at = fd_path(scratch, call->slot, at, &ev->fd, file);
-	at = payload_gather(scratch, call->slot, at, &ev->payload, &ev->local, local_at, call->ret);
 	deliver_scratch(scratch, at, call->kind);
+}
+
+static __noinline int mem_exit(struct call *call)
+{
+	struct file *file = file_of_fd(current_task(), call->args[0]);
+	struct scratch *scratch = scratch_at(call->slot);
+	struct vmt_mem *ev = (void *)scratch;
+	__u32 at = sizeof(*ev);
+
+	if (!ev || !file || !mem_selected(call, ev, file))
+		return 0;
+	call_header(&ev->hdr, call);
+	ev->exact = false;
+	ev->offset = mem_offset(call, file, call->ret > 0 ? call->ret : 0);
+	mem_array(call, scratch, ev);
+	at = payload_gather(scratch, call->slot, at, &ev->payload, &ev->local, MEM_ARRAY_AT, call->ret);
+	mem_deliver(call, scratch, at, file, call->args[0]);
 	return 0;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Families @pidfd and @madvise: pidfd_getfd and process_madvise as their exit shows them. Both name
- * their target by a PID file descriptor. */
+/* Families @pidfd and @madvise: pidfd_getfd and process_madvise as their exit shows them. Both name their target by a
+ * PID file descriptor. The function tier has found target and file before (pidfd_function.bpf.h). */
 #ifndef VMTRACE_PIDFD_BPF_H
 #define VMTRACE_PIDFD_BPF_H
 
@@ -45,14 +45,30 @@ static __always_inline void target_by_pidfd(struct vmt_process *target, struct t
 		process_of(target, found);
 }
 
+/* States the file that was obtained; returns the record's new end. */
+static __always_inline __u32 obtained(struct scratch *scratch, struct vmt_pidfd_getfd *ev, struct call *call)
+{
+	struct file *file = NULL;
+
+	if (call->ret >= 0 && call->held && scratch->held.end) {
+		ev->fd.fd = call->ret;
+		return scratch->held.end;
+	}
+	if (call->ret >= 0) {
+		file = file_of_fd(current_task(), call->ret);
+		ev->exact = false;
+	}
+	fd_describe(&ev->fd, call->ret, file);
+	return fd_path(scratch, call->slot, sizeof(*ev), &ev->fd, file);
+}
+
 static __noinline int pidfd_getfd_exit(struct call *call)
 {
 	struct task_struct *task = current_task();
 	struct scratch *scratch = scratch_at(call->slot);
 	struct vmt_pidfd_getfd *ev = (void *)scratch;
 	bool selected = caller_selected(task);
-	struct file *file = NULL;
-	__u32 at = sizeof(*ev);
+	__u32 at;
 
 	if (!ev)
 		return 0;
@@ -61,7 +77,9 @@ static __noinline int pidfd_getfd_exit(struct call *call)
 		count_filtered(call->kind);
 		return 0;
 	}
-	target_by_pidfd(&ev->target, task, call->args[0]);
+	ev->exact = call->held && scratch->held.target_known;
+	if (!ev->exact)
+		target_by_pidfd(&ev->target, task, call->args[0]);
 	if (!selected && !target_selected(task, ev->target.pid)) {
 		count_filtered(call->kind);
 		return 0;
@@ -71,10 +89,7 @@ static __noinline int pidfd_getfd_exit(struct call *call)
 	ev->pidfd = call->args[0];
 	ev->targetfd = call->args[1];
 	ev->flags = (__u32)call->args[2];
-	if (call->ret >= 0)
-		file = file_of_fd(task, call->ret);
-	fd_describe(&ev->fd, call->ret, file);
-	at = fd_path(scratch, call->slot, at, &ev->fd, file);
+	at = obtained(scratch, ev, call);
 	deliver_scratch(scratch, at, call->kind);
 	return 0;
 }
@@ -82,6 +97,14 @@ static __noinline int pidfd_getfd_exit(struct call *call)
 static __always_inline bool is_self(__s32 pidfd)
 {
 	return pidfd == PIDFD_SELF_THREAD || pidfd == PIDFD_SELF_THREAD_GROUP;
+}
+
+/* The process that was advised, looked up now. */
+static __always_inline void advised(struct vmt_process *target, struct task_struct *task, struct call *call)
+{
+	target_by_pidfd(target, task, call->args[0]);
+	if (is_self(call->args[0]) && call->ret != -EBADF)
+		process_of(target, task);
 }
 
 static __noinline int process_madvise_exit(struct call *call)
@@ -99,9 +122,8 @@ static __noinline int process_madvise_exit(struct call *call)
 		count_filtered(call->kind);
 		return 0;
 	}
-	target_by_pidfd(&ev->target, task, call->args[0]);
-	if (is_self(call->args[0]) && call->ret != -EBADF)
-		process_of(&ev->target, task);
+	if (!call->held || !scratch->held.target_known)
+		advised(&ev->target, task, call);
 	if (!selected && !target_selected(task, ev->target.pid)) {
 		count_filtered(call->kind);
 		return 0;

@@ -1,34 +1,87 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Family @ptrace, tracepoint tier: ptrace as its exit shows it. */
+/* Family @ptrace: ptrace as its exit shows it. The function tier has found the target and kept the word that PEEK
+ * brought before (ptrace_function.bpf.h). */
 #ifndef VMTRACE_PTRACE_BPF_H
 #define VMTRACE_PTRACE_BPF_H
 
 #include "call.bpf.h"
 
-/* The word that moved: PEEK* wrote it where `data` points (man 2 ptrace, "C library/kernel differences"), POKE*
- * passes it in `data`. */
-static __always_inline void word_read(struct vmt_ptrace *ev, struct call *call)
-{
-	__u64 request = call->args[0], data = call->args[3];
-	__u32 word32 = 0;
+/* Where a word that the kernel copied is kept in the record: behind the array of one. */
+#define PTRACE_WORD_AT (sizeof(struct vmt_ptrace) + 16)
 
-	ev->word = 0;
-	ev->word_status = VMT_READ_ABSENT;
-	if (!knobs.snaplen)
-		return;
-	if (request >= PTRACE_POKETEXT && request <= PTRACE_POKEUSER) {
-		ev->word = data;
-		ev->word_status = VMT_READ_OK;
-	} else if (request >= PTRACE_PEEKTEXT && request <= PTRACE_PEEKUSER && !call->ret) {
-		ev->word_status = VMT_READ_OK;
-		if (call->compat) {
-			if (bpf_probe_read_user(&word32, sizeof(word32), (void *)data))
-				ev->word_status = VMT_READ_FAULT;
-			ev->word = word32;
-		} else if (bpf_probe_read_user(&ev->word, sizeof(ev->word), (void *)data)) {
-			ev->word_status = VMT_READ_FAULT;
-		}
+static __always_inline bool is_peek(__u64 request)
+{
+	return request >= PTRACE_PEEKTEXT && request <= PTRACE_PEEKUSER;
+}
+
+static __always_inline bool is_poke(__u64 request)
+{
+	return request >= PTRACE_POKETEXT && request <= PTRACE_POKEUSER;
+}
+
+/* Bytes of the caller's memory at `data` that a request reads or writes, 0 if none; *REGSET name them by an iovec
+ * there. PEEK writes its word to `data` (man 2 ptrace, "C library/kernel differences"). Registers are struct
+ * user_regs_struct and user_i387_struct (arch/x86/include/asm/user_64.h), for 32-bit callers those of user32.h. */
+static __always_inline __u64 ptrace_size(__u64 request, bool compat)
+{
+	switch (request) {
+	case PTRACE_PEEKTEXT ... PTRACE_PEEKUSER:
+		return compat ? 4 : 8;
+	case PTRACE_GETREGS:
+	case PTRACE_SETREGS:
+		return compat ? 68 : 216;
+	case PTRACE_GETFPREGS:
+	case PTRACE_SETFPREGS:
+		return compat ? 108 : 512;
+	case PTRACE_GETFPXREGS:
+	case PTRACE_SETFPXREGS:
+		return compat ? 512 : 0;
+	case PTRACE_GET_THREAD_AREA:
+	case PTRACE_SET_THREAD_AREA:
+		return 16; /* struct user_desc */
+	case PTRACE_GETSIGINFO:
+	case PTRACE_SETSIGINFO:
+		return 128;
+	default:
+		return 0;
 	}
+}
+
+/* States the range of the caller's memory; returns the record's new end, and in `len` its length. The kernel has put
+ * the length that it moved into the iovec of *REGSET. */
+static __always_inline __u32 ptrace_range(struct scratch *scratch, __u32 at, struct vmt_ptrace *ev, struct call *call,
+					  __u64 *len)
+{
+	__u32 start = at;
+
+	*len = ptrace_size(ev->request, call->compat);
+	if (*len)
+		return iovs_one(scratch, at, &ev->local, ev->data, *len);
+	if (ev->request != PTRACE_GETREGSET && ev->request != PTRACE_SETREGSET)
+		return iovs_read(scratch, at, &ev->local, 0, 0, call->compat);
+	at = iovs_read(scratch, at, &ev->local, ev->data, 1, call->compat);
+	if (ev->local.status != VMT_READ_OK)
+		return at;
+	*len = call->compat ? *(__u32 *)(scratch->bytes + start + 4) : *(__u64 *)(scratch->bytes + start + 8);
+	return at;
+}
+
+/* Appends what moved: POKE's word is an argument, PEEK's word may be held; all else is read where the range is. */
+static __always_inline __u32 ptrace_payload(struct scratch *scratch, __u32 at, struct vmt_ptrace *ev, struct call *call,
+					    __u64 len)
+{
+	__u32 word = call->compat ? 4 : 8, kept = word < knobs.snaplen ? word : knobs.snaplen;
+
+	if (is_poke(ev->request)) {
+		*(__u64 *)(scratch->bytes + sizeof(*ev)) = ev->data;
+		payload_state(&ev->payload, call->ret < 0 ? 0 : word, kept, VMT_SIDE_REGISTER);
+		return at + ev->payload.kept;
+	}
+	if (call->held && is_peek(ev->request) && ev->request != PTRACE_PEEKUSER) {
+		payload_state(&ev->payload, call->ret < 0 ? 0 : word, scratch->held.count, VMT_SIDE_KERNEL);
+		return at + ev->payload.kept;
+	}
+	return payload_gather(scratch, call->slot, at, &ev->payload, &ev->local, sizeof(*ev), call->ret < 0 ? 0 : len);
 }
 
 static __noinline int ptrace_exit(struct call *call)
@@ -37,6 +90,8 @@ static __noinline int ptrace_exit(struct call *call)
 	struct scratch *scratch = scratch_at(call->slot);
 	struct vmt_ptrace *ev = (void *)scratch;
 	bool selected = caller_selected(task);
+	__u32 at = sizeof(*ev);
+	__u64 len;
 
 	if (!ev)
 		return 0;
@@ -45,9 +100,11 @@ static __noinline int ptrace_exit(struct call *call)
 		count_filtered(call->kind);
 		return 0;
 	}
-	__builtin_memset(&ev->target, 0, sizeof(ev->target));
-	if (call->args[0] != PTRACE_TRACEME)
-		target_by_vpid(&ev->target, call->args[1]);
+	if (!call->held || !scratch->held.target_known) {
+		__builtin_memset(&ev->target, 0, sizeof(ev->target));
+		if (call->args[0] != PTRACE_TRACEME)
+			target_by_vpid(&ev->target, call->args[1]);
+	}
 	if (!selected && !target_selected(task, ev->target.pid)) {
 		count_filtered(call->kind);
 		return 0;
@@ -56,10 +113,12 @@ static __noinline int ptrace_exit(struct call *call)
 	ev->ret = call->ret;
 	ev->request = call->args[0];
 	ev->pid_arg = call->args[1];
+	ev->pad = 0;
 	ev->addr = call->args[2];
 	ev->data = call->args[3];
-	word_read(ev, call);
-	deliver_scratch(scratch, sizeof(*ev), call->kind);
+	at = ptrace_range(scratch, at, ev, call, &len);
+	at = ptrace_payload(scratch, at, ev, call, len);
+	deliver_scratch(scratch, at, call->kind);
 	return 0;
 }
 

@@ -8,11 +8,11 @@
  *   arguments still in pt_regs, and so needs no program at the entry and no map between the two. It sees 32-bit calls,
  *   which syscalls:sys_exit_* do not.
  */
-#include "mem.bpf.h"
-#include "pidfd.bpf.h"
+#include "mem_function.bpf.h"
+#include "pidfd_function.bpf.h"
 #include "pipe_function.bpf.h"
 #include "process.bpf.h"
-#include "ptrace.bpf.h"
+#include "ptrace_function.bpf.h"
 #include "uring_function.bpf.h"
 #include "vm_function.bpf.h"
 

@@ -93,6 +93,13 @@ enum vmt_payload_status {
 	VMT_PAYLOAD_OFF = 4,
 };
 
+/* Where a payload was read. */
+enum vmt_side {
+	VMT_SIDE_CALLER = 0, /* its memory, as the call returned */
+	VMT_SIDE_KERNEL = 1, /* the kernel's own buffer, as it copied */
+	VMT_SIDE_REGISTER = 2,
+};
+
 enum vmt_fd_kind {
 	VMT_FD_CLOSED = 0,
 	VMT_FD_FILE = 1,
@@ -149,7 +156,8 @@ struct vmt_payload {
 	__u64 total; /* bytes that moved */
 	__u32 kept; /* bytes in the tail */
 	__u8 status; /* enum vmt_payload_status */
-	__u8 pad[3];
+	__u8 side; /* enum vmt_side */
+	__u8 pad[2];
 };
 
 /* A file descriptor. The tail holds `path_len` bytes: the path's components, last first, each ended by NUL. */
@@ -211,21 +219,22 @@ struct vmt_splice {
 	struct vmt_fd out;
 };
 
-/* ptrace. No tail. */
+/* ptrace. Tail: the range of the caller's memory that the request names, as an iovec array of one; payload. */
 struct vmt_ptrace {
 	struct vmt_hdr hdr;
 	__s64 ret;
 	__u64 request;
 	__u64 addr;
 	__u64 data;
-	__u64 word; /* what PEEK brought or POKE wrote */
 	__s32 pid_arg;
-	__u8 word_status; /* enum vmt_read */
-	__u8 pad[3];
+	__u32 pad;
 	struct vmt_process target;
+	struct vmt_iovs local;
+	struct vmt_payload payload;
 };
 
-/* Reads and writes of /proc/PID/mem. Tail: iovecs, path, payload. */
+/* Reads and writes of /proc/PID/mem. Tail: payload; iovecs; where these are what a vectored call came to the caller's
+ * as they stand in its memory at the exit; path. */
 struct vmt_mem {
 	struct vmt_hdr hdr;
 	__s64 ret;
@@ -235,6 +244,9 @@ struct vmt_mem {
 	struct vmt_fd fd;
 	struct vmt_iovs local;
 	struct vmt_payload payload;
+	struct vmt_iovs user_local;
+	__u8 exact; /* file and offset are what the kernel used; else looked up as the call returned */
+	__u8 pad[7];
 };
 
 /* pidfd_getfd. Tail: path. */
@@ -246,6 +258,8 @@ struct vmt_pidfd_getfd {
 	__s32 targetfd;
 	struct vmt_process target;
 	struct vmt_fd fd; /* the new one, in the caller */
+	__u8 exact; /* target and file are what the kernel found; else looked up as the call returned */
+	__u8 pad[7];
 };
 
 /* process_madvise. Tail: iovecs. */

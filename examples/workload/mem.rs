@@ -86,6 +86,11 @@ pub fn call(call: MemCall, fd: &OwnedFd, local: &[libc::iovec], offset: u64) -> 
         [one] if !call.vectored() => (one.iov_base as u64, one.iov_len as u64),
         all => (all.as_ptr() as u64, all.len() as u64),
     };
+    call_array(call, fd, buffer, count, offset)
+}
+
+/// The same with a buffer or array by its address, which may be nowhere.
+pub fn call_array(call: MemCall, fd: &OwnedFd, buffer: u64, count: u64, offset: u64) -> i64 {
     // preadv takes the offset in two halves, of which the high one is ignored on 64 bits; then come the flags.
     let offset = if call.positioned() { offset } else { 0 };
     let args = [fd.as_raw_fd() as u64, buffer, count, offset, 0, 0];

@@ -23,6 +23,8 @@ pub const PEEKDATA: Request = (2, "PTRACE_PEEKDATA");
 pub const POKETEXT: Request = (4, "PTRACE_POKETEXT");
 /// As above.
 pub const POKEDATA: Request = (5, "PTRACE_POKEDATA");
+/// Moves all general registers.
+pub const GETREGS: Request = (12, "PTRACE_GETREGS");
 const ATTACH: Request = (16, "PTRACE_ATTACH");
 const DETACH: Request = (17, "PTRACE_DETACH");
 
@@ -42,6 +44,17 @@ pub fn control_entry(request: Request, ret: i64, pid: i32, addr: u64, data: u64)
         .with("local_iov", Value::Null)
         .with("bytes", if ret < 0 { Value::from(0) } else { Value::Null })
         .nothing_captured()
+}
+
+/// What a recorder should have seen of a request that moved `bytes` between the tracee and `base` in the caller.
+pub fn moved_entry(request: Request, pid: i32, addr: u64, data: u64, base: u64, bytes: &[u8]) -> Entry {
+    control_entry(request, 0, pid, addr, data)
+        .with("direction", if request.1.contains("SET") && !request.1.contains("GET") { "out" } else { "in" })
+        .with("target_pid", pid)
+        .with("local_iov", serde_json::json!([[base, bytes.len()]]))
+        .with("bytes", bytes.len())
+        .with("bytes_requested", bytes.len())
+        .payload(bytes)
 }
 
 /// What a recorder should have seen of a PEEK or POKE of the 8 bytes `word`.

@@ -42,6 +42,7 @@ edges! {
     every_ptrace_request "ptrace-requests";
     ptrace_that_fails "ptrace-errors";
     mem_reads_that_fail "mem-errors";
+    vectored_mem_calls_that_stop_or_fail "mem-vectors";
     mem_of_a_thread "mem-task";
     mem_of_oneself "mem-self";
     descriptor_of_another_process "pidfd-getfd";
@@ -53,6 +54,19 @@ edges! {
     io_uring_tee "uring-tee";
     io_uring_submitted_by_the_kernel "uring-sqpoll";
     io_uring_without_completion "uring-skip-success";
+}
+
+/// Only the function that copies sees it; without, the capture says that it does not.
+#[test]
+#[ignore = "needs root and BPF"]
+fn mem_by_io_uring_is_seen_or_named_as_a_gap() {
+    let recording = record(&[], &work("edge uring-mem"));
+    let manifest = recording.manifest();
+    if manifest.hooks.iter().any(|h| h.attached && h.program == "mem_begin") {
+        return compare(&recording, &recording.report());
+    }
+    assert!(recording.calls().is_empty());
+    assert!(manifest.gaps.iter().any(|gap| gap.contains("/proc/PID/mem through io_uring")), "{:?}", manifest.gaps);
 }
 
 #[test]

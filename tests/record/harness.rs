@@ -204,7 +204,8 @@ pub fn record_work(options: &[&str], words: &str) -> Recording {
 /// Compares the rows of a capture with a workload's report: as many rows of each event as calls were made, and
 /// every logged call as its row has it.
 pub fn compare(recording: &Recording, report: &Value) {
-    let snaplen = recording.manifest().filters.snaplen as usize;
+    let manifest = recording.manifest();
+    let snaplen = manifest.filters.snaplen as usize;
     // Workloads read their own pipes to check what arrived; who read what is in the tests of pipe_read.
     let rows: Vec<Row> = recording.calls().into_iter().filter(|r| r["event"] != "pipe_read").collect();
     let log = report["log"].as_array().expect("log").as_slice();
@@ -221,7 +222,7 @@ pub fn compare(recording: &Recording, report: &Value) {
         let row = by_thread.get(&key).and_then(|rows| rows.get(*n));
         let row = row.unwrap_or_else(|| panic!("no row {n} of {key:?} for {entry}"));
         *n += 1;
-        compare_call(entry, row, snaplen);
+        compare_call(entry, row, snaplen, by_functions(&manifest, row));
     }
 }
 
@@ -250,7 +251,38 @@ fn expected_counts(report: &Value) -> BTreeMap<String, u64> {
     counts
 }
 
-fn compare_call(entry: &Value, row: &Row, snaplen: usize) {
+/// Whether hooks in functions tell events of a row's group.
+pub fn by_functions(manifest: &Manifest, row: &Row) -> bool {
+    let group = group_of(row);
+    manifest
+        .hooks
+        .iter()
+        .any(|h| h.attached && group.is_some_and(|g| g.name() == h.serves) && !h.target.contains("tp_btf"))
+}
+
+fn group_of(row: &Row) -> Option<Group> {
+    EVENTS.iter().find(|e| e.name == row.text("event")).map(|e| e.group)
+}
+
+/// Whether the kernel's own buffer is where a payload of such a row is read.
+fn copied_in_the_kernel(row: &Row) -> bool {
+    let peeks = ["PTRACE_PEEKTEXT", "PTRACE_PEEKDATA"].contains(&row.text("ptrace_request"));
+    group_of(row) == Some(Group::Mem) || peeks
+}
+
+/// The verdict on a row without an iovec array of its own; `None` where it depends on more.
+fn verdict_of(row: &Row, by_functions: bool) -> Option<&'static str> {
+    let exact = match group_of(row)? {
+        Group::Mem => by_functions,
+        Group::Pidfd if row.number("ret") >= 0 => by_functions,
+        Group::Ptrace => row.text("payload_side") != "caller",
+        _ => return None,
+    };
+    Some(if exact { "kernel" } else { "unverified" })
+}
+
+fn compare_call(entry: &Value, row: &Row, snaplen: usize, by_functions: bool) {
+    let in_kernel = by_functions && copied_in_the_kernel(row);
     let mut wrong = Vec::new();
     let mut expect = |column: &str, wanted: &Value| {
         if &row[column] != wanted {
@@ -258,7 +290,16 @@ fn compare_call(entry: &Value, row: &Row, snaplen: usize) {
         }
     };
     for (column, wanted) in entry.as_object().expect("entry").iter().filter(|(c, _)| *c != "payload") {
-        expect(column, wanted);
+        match (column.as_str(), wanted.as_str()) {
+            ("payload_side", Some("caller")) if in_kernel => expect(column, &json!("kernel")),
+            _ => expect(column, wanted),
+        }
+    }
+    if let Some(verdict) = verdict_of(row, by_functions).filter(|_| entry.get("iov_verdict").is_none()) {
+        let exact = verdict == "kernel";
+        expect("iov_verdict", &json!(verdict));
+        expect("iov_source", &json!(if exact { "kernel" } else { "user" }));
+        expect("toctou", &if exact { json!(false) } else { Value::Null });
     }
     match entry.get("payload") {
         Some(Value::String(hex)) => {
@@ -266,7 +307,7 @@ fn compare_call(entry: &Value, row: &Row, snaplen: usize) {
             expect("payload", &json!(hex[..2 * kept]));
             expect("payload_len", &json!(kept));
             expect("payload_status", &json!(status));
-            expect("payload_at", &json!("exit"));
+            expect("payload_at", &json!(if in_kernel { "transfer" } else { "exit" }));
         }
         Some(_) => {
             expect("payload", &Value::Null);

@@ -11,6 +11,7 @@ use crate::peer::{COMM, Peer};
 use crate::pipes::{Pipe, splice_entry, vmsplice_entry};
 use crate::report::{Entry, Report};
 use crate::sys::{self, Region};
+use crate::trace::{GETREGS, moved_entry};
 
 const PTRACE: u32 = 26;
 const SPLICE: u32 = 313;
@@ -202,6 +203,11 @@ fn word(report: &mut Report, local: &LowBuffer, remote: &LowBuffer, peer: &Peer)
     let seen = Entry::new("ptrace", ret).with("abi", "compat32").with("ptrace_request", "PTRACE_PEEKDATA");
     let seen = seen.with("direction", "in").with("target_pid", peer.pid()).with("data", data);
     report.call(seen.with("remote_iov", json!([[addr, 4]])).with("bytes", 4).payload(&word));
+    // SAFETY: GETREGS writes struct user_regs_struct32 to our own page.
+    let ret = unsafe { syscall32(PTRACE, [GETREGS.0 as u32, peer.pid() as u32, 0, data as u32, 0, 0]) };
+    ensure!(ret == 0, "ptrace by int 0x80 returned {ret}");
+    let seen = moved_entry(GETREGS, peer.pid(), 0, data, data, &local.page.read(1024, 68));
+    report.call(seen.with("abi", "compat32"));
     report.call(crate::trace::detach(peer.pid())?);
     Ok(())
 }

@@ -46,6 +46,7 @@ const CASES: &[Case] = &[
     ("ptrace-requests", trace::requests),
     ("ptrace-errors", trace::errors),
     ("mem-errors", trace::mem_errors),
+    ("mem-vectors", trace::mem_vectors),
     ("mem-task", trace::mem_task),
     ("mem-self", trace::mem_self),
     ("pidfd-getfd", pidfd::getfd_of_a_peer),
@@ -64,6 +65,7 @@ const CASES: &[Case] = &[
     ("uring-tee", uring::tee),
     ("uring-sqpoll", uring::sqpoll),
     ("uring-skip-success", uring::skip_success),
+    ("uring-mem", uring::mem),
 ];
 
 /// Runs the case of that name; `list` prints all names instead.

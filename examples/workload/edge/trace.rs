@@ -1,20 +1,31 @@
 //! ptrace and /proc/PID/mem beyond the plain word and the plain read.
 
-use anyhow::{Result, ensure};
-use serde_json::Value;
+use std::os::fd::OwnedFd;
 
-use crate::buffer::{Buffer, content};
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+
+use crate::buffer::{Buffer, content, iovec};
 use crate::mem::{self, MemCall};
 use crate::peer::{COMM, Peer};
 use crate::report::Report;
 use crate::sys::Region;
 use crate::trace::{
-    PEEKDATA, PEEKTEXT, POKEDATA, POKETEXT, Request, WORD, attach, call, control_entry, detach, word_entry,
+    GETREGS, PEEKDATA, PEEKTEXT, POKEDATA, POKETEXT, Request, WORD, attach, call, control_entry, detach, moved_entry,
+    word_entry,
 };
 
 const NOWHERE: u64 = 0x1000;
 const PEEKUSER: Request = (3, "PTRACE_PEEKUSER");
-const GETREGS: Request = (12, "PTRACE_GETREGS");
+const SETREGS: Request = (13, "PTRACE_SETREGS");
+const GETFPREGS: Request = (14, "PTRACE_GETFPREGS");
+const SETFPREGS: Request = (15, "PTRACE_SETFPREGS");
+const GETSIGINFO: Request = (0x4202, "PTRACE_GETSIGINFO");
+const SETSIGINFO: Request = (0x4203, "PTRACE_SETSIGINFO");
+const GETREGSET: Request = (0x4204, "PTRACE_GETREGSET");
+const SETREGSET: Request = (0x4205, "PTRACE_SETREGSET");
+/// include/uapi/linux/elf.h
+const NT_PRSTATUS: u64 = 1;
 const UNKNOWN: Request = (0x7777, "30583");
 
 fn returned(ret: i64, wanted: i64) -> Result<()> {
@@ -41,17 +52,43 @@ pub fn requests(report: &mut Report) -> Result<()> {
         ensure!(remote.gather() == word.to_le_bytes(), "the word did not arrive");
         report.call(word_entry(request, ret, pid, remote.addr(), word, &word.to_le_bytes()));
     }
-    for (request, addr, errno) in [(PEEKUSER, 0, 0), (GETREGS, 0, 0), (UNKNOWN, 0, -5)] {
-        let ret = call(request, pid, addr, local.addr());
-        returned(ret, errno)?;
-        let mut seen = control_entry(request, ret, pid, addr, local.addr()).with("target_pid", pid);
-        // PEEKUSER and GETREGS copy registers: whether that counts as bytes moved is the recorder's to say.
-        for column in ["local_iov", "bytes", "payload", "payload_total", "payload_side", "remote_iov"] {
-            seen.forget(column);
-        }
-        report.call(seen);
-    }
+    registers(report, pid, &local)?;
+    let ret = call(UNKNOWN, pid, 0, local.addr());
+    returned(ret, -5)?;
+    let mut seen = control_entry(UNKNOWN, ret, pid, 0, local.addr()).with("target_pid", pid);
+    seen.forget("bytes");
+    report.call(seen);
     report.call(detach(pid)?);
+    Ok(())
+}
+
+/// Everything that moves registers or a siginfo, as struct user_regs_struct and its like have them.
+fn registers(report: &mut Report, pid: i32, local: &Buffer) -> Result<()> {
+    let moves = [
+        (PEEKUSER, 8),
+        (GETREGS, 216),
+        (SETREGS, 216),
+        (GETFPREGS, 512),
+        (SETFPREGS, 512),
+        (GETSIGINFO, 128),
+        (SETSIGINFO, 128),
+    ];
+    for (request, len) in moves {
+        let ret = call(request, pid, 0, local.addr());
+        returned(ret, 0)?;
+        let bytes = local.gather();
+        report.call(moved_entry(request, pid, 0, local.addr(), local.addr(), &bytes[..len]));
+    }
+    for request in [GETREGSET, SETREGSET] {
+        // The kernel puts the length that it has moved into the iovec.
+        let mut set = iovec(local.addr(), if request == GETREGSET { 512 } else { 216 });
+        let data = &raw mut set as u64;
+        let ret = call(request, pid, NT_PRSTATUS, data);
+        returned(ret, 0)?;
+        ensure!(set.iov_len == 216, "the register set has {} bytes", set.iov_len);
+        let bytes = local.gather();
+        report.call(moved_entry(request, pid, NT_PRSTATUS, data, local.addr(), &bytes[..216]));
+    }
     Ok(())
 }
 
@@ -90,6 +127,53 @@ pub fn mem_errors(report: &mut Report) -> Result<()> {
         let seen = mem::entry(MemCall::Pread, ret, &fd, &local, offset).with("target_pid", peer.pid());
         report.call(seen.numbered(0));
     }
+    Ok(())
+}
+
+/// Vectored calls with empty segments, that stop short, and that fail before anything is moved.
+pub fn mem_vectors(report: &mut Report) -> Result<()> {
+    let mut region = Region::shared(8192)?;
+    let addr = region.addr();
+    region.unmap_from(4096)?;
+    let page = Buffer::over(region, vec![(0, 4096)]);
+    page.fill(0);
+    let peer = Peer::fork()?;
+    let fd = mem::open(&format!("/proc/{}/mem", peer.pid()))?;
+    let local = Buffer::new(Region::private, &[0, 1000, 0, 3000, 4096, 96])?;
+    for kind in [MemCall::Preadv, MemCall::Preadv2, MemCall::Pwritev] {
+        let ret = mem::call(kind, &fd, local.iov(), addr);
+        returned(ret, 4096)?;
+        let seen = mem::entry(kind, ret, &fd, &local, addr).with("target_pid", peer.pid());
+        report.call(seen.numbered(0));
+    }
+    let ret = mem::call(MemCall::Preadv, &fd, local.iov(), NOWHERE);
+    returned(ret, -5)?;
+    report.call(mem::entry(MemCall::Preadv, ret, &fd, &local, NOWHERE).with("target_pid", peer.pid()));
+    unmoved(report, &fd, &local, peer.pid())
+}
+
+/// What fails, or ends, before the first segment. What the array holds was never used.
+fn unmoved(report: &mut Report, fd: &OwnedFd, local: &Buffer, pid: i32) -> Result<()> {
+    let unread = |ret, count: usize| {
+        let seen = mem::entry(MemCall::Preadv, ret, fd, local, NOWHERE).with("target_pid", pid);
+        let seen = seen.with("local_iov", Value::Null).with("liovcnt", count).with("iov_source", Value::Null);
+        seen.with("iov_verdict", Value::Null).with("remote_iov", json!([[NOWHERE, 0]])).nothing_captured()
+    };
+    let ret = mem::call_array(MemCall::Preadv, fd, NOWHERE, 2, NOWHERE);
+    returned(ret, -14)?;
+    let seen = unread(ret, 2).with("bytes_requested", Value::Null);
+    report.call(seen.with("iov_source", "user").with("iov_verdict", "unreadable"));
+    let ret = mem::call_array(MemCall::Preadv, fd, local.addr(), 1025, NOWHERE);
+    returned(ret, -22)?;
+    report.call(unread(ret, 1025).with("bytes_requested", Value::Null));
+    let ret = mem::call_array(MemCall::Preadv, fd, 0, 0, NOWHERE);
+    returned(ret, 0)?;
+    report.call(unread(ret, 0).with("bytes_requested", 0));
+    let read_only: OwnedFd = std::fs::File::open(format!("/proc/{pid}/mem"))?.into();
+    let ret = mem::call(MemCall::Pwritev, &read_only, local.iov(), NOWHERE);
+    returned(ret, -9)?;
+    let seen = mem::entry(MemCall::Pwritev, ret, &read_only, local, NOWHERE).with("target_pid", pid);
+    report.call(seen.with("iov_source", "user").with("iov_verdict", "unverified"));
     Ok(())
 }
 

@@ -6,13 +6,17 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::buffer::content;
+use crate::buffer::{Buffer, content};
+use crate::mem::{self, MemCall};
+use crate::peer::{COMM, Peer};
 use crate::pipes::Pipe;
 use crate::report::{Entry, Report};
-use crate::sys::{self, raw};
+use crate::sys::{self, Region, raw};
 
 const OP_SPLICE: u8 = 30;
 const OP_TEE: u8 = 33;
+const OP_READ: u8 = 22;
+const OP_WRITE: u8 = 23;
 const ENTER_GETEVENTS: u64 = 1;
 const ENTER_SQ_WAKEUP: u64 = 2;
 const SETUP_SQPOLL: u32 = 2;
@@ -188,5 +192,29 @@ pub fn tee(report: &mut Report) -> Result<()> {
     ensure!(ret == SIZE as i64, "tee by io_uring returned {ret}");
     ensure!(sys::read_exact(&to.read, SIZE)? == content(0, SIZE), "tee brought other bytes");
     report.call(uring_entry("tee", ret, fd_in, fd_out).with("pipe_in", from.inode).with("pipe_out", to.inode));
+    Ok(())
+}
+
+/// /proc/PID/mem, read and written by requests.
+pub fn mem(report: &mut Report) -> Result<()> {
+    let ring = Ring::new(0)?;
+    let (local, remote) = (Buffer::new(Region::private, &[SIZE])?, Buffer::new(Region::shared, &[SIZE])?);
+    let peer = Peer::fork()?;
+    let fd = mem::open(&format!("/proc/{}/mem", peer.pid()))?;
+    for (seq, (opcode, call)) in (0..).zip([(OP_READ, MemCall::Pread), (OP_WRITE, MemCall::Pwrite)]) {
+        if opcode == OP_READ {
+            remote.fill(seq)
+        } else {
+            local.fill(seq)
+        }
+        // Offset and buffer stand where a splice has its offsets, the file where it has the one to write to.
+        let ret = ring.submit(request(opcode, 0, local.addr() as i64, fd.as_raw_fd(), remote.addr() as i64))?;
+        ensure!(ret == SIZE as i64, "opcode {opcode} returned {ret}");
+        ensure!(local.gather() == remote.gather(), "opcode {opcode} brought other bytes");
+        let mut seen = mem::entry(call, ret, &fd, &local, remote.addr()).with("abi", "io_uring").with("liovcnt", 1);
+        seen.forget("tid");
+        let seen = seen.with(if opcode == OP_READ { "fd_in" } else { "fd_out" }, Value::Null);
+        report.call(seen.with("target_pid", peer.pid()).with("target_comm", COMM).numbered(seq));
+    }
     Ok(())
 }

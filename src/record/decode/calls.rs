@@ -1,7 +1,7 @@
 //! Decode arms of the syscall families: @vm, @pipe, @ptrace, @mem.
 
 use super::buffers::{iovecs, take_iovs, take_path, total};
-use super::verdict::{Verdict, by_user_memory, imported, verdict};
+use super::verdict::{Verdict, begins_with, by_user_memory, imported, stated, verdict};
 use super::{Decoder, Sink, signed, some};
 use crate::record::wire::*;
 use crate::schema::Event;
@@ -26,7 +26,7 @@ pub(super) fn result<'a>(ret: i64) -> Event<'a> {
     Event { ret: Some(ret), errno: errno_name(ret), bytes: Some(ret.max(0)), ..Event::default() }
 }
 
-/// Payload columns for bytes gathered from the caller's memory as the call returned.
+/// Payload columns.
 pub(super) fn payload<'a>(part: &vmt_payload, bytes: &'a [u8], by_ref: bool) -> Event<'a> {
     let kept = !bytes.is_empty();
     let status = match u32::from(part.status) {
@@ -41,11 +41,20 @@ pub(super) fn payload<'a>(part: &vmt_payload, bytes: &'a [u8], by_ref: bool) -> 
         payload_len: bytes.len() as u32,
         payload_total: signed(part.total),
         payload_status: Some(status),
-        payload_side: kept.then_some("caller"),
-        payload_at: kept.then_some("exit"),
+        payload_side: kept.then_some(match u32::from(part.side) {
+            VMT_SIDE_KERNEL => "kernel",
+            VMT_SIDE_REGISTER => "register",
+            _ => "caller",
+        }),
+        payload_at: kept.then_some(if u32::from(part.side) == VMT_SIDE_KERNEL { "transfer" } else { "exit" }),
         payload_by_ref: kept.then_some(by_ref),
         ..Event::default()
     }
+}
+
+/// Whether bytes of the payload were read from the caller's memory.
+fn from_caller(part: &vmt_payload) -> bool {
+    part.kept > 0 && u32::from(part.side) == VMT_SIDE_CALLER
 }
 
 pub(super) fn payload_fault(part: &vmt_payload) -> bool {
@@ -206,54 +215,50 @@ impl Decoder {
         Some(())
     }
 
-    /// ptrace. Only PEEK* and POKE* move a word; other requests keep their arguments.
+    /// ptrace. Requests that move no data keep their arguments.
     pub(super) fn ptrace(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Option<()> {
-        let (ev, _) = take::<vmt_ptrace>(bytes)?;
+        let (ev, mut tail) = take::<vmt_ptrace>(bytes)?;
         self.meet(&ev.hdr, &ev.hdr.self_, sink);
         self.meet(&ev.hdr, &ev.target, sink);
         let mut b = self.caller_and_target(&ev.hdr, &ev.target);
+        take_iovs(&mut b.local, &ev.local, &mut tail)?;
+        let moved = take_bytes(&mut tail, ev.payload.kept as usize)?;
         let word = if u32::from(ev.hdr.abi) == VMT_ABI_COMPAT32 { 4 } else { 8 };
         let request = ptrace_request(&ev);
         b.remote.clear();
         b.remote.push(Iovec { base: ev.addr, len: if request.reaches_memory { word } else { 0 } });
-        b.local.clear();
-        if request.peeks {
-            b.local.push(Iovec { base: ev.data, len: word });
-        }
         b.request.clear();
         match ptrace_request_name(ev.request) {
             Some(name) => b.request.push_str(name),
             None => b.request.push_str(&ev.request.to_string()),
         }
-        let moved = if request.moves_word && ev.ret >= 0 { word } else { 0 };
-        let value = ev.word.to_ne_bytes();
-        let kept = u32::from(ev.word_status) == VMT_READ_OK && moved > 0;
-        let kept = value.get(..if kept { word as usize } else { 0 }).unwrap_or_default();
-        let fault = moved > 0 && u32::from(ev.word_status) == VMT_READ_FAULT;
+        let ranged = ev.local.count > 0;
+        let requested = if request.pokes { Some(word) } else { total(&b.local, &ev.local).filter(|_| ranged) };
+        // The range comes in registers, but for the requests whose argument is an iovec.
+        let by_iovec = ranged && u32::from(ev.local.source) == VMT_SOURCE_USER;
+        let verdict = match by_iovec {
+            true => by_user_memory(&[&ev.local], requested, ev.payload.total as i64),
+            false => stated(!from_caller(&ev.payload)),
+        };
         let event = call_row! { self.base(&ev.hdr, EventKind::Ptrace, &b), ev.ret;
             abi: abi(&ev.hdr),
             target_pid_arg: Some(ev.pid_arg),
             direction: request.direction,
-            bytes: request.moves_word.then_some(moved as i64),
-            bytes_requested: request.moves_word.then_some(word as i64),
-            local_iov: request.peeks.then_some(Iovecs::Pairs(&b.local)),
-            liovcnt: request.peeks.then_some(1),
+            bytes: (ranged || request.pokes).then_some(signed(ev.payload.total)),
+            bytes_requested: requested.map(signed),
+            local_iov: iovecs(&b.local, &ev.local),
+            liovcnt: ranged.then_some(ev.local.count),
             remote_iov: Some(Iovecs::Pairs(&b.remote)),
             riovcnt: Some(1),
             ptrace_request: Some(&b.request),
             data: ev.data,
+            iov_source: verdict.source,
+            iov_verdict: verdict.verdict,
+            toctou: verdict.toctou,
         };
-        let part = vmt_payload {
-            total: moved,
-            kept: kept.len() as u32,
-            status: word_status(moved, kept, fault) as u8,
-            ..Default::default()
-        };
-        let mut event = with_target(with_payload(event, payload(&part, kept, false)), target(&ev.target, &b));
-        if request.pokes && event.payload.is_some() {
-            event.payload_side = Some("register");
-        }
-        sink.row(EventKind::Ptrace, &event, fault);
+        let event = with_target(with_payload(event, payload(&ev.payload, moved, false)), target(&ev.target, &b));
+        let faulted = payload_fault(&ev.payload) || verdict.verdict == Some("unreadable");
+        sink.row(EventKind::Ptrace, &event, faulted);
         self.buffers = b;
         Some(())
     }
@@ -264,15 +269,14 @@ impl Decoder {
         self.meet(&ev.hdr, &ev.hdr.self_, sink);
         self.meet(&ev.hdr, &ev.target, sink);
         let mut b = self.caller_and_target(&ev.hdr, &ev.target);
-        take_iovs(&mut b.local, &ev.local, &mut tail)?;
-        take_path(&mut b.path_in, &ev.fd, &mut tail)?;
         let moved = take_bytes(&mut tail, ev.payload.kept as usize)?;
+        take_iovs(&mut b.local, &ev.local, &mut tail)?;
+        take_iovs(&mut b.user_local, &ev.user_local, &mut tail)?;
+        take_path(&mut b.path_in, &ev.fd, &mut tail)?;
+        let verdict = mem_verdict(kind, &ev, &mut b);
         let requested = total(&b.local, &ev.local);
         b.remote.clear();
         b.remote.push(Iovec { base: ev.offset, len: requested.unwrap_or(ev.payload.total) });
-        let vectored = is_vectored(kind);
-        // A plain buffer comes in registers, so there is no array to doubt.
-        let verdict = if vectored { by_user_memory(&[&ev.local], requested, ev.ret) } else { Verdict::default() };
         let writes = is_write(kind);
         let event = call_row! { self.base(&ev.hdr, kind, &b), ev.ret;
             abi: abi(&ev.hdr),
@@ -288,13 +292,35 @@ impl Decoder {
             toctou: verdict.toctou,
         };
         let event = with_target(with_payload(event, payload(&ev.payload, moved, false)), target(&ev.target, &b));
-        let fd = descriptor(&ev.fd, &b.path_in);
+        let mut fd = descriptor(&ev.fd, &b.path_in);
+        // The function that copies is not told by which descriptor a ring was asked to.
+        fd.fd = fd.fd.filter(|_| u32::from(ev.hdr.abi) != VMT_ABI_IO_URING);
         let event = if writes { with_fd_out(event, fd) } else { with_fd_in(event, fd) };
         let faulted = payload_fault(&ev.payload) || verdict.verdict == Some("unreadable");
         sink.row(kind, &event, faulted);
         self.buffers = b;
         Some(())
     }
+}
+
+/// Judges a read or write of /proc/PID/mem. Where the kernel was seen to use segments, `b.local` becomes the caller's
+/// whole array if that begins with them, and stays what the kernel used if not.
+fn mem_verdict(kind: EventKind, ev: &vmt_mem, b: &mut super::Buffers) -> Verdict {
+    if !is_vectored(kind) {
+        return stated(ev.exact != 0 && !from_caller(&ev.payload));
+    }
+    if u32::from(ev.local.source) != VMT_SOURCE_KERNEL {
+        return by_user_memory(&[&ev.local], total(&b.local, &ev.local), ev.ret);
+    }
+    if u32::from(ev.user_local.status) != VMT_READ_OK {
+        return Verdict { toctou: None, ..stated(true) };
+    }
+    imported(&mut b.user_local);
+    let agree = begins_with(&b.user_local, &b.local);
+    if agree {
+        std::mem::swap(&mut b.local, &mut b.user_local);
+    }
+    Verdict { toctou: Some(!agree), ..stated(true) }
 }
 
 fn is_write(kind: EventKind) -> bool {
@@ -311,9 +337,6 @@ fn is_vectored(kind: EventKind) -> bool {
 struct PtraceRequest {
     /// PEEKTEXT, PEEKDATA, POKETEXT, POKEDATA: addr names the target's memory.
     reaches_memory: bool,
-    /// A word moves.
-    moves_word: bool,
-    peeks: bool,
     pokes: bool,
     direction: Option<&'static str>,
 }
@@ -326,22 +349,11 @@ fn ptrace_request(ev: &vmt_ptrace) -> PtraceRequest {
     let sets = has(&["SETREGS", "SETFPREGS", "SETFPXREGS", "SETSIGINFO", "SET_THREAD_AREA"]);
     PtraceRequest {
         reaches_memory: (peeks || pokes) && !has(&["USER"]),
-        moves_word: peeks || pokes,
-        peeks,
         pokes,
         direction: match (peeks || gets, pokes || sets) {
             (true, _) => IN,
             (_, true) => OUT,
             _ => None,
         },
-    }
-}
-
-fn word_status(moved: u64, kept: &[u8], fault: bool) -> u32 {
-    match (moved, kept.is_empty(), fault) {
-        (0, ..) => VMT_PAYLOAD_NONE,
-        (_, _, true) => VMT_PAYLOAD_FAULT,
-        (_, true, _) => VMT_PAYLOAD_OFF,
-        _ => VMT_PAYLOAD_OK,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::buffers::{iovecs, take_iovs, take_path, total};
 use super::calls::{Descriptor, abi, descriptor, result, target, with_fd_in, with_fd_out, with_target};
-use super::verdict::by_user_memory;
+use super::verdict::{by_user_memory, stated};
 use super::{Decoder, Sink, signed};
 use crate::record::wire::*;
 use crate::schema::Event;
@@ -18,12 +18,16 @@ impl Decoder {
         let mut b = self.caller_and_target(&ev.hdr, &ev.target);
         take_path(&mut b.path_in, &ev.fd, &mut tail)?;
         let outcome = result(ev.ret);
+        let verdict = stated(ev.exact != 0);
         let event = Event {
             abi: abi(&ev.hdr),
             ret: outcome.ret,
             errno: outcome.errno,
             pidfd: Some(ev.pidfd),
             flags: Some(ev.flags),
+            iov_source: verdict.source,
+            iov_verdict: verdict.verdict,
+            toctou: verdict.toctou,
             payload_status: Some("none"),
             ..self.base(&ev.hdr, EventKind::PidfdGetfd, &b)
         };

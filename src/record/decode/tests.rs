@@ -68,7 +68,7 @@ fn bytes<T: Copy>(fixed: &T, tail: &[&[u8]]) -> Vec<u8> {
 }
 
 fn iovs(count: u64, kept: u16, entry: u8, status: u32) -> vmt_iovs {
-    vmt_iovs { count, kept, entry, status: status as u8, pad: 0 }
+    vmt_iovs { count, kept, entry, status: status as u8, ..Default::default() }
 }
 
 fn readv(ret: i64, payload: &[u8]) -> Vec<u8> {
@@ -177,17 +177,64 @@ fn a_splice_offset_is_told_as_it_was_before() {
 #[test]
 fn ptrace_words_have_a_side_and_a_width() {
     let mut ev = vmt_ptrace { hdr: header(VMT_PTRACE, VMT_ABI_COMPAT32), request: 4, ..Default::default() };
-    (ev.addr, ev.data, ev.word, ev.word_status) = (0x1000, 0x9090, 0x9090, VMT_READ_OK as u8);
-    let batch = one(&bytes(&ev, &[]));
+    (ev.addr, ev.data) = (0x1000, 0x9090);
+    let side = VMT_SIDE_REGISTER as u8;
+    ev.payload = vmt_payload { total: 4, kept: 4, status: VMT_PAYLOAD_OK as u8, side, ..Default::default() };
+    let batch = one(&bytes(&ev, &[&[0x90, 0x90, 0, 0]]));
     let row = batch.get(0).unwrap();
     assert_eq!((row.ptrace_request, row.direction, row.data), (Some("PTRACE_POKETEXT"), Some("out"), 0x9090));
     assert_eq!(row.remote_iov, Some(Iovecs::Pairs(&[Iovec { base: 0x1000, len: 4 }])));
     assert_eq!((row.payload, row.payload_side), (Some(&[0x90, 0x90, 0, 0][..]), Some("register")));
-    ev.request = 7;
-    ev.word_status = VMT_READ_ABSENT as u8;
+    assert_eq!((row.bytes, row.iov_verdict, row.toctou), (Some(4), Some("kernel"), Some(false)));
+    (ev.request, ev.payload) = (7, vmt_payload::default());
     let batch = one(&bytes(&ev, &[]));
     let row = batch.get(0).unwrap();
     assert_eq!((row.bytes, row.direction, row.payload_status), (None, None, Some("none")));
+}
+
+#[test]
+fn registers_that_ptrace_moved_are_as_good_as_where_they_were_read() {
+    let mut ev = vmt_ptrace { hdr: header(VMT_PTRACE, VMT_ABI_NATIVE), request: 0x4204, ..Default::default() };
+    ev.local = iovs(1, 1, 16, VMT_READ_OK);
+    ev.payload = vmt_payload { total: 3, kept: 3, status: VMT_PAYLOAD_OK as u8, ..Default::default() };
+    let batch = one(&bytes(&ev, &[&pair(0x5000, 3), b"abc"]));
+    let row = batch.get(0).unwrap();
+    assert_eq!((row.ptrace_request, row.direction), (Some("PTRACE_GETREGSET"), Some("in")));
+    assert_eq!(row.local_iov, Some(Iovecs::Pairs(&[Iovec { base: 0x5000, len: 3 }])));
+    assert_eq!((row.bytes, row.bytes_requested, row.payload), (Some(3), Some(3), Some(&b"abc"[..])));
+    assert_eq!((row.iov_source, row.iov_verdict, row.toctou), (Some("user"), Some("unverified"), None));
+    // A word that the kernel copied is the kernel's.
+    (ev.request, ev.local.source, ev.payload.side) = (2, VMT_SOURCE_KERNEL as u8, VMT_SIDE_KERNEL as u8);
+    let batch = one(&bytes(&ev, &[&pair(0x5000, 8), b"abc"]));
+    let row = batch.get(0).unwrap();
+    assert_eq!((row.payload_side, row.payload_at), (Some("kernel"), Some("transfer")));
+    assert_eq!((row.iov_source, row.iov_verdict, row.toctou), (Some("kernel"), Some("kernel"), Some(false)));
+}
+
+/// preadv of a memory file whose first segment the kernel came to; its array as the caller's memory has it now.
+fn preadv(user: &[u8], kept: u16) -> Vec<u8> {
+    let mut ev = vmt_mem { hdr: header(VMT_PREADV, VMT_ABI_NATIVE), ret: 2, exact: 1, ..Default::default() };
+    ev.local = vmt_iovs { source: VMT_SOURCE_KERNEL as u8, ..iovs(2, 1, 16, VMT_READ_OK) };
+    ev.user_local = iovs(2, kept, 16, if kept > 0 { VMT_READ_OK } else { VMT_READ_FAULT });
+    let side = VMT_SIDE_KERNEL as u8;
+    ev.payload = vmt_payload { total: 2, kept: 2, status: VMT_PAYLOAD_OK as u8, side, ..Default::default() };
+    bytes(&ev, &[b"ab", &pair(0x5000, 8), user])
+}
+
+#[test]
+fn an_array_that_begins_with_what_the_kernel_used_is_told_whole() {
+    let segments = |bases: [u64; 2]| bases.map(|base| Iovec { base, len: 8 });
+    let row_of = |user: &[u8], kept| {
+        let batch = one(&preadv(user, kept));
+        let row = batch.get(0).unwrap();
+        assert_eq!((row.payload, row.iov_source, row.iov_verdict), (Some(&b"ab"[..]), Some("kernel"), Some("kernel")));
+        (row.local_iov.map(|l| l.iter().collect::<Vec<_>>()), row.toctou)
+    };
+    let same = [pair(0x5000, 8), pair(0x6000, 8)].concat();
+    assert_eq!(row_of(&same, 2), (Some(segments([0x5000, 0x6000]).to_vec()), Some(false)));
+    let changed = [pair(0x7000, 8), pair(0x6000, 8)].concat();
+    assert_eq!(row_of(&changed, 2), (Some(vec![Iovec { base: 0x5000, len: 8 }]), Some(true)));
+    assert_eq!(row_of(&[], 0), (Some(vec![Iovec { base: 0x5000, len: 8 }]), None));
 }
 
 #[test]
@@ -200,6 +247,7 @@ fn an_obtained_descriptor_has_a_number_on_each_side() {
     assert_eq!((row.pidfd, row.target_pid, row.ret, row.bytes), (Some(5), Some(TARGET.0), Some(8), None));
     assert_eq!((row.fd_in, row.fd_in_kind, row.fd_in_mode, row.pipe_in), (Some(3), Some("pipe"), Some("r"), Some(77)));
     assert_eq!((row.fd_out, row.fd_out_kind, row.pipe_out), (Some(8), Some("pipe"), Some(77)));
+    assert_eq!((row.iov_source, row.iov_verdict, row.toctou), (Some("user"), Some("unverified"), None));
     (ev.ret, ev.fd) = (-1, vmt_fd { fd: -1, ..Default::default() });
     let batch = one(&bytes(&ev, &[]));
     let row = batch.get(0).unwrap();

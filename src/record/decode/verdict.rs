@@ -55,6 +55,21 @@ fn joined(array: &[Iovec], bytes: u64) -> Vec<Iovec> {
     joined
 }
 
+/// Judges a row without an iovec array in user memory: its values came from registers or from what the kernel used, or
+/// some were looked up as the call returned, in the caller's memory or table of descriptors.
+pub fn stated(exact: bool) -> Verdict {
+    match exact {
+        true => Verdict { source: Some("kernel"), verdict: Some("kernel"), toctou: Some(false) },
+        false => Verdict { source: Some("user"), verdict: Some("unverified"), toctou: None },
+    }
+}
+
+/// Whether the ranges that a vectored call came to are the beginning of `array`; empty ones it passes over.
+pub fn begins_with(array: &[Iovec], visited: &[Iovec]) -> bool {
+    let mut filled = array.iter().filter(|range| range.len > 0);
+    visited.iter().all(|range| filled.next() == Some(range))
+}
+
 /// Judges arrays that were read from user memory at the exit. `moved` beyond their total proves that they were changed
 /// under way; short of that nothing is proven.
 pub fn by_user_memory(arrays: &[&vmt_iovs], requested: Option<u64>, moved: i64) -> Verdict {
@@ -131,6 +146,15 @@ mod tests {
         assert_eq!(pages_verdict(&pages, &user, &array).toctou, Some(false));
         assert_eq!(pages_verdict(&pages, &user, &array[..3]).toctou, Some(true));
         assert_eq!(pages_verdict(&pages, &user, &[range(0x1008, 0x1810)]).toctou, Some(true));
+    }
+
+    #[test]
+    fn visited_ranges_are_compared_with_the_filled_ones() {
+        let range = |base, len| Iovec { base, len };
+        let array = [range(1, 0), range(2, 8), range(3, 0), range(4, 8), range(5, 8)];
+        assert!(begins_with(&array, &[range(2, 8), range(4, 8)]));
+        assert!(!begins_with(&array, &[range(2, 8), range(5, 8)]));
+        assert!(!begins_with(&array[..2], &[range(2, 8), range(4, 8)]));
     }
 
     #[test]

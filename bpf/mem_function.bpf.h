@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Family @mem, function tier: every transfer ends in mem_rw (fs/proc/base.c), which has the file, the buffer and the
+ * offset, and copies through a page of the kernel's own. Vectored calls come there once per segment; io_uring, too. */
+#ifndef VMTRACE_MEM_FUNCTION_BPF_H
+#define VMTRACE_MEM_FUNCTION_BPF_H
+
+#include "function.bpf.h"
+#include "mem.bpf.h"
+
+/* call.nr of a request of io_uring, which is no syscall. */
+#define NO_SYSCALL 0xffffffff
+
+/* The registers with which the current task entered the kernel (task_pt_regs). */
+static __always_inline struct pt_regs *user_regs(struct task_struct *task)
+{
+	if (bpf_core_enum_value_exists(enum bpf_func_id___regs, BPF_FUNC_task_pt_regs))
+		return (void *)bpf_task_pt_regs(task);
+	return (void *)((__u64)task_read(task, stack) + THREAD_SIZE - bpf_core_type_size(struct pt_regs));
+}
+
+static __always_inline void user_args(struct call *call, struct pt_regs *regs)
+{
+	if (call->compat) {
+		call->args[0] = (__u32)BPF_CORE_READ(regs, bx);
+		call->args[1] = (__u32)BPF_CORE_READ(regs, cx);
+		call->args[2] = (__u32)BPF_CORE_READ(regs, dx);
+		call->args[3] = (__u32)BPF_CORE_READ(regs, si);
+		call->args[4] = (__u32)BPF_CORE_READ(regs, di);
+		call->args[5] = (__u32)BPF_CORE_READ(regs, bp);
+	} else {
+		call->args[0] = BPF_CORE_READ(regs, di);
+		call->args[1] = BPF_CORE_READ(regs, si);
+		call->args[2] = BPF_CORE_READ(regs, dx);
+		call->args[3] = BPF_CORE_READ(regs, r10);
+		call->args[4] = BPF_CORE_READ(regs, r8);
+		call->args[5] = BPF_CORE_READ(regs, r9);
+	}
+}
+
+/* Says which call the current task is in. kind 0: none that was asked for. */
+static __always_inline void mem_call(struct call *call, bool writes)
+{
+	struct task_struct *task = current_task();
+	struct pt_regs *regs = user_regs(task);
+	__u64 nr = BPF_CORE_READ(regs, orig_ax);
+
+	call->tier = VMT_TIER_FUNCTION;
+	if ((task_read(task, flags) & (PF_IO_WORKER | PF_KTHREAD)) || nr == NR_IO_URING_ENTER) {
+		call->nr = NO_SYSCALL;
+		call->kind = writes ? VMT_PWRITE : VMT_PREAD;
+		if (!is_wanted(call->kind))
+			call->kind = 0;
+		return;
+	}
+	if (nr >= VMT_SYSCALLS)
+		return;
+	call->nr = nr;
+	call->compat = (task_read(task, thread_info.status) & TS_COMPAT) != 0;
+	call->kind = call->compat ? knobs.syscalls_compat[nr] : knobs.syscalls_native[nr];
+	if (call->kind < VMT_READ || call->kind > VMT_PWRITEV2)
+		call->kind = 0;
+	user_args(call, regs);
+}
+
+/* Learns how memory files look, from the recorder's own. */
+static __always_inline void mem_learn(struct file *file)
+{
+	struct vmt_switches *s = switches();
+
+	if (s && s->learn_fd >= 0 && task_read(current_task(), tgid) == knobs.recorder_tgid)
+		s->mem_fops = (__u64)BPF_CORE_READ(file, f_op);
+}
+
+SEC("?fentry/mem_rw")
+int BPF_PROG(mem_begin, struct file *file)
+{
+	struct call call = {};
+	struct scratch *scratch;
+	struct vmt_mem *ev;
+
+	mem_learn(file);
+	if (!is_followed())
+		return 0;
+	mem_call(&call, (__u32)argument(ctx, 4));
+	if (!call.kind)
+		return 0;
+	scratch = held_of(call.kind);
+	ev = (void *)scratch;
+	if (ev && is_vectored(call.kind) && ev->local.kept) {
+		scratch->held.count = ev->payload.kept; /* one more segment of the same call */
+		return 0;
+	}
+	scratch = held_begin(call.kind, 0);
+	ev = (void *)scratch;
+	if (!ev)
+		return 0;
+	bpf_probe_read_kernel(&ev->offset, sizeof(ev->offset), (void *)argument(ctx, 3));
+	ev->payload.kept = 0;
+	ev->local.kept = 0;
+	return 0;
+}
+
+SEC("?fexit/__access_remote_vm")
+int BPF_PROG(mem_copied)
+{
+	struct scratch *scratch = held_find();
+	struct vmt_mem *ev = (void *)scratch;
+	__u32 kept;
+
+	if (!ev || scratch->held.kind < VMT_READ || scratch->held.kind > VMT_PWRITEV2)
+		return 0;
+	kept = ev->payload.kept;
+	if (kept < knobs.snaplen)
+		ev->payload.kept = kept + copied_append(ctx, scratch, sizeof(*ev) + kept, knobs.snaplen - kept);
+	return 0;
+}
+
+/* A segment of a vectored call: what it moved stays, and where it was. Empty ones are not listed. */
+static __always_inline void segment_end(void *ctx, struct call *call)
+{
+	struct scratch *scratch = held_of(call->kind);
+	struct vmt_mem *ev = (void *)scratch;
+	__u64 count = argument(ctx, 2), whole;
+	__u32 at;
+
+	if (!ev || !count || ev->local.kept >= VMT_IOV_MAX)
+		return;
+	whole = scratch->held.count + (call->ret > 0 ? call->ret : 0);
+	if (ev->payload.kept > whole)
+		ev->payload.kept = whole;
+	at = MEM_ARRAY_AT + ev->local.kept * 16;
+	iovs_one(scratch, at, &ev->user_local, argument(ctx, 1), count);
+	ev->local.kept++;
+}
+
+/* Tells a call. `offset` is where it began, should the beginning not have been seen. */
+static __noinline int mem_tell(struct call *call, struct file *file, __u64 offset)
+{
+	struct scratch *scratch = scratch_at(call->slot);
+	struct vmt_mem *ev = (void *)scratch;
+	__u32 at = sizeof(*ev);
+	bool followed;
+
+	if (!ev || !mem_selected(call, ev, file))
+		return 0;
+	followed = call->held && scratch->held.kind == call->kind;
+	call_header(&ev->hdr, call);
+	if (call->nr == NO_SYSCALL)
+		ev->hdr.abi = VMT_ABI_IO_URING;
+	ev->exact = true;
+	if (!followed)
+		ev->offset = offset;
+	if (followed && is_vectored(call->kind) && ev->local.kept) {
+		ev->local.count = call->args[2];
+		ev->local.entry = 16;
+		ev->local.status = VMT_READ_OK;
+		ev->local.source = VMT_SOURCE_KERNEL;
+	} else {
+		mem_array(call, scratch, ev);
+	}
+	if (followed) {
+		payload_state(&ev->payload, call->ret > 0 ? call->ret : 0, ev->payload.kept, VMT_SIDE_KERNEL);
+		at += ev->payload.kept;
+	} else {
+		at = payload_gather(scratch, call->slot, at, &ev->payload, &ev->local, MEM_ARRAY_AT, call->ret);
+	}
+	mem_deliver(call, scratch, at, file, call->nr == NO_SYSCALL ? -1 : (__s32)call->args[0]);
+	return 0;
+}
+
+SEC("?fexit/mem_rw")
+int BPF_PROG(mem_end, struct file *file)
+{
+	struct call call = {};
+	__u64 offset = 0;
+
+	mem_call(&call, (__u32)argument(ctx, 4));
+	if (!call.kind)
+		return 0;
+	call.ret = argument(ctx, 5);
+	if (is_vectored(call.kind)) {
+		segment_end(ctx, &call);
+		return 0;
+	}
+	if (!call_place(&call))
+		return 0;
+	call.args[1] = argument(ctx, 1);
+	call.args[2] = argument(ctx, 2);
+	bpf_probe_read_kernel(&offset, sizeof(offset), (void *)argument(ctx, 3));
+	mem_tell(&call, file, offset - (call.ret > 0 ? call.ret : 0));
+	call_end(&call);
+	return 0;
+}
+
+/* A vectored call at its end, also one that never came to mem_rw. */
+static __always_inline void vector_end(void *ctx, struct file *file)
+{
+	struct call call = {};
+
+	mem_call(&call, false);
+	if (!is_vectored(call.kind))
+		return;
+	call.ret = argument(ctx, 5);
+	if (!call_place(&call))
+		return;
+	mem_tell(&call, file, mem_offset(&call, file, 0));
+	call_end(&call);
+}
+
+SEC("?fexit/vfs_readv")
+int BPF_PROG(mem_readv, struct file *file)
+{
+	if (is_mem_file(file))
+		vector_end(ctx, file);
+	return 0;
+}
+
+SEC("?fexit/vfs_writev")
+int BPF_PROG(mem_writev, struct file *file)
+{
+	if (is_mem_file(file))
+		vector_end(ctx, file);
+	return 0;
+}
+
+#endif

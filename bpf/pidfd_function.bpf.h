@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Families @pidfd and @madvise, function tier: the target that the kernel found, and the file that it took. */
+#ifndef VMTRACE_PIDFD_FUNCTION_BPF_H
+#define VMTRACE_PIDFD_FUNCTION_BPF_H
+
+#include "function.bpf.h"
+#include "pidfd.bpf.h"
+
+SEC("?fentry/pidfd_getfd")
+int BPF_PROG(pidfd_target, struct pid *pid)
+{
+	struct scratch *scratch = held_of(VMT_PIDFD_GETFD);
+	struct vmt_pidfd_getfd *ev = (void *)scratch;
+	struct task_struct *task;
+
+	if (!ev)
+		return 0;
+	__builtin_memset(&ev->target, 0, sizeof(ev->target));
+	task = (void *)task_of_pid(pid);
+	if (task)
+		process_of(&ev->target, task);
+	scratch->held.target_known = true;
+	return 0;
+}
+
+SEC("?fexit/fget_task")
+int BPF_PROG(pidfd_file, struct task_struct *task, unsigned int fd, struct file *file)
+{
+	struct scratch *scratch = held_of(VMT_PIDFD_GETFD);
+	struct vmt_pidfd_getfd *ev = (void *)scratch;
+	__u32 *slot = inflight_slot();
+
+	if (!ev || !slot || !file)
+		return 0;
+	fd_describe(&ev->fd, 0, file);
+	scratch->held.end = fd_path(scratch, *slot, sizeof(*ev), &ev->fd, file);
+	return 0;
+}
+
+SEC("?fexit/mm_access")
+int BPF_PROG(madvise_target, struct task_struct *task)
+{
+	struct scratch *scratch = held_of(VMT_PROCESS_MADVISE);
+	struct vmt_process_madvise *ev = (void *)scratch;
+
+	if (!ev)
+		return 0;
+	__builtin_memset(&ev->target, 0, sizeof(ev->target));
+	process_of(&ev->target, task);
+	scratch->held.target_known = true;
+	return 0;
+}
+
+ON_ENTRY(pidfd_enter, __x64_sys_pidfd_getfd, VMT_PIDFD_GETFD)
+ON_ENTRY(pidfd_enter_ia32, __ia32_sys_pidfd_getfd, VMT_PIDFD_GETFD)
+ON_EXIT(pidfd_native, __x64_sys_pidfd_getfd, VMT_PIDFD_GETFD, 438, false, pidfd_getfd_exit)
+ON_EXIT(pidfd_ia32, __ia32_sys_pidfd_getfd, VMT_PIDFD_GETFD, 438, true, pidfd_getfd_exit)
+
+ON_ENTRY(madvise_enter, __x64_sys_process_madvise, VMT_PROCESS_MADVISE)
+ON_ENTRY(madvise_enter_ia32, __ia32_sys_process_madvise, VMT_PROCESS_MADVISE)
+ON_EXIT(madvise_native, __x64_sys_process_madvise, VMT_PROCESS_MADVISE, 440, false, process_madvise_exit)
+ON_EXIT(madvise_ia32, __ia32_sys_process_madvise, VMT_PROCESS_MADVISE, 440, true, process_madvise_exit)
+
+#endif
