@@ -6,13 +6,16 @@
 mod command;
 mod decode;
 mod drain;
+mod family;
 mod host;
 mod load;
 mod options;
 mod output;
 mod processes;
+mod prove;
 mod reorder;
 mod report;
+mod selftest;
 mod session;
 mod text;
 #[allow(unreachable_pub)]
@@ -23,6 +26,7 @@ pub use options::Args;
 
 use anyhow::Result;
 
+use crate::check::Seen;
 use crate::cli::{self, status};
 use options::Options;
 use session::Session;
@@ -41,6 +45,18 @@ pub fn run(args: &Args) -> Result<u8> {
         }
         other => other,
     }
+}
+
+/// What the hooks see on this system: loads, attaches and tests them as a recording does.
+///
+/// # Errors
+/// Why nothing can be recorded, with the remedy.
+pub fn check() -> Result<Seen> {
+    let mut storage = load::Storage::default();
+    let options = Options::for_check();
+    let (mut programs, families) = session::arm(&options, &mut storage)?;
+    programs.detach();
+    Ok(Seen { families, gaps: load::gaps(&programs, &options.events) })
 }
 
 fn record(options: Options) -> Result<u8> {
