@@ -59,8 +59,7 @@ impl Default for Storage {
 
 /// The loaded programs. Recording begins with [`Programs::attach`].
 pub struct Programs<'obj> {
-    pub(super) skel: TraceSkel<'obj>,
-    pub(super) events: EventSet,
+    skel: TraceSkel<'obj>,
     /// The tracepoint where io_uring requests are submitted; empty if there is none.
     submission: &'static str,
     links: Vec<Link>,
@@ -118,7 +117,7 @@ pub fn load<'obj>(storage: &'obj mut Storage, knobs: &Knobs) -> Result<Programs<
             .update(&index.to_ne_bytes(), &fd, MapFlags::ANY)
             .context("a ring buffer cannot be installed")?;
     }
-    Ok(Programs { skel, events: knobs.events.clone(), submission, links: Vec::new(), rings, hooks: Vec::new() })
+    Ok(Programs { skel, submission, links: Vec::new(), rings, hooks: Vec::new() })
 }
 
 /// Leaves out the programs for io_uring whose tracepoints this kernel does not have, or in no form that they read.

@@ -154,3 +154,91 @@ fn payload_status(len: usize, snaplen: usize) -> &'static str {
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::selftest::table::KINDS;
+
+    const DEMAND: Demand = Demand { snaplen: 256, by_function: false };
+
+    fn kind(name: &str) -> &'static Kind {
+        KINDS.iter().find(|k| k.name == name).unwrap()
+    }
+
+    fn readv() -> (Deed, Event<'static>) {
+        const LOCAL: &[Iovec] = &[Iovec { base: 0x1000, len: 4 }];
+        let deed = Deed { ret: 4, wanted: 4, pid: 7, other: 8, local: LOCAL[0], ..Deed::default() }.with_payload(b"read");
+        let event = Event {
+            abi: Some("native"),
+            pid: 7,
+            target_pid: Some(8),
+            ret: Some(4),
+            local_iov: Some(Iovecs::Pairs(LOCAL)),
+            iov_verdict: Some("unverified"),
+            payload: Some(b"read"),
+            payload_status: Some("ok"),
+            ..Event::default()
+        };
+        (deed, event)
+    }
+
+    fn judge(deed: &Deed, event: &Event<'_>, demand: Demand) -> Outcome {
+        let mut seen = Seen::default();
+        seen.row(EventKind::ProcessVmReadv, event, false);
+        seen.judge(kind("process_vm_readv"), deed, demand)
+    }
+
+    fn failure(outcome: Outcome) -> String {
+        match outcome {
+            Outcome::Failed(why) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_row_that_says_what_was_done_passes() {
+        let (deed, event) = readv();
+        assert_eq!(judge(&deed, &event, DEMAND), Outcome::Passed);
+        let cut = Event { payload: Some(b"re"), payload_status: Some("truncated"), ..event };
+        assert_eq!(judge(&deed, &cut, Demand { snaplen: 2, ..DEMAND }), Outcome::Passed);
+        let off = Event { payload: None, payload_status: Some("off"), ..event };
+        assert_eq!(judge(&deed, &off, Demand { snaplen: 0, ..DEMAND }), Outcome::Passed);
+    }
+
+    #[test]
+    fn a_row_that_says_something_else_fails_by_column() {
+        let (deed, event) = readv();
+        let wrong = Event { payload: Some(b"reed"), ret: Some(3), ..event };
+        assert_eq!(failure(judge(&deed, &wrong, DEMAND)), "ret is 3, not 4, payload is \"reed\", not \"read\"");
+        let wrong = Event { target_pid: None, ..event };
+        assert_eq!(failure(judge(&deed, &wrong, DEMAND)), "target_pid is None, not Some(8)");
+        let wrong = failure(judge(&deed, &event, Demand { by_function: true, ..DEMAND }));
+        assert!(wrong.starts_with("iov_verdict is"), "{wrong}");
+        assert_eq!(failure(judge(&deed, &Event { pid: 9, ..event }, DEMAND)), "no event came");
+        assert_eq!(failure(judge(&deed, &Event { abi: Some("compat32"), ..event }, DEMAND)), "no event came");
+    }
+
+    #[test]
+    fn what_was_not_done_proves_nothing() {
+        let (deed, event) = readv();
+        let reason = |deed: Deed| match judge(&deed, &event, DEMAND) {
+            Outcome::Untestable(reason) => reason,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(reason(Deed { ret: -1, ..deed }), "EPERM");
+        assert_eq!(reason(Deed { ret: 2, ..deed }), "it returned 2, not 4");
+        assert_eq!(reason(Deed { state: State::Killed, ret: 11, ..deed }), "32-bit calls are switched off");
+        assert_eq!(reason(Deed { state: State::Killed, ret: 31, ..deed }), "its process was ended by signal 31");
+        assert!(reason(Deed { state: State::Begun, ..deed }).contains("while making it"));
+        assert!(reason(Deed { state: State::NotReached, ..deed }).contains("before"));
+    }
+
+    #[test]
+    fn no_two_transfers_have_one_name() {
+        let mut names: Vec<&str> = KINDS.iter().map(|k| k.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), KINDS.len());
+    }
+}
