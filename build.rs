@@ -69,15 +69,14 @@ mod record {
     }
 
     fn programs(out: &Path) -> Result<()> {
-        let object = out.join("trace.bpf.o");
+        let object = out.join("vmtrace.bpf.o");
         SkeletonBuilder::new()
-            .source("bpf/trace.bpf.c")
+            .source("bpf/vmtrace.bpf.c")
             .obj(&object)
             .clang_args(["-mcpu=v3", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror"])
-            .build_and_generate(out.join("trace.skel.rs"))
-            .context("bpf/trace.bpf.c could not be built (is clang installed?)")?;
-        let digest = blake3::hash(&std::fs::read(&object)?);
-        println!("cargo:rustc-env=VMTRACE_BPF_DIGEST={digest}");
+            .build()
+            .context("bpf/vmtrace.bpf.c could not be built (is clang installed?)")?;
+        println!("cargo:rustc-env=VMTRACE_BPF_DIGEST={}", blake3::hash(&std::fs::read(&object)?));
         Ok(())
     }
 }

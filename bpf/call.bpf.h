@@ -5,14 +5,45 @@
 
 #include "target.bpf.h"
 
-/* A syscall as its exit shows it. */
+/* A syscall as its exit shows it, and the scratch where its record is put together. */
 struct call {
 	__u32 kind;
 	__u32 nr;
+	__u32 slot;
 	bool compat;
+	bool held; /* the function tier has followed it since its begin: see struct held */
+	__u8 tier; /* enum vmt_tier */
 	long ret;
+	__u64 begin_ns; /* 0 if not seen */
 	__u64 args[6];
 };
+
+static __always_inline void args_read(struct call *call, struct pt_regs *regs)
+{
+	if (call->compat) {
+		call->args[0] = (__u32)regs->bx;
+		call->args[1] = (__u32)regs->cx;
+		call->args[2] = (__u32)regs->dx;
+		call->args[3] = (__u32)regs->si;
+		call->args[4] = (__u32)regs->di;
+		call->args[5] = (__u32)regs->bp;
+	} else {
+		call->args[0] = regs->di;
+		call->args[1] = regs->si;
+		call->args[2] = regs->dx;
+		call->args[3] = regs->r10;
+		call->args[4] = regs->r8;
+		call->args[5] = regs->r9;
+	}
+}
+
+/* Fills a record's header for a call of the current task. */
+static __always_inline void call_header(struct vmt_hdr *hdr, struct call *call)
+{
+	header(hdr, call->kind, call->compat ? VMT_ABI_COMPAT32 : VMT_ABI_NATIVE);
+	hdr->tier = call->tier;
+	hdr->begin_ns = call->begin_ns;
+}
 
 /* ---- iovec arrays ---- */
 
@@ -26,7 +57,7 @@ static __always_inline __u32 iovs_read(struct scratch *scratch, __u32 at, struct
 	iovs->count = count;
 	iovs->kept = 0;
 	iovs->entry = entry;
-	iovs->pad = 0;
+	iovs->source = VMT_SOURCE_USER;
 	iovs->status = VMT_READ_ABSENT;
 	if (!count)
 		return at;
@@ -46,7 +77,7 @@ static __always_inline __u32 iovs_read(struct scratch *scratch, __u32 at, struct
 	return at + bytes;
 }
 
-/* States one range as an iovec array of one. */
+/* States one range, which came in registers, as an iovec array of one. */
 static __always_inline __u32 iovs_one(struct scratch *scratch, __u32 at, struct vmt_iovs *iovs, __u64 base, __u64 len)
 {
 	__u64 *pair;
@@ -54,7 +85,7 @@ static __always_inline __u32 iovs_one(struct scratch *scratch, __u32 at, struct 
 	iovs->count = 1;
 	iovs->kept = 1;
 	iovs->entry = 16;
-	iovs->pad = 0;
+	iovs->source = VMT_SOURCE_KERNEL;
 	iovs->status = VMT_READ_OK;
 	asm volatile("" : "+r"(at));
 	at &= SCRATCH_MASK & ~7;
@@ -86,9 +117,9 @@ static __always_inline void gather_range(struct scratch *scratch, struct gather 
 }
 
 /* Gathers segment `index`; returns 1 when there is nothing left to do. */
-__noinline int gather_segment(__u32 index)
+__noinline int gather_segment(__u32 slot, __u32 index)
 {
-	struct scratch *scratch = scratch_get();
+	struct scratch *scratch = scratch_at(slot);
 	struct gather *g;
 	__u32 at;
 
@@ -117,18 +148,18 @@ __noinline int gather_segment(__u32 index)
 #define LOOP 32
 _Static_assert(LOOP *LOOP >= VMT_IOV_MAX && LOOP * LOOP >= VMT_PATH_MAX, "the loops end too early");
 
-__noinline int gather_some(__u32 first)
+__noinline int gather_some(__u32 slot, __u32 first)
 {
 	for (__u32 i = 0; i < LOOP; i++)
-		if (gather_segment(first + i))
+		if (gather_segment(slot, first + i))
 			return 1;
 	return 0;
 }
 
-__noinline int gather_all(void)
+__noinline int gather_all(__u32 slot)
 {
 	for (__u32 i = 0; i < LOOP; i++)
-		if (gather_some(i * LOOP))
+		if (gather_some(slot, i * LOOP))
 			break;
 	return 0;
 }
@@ -136,7 +167,7 @@ __noinline int gather_all(void)
 /* Gathers what moved, over all segments in transfer order, up to the snap length. `iovs` is the array of the
  * caller's side, which stands in the record at `iovs_at`; `moved` is the syscall's result. Returns the record's
  * new end. */
-static __always_inline __u32 payload_gather(struct scratch *scratch, __u32 at, struct vmt_payload *payload,
+static __always_inline __u32 payload_gather(struct scratch *scratch, __u32 slot, __u32 at, struct vmt_payload *payload,
 					    struct vmt_iovs *iovs, __u32 iovs_at, long moved)
 {
 	struct gather *g = &scratch->gather;
@@ -145,7 +176,7 @@ static __always_inline __u32 payload_gather(struct scratch *scratch, __u32 at, s
 	g->entry = iovs->entry;
 	g->count = iovs->kept;
 	g->at = at;
-	g->room = snaplen;
+	g->room = knobs.snaplen;
 	g->faults = 0;
 	g->left = moved > 0 ? moved : 0;
 	__builtin_memset(payload, 0, sizeof(*payload));
@@ -153,12 +184,12 @@ static __always_inline __u32 payload_gather(struct scratch *scratch, __u32 at, s
 	if (!g->left)
 		return at;
 	payload->status = VMT_PAYLOAD_OFF;
-	if (!snaplen)
+	if (!knobs.snaplen)
 		return at;
 	if (g->count == 1)
-		gather_segment(0);
+		gather_segment(slot, 0);
 	else
-		gather_all();
+		gather_all(slot);
 	payload->kept = g->at - at;
 	if (g->faults || iovs->status != VMT_READ_OK)
 		payload->status = VMT_PAYLOAD_FAULT;
@@ -185,11 +216,18 @@ static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 f
 	return file;
 }
 
+static __always_inline bool is_mem_file(struct file *file)
+{
+	struct vmt_switches *s = switches();
+
+	return s && s->mem_fops && (__u64)BPF_CORE_READ(file, f_op) == s->mem_fops;
+}
+
 static __always_inline __u8 fd_kind(struct file *file, __u16 mode, unsigned long magic)
 {
 	switch (mode & S_IFMT) {
 	case S_IFREG:
-		return mem_fops && (__u64)BPF_CORE_READ(file, f_op) == mem_fops ? VMT_FD_PROC_MEM : VMT_FD_FILE;
+		return is_mem_file(file) ? VMT_FD_PROC_MEM : VMT_FD_FILE;
 	case S_IFDIR:
 		return VMT_FD_DIR;
 	case S_IFIFO:
@@ -231,9 +269,9 @@ static __always_inline void fd_describe(struct vmt_fd *out, __s32 fd, struct fil
 }
 
 /* Takes one step towards the root: a component, or from a mount to where it is mounted. Returns 1 at the end. */
-__noinline int walk_step(void)
+__noinline int walk_step(__u32 slot)
 {
-	struct scratch *scratch = scratch_get();
+	struct scratch *scratch = scratch_at(slot);
 	struct dentry *dentry, *parent;
 	struct mount *mount, *above;
 	struct walk *w;
@@ -273,20 +311,20 @@ __noinline int walk_step(void)
 	return orphan & 1; /* the verifier wants to see that it is 0 or 1 */
 }
 
-__noinline int walk_some(void)
+__noinline int walk_some(__u32 slot)
 {
 	for (__u32 i = 0; i < LOOP; i++)
-		if (walk_step())
+		if (walk_step(slot))
 			return 1;
 	return 0;
 }
 
 /* Appends the components of a file's path to the record at `at`, last first, up to the root of its mount
  * namespace. A global function, which the verifier checks once. */
-__noinline int walk_path(__u64 file_address, __u32 at)
+__noinline int walk_path(__u64 file_address, __u32 slot, __u32 at)
 {
 	struct file *file = (void *)file_address;
-	struct scratch *scratch = scratch_get();
+	struct scratch *scratch = scratch_at(slot);
 	struct vfsmount *vfsmount = BPF_CORE_READ(file, f_path.mnt);
 
 	if (!scratch)
@@ -297,19 +335,20 @@ __noinline int walk_path(__u64 file_address, __u32 at)
 	scratch->walk.start = scratch->walk.at = at;
 	scratch->walk.whole = false;
 	for (__u32 i = 0; i < LOOP; i++)
-		if (walk_some())
+		if (walk_some(slot))
 			break;
 	return 0;
 }
 
 /* Appends a file's path; returns the record's new end. */
-static __always_inline __u32 path_append(struct scratch *scratch, __u32 at, struct vmt_fd *fd, struct file *file)
+static __always_inline __u32 path_append(struct scratch *scratch, __u32 slot, __u32 at, struct vmt_fd *fd,
+					 struct file *file)
 {
 	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
 
 	if (!BPF_CORE_READ(dentry, d_hash.pprev) && dentry != BPF_CORE_READ(dentry, d_parent))
 		fd->flags |= VMT_PATH_DELETED;
-	walk_path((__u64)file, at);
+	walk_path((__u64)file, slot, at);
 	if (!scratch->walk.whole)
 		fd->flags |= VMT_PATH_CUT;
 	fd->path_len = scratch->walk.at - at;
@@ -317,7 +356,8 @@ static __always_inline __u32 path_append(struct scratch *scratch, __u32 at, stru
 }
 
 /* Appends a path where the descriptor has a telling one. */
-static __always_inline __u32 fd_path(struct scratch *scratch, __u32 at, struct vmt_fd *fd, struct file *file)
+static __always_inline __u32 fd_path(struct scratch *scratch, __u32 slot, __u32 at, struct vmt_fd *fd,
+				     struct file *file)
 {
 	switch (fd->kind) {
 	case VMT_FD_CLOSED:
@@ -326,7 +366,7 @@ static __always_inline __u32 fd_path(struct scratch *scratch, __u32 at, struct v
 	case VMT_FD_REGISTERED:
 		return at;
 	default:
-		return path_append(scratch, at, fd, file);
+		return path_append(scratch, slot, at, fd, file);
 	}
 }
 

@@ -10,42 +10,8 @@
 
 #include "wire.h"
 
-/* ---- Knobs: set by src/record/load.rs before loading, constant afterwards. ---- */
-
-/* Syscall number -> enum vmt_kind, 0 for calls nobody asked for. From the event table in src/schema/events.rs. */
-const volatile __u8 syscalls_native[VMT_SYSCALLS];
-const volatile __u8 syscalls_compat[VMT_SYSCALLS];
-/* The same by kind, for requests that come through io_uring. */
-const volatile __u8 kinds_uring[VMT_KINDS];
-/* Payload bytes kept per event, 0 with --payload none. */
-const volatile __u32 snaplen = 256;
-/* Every process is selected (-a); else those in `tracked`. */
-const volatile bool select_all;
-/* Children of tracked processes become tracked. */
-const volatile bool follow = true;
-/* The recorder itself, never recorded. */
-const volatile __s32 recorder_tgid;
-/* uids selected by -u; none means any. */
-#define MAX_UIDS 16
-const volatile __u32 uids[MAX_UIDS];
-const volatile __u32 uid_count;
-/* cgroup v2 selected by --cgroup, with its descendants; 0 means any. */
-const volatile __u64 cgroup_id;
-const volatile __u32 cgroup_level;
-/* Rings in `rings`, at least 1, and the fill at which a sleeping consumer is woken before its timer. */
-const volatile __u32 ring_count = 1;
-const volatile __u32 wake_bytes = 1 << 20;
-
-/* ---- Switches: set by the recorder while running. ---- */
-
-/* The next process that the recorder starts is the COMMAND: track it. */
-bool arm_spawn;
-/* A descriptor of /proc/self/mem in the recorder, while it shows us the operations of such files; else -1. */
-int learn_fd = -1;
-/* Those operations: a file with these is a /proc/PID/mem. Learned, since kallsyms need not list data. */
-__u64 mem_fops;
-/* Children that could not be tracked because the map was full. */
-__u64 untracked;
+/* Set by src/record/load before loading. */
+const volatile struct vmt_knobs knobs SEC(".rodata.knobs");
 
 /* ---- Maps ---- */
 
@@ -93,21 +59,59 @@ struct walk {
 	bool whole; /* the root was reached */
 };
 
-/* A record is put together here. One per CPU: tracepoint programs run with preemption off and do not nest.
- * A plain array, since per-CPU values are limited to 32 KiB. Offsets are masked with SCRATCH_MASK, and what is
- * copied to the last of them still fits. */
+/* What is known of a call that the function tier follows from its begin to its end. */
+struct held {
+	__u64 begin_ns;
+	__u32 kind; /* enum vmt_kind of the call, or of one of its family */
+	__u32 end; /* where the record ends so far */
+	__u32 count; /* of what the family gathers */
+	bool target_known; /* the kernel's own look-up of the target was seen */
+};
+
+/* A record is put together here. A plain array, since per-CPU values are limited to 32 KiB. Offsets are masked with
+ * SCRATCH_MASK, and what is copied to the last of them still fits. */
 #define SCRATCH_MASK 0x1ffff
 struct scratch {
 	__u8 bytes[SCRATCH_MASK + 1 + VMT_SNAPLEN_MAX + 64];
 	struct gather gather;
 	struct walk walk;
+	struct held held;
 };
+/* One per CPU, and VMT_SPARES behind them. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct scratch);
 } scratches SEC(".maps");
+
+/* Spare scratches that are free, filled by the recorder. */
+struct {
+	__uint(type, BPF_MAP_TYPE_STACK);
+	__uint(max_entries, VMT_SPARES);
+	__uint(value_size, sizeof(__u32));
+} spares SEC(".maps");
+
+/* How many programs began and ended to use a CPU's scratch. */
+struct turn {
+	__u64 in;
+	__u64 out;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct turn);
+} turns SEC(".maps");
+
+/* One value. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct vmt_switches);
+} switch_values SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -123,7 +127,14 @@ struct {
 	__type(value, struct vmt_loss);
 } losses SEC(".maps");
 
-/* ---- Accounting ---- */
+static __always_inline struct vmt_switches *switches(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&switch_values, &zero);
+}
+
+/* ---- Accounting: atomic, since a program may be preempted by one of another task on its CPU ---- */
 
 static __always_inline struct vmt_stats *stats_of(__u32 kind)
 {
@@ -135,7 +146,7 @@ static __always_inline void count_seen(__u32 kind)
 	struct vmt_stats *s = stats_of(kind);
 
 	if (s)
-		s->seen++;
+		__sync_fetch_and_add(&s->seen, 1);
 }
 
 static __always_inline void count_filtered(__u32 kind)
@@ -143,7 +154,18 @@ static __always_inline void count_filtered(__u32 kind)
 	struct vmt_stats *s = stats_of(kind);
 
 	if (s)
-		s->filtered++;
+		__sync_fetch_and_add(&s->filtered, 1);
+}
+
+/* Seen, and nowhere to put it together. */
+static __always_inline void count_unplaced(__u32 kind)
+{
+	struct vmt_stats *s = stats_of(kind);
+
+	if (!s)
+		return;
+	__sync_fetch_and_add(&s->seen, 1);
+	__sync_fetch_and_add(&s->unplaced, 1);
 }
 
 static __always_inline void count_lost(__u32 kind, __u64 now)
@@ -153,38 +175,82 @@ static __always_inline void count_lost(__u32 kind, __u64 now)
 	struct vmt_loss *loss = bpf_map_lookup_elem(&losses, &zero);
 
 	if (s)
-		s->lost++;
+		__sync_fetch_and_add(&s->lost, 1);
 	if (!loss || kind >= VMT_KINDS)
 		return;
 	if (!loss->total)
 		loss->first_ns = now;
 	loss->last_ns = now;
-	loss->total++;
-	loss->count[kind]++;
+	__sync_fetch_and_add(&loss->count[kind], 1);
+	__sync_fetch_and_add(&loss->total, 1);
+}
+
+/* ---- Scratch ---- */
+
+#define NO_SLOT 0xffffffff
+
+static __always_inline struct scratch *scratch_at(__u32 slot)
+{
+	return bpf_map_lookup_elem(&scratches, &slot);
+}
+
+static __always_inline __u32 spare_take(void)
+{
+	__u32 slot = NO_SLOT;
+
+	return bpf_map_pop_elem(&spares, &slot) ? NO_SLOT : slot;
+}
+
+static __always_inline void spare_put(__u32 slot)
+{
+	bpf_map_push_elem(&spares, &slot, BPF_ANY);
+}
+
+/* A scratch for a record that is put together at once: the CPU's own, or a spare one if the program interrupted another
+ * that uses it. Two programs on a CPU have both counted themselves in before either looks, so that at most one finds
+ * itself alone. NO_SLOT if there is none. */
+static __always_inline __u32 slot_take(void)
+{
+	__u32 zero = 0, slot;
+	volatile struct turn *turn = bpf_map_lookup_elem(&turns, &zero);
+
+	if (!turn)
+		return NO_SLOT;
+	__sync_fetch_and_add(&turn->in, 1);
+	if (turn->in - turn->out == 1)
+		return bpf_get_smp_processor_id();
+	slot = spare_take();
+	if (slot == NO_SLOT)
+		__sync_fetch_and_add(&turn->out, 1);
+	return slot;
+}
+
+static __always_inline void slot_put(__u32 slot)
+{
+	__u32 zero = 0;
+	struct turn *turn = bpf_map_lookup_elem(&turns, &zero);
+
+	if (slot >= knobs.cpus)
+		spare_put(slot);
+	if (turn)
+		__sync_fetch_and_add(&turn->out, 1);
 }
 
 /* ---- Delivery ---- */
-
-static __always_inline struct scratch *scratch_get(void)
-{
-	__u32 cpu = bpf_get_smp_processor_id();
-
-	return bpf_map_lookup_elem(&scratches, &cpu);
-}
 
 /* Wakes the consumer when the fill crosses the threshold; below it, its timer comes soon enough. */
 static __always_inline __u64 wake_flags(void *ring, __u64 size)
 {
 	__u64 fill = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
 
-	return fill < wake_bytes && fill + size >= wake_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+	return fill < knobs.wake_bytes && fill + size >= knobs.wake_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
 /* Tells, in front of the next record, what this CPU lost before it. */
 static __noinline int deliver_loss(void *unused)
 {
 	__u32 zero = 0, cpu = bpf_get_smp_processor_id();
-	__u32 index = cpu % ring_count;
+	__u32 index = cpu % knobs.ring_count;
 	struct vmt_loss *loss = bpf_map_lookup_elem(&losses, &zero);
 	void *ring = bpf_map_lookup_elem(&rings, &index);
 	struct vmt_lost lost = {};
@@ -198,15 +264,22 @@ static __noinline int deliver_loss(void *unused)
 	lost.first_ns = loss->first_ns;
 	lost.last_ns = loss->last_ns;
 	__builtin_memcpy(lost.count, loss->count, sizeof(lost.count));
-	if (!bpf_ringbuf_output(ring, &lost, sizeof(lost), 0))
-		__builtin_memset(loss, 0, sizeof(*loss));
+	if (bpf_ringbuf_output(ring, &lost, sizeof(lost), 0))
+		return 0;
+	/* What was told; a program that interrupted us may have counted more. */
+	for (__u32 i = 0; i < VMT_KINDS; i++) {
+		if (!lost.count[i])
+			continue;
+		__sync_fetch_and_add(&loss->count[i], -lost.count[i]);
+		__sync_fetch_and_add(&loss->total, -(__u64)lost.count[i]);
+	}
 	return 0;
 }
 
 /* Hands `size` bytes at `record` over, or counts them as lost. */
 static __always_inline void deliver(void *record, __u64 size, __u32 kind, __u64 now)
 {
-	__u32 zero = 0, index = bpf_get_smp_processor_id() % ring_count;
+	__u32 zero = 0, index = bpf_get_smp_processor_id() % knobs.ring_count;
 	struct vmt_loss *loss = bpf_map_lookup_elem(&losses, &zero);
 	void *ring = bpf_map_lookup_elem(&rings, &index);
 	struct vmt_stats *s = stats_of(kind);
@@ -215,7 +288,7 @@ static __always_inline void deliver(void *record, __u64 size, __u32 kind, __u64 
 		deliver_loss(NULL);
 	if (ring && !bpf_ringbuf_output(ring, record, size, wake_flags(ring, size))) {
 		if (s)
-			s->delivered++;
+			__sync_fetch_and_add(&s->delivered, 1);
 		return;
 	}
 	count_lost(kind, now);
@@ -256,6 +329,8 @@ static __always_inline void process_of(struct vmt_process *p, struct task_struct
 	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
 
 	p->start_boottime = BPF_CORE_READ(leader, start_boottime);
+	/* kernel/bpf/helpers.c, bpf_get_current_cgroup_id, for any task */
+	p->cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
 	p->pid = BPF_CORE_READ(task, tgid);
 	p->uid = BPF_CORE_READ(task, cred, euid.val);
 	BPF_CORE_READ_STR_INTO(&p->comm, leader, comm);
@@ -269,12 +344,13 @@ static __always_inline void header(struct vmt_hdr *hdr, __u32 kind, __u32 abi)
 	hdr->size = 0;
 	hdr->kind = kind;
 	hdr->abi = abi;
-	hdr->pad = 0;
+	hdr->tier = VMT_TIER_TRACEPOINT;
 	hdr->mono_ns = bpf_ktime_get_ns();
+	hdr->begin_ns = 0;
 	hdr->cpu = bpf_get_smp_processor_id();
 	hdr->tid = task_read(task, pid);
-	hdr->cgroup_id = bpf_get_current_cgroup_id();
 	hdr->self.start_boottime = task_read(task, group_leader, start_boottime);
+	hdr->self.cgroup_id = bpf_get_current_cgroup_id();
 	hdr->self.pid = task_read(task, tgid);
 	hdr->self.uid = task_read(task, cred, euid.val);
 	bpf_get_current_comm(hdr->self.comm, sizeof(hdr->self.comm));
@@ -285,17 +361,38 @@ static __always_inline bool is_tracked(__s32 tgid)
 	return bpf_map_lookup_elem(&tracked, &tgid) != NULL;
 }
 
+/* Whether the recorder tests itself: its processes are tracked, whatever is selected otherwise. */
+static __always_inline bool is_self_test(void)
+{
+	struct vmt_switches *s = switches();
+
+	return s && s->self_test;
+}
+
+/* Whether the recorder tests itself and this task has no part in it. The recorder has, while it shows us what files of
+ * /proc/PID/mem look like. */
+static __always_inline bool is_bystander(struct task_struct *task)
+{
+	struct vmt_switches *s = switches();
+	__s32 tgid;
+
+	if (!s || !s->self_test)
+		return !s;
+	tgid = task_read(task, tgid);
+	return !is_tracked(tgid) && (tgid != knobs.recorder_tgid || s->learn_fd < 0);
+}
+
 /* -u and --cgroup, which narrow the callers. */
 static __always_inline bool caller_admitted(struct task_struct *task)
 {
 	__u32 uid = task_read(task, cred, euid.val);
-	bool admitted = uid_count == 0;
+	bool admitted = knobs.uid_count == 0;
 
-	for (__u32 i = 0; i < MAX_UIDS; i++)
-		admitted |= i < uid_count && uids[i] == uid;
-	if (cgroup_id && bpf_get_current_ancestor_cgroup_id(cgroup_level) != cgroup_id)
-		return false;
-	return admitted;
+	for (__u32 i = 0; i < VMT_UIDS_MAX; i++)
+		admitted |= i < knobs.uid_count && knobs.uids[i] == uid;
+	if (knobs.cgroup_id && bpf_get_current_ancestor_cgroup_id(knobs.cgroup_level) != knobs.cgroup_id)
+		admitted = false;
+	return admitted || is_self_test();
 }
 
 /* Whether the current task is recorded for its own sake. */
@@ -303,13 +400,13 @@ static __always_inline bool caller_selected(struct task_struct *task)
 {
 	__s32 tgid = task_read(task, tgid);
 
-	return tgid != recorder_tgid && caller_admitted(task) && (select_all || is_tracked(tgid));
+	return tgid != knobs.recorder_tgid && caller_admitted(task) && (knobs.select_all || is_tracked(tgid));
 }
 
 /* Whether a call is recorded because it reaches into a tracked process. */
 static __always_inline bool target_selected(struct task_struct *task, __s32 target)
 {
-	return task_read(task, tgid) != recorder_tgid && target && caller_admitted(task) && is_tracked(target);
+	return task_read(task, tgid) != knobs.recorder_tgid && target && caller_admitted(task) && is_tracked(target);
 }
 
 #endif

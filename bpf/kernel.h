@@ -15,6 +15,7 @@ typedef signed char __s8;
 typedef short __s16;
 typedef int __s32;
 typedef long long __s64;
+typedef unsigned long size_t;
 typedef __u16 __be16;
 typedef __u32 __be32;
 typedef __u32 __wsum;
@@ -28,12 +29,14 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
+	BPF_MAP_TYPE_STACK = 23,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
 enum {
 	BPF_ANY = 0,
 	BPF_NOEXIST = 1,
 	BPF_F_NO_PREALLOC = 1,
+	BPF_F_MMAPABLE = 1024,
 };
 enum {
 	BPF_RB_NO_WAKEUP = 1,
@@ -77,6 +80,7 @@ struct inode {
 	__u16 i_mode;
 	unsigned long i_ino;
 	struct super_block *i_sb;
+	void *i_private;
 };
 
 struct dentry {
@@ -185,6 +189,18 @@ struct pid {
 	struct upid numbers[1];
 };
 
+struct kernfs_node {
+	__u64 id;
+};
+
+struct cgroup {
+	struct kernfs_node *kn;
+};
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	struct mm_struct *mm;
@@ -199,9 +215,30 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct pid *thread_pid;
 	struct hlist_node pid_links[4];
+	struct css_set *cgroups;
 };
 
 struct linux_binprm;
+
+struct iovec {
+	void *iov_base;
+	__u64 iov_len;
+};
+
+/* include/linux/uio.h: what is left to transfer. */
+struct iov_iter {
+	__u8 iter_type;
+	size_t iov_offset;
+	size_t count;
+	const struct iovec *__iov;
+	void *ubuf; /* 6.0: one range without an array */
+	unsigned long nr_segs;
+};
+
+/* Until 6.3. */
+struct iov_iter___iov {
+	const struct iovec *iov;
+};
 
 /* io_uring/splice.c: what IORING_OP_SPLICE and _TEE keep in a request. */
 struct io_splice {
@@ -275,6 +312,11 @@ typedef void (*btf_trace_io_uring_complete___req)(void *, void *ring, void *req,
 typedef void (*btf_trace_io_uring_complete___data)(void *, void *ring, __u64 user_data, int res,
 						   unsigned int cflags); /* 5.10 */
 
+/* include/linux/uio.h; before 6.0 an iov_iter of user memory always has an array. */
+enum iter_type {
+	ITER_UBUF = 0xff,
+};
+
 /* include/uapi/linux/bpf.h: helpers that not every kernel has. */
 enum bpf_func_id___task {
 	BPF_FUNC_get_current_task_btf = 158,
@@ -294,6 +336,7 @@ enum bpf_func_id___task {
 /* include/uapi/linux/magic.h */
 #define PIPEFS_MAGIC 0x50495045
 #define ANON_INODE_FS_MAGIC 0x09041934
+#define PID_FS_MAGIC 0x50494446
 /* arch/x86/include/asm/thread_info.h: an i386 call is under way (a 32-bit program, or int 0x80). */
 #define TS_COMPAT 2
 /* include/linux/sched/signal.h */
@@ -304,6 +347,11 @@ enum bpf_func_id___task {
 #define PTRACE_POKETEXT 4
 #define PTRACE_POKEUSER 6
 #define PTRACE_PEEKTEXT 1
+/* include/uapi/linux/pidfd.h: stand for the caller itself, since 6.15. */
+#define PIDFD_SELF_THREAD -10000
+#define PIDFD_SELF_THREAD_GROUP -10001
+/* include/uapi/asm-generic/errno-base.h */
+#define EBADF 9
 /* include/uapi/linux/io_uring.h */
 #define IORING_OP_SPLICE 30
 #define IORING_OP_TEE 33

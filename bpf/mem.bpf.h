@@ -40,35 +40,41 @@ static __always_inline void mem_target(struct vmt_process *target, struct file *
 		process_of(target, owner);
 }
 
-static __noinline int mem_exit(struct call *call)
+/* Whether a call is about a /proc/PID/mem file. Also learns how such files look, from the recorder's own. */
+static __always_inline bool mem_concerns(struct call *call)
 {
 	struct task_struct *task = current_task();
 	struct file *file = file_of_fd(task, call->args[0]);
 	__u64 fops = (__u64)BPF_CORE_READ(file, f_op);
-	struct scratch *scratch;
-	struct vmt_mem *ev;
-	__u32 at = sizeof(*ev), local_at = at;
-	bool selected;
+	struct vmt_switches *s = switches();
 
-	if (!file)
-		return 0;
-	if (learn_fd >= 0 && task_read(task, tgid) == recorder_tgid && (__s32)call->args[0] == learn_fd) {
-		mem_fops = fops;
-		return 0;
+	if (!file || !s)
+		return false;
+	if (s->learn_fd >= 0 && task_read(task, tgid) == knobs.recorder_tgid && (__s32)call->args[0] == s->learn_fd) {
+		s->mem_fops = fops;
+		return false;
 	}
-	if (fops != mem_fops)
-		return 0;
-	selected = caller_selected(task);
-	ev = (void *)(scratch = scratch_get());
-	if (!ev)
+	return fops == s->mem_fops;
+}
+
+static __noinline int mem_exit(struct call *call)
+{
+	struct task_struct *task = current_task();
+	struct file *file = file_of_fd(task, call->args[0]);
+	struct scratch *scratch = scratch_at(call->slot);
+	struct vmt_mem *ev = (void *)scratch;
+	__u32 at = sizeof(*ev), local_at = at;
+	bool selected = caller_selected(task);
+
+	if (!ev || !file)
 		return 0;
 	count_seen(call->kind);
 	mem_target(&ev->target, file);
-	if (!selected && (select_all || !target_selected(task, ev->target.pid))) {
+	if (!selected && (knobs.select_all || !target_selected(task, ev->target.pid))) {
 		count_filtered(call->kind);
 		return 0;
 	}
-	header(&ev->hdr, call->kind, call->compat);
+	call_header(&ev->hdr, call);
 	ev->ret = call->ret;
 	ev->offset = mem_offset(call, file);
 	ev->flags = call->kind == VMT_PREADV2 || call->kind == VMT_PWRITEV2 ? (__u32)call->args[5] : 0;
@@ -77,8 +83,8 @@ static __noinline int mem_exit(struct call *call)
 	else
 		at = iovs_one(scratch, at, &ev->local, call->args[1], call->args[2]);
 	fd_describe(&ev->fd, call->args[0], file);
-	at = fd_path(scratch, at, &ev->fd, file);
-	at = payload_gather(scratch, at, &ev->payload, &ev->local, local_at, call->ret);
+	at = fd_path(scratch, call->slot, at, &ev->fd, file);
+	at = payload_gather(scratch, call->slot, at, &ev->payload, &ev->local, local_at, call->ret);
 	deliver_scratch(scratch, at, call->kind);
 	return 0;
 }

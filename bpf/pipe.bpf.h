@@ -11,7 +11,7 @@
 static __noinline int vmsplice_exit(struct call *call)
 {
 	struct task_struct *task = current_task();
-	struct scratch *scratch = scratch_get();
+	struct scratch *scratch = scratch_at(call->slot);
 	struct vmt_vmsplice *ev = (void *)scratch;
 	__u32 at = sizeof(*ev), local_at = at;
 	struct file *file;
@@ -23,14 +23,14 @@ static __noinline int vmsplice_exit(struct call *call)
 		count_filtered(call->kind);
 		return 0;
 	}
-	header(&ev->hdr, call->kind, call->compat);
+	call_header(&ev->hdr, call);
 	ev->ret = call->ret;
 	ev->flags = (__u32)call->args[3];
 	at = iovs_read(scratch, at, &ev->local, call->args[1], call->args[2], call->compat);
 	file = file_of_fd(task, call->args[0]);
 	fd_describe(&ev->fd, call->args[0], file);
-	at = fd_path(scratch, at, &ev->fd, file);
-	at = payload_gather(scratch, at, &ev->payload, &ev->local, local_at, call->ret);
+	at = fd_path(scratch, call->slot, at, &ev->fd, file);
+	at = payload_gather(scratch, call->slot, at, &ev->payload, &ev->local, local_at, call->ret);
 	deliver_scratch(scratch, at, call->kind);
 	return 0;
 }
@@ -80,7 +80,7 @@ static __always_inline void splice_args(struct vmt_splice *ev, struct call *call
 static __noinline int splice_exit(struct call *call)
 {
 	struct task_struct *task = current_task();
-	struct scratch *scratch = scratch_get();
+	struct scratch *scratch = scratch_at(call->slot);
 	struct vmt_splice *ev = (void *)scratch;
 	__s32 fd_in = -1, fd_out = -1;
 	struct file *in, *out;
@@ -93,7 +93,7 @@ static __noinline int splice_exit(struct call *call)
 		count_filtered(call->kind);
 		return 0;
 	}
-	header(&ev->hdr, call->kind, call->compat);
+	call_header(&ev->hdr, call);
 	ev->ret = call->ret;
 	ev->finished = 1;
 	splice_args(ev, call, &fd_in, &fd_out);
@@ -101,8 +101,8 @@ static __noinline int splice_exit(struct call *call)
 	out = file_of_fd(task, fd_out);
 	fd_describe(&ev->in, fd_in, in);
 	fd_describe(&ev->out, fd_out, out);
-	at = fd_path(scratch, at, &ev->in, in);
-	at = fd_path(scratch, at, &ev->out, out);
+	at = fd_path(scratch, call->slot, at, &ev->in, in);
+	at = fd_path(scratch, call->slot, at, &ev->out, out);
 	deliver_scratch(scratch, at, call->kind);
 	return 0;
 }

@@ -6,12 +6,20 @@
 
 #include "call.bpf.h"
 
+static __always_inline void count_untracked(void)
+{
+	struct vmt_switches *s = switches();
+
+	if (s)
+		__sync_fetch_and_add(&s->untracked, 1);
+}
+
 static __always_inline void track(__s32 tgid)
 {
 	__u8 one = 1;
 
 	if (bpf_map_update_elem(&tracked, &tgid, &one, BPF_ANY))
-		__sync_fetch_and_add(&untracked, 1);
+		count_untracked();
 }
 
 /* Processes whose end was told. Two threads that end together can both find that none is left. */
@@ -37,12 +45,14 @@ static __always_inline bool ends_first(struct task_struct *task)
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child)
 {
-	bool spawned = arm_spawn && parent->tgid == recorder_tgid;
+	struct vmt_switches *s = switches();
+	bool spawned = s && s->arm_spawn && parent->tgid == knobs.recorder_tgid;
+	bool testing = is_self_test();
 	struct vmt_fork ev = {};
 
-	if (parent->tgid == child->tgid)
+	if (parent->tgid == child->tgid || (!spawned && is_bystander(parent)))
 		return 0;
-	if (!select_all && (spawned || (follow && is_tracked(parent->tgid))))
+	if ((!knobs.select_all || testing) && (spawned || ((knobs.follow || testing) && is_tracked(parent->tgid))))
 		track(child->tgid);
 	count_seen(VMT_FORK);
 	if (!spawned && !caller_selected(parent)) {
@@ -76,29 +86,45 @@ static __always_inline __u32 argv_append(struct scratch *scratch, __u32 at, stru
 	return at + len;
 }
 
-SEC("tp_btf/sched_process_exec")
-int BPF_PROG(process_exec, struct task_struct *task, __s32 old_pid, struct linux_binprm *bprm)
+static __always_inline void exec_tell(struct task_struct *task, __u32 slot)
 {
-	struct scratch *scratch = scratch_get();
+	struct scratch *scratch = scratch_at(slot);
 	struct vmt_exec *ev = (void *)scratch;
 	struct mm_struct *mm = task->mm;
 	__u32 at = sizeof(*ev);
 	struct file *file;
 
 	if (!ev || !mm)
-		return 0;
+		return;
 	count_seen(VMT_EXEC);
-	if (!caller_selected(task)) {
-		count_filtered(VMT_EXEC);
-		return 0;
-	}
 	header(&ev->hdr, VMT_EXEC, VMT_ABI_NATIVE);
 	file = BPF_CORE_READ(mm, exe_file);
 	fd_describe(&ev->exe, -1, file);
 	if (file)
-		at = path_append(scratch, at, &ev->exe, file);
+		at = path_append(scratch, slot, at, &ev->exe, file);
 	at = argv_append(scratch, at, ev, mm);
 	deliver_scratch(scratch, at, VMT_EXEC);
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(process_exec, struct task_struct *task, __s32 old_pid, struct linux_binprm *bprm)
+{
+	__u32 slot;
+
+	if (is_bystander(task))
+		return 0;
+	if (!caller_selected(task)) {
+		count_seen(VMT_EXEC);
+		count_filtered(VMT_EXEC);
+		return 0;
+	}
+	slot = slot_take();
+	if (slot == NO_SLOT) {
+		count_unplaced(VMT_EXEC);
+		return 0;
+	}
+	exec_tell(task, slot);
+	slot_put(slot);
 	return 0;
 }
 
@@ -116,7 +142,7 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	struct vmt_exit ev = {};
 	__s32 tgid = task->tgid;
 
-	if (task->signal->live.counter || !ends_first(task))
+	if (task->signal->live.counter || is_bystander(task) || !ends_first(task))
 		return 0;
 	count_seen(VMT_EXIT);
 	if (caller_selected(task)) {
@@ -127,8 +153,7 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	} else {
 		count_filtered(VMT_EXIT);
 	}
-	if (!select_all)
-		bpf_map_delete_elem(&tracked, &tgid);
+	bpf_map_delete_elem(&tracked, &tgid);
 	return 0;
 }
 

@@ -14,7 +14,7 @@ static __always_inline void word_read(struct vmt_ptrace *ev, struct call *call)
 
 	ev->word = 0;
 	ev->word_status = VMT_READ_ABSENT;
-	if (!snaplen)
+	if (!knobs.snaplen)
 		return;
 	if (request >= PTRACE_POKETEXT && request <= PTRACE_POKEUSER) {
 		ev->word = data;
@@ -34,14 +34,14 @@ static __always_inline void word_read(struct vmt_ptrace *ev, struct call *call)
 static __noinline int ptrace_exit(struct call *call)
 {
 	struct task_struct *task = current_task();
-	struct scratch *scratch = scratch_get();
+	struct scratch *scratch = scratch_at(call->slot);
 	struct vmt_ptrace *ev = (void *)scratch;
 	bool selected = caller_selected(task);
 
 	if (!ev)
 		return 0;
 	count_seen(call->kind);
-	if (!selected && select_all) {
+	if (!selected && knobs.select_all) {
 		count_filtered(call->kind);
 		return 0;
 	}
@@ -52,7 +52,7 @@ static __noinline int ptrace_exit(struct call *call)
 		count_filtered(call->kind);
 		return 0;
 	}
-	header(&ev->hdr, call->kind, call->compat);
+	call_header(&ev->hdr, call);
 	ev->ret = call->ret;
 	ev->request = call->args[0];
 	ev->pid_arg = call->args[1];

@@ -23,6 +23,14 @@ static __always_inline struct pid_namespace *pid_namespace_of(struct task_struct
 /* What xa_node pointers are marked with (include/linux/xarray.h, xa_mk_internal). */
 #define XA_INTERNAL 2
 
+/* The address of the task that holds a struct pid as its own, 0 if none: tasks[PIDTYPE_PID], the first of them. */
+static __always_inline __u64 task_of_pid(struct pid *pid)
+{
+	struct hlist_node *link = BPF_CORE_READ(pid, tasks[0].first);
+
+	return link ? (__u64)link - bpf_core_field_offset(struct task_struct, pid_links) : 0;
+}
+
 /* The address of the task that `vpid` names in the current task's pid namespace, 0 if none: the walk that idr_find()
  * does (lib/radix-tree.c), for kernels without bpf_task_from_vpid(). */
 __noinline __u64 task_by_vpid(__u32 vpid)
@@ -30,7 +38,6 @@ __noinline __u64 task_by_vpid(__u32 vpid)
 	struct pid_namespace *ns = pid_namespace_of(current_task());
 	__u64 entry = (__u64)BPF_CORE_READ(ns, idr.idr_rt.xa_head);
 	__u32 slots = bpf_core_field_size(((struct xa_node *)0)->slots) / sizeof(void *);
-	struct hlist_node *link;
 
 	for (int i = 0; i < PID_TREE_LEVELS; i++) {
 		struct xa_node *node = (void *)(entry - XA_INTERNAL);
@@ -49,9 +56,7 @@ __noinline __u64 task_by_vpid(__u32 vpid)
 	}
 	if (entry & 3)
 		return 0;
-	/* tasks[PIDTYPE_PID], the first of them */
-	link = BPF_CORE_READ((struct pid *)entry, tasks[0].first);
-	return link ? (__u64)link - bpf_core_field_offset(struct task_struct, pid_links) : 0;
+	return task_of_pid((struct pid *)entry);
 }
 
 /* The process a pid names in the caller's own pid namespace. Leaves pid 0 where there is none. */

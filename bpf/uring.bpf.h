@@ -54,10 +54,10 @@ static __always_inline struct file *request_fd(struct vmt_fd *out, struct task_s
 	return file;
 }
 
-static __noinline int request_submit(struct submitted *req)
+static __noinline int request_tell(struct submitted *req, __u32 slot)
 {
 	struct task_struct *task = current_task();
-	struct scratch *scratch = scratch_get();
+	struct scratch *scratch = scratch_at(slot);
 	struct vmt_splice *ev = (void *)scratch;
 	struct io_splice *args = req->args;
 	struct request *earlier;
@@ -87,10 +87,10 @@ static __noinline int request_submit(struct submitted *req)
 	in = request_fd(&ev->in, task, BPF_CORE_READ(args, splice_fd_in), ev->flags & SPLICE_F_FD_IN_FIXED);
 	out = request_fd(&ev->out, task, req->fd_out, req->flags & REQ_F_FIXED_FILE);
 	if (ev->in.kind == VMT_FD_FILE)
-		at = path_append(scratch, at, &ev->in, in);
+		at = path_append(scratch, slot, at, &ev->in, in);
 	/* The second path only where the first leaves room for the longest one. */
 	if (ev->out.kind == VMT_FD_FILE && ev->in.kind != VMT_FD_FILE)
-		at = path_append(scratch, at, &ev->out, out);
+		at = path_append(scratch, slot, at, &ev->out, out);
 	if (at > sizeof(struct request)) {
 		ev->in.path_len = ev->out.path_len = 0;
 		at = sizeof(*ev);
@@ -104,11 +104,27 @@ static __noinline int request_submit(struct submitted *req)
 	return 0;
 }
 
+static __noinline int request_submit(struct submitted *req)
+{
+	__u32 slot;
+
+	if (is_bystander(current_task()))
+		return 0;
+	slot = slot_take();
+	if (slot == NO_SLOT) {
+		count_unplaced(req->kind);
+		return 0;
+	}
+	request_tell(req, slot);
+	slot_put(slot);
+	return 0;
+}
+
 static __always_inline __u32 request_kind(__u8 opcode)
 {
-	if (opcode == IORING_OP_SPLICE && kinds_uring[VMT_SPLICE])
+	if (opcode == IORING_OP_SPLICE && knobs.wanted[VMT_SPLICE])
 		return VMT_SPLICE;
-	if (opcode == IORING_OP_TEE && kinds_uring[VMT_TEE])
+	if (opcode == IORING_OP_TEE && knobs.wanted[VMT_TEE])
 		return VMT_TEE;
 	return 0;
 }

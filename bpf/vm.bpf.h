@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Family @vm, tracepoint tier: process_vm_readv and process_vm_writev as their exit shows them. */
+/* Family @vm: process_vm_readv and process_vm_writev as their exit shows them. The function tier has put the kernel's
+ * own iovecs and target into the record before (vm_function.bpf.h). */
 #ifndef VMTRACE_VM_BPF_H
 #define VMTRACE_VM_BPF_H
 
 #include "call.bpf.h"
 
+/* The caller's arrays as they stand in its memory now, to be compared with the kernel's. */
+static __always_inline __u32 vm_user_iovs(struct scratch *scratch, __u32 at, struct vmt_vm *ev, struct call *call)
+{
+	at = iovs_read(scratch, at, &ev->user_local, call->args[1], call->args[2], call->compat);
+	return iovs_read(scratch, at, &ev->user_remote, call->args[3], call->args[4], call->compat);
+}
+
 static __noinline int vm_exit(struct call *call)
 {
 	struct task_struct *task = current_task();
-	struct scratch *scratch = scratch_get();
+	struct scratch *scratch = scratch_at(call->slot);
 	struct vmt_vm *ev = (void *)scratch;
 	bool selected = caller_selected(task);
 	__u32 at = sizeof(*ev), local_at = at;
@@ -16,23 +24,31 @@ static __noinline int vm_exit(struct call *call)
 	if (!ev)
 		return 0;
 	count_seen(call->kind);
-	if (!selected && select_all) {
+	if (!selected && knobs.select_all) {
 		count_filtered(call->kind);
 		return 0;
 	}
-	target_by_vpid(&ev->target, call->args[0]);
+	if (!call->held || !scratch->held.target_known)
+		target_by_vpid(&ev->target, call->args[0]);
 	if (!selected && !target_selected(task, ev->target.pid)) {
 		count_filtered(call->kind);
 		return 0;
 	}
-	header(&ev->hdr, call->kind, call->compat);
+	call_header(&ev->hdr, call);
 	ev->ret = call->ret;
 	ev->pid_arg = call->args[0];
 	ev->pad = 0;
 	ev->flags = call->args[5];
-	at = iovs_read(scratch, at, &ev->local, call->args[1], call->args[2], call->compat);
-	at = iovs_read(scratch, at, &ev->remote, call->args[3], call->args[4], call->compat);
-	at = payload_gather(scratch, at, &ev->payload, &ev->local, local_at, call->ret);
+	if (call->held) {
+		at = scratch->held.end;
+	} else {
+		at = iovs_read(scratch, at, &ev->local, call->args[1], call->args[2], call->compat);
+		at = iovs_read(scratch, at, &ev->remote, call->args[3], call->args[4], call->compat);
+	}
+	at = payload_gather(scratch, call->slot, at, &ev->payload, &ev->local, local_at, call->ret);
+	__builtin_memset(&ev->user_local, 0, 2 * sizeof(ev->user_local));
+	if (call->held)
+		at = vm_user_iovs(scratch, at, ev, call);
 	deliver_scratch(scratch, at, call->kind);
 	return 0;
 }

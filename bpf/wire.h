@@ -24,6 +24,10 @@
 #define VMT_ARGV_MAX 2048
 /* Numbers of syscall tables: above every number of x86-64 (469 in 6.18) and i386 (469). */
 #define VMT_SYSCALLS 512
+/* Most uids that -u selects. */
+#define VMT_UIDS_MAX 16
+/* Records that can be under way in the function tier, or interrupted by another on the same CPU. */
+#define VMT_SPARES 64
 
 /* What happened. src/record/decode.rs maps these to the names in the capture. 0 is no event. */
 enum vmt_kind {
@@ -48,6 +52,8 @@ enum vmt_kind {
 	VMT_FORK = 19,
 	VMT_EXIT = 20,
 	VMT_LOST = 21,
+	VMT_PIDFD_GETFD = 22,
+	VMT_PROCESS_MADVISE = 23,
 	VMT_KINDS = 32,
 };
 
@@ -55,6 +61,18 @@ enum vmt_abi {
 	VMT_ABI_NATIVE = 0,
 	VMT_ABI_COMPAT32 = 1,
 	VMT_ABI_IO_URING = 2,
+};
+
+/* Which hooks made a record: at the syscalls' exit, or in the functions that do the work. */
+enum vmt_tier {
+	VMT_TIER_TRACEPOINT = 0,
+	VMT_TIER_FUNCTION = 1,
+};
+
+/* Whose copy of a value was read. */
+enum vmt_source {
+	VMT_SOURCE_USER = 0,
+	VMT_SOURCE_KERNEL = 1,
 };
 
 /* Whether a value could be read. */
@@ -96,6 +114,7 @@ enum vmt_fd_kind {
 /* A process, in the initial namespaces. pid 0: not resolved. */
 struct vmt_process {
 	__u64 start_boottime; /* ns of CLOCK_BOOTTIME */
+	__u64 cgroup_id; /* in the cgroup v2 hierarchy */
 	__s32 pid;
 	__u32 uid; /* effective */
 	char comm[VMT_COMM_LEN];
@@ -105,11 +124,11 @@ struct vmt_hdr {
 	__u32 size; /* of the whole record, tail included */
 	__u16 kind; /* enum vmt_kind */
 	__u8 abi; /* enum vmt_abi */
-	__u8 pad;
+	__u8 tier; /* enum vmt_tier */
 	__u64 mono_ns; /* CLOCK_MONOTONIC */
+	__u64 begin_ns; /* the same clock, when the call began; 0 if that was not seen */
 	__u32 cpu;
 	__s32 tid;
-	__u64 cgroup_id;
 	struct vmt_process self;
 };
 
@@ -120,7 +139,8 @@ struct vmt_iovs {
 	__u16 kept;
 	__u8 entry;
 	__u8 status; /* enum vmt_read */
-	__u32 pad;
+	__u8 source; /* enum vmt_source */
+	__u8 pad[3];
 };
 
 struct vmt_payload {
@@ -142,7 +162,8 @@ struct vmt_fd {
 	__u16 pad;
 };
 
-/* process_vm_readv, process_vm_writev. Tail: local iovecs, remote iovecs, payload. */
+/* process_vm_readv, process_vm_writev. Tail: local iovecs, remote iovecs, payload, and where the iovecs are the
+ * kernel's the caller's as they stand in its memory at the exit. */
 struct vmt_vm {
 	struct vmt_hdr hdr;
 	__s64 ret;
@@ -153,6 +174,8 @@ struct vmt_vm {
 	struct vmt_iovs local;
 	struct vmt_iovs remote;
 	struct vmt_payload payload;
+	struct vmt_iovs user_local;
+	struct vmt_iovs user_remote;
 };
 
 /* vmsplice. Tail: iovecs, path, payload. */
@@ -207,6 +230,28 @@ struct vmt_mem {
 	struct vmt_payload payload;
 };
 
+/* pidfd_getfd. Tail: path. */
+struct vmt_pidfd_getfd {
+	struct vmt_hdr hdr;
+	__s64 ret;
+	__u64 flags;
+	__s32 pidfd;
+	__s32 targetfd;
+	struct vmt_process target;
+	struct vmt_fd fd; /* the new one, in the caller */
+};
+
+/* process_madvise. Tail: iovecs. */
+struct vmt_process_madvise {
+	struct vmt_hdr hdr;
+	__s64 ret;
+	__u64 flags;
+	__s32 pidfd;
+	__s32 advice;
+	struct vmt_process target;
+	struct vmt_iovs remote;
+};
+
 /* process_exec. Tail: path of the executable, arguments (each ended by NUL). */
 struct vmt_exec {
 	struct vmt_hdr hdr;
@@ -236,11 +281,12 @@ struct vmt_lost {
 	__u32 count[VMT_KINDS];
 };
 
-/* The books of one kind on one CPU, in the `stats` map: seen = filtered + lost + delivered. */
+/* The books of one kind on one CPU, in the `stats` map: seen = filtered + lost + unplaced + delivered. */
 struct vmt_stats {
 	__u64 seen;
 	__u64 filtered;
-	__u64 lost;
+	__u64 lost; /* the ring was full */
+	__u64 unplaced; /* there was no room to put the record together */
 	__u64 delivered;
 };
 
@@ -250,6 +296,53 @@ struct vmt_loss {
 	__u64 first_ns;
 	__u64 last_ns;
 	__u32 count[VMT_KINDS];
+};
+
+/* What the recorder sets before loading, constant to the programs. Section .rodata.knobs of every object. */
+struct vmt_knobs {
+	/* Syscall number -> enum vmt_kind, 0 for calls nobody asked for. From the event table in src/schema/events.rs.
+	 */
+	__u8 syscalls_native[VMT_SYSCALLS];
+	__u8 syscalls_compat[VMT_SYSCALLS];
+	/* By enum vmt_kind: whether anybody asked for it. */
+	__u8 wanted[VMT_KINDS];
+	/* Payload bytes kept per event, 0 with --payload none. */
+	__u32 snaplen;
+	/* The recorder itself, never recorded. */
+	__s32 recorder_tgid;
+	/* Possible CPUs: scratches behind them are spare. */
+	__u32 cpus;
+	/* uids selected by -u; none means any. */
+	__u32 uid_count;
+	__u32 uids[VMT_UIDS_MAX];
+	/* cgroup v2 selected by --cgroup, with its descendants; 0 means any. */
+	__u32 cgroup_level;
+	/* Rings in `rings`, at least 1, and the fill at which a sleeping consumer is woken before its timer. */
+	__u32 ring_count;
+	__u64 cgroup_id;
+	__u32 wake_bytes;
+	/* Every process is selected (-a); else those in `tracked`. */
+	__u8 select_all;
+	/* Children of tracked processes become tracked. */
+	__u8 follow;
+	__u8 pad[2];
+};
+
+/* What changes while recording: one value, shared by all programs and mapped by the recorder. */
+struct vmt_switches {
+	/* Operations of /proc/PID/mem files, learned, since kallsyms need not list data. */
+	__u64 mem_fops;
+	/* Children that could not be tracked because the map was full. */
+	__u64 untracked;
+	/* A descriptor of /proc/self/mem in the recorder, while it shows us the operations of such files; else -1. */
+	__s32 learn_fd;
+	/* The next process that the recorder starts is the COMMAND: track it. */
+	__u8 arm_spawn;
+	/* The recorder tests itself: only tracked processes count, whatever -a, -u, --cgroup and --no-follow say. */
+	__u8 self_test;
+	__u8 pad[2];
+	/* By enum vmt_kind: function hooks tell these events, so the syscall's exit does not. */
+	__u8 by_function[VMT_KINDS];
 };
 
 #endif

@@ -4,9 +4,9 @@
 //! records into rows and the file ([`write`]).
 
 mod command;
+mod container;
 mod decode;
 mod drain;
-mod family;
 mod host;
 mod load;
 mod options;
@@ -52,16 +52,14 @@ pub fn run(args: &Args) -> Result<u8> {
 /// # Errors
 /// Why nothing can be recorded, with the remedy.
 pub fn check() -> Result<Seen> {
-    let mut storage = load::Storage::default();
     let options = Options::for_check();
-    let (mut programs, families) = session::arm(&options, &mut storage)?;
+    let (mut programs, families) = session::arm(&options)?;
     programs.detach();
     Ok(Seen { families, gaps: load::gaps(&programs, &options.events) })
 }
 
 fn record(options: Options) -> Result<u8> {
-    let mut storage = load::Storage::default();
-    let mut session = Session::prepare(&options, &mut storage)?;
+    let mut session = Session::prepare(&options)?;
     if let Err(refused) = session.start_command() {
         session.discard();
         cli::report(&refused.error);

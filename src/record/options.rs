@@ -42,7 +42,7 @@ pub struct Args {
     /// Record every process
     #[arg(short, long)]
     pub all: bool,
-    /// Record only these events: names, or groups @vm @pipe @ptrace @mem @process @all, by commas (repeatable)
+    /// Record only these events: names, or groups @vm @pipe @ptrace @mem @pidfd @madvise @process @all, by commas (repeatable)
     #[arg(short, long, value_name = "SET")]
     pub events: Vec<String>,
     /// Keep up to N bytes of what moved per event; 0 for the most there is (65536)

@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 
+use super::container::container_id;
 use super::text;
 use crate::schema::key::{TICK_NS, process_key};
 
@@ -168,18 +169,34 @@ pub fn all_pids() -> Vec<i32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// Every cgroup v2 id by its path, resolved once per id.
+/// A cgroup by its path, and the container that the path tells.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Cgroup {
+    /// Path in the hierarchy of cgroup v2, or `id:N`; empty for no cgroup.
+    pub path: String,
+    /// Id or name of the container, empty for none.
+    pub container: String,
+}
+
+/// Every cgroup v2 id by what it stands for, resolved once per id.
 #[derive(Debug, Default)]
 pub struct Cgroups {
-    by_id: HashMap<u64, String>,
+    by_id: HashMap<u64, Cgroup>,
 }
 
 impl Cgroups {
-    /// The path of cgroup `id`, or `id:N` where it cannot be resolved.
+    /// The cgroup of that id; its path is `id:N` where it cannot be resolved. Id 0 is no cgroup.
     ///
     /// A cgroup's id is the inode number of its directory (kernel/cgroup/cgroup.c, cgroup_id).
-    pub fn path(&mut self, id: u64) -> &str {
-        self.by_id.entry(id).or_insert_with(|| find_cgroup(id).unwrap_or_else(|| format!("id:{id}")))
+    pub fn get(&mut self, id: u64) -> &Cgroup {
+        self.by_id.entry(id).or_insert_with(|| {
+            if id == 0 {
+                return Cgroup::default();
+            }
+            let path = find_cgroup(id).unwrap_or_else(|| format!("id:{id}"));
+            let container = container_id(&path).unwrap_or_default().to_string();
+            Cgroup { path, container }
+        })
     }
 }
 

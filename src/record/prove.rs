@@ -2,8 +2,7 @@
 
 use anyhow::Result;
 
-use super::family::{Family, FamilyState, Tier};
-use super::load::Programs;
+use super::load::{Family, FamilyState, Programs, Tier};
 use super::selftest::{self, Tested};
 use crate::schema::events::EventSet;
 use crate::schema::manifest::FamilyReport;
@@ -20,7 +19,7 @@ const OFF: &str = "off";
 ///
 /// # Errors
 /// When the rings cannot be read, or the exit of syscalls cannot be hooked.
-pub fn test(programs: &mut Programs<'_>, events: &EventSet, snaplen: u32) -> Result<Vec<FamilyReport>> {
+pub fn test(programs: &mut Programs, events: &EventSet, snaplen: u32) -> Result<Vec<FamilyReport>> {
     let families: Vec<Family> = programs.families().iter().map(|state| state.family).collect();
     let mut tested = selftest::run(programs, &families, events, snaplen)?;
     let broken = |t: &Tested| tier(programs, t.family) == Tier::Function && !t.failures().is_empty();
@@ -41,7 +40,7 @@ pub fn test(programs: &mut Programs<'_>, events: &EventSet, snaplen: u32) -> Res
 }
 
 /// What is said of the families where nothing was tested.
-pub fn untested(programs: &Programs<'_>, events: &EventSet) -> Vec<FamilyReport> {
+pub fn untested(programs: &Programs, events: &EventSet) -> Vec<FamilyReport> {
     programs.families().iter().map(|state| report(state, events, None)).collect()
 }
 
@@ -51,7 +50,7 @@ pub fn gaps(families: &[FamilyReport]) -> Vec<String> {
     failed.map(|f| format!("{}: {}", f.family, f.gap.as_deref().unwrap_or_default())).collect()
 }
 
-fn tier(programs: &Programs<'_>, family: Family) -> Tier {
+fn tier(programs: &Programs, family: Family) -> Tier {
     programs.families().iter().find(|state| state.family == family).map_or(Tier::None, |state| state.tier)
 }
 

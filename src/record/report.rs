@@ -71,7 +71,7 @@ pub fn say(line: std::fmt::Arguments<'_>) {
 }
 
 /// Says which hooks are in place and what they cannot see.
-pub fn hooks(programs: &Programs<'_>, events: &EventSet) {
+pub fn hooks(programs: &Programs, events: &EventSet) {
     for hook in programs.hooks() {
         match &hook.reason {
             None => say(format_args!("hook {} in place: {}", hook.target, hook.serves)),
@@ -96,6 +96,7 @@ pub fn summary(path: &Path, manifest: &Manifest, elapsed: Duration) {
     let sum = |f: fn(&crate::schema::manifest::LedgerRow) -> u64| manifest.ledger.iter().map(f).sum::<u64>();
     let causes = [
         (sum(|r| r.lost_ring_full), "ring full"),
+        (sum(|r| r.lost_scratch_full), "scratch full"),
         (sum(|r| r.lost_unread), "left in the ring"),
         (sum(|r| r.lost_undecodable), "undecodable"),
         (sum(|r| r.lost_write_error), "write error"),

@@ -15,7 +15,7 @@ use super::command::{self, CannotStart, shell_status};
 use super::decode::{Decoder, WallClock, wire_kind};
 use super::drain::{self, Control, QUEUE_CHUNKS};
 use super::host;
-use super::load::{self, Knobs, Programs, Storage};
+use super::load::{self, Knobs, Programs};
 use super::options::Options;
 use super::output::Output;
 use super::processes::{Processes, all_pids, snapshot};
@@ -66,7 +66,7 @@ impl End {
 #[derive(Debug)]
 pub struct Session<'a> {
     options: &'a Options,
-    programs: Programs<'a>,
+    programs: Programs,
     output: Output,
     manifest: Manifest,
     started: Instant,
@@ -121,19 +121,19 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// When the programs cannot be loaded or the output cannot be created; nothing is left behind then.
-    pub fn prepare(options: &'a Options, storage: &'a mut Storage) -> Result<Self> {
+    pub fn prepare(options: &'a Options) -> Result<Self> {
         let (output, file) = Output::create(&options.output, options.force)?;
         let partial = output.partial().to_path_buf();
-        Session::begin(options, storage, output, file).inspect_err(|_| {
+        Session::begin(options, output, file).inspect_err(|_| {
             // Nothing is in it yet.
             let _ = std::fs::remove_file(partial);
         })
     }
 
-    fn begin(options: &'a Options, storage: &'a mut Storage, output: Output, file: File) -> Result<Self> {
+    fn begin(options: &'a Options, output: Output, file: File) -> Result<Self> {
         // Before the hooks, so that a signal always finds someone who tidies up.
         let signals = Signals::install()?;
-        let (mut programs, families) = arm(options, storage)?;
+        let (programs, families) = arm(options)?;
         let manifest = Manifest { families, ..manifest(options)? };
         let start = manifest.start;
         let progress = Arc::new(Progress::default());
@@ -148,7 +148,7 @@ impl<'a> Session<'a> {
         let (messages, inbox) = sync_channel(QUEUE_CHUNKS);
         let (used, empties) = channel();
         let writer = thread("vmtrace-write", move || write::run(job, &inbox, &used))?;
-        let drainer = Some(start_draining(&mut programs, &control, &messages, empties)?);
+        let drainer = Some(start_draining(&programs, &control, &messages, empties)?);
         introduce(options, &manifest.host.boot_id, &start, &messages)?;
         let started = Instant::now();
         Ok(Session {
@@ -179,10 +179,9 @@ impl<'a> Session<'a> {
         if self.options.command.is_empty() {
             return Ok(());
         }
-        let internal = |error| CannotStart { status: status::RECORDER_FAILED, error };
-        self.programs.arm_spawn(true).map_err(internal)?;
+        self.programs.arm_spawn(true);
         let child = command::start(&self.options.command);
-        self.programs.arm_spawn(false).map_err(internal)?;
+        self.programs.arm_spawn(false);
         self.child = Some(child?);
         Ok(())
     }
@@ -227,7 +226,7 @@ impl<'a> Session<'a> {
     }
 
     fn lost_so_far(&self) -> u64 {
-        self.programs.stats().map_or(0, |stats| stats.iter().map(|s| s.lost).sum())
+        self.programs.stats().map_or(0, |stats| stats.iter().map(|s| s.lost + s.unplaced).sum())
     }
 
     /// Gives up before anything was recorded; leaves nothing behind.
@@ -260,7 +259,7 @@ impl<'a> Session<'a> {
         let joined = self.writer.join().map_err(|_| anyhow!("the writing thread broke down"))?;
         let Written { writer, books, error } = joined?;
         self.manifest.ledger = ledger(&self.programs, &books)?;
-        self.manifest.hooks = self.programs.hooks().to_vec();
+        self.manifest.hooks = self.programs.hooks().cloned().collect();
         self.manifest.gaps = load::gaps(&self.programs, &self.options.events);
         self.manifest.gaps.extend(prove::gaps(&self.manifest.families));
         self.manifest.end_reason = end.reason().into();
@@ -311,7 +310,7 @@ fn thread<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'stat
 ///
 /// # Errors
 /// As [`load::load`]; or when what everything rests on cannot be attached.
-pub fn arm<'a>(options: &Options, storage: &'a mut Storage) -> Result<(Programs<'a>, Vec<FamilyReport>)> {
+pub fn arm(options: &Options) -> Result<(Programs, Vec<FamilyReport>)> {
     let knobs = Knobs {
         events: options.events.clone(),
         snaplen: options.snaplen,
@@ -321,7 +320,7 @@ pub fn arm<'a>(options: &Options, storage: &'a mut Storage) -> Result<(Programs<
         cgroup: options.cgroup.as_ref().map(|(_, id, level)| (*id, *level)),
         buffer_size: options.buffer_size,
     };
-    let mut programs = load::load(storage, &knobs)?;
+    let mut programs = load::load(&knobs)?;
     // While the self-test lasts nobody else is seen, so that none of it comes into books and rings.
     programs.self_test(options.self_test);
     programs.attach()?;
@@ -353,7 +352,7 @@ fn manifest(options: &Options) -> Result<Manifest> {
 }
 
 fn start_draining(
-    programs: &mut Programs<'_>,
+    programs: &Programs,
     control: &Arc<Control>,
     messages: &SyncSender<Message>,
     empties: Receiver<Vec<u8>>,
@@ -387,7 +386,7 @@ fn is_gone(pid: i32) -> bool {
 }
 
 /// The books of every event: the kernel's side and the writer's side.
-fn ledger(programs: &Programs<'_>, books: &Books) -> Result<Vec<LedgerRow>> {
+fn ledger(programs: &Programs, books: &Books) -> Result<Vec<LedgerRow>> {
     let stats = programs.stats()?;
     let rows = EVENTS.iter().map(|event| {
         let kernel = wire_kind(event.kind).and_then(|wire| stats.get(wire as usize).copied()).unwrap_or_default();
@@ -400,6 +399,7 @@ fn ledger(programs: &Programs<'_>, books: &Books) -> Result<Vec<LedgerRow>> {
             seen: if from_kernel { kernel.seen } else { made_here },
             filtered: if from_kernel { kernel.filtered + own.filtered } else { 0 },
             lost_ring_full: kernel.lost,
+            lost_scratch_full: kernel.unplaced,
             lost_unread: own.unread,
             lost_undecodable: own.undecodable,
             lost_write_error: own.write_error,

@@ -25,7 +25,7 @@ pub struct Select {
     /// Only events in which a thread with a name like GLOB acts or is the target
     #[arg(long, value_name = "GLOB")]
     pub comm: Option<String>,
-    /// Only these events: names and @vm @pipe @ptrace @mem @process @all, separated by commas
+    /// Only these events: names and @vm @pipe @ptrace @mem @pidfd @madvise @process @all, separated by commas
     #[arg(short, long = "events", value_name = "SET")]
     pub events: Vec<String>,
     /// Only events from T on: seconds since the start (1.5, 250ms, 2m), UTC (2026-01-02T03:04:05Z), or @UNIX

@@ -54,6 +54,8 @@ pub struct Process {
     pub exe: Option<String>,
     /// Its effective user id.
     pub uid: Option<u32>,
+    /// Its container; as captured.
+    pub container: Option<String>,
     /// Who started it.
     pub parent: Option<i32>,
     /// Whether the reader has been told all this.
@@ -75,7 +77,7 @@ impl Processes {
         if is_main || caller.name.is_empty() {
             keep(&mut caller.name, event.comm);
         }
-        learn(caller, event.exe, Some(event.uid));
+        learn(caller, event.exe, Some(event.uid), event.container);
         if event.parent_pid.is_some() {
             caller.parent = event.parent_pid;
         }
@@ -85,7 +87,7 @@ impl Processes {
             if target.name.is_empty() {
                 keep(&mut target.name, event.target_comm.unwrap_or_default());
             }
-            learn(target, event.target_exe, event.target_uid);
+            learn(target, event.target_exe, event.target_uid, event.target_container);
         }
     }
 
@@ -117,13 +119,15 @@ impl Processes {
     }
 }
 
-fn learn(process: &mut Process, exe: Option<&str>, uid: Option<u32>) {
-    if let Some(exe) = exe
-        && process.exe.as_deref() != Some(exe)
-    {
-        keep(process.exe.get_or_insert_default(), exe);
-        // A new program: worth telling again.
-        process.introduced = false;
+fn learn(process: &mut Process, exe: Option<&str>, uid: Option<u32>, container: Option<&str>) {
+    // A new program, user or container: worth telling again.
+    for (known, now) in [(&mut process.exe, exe), (&mut process.container, container)] {
+        if let Some(now) = now
+            && known.as_deref() != Some(now)
+        {
+            keep(known.get_or_insert_default(), now);
+            process.introduced = false;
+        }
     }
     if uid.is_some() && process.uid != uid {
         process.uid = uid;

@@ -138,7 +138,7 @@ pub fn tell(line: &mut Line, event: &Event<'_>, view: View, processes: &Processe
     if life::tell(line, event, processes) {
         return;
     }
-    if let Some(request) = event.ptrace_request {
+    if let Some(request) = event.ptrace_request.or(event.advice) {
         line.word(Role::Plain, format_args!("{}", Safe(request)));
     }
     let has_peer = peer(line, event, view, way, processes);
@@ -220,7 +220,11 @@ fn peer(line: &mut Line, event: &Event<'_>, view: View, way: Way, processes: &Pr
         // ptrace(2): the pid of this request is ignored; the parent becomes the tracer.
         (None, _) if event.ptrace_request == Some("PTRACE_TRACEME") => return false,
         (None, Some(passed)) => line.word(Role::Plain, format_args!("{how} pid {passed} (unresolved)")),
+        (None, None) if event.pidfd.is_some() => line.word(Role::Plain, format_args!("{how} a process (unresolved)")),
         (None, None) => return false,
+    }
+    if let Some(pidfd) = event.pidfd {
+        line.word(Role::Plain, format_args!("via pidfd {pidfd}"));
     }
     true
 }

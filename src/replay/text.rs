@@ -71,7 +71,8 @@ impl<W: Write> Text<W> {
         }
         self.current = Some(focus);
         let introduced = std::mem::replace(&mut process.introduced, true);
-        let (exe, uid, parent) = (process.exe.clone(), process.uid, process.parent);
+        let (exe, uid, parent, container) =
+            (process.exe.clone(), process.uid, process.parent, process.container.clone());
         self.line.clear();
         self.line.add(Role::Name, format_args!("{}", Named { name: Some(&process.name), pid: focus.pid }));
         // Facts are told once; coming back to a process takes its name alone.
@@ -82,6 +83,9 @@ impl<W: Write> Text<W> {
             }
             if let Some(uid) = uid.filter(|uid| *uid != u32::MAX) {
                 self.line.add(Role::Dim, format_args!("  uid {uid}"));
+            }
+            if let Some(container) = container {
+                self.line.add(Role::Dim, format_args!("  container {}", Safe(short_id(&container))));
             }
             if let Some(pid) = parent.filter(|pid| *pid != 0) {
                 let name = self.processes.name(pid);
@@ -174,6 +178,11 @@ impl<W: Write> Render for Text<W> {
     fn flush(&mut self) -> Result<()> {
         Ok(self.out.flush()?)
     }
+}
+
+/// The beginning of a full container id, as container managers list it; a name stays whole.
+fn short_id(container: &str) -> &str {
+    if container.len() == 64 { container.get(..12).unwrap_or(container) } else { container }
 }
 
 /// Parameters of the terminal sequence that sets a role's look (ECMA-48 SGR), kept to what every terminal has.

@@ -28,6 +28,8 @@ pub enum EventKind {
     Pwritev,
     Preadv2,
     Pwritev2,
+    PidfdGetfd,
+    ProcessMadvise,
     ProcessExec,
     ProcessFork,
     ProcessExit,
@@ -46,6 +48,10 @@ pub enum Group {
     Ptrace,
     /// `@mem`: reads and writes of /proc/PID/mem.
     Mem,
+    /// `@pidfd`: pidfd_getfd.
+    Pidfd,
+    /// `@madvise`: process_madvise.
+    Madvise,
     /// `@process`: exec, fork, exit and snapshots of processes.
     Process,
     /// `lost` rows: always recorded, in no group.
@@ -60,6 +66,8 @@ impl Group {
             Group::Pipe => "pipe",
             Group::Ptrace => "ptrace",
             Group::Mem => "mem",
+            Group::Pidfd => "pidfd",
+            Group::Madvise => "madvise",
             Group::Process => "process",
             Group::Ledger => "lost",
         }
@@ -204,6 +212,15 @@ const PWRITEV2_ARGS: &[Argument] = &[
     arg("offset", "off_t", "remote_iov"),
     arg("flags", "int", "flags"),
 ];
+const PIDFD_GETFD_ARGS: &[Argument] =
+    &[arg("pidfd", "int", "pidfd"), arg("targetfd", "int", "fd_in"), arg("flags", "unsigned int", "flags")];
+const PROCESS_MADVISE_ARGS: &[Argument] = &[
+    arg("pidfd", "int", "pidfd"),
+    user("iovec", "const struct iovec *", "remote_iov"),
+    arg("vlen", "size_t", "riovcnt"),
+    arg("advice", "int", "advice"),
+    arg("flags", "unsigned int", "flags"),
+];
 
 macro_rules! events {
     ($($kind:ident $name:literal $group:ident [$($nr64:literal)*] [$($nr32:literal)*] $args:expr, $doc:literal;)+) => {
@@ -245,6 +262,8 @@ events! {
     Pwritev "pwritev" Mem [296] [334] PWRITEV_ARGS, "pwritev(2) to a /proc/PID/mem file.";
     Preadv2 "preadv2" Mem [327] [378] PREADV2_ARGS, "preadv2(2) of a /proc/PID/mem file.";
     Pwritev2 "pwritev2" Mem [328] [379] PWRITEV2_ARGS, "pwritev2(2) to a /proc/PID/mem file.";
+    PidfdGetfd "pidfd_getfd" Pidfd [438] [438] PIDFD_GETFD_ARGS, "Takes a duplicate of a target process's file descriptor (pidfd_getfd(2)).";
+    ProcessMadvise "process_madvise" Madvise [440] [440] PROCESS_MADVISE_ARGS, "Gives the kernel advice about ranges of a target process's memory (process_madvise(2)).";
     ProcessExec "process_exec" Process [] [] &[], "A process replaced its program (execve(2)).";
     ProcessFork "process_fork" Process [] [] &[], "A process began as the child of another (fork(2), clone(2)); threads are not listed.";
     ProcessExit "process_exit" Process [] [] &[], "The last thread of a process ended.";
@@ -317,7 +336,7 @@ fn matches(word: &str, event: &EventSpec) -> bool {
 
 fn known_words() -> String {
     let names: Vec<_> = EVENTS.iter().map(|e| e.name).collect();
-    format!("@vm @pipe @ptrace @mem @process @all {}", names.join(" "))
+    format!("@vm @pipe @ptrace @mem @pidfd @madvise @process @all {}", names.join(" "))
 }
 
 #[cfg(test)]

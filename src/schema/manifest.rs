@@ -175,6 +175,8 @@ pub struct LedgerRow {
     pub filtered: u64,
     /// Of those, selected and lost because the ring buffer was full, counted in the kernel.
     pub lost_ring_full: u64,
+    /// Of those, selected and lost because there was no room to put the record together, counted in the kernel.
+    pub lost_scratch_full: u64,
     /// Of those, delivered to the ring and never taken out: a second ^C ended the recording at once.
     pub lost_unread: u64,
     /// Of those, taken from the ring and refused by the decoder.
@@ -194,7 +196,13 @@ pub struct LedgerRow {
 impl LedgerRow {
     /// Events lost, by whatever cause.
     pub fn lost(&self) -> u64 {
-        let causes = [self.lost_ring_full, self.lost_unread, self.lost_undecodable, self.lost_write_error];
+        let causes = [
+            self.lost_ring_full,
+            self.lost_scratch_full,
+            self.lost_unread,
+            self.lost_undecodable,
+            self.lost_write_error,
+        ];
         causes.iter().fold(0, |sum, lost| sum.saturating_add(*lost))
     }
 

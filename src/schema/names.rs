@@ -1,4 +1,4 @@
-//! Numbers of the kernel's interface by their names: errno, ptrace requests, address families.
+//! Numbers of the kernel's interface by their names: errno, ptrace requests, advice about memory, address families.
 
 use std::sync::LazyLock;
 
@@ -77,6 +77,42 @@ pub fn ptrace_request_name(request: u64) -> Option<&'static str> {
     PTRACE.iter().find(|(number, _)| *number == request).map(|(_, name)| *name)
 }
 
+/// Advice of madvise(2) and process_madvise(2) (include/uapi/asm-generic/mman-common.h), Linux 6.18.
+const ADVICE: &[(i32, &str)] = &[
+    (0, "MADV_NORMAL"),
+    (1, "MADV_RANDOM"),
+    (2, "MADV_SEQUENTIAL"),
+    (3, "MADV_WILLNEED"),
+    (4, "MADV_DONTNEED"),
+    (8, "MADV_FREE"),
+    (9, "MADV_REMOVE"),
+    (10, "MADV_DONTFORK"),
+    (11, "MADV_DOFORK"),
+    (12, "MADV_MERGEABLE"),
+    (13, "MADV_UNMERGEABLE"),
+    (14, "MADV_HUGEPAGE"),
+    (15, "MADV_NOHUGEPAGE"),
+    (16, "MADV_DONTDUMP"),
+    (17, "MADV_DODUMP"),
+    (18, "MADV_WIPEONFORK"),
+    (19, "MADV_KEEPONFORK"),
+    (20, "MADV_COLD"),
+    (21, "MADV_PAGEOUT"),
+    (22, "MADV_POPULATE_READ"),
+    (23, "MADV_POPULATE_WRITE"),
+    (24, "MADV_DONTNEED_LOCKED"),
+    (25, "MADV_COLLAPSE"),
+    (100, "MADV_HWPOISON"),
+    (101, "MADV_SOFT_OFFLINE"),
+    (102, "MADV_GUARD_INSTALL"),
+    (103, "MADV_GUARD_REMOVE"),
+];
+
+/// Name of an advice, or `None` where this table has none.
+pub fn advice_name(advice: i32) -> Option<&'static str> {
+    ADVICE.iter().find(|(number, _)| *number == advice).map(|(_, name)| *name)
+}
+
 /// Address families (include/linux/socket.h).
 const FAMILIES: &[(u16, &str)] = &[
     (1, "AF_UNIX"),
@@ -117,9 +153,10 @@ mod tests {
     }
 
     #[test]
-    fn requests_and_families_have_names() {
+    fn requests_advice_and_families_have_names() {
         assert_eq!(ptrace_request_name(0x4206), Some("PTRACE_SEIZE"));
         assert_eq!(ptrace_request_name(u64::MAX), None);
+        assert_eq!((advice_name(21), advice_name(-1)), (Some("MADV_PAGEOUT"), None));
         assert_eq!(family_name(1), "AF_UNIX");
     }
 }

@@ -44,6 +44,9 @@ edges! {
     mem_reads_that_fail "mem-errors";
     mem_of_a_thread "mem-task";
     mem_of_oneself "mem-self";
+    descriptor_of_another_process "pidfd-getfd";
+    pidfd_calls_that_fail "pidfd-errors";
+    advice_to_another_process "madvise";
     int80_from_64_bit_code "int80";
     int80_on_memory_above_4_gib "int80-mem";
     io_uring_splice "uring-splice";

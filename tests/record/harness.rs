@@ -72,6 +72,8 @@ impl Row {
                 "seq": e.seq, "ts": e.ts, "ts_ns": e.ts_ns, "mono_ns": e.mono_ns, "dur_ns": e.dur_ns, "cpu": e.cpu,
                 "event": e.event, "abi": e.abi, "pid": e.pid, "tid": e.tid, "uid": e.uid, "comm": e.comm, "exe": e.exe,
                 "start_ns": e.start_ns, "process_key": e.process_key, "cgroup": e.cgroup,
+                "container": e.container, "target_cgroup": e.target_cgroup,
+                "target_container": e.target_container,
             }),
             json!({
                 "target_pid": e.target_pid, "target_pid_arg": e.target_pid_arg, "target_comm": e.target_comm,
@@ -82,7 +84,8 @@ impl Row {
             json!({
                 "local_iov": e.local_iov.map(iov), "liovcnt": e.liovcnt, "remote_iov": e.remote_iov.map(iov),
                 "riovcnt": e.riovcnt, "flags": e.flags, "iov_source": e.iov_source, "iov_verdict": e.iov_verdict,
-                "toctou": e.toctou, "ptrace_request": e.ptrace_request, "data": e.data,
+                "toctou": e.toctou, "ptrace_request": e.ptrace_request, "data": e.data, "pidfd": e.pidfd,
+                "advice": e.advice,
             }),
             json!({
                 "fd_in": e.fd_in, "fd_out": e.fd_out, "off_in": e.off_in, "off_out": e.off_out,

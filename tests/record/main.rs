@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod check;
+mod containers;
 mod edges;
 mod exact;
 mod harness;

@@ -97,6 +97,22 @@ fn reaching_into_a_selected_process_is_recorded() {
 
 #[test]
 #[ignore = "needs root and BPF"]
+fn reaching_into_a_selected_process_by_pidfd_is_recorded() {
+    let waiting = Waiting::start("edge pidfd-errors");
+    let live = Live::start(&["-p", &waiting.pid(), "--no-follow"], NO_COMMAND);
+    let report = waiting.go();
+    let recording = live.end();
+    invariants::check(&recording);
+    // The last two calls are a child's, which is not selected itself.
+    compare(&recording, &report);
+    let calls = recording.calls();
+    let (own, others): (Vec<_>, Vec<_>) = calls.iter().partition(|r| r["pid"] == report["pid"]);
+    assert_eq!((own.len(), others.len()), (5, 2));
+    assert!(others.iter().all(|r| r["target_pid"] == report["pid"]), "{others:?}");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
 fn children_are_followed_unless_asked_not_to() {
     let script = format!("{} readv --count 5; true", workload());
     let followed = record(&[], &["sh", "-c", &script]);
@@ -161,7 +177,7 @@ fn only_a_selected_cgroup_is_recorded() {
 }
 
 /// Where cgroup v2 is mounted.
-fn cgroup_mount() -> std::path::PathBuf {
+pub fn cgroup_mount() -> std::path::PathBuf {
     let mounts = std::fs::read_to_string("/proc/self/mounts").expect("mounts");
     let mut fields = mounts.lines().map(|l| l.split(' ').collect::<Vec<_>>());
     fields.find(|f| f[2] == "cgroup2").map(|f| f[1].into()).expect("cgroup v2 is not mounted")

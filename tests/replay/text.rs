@@ -29,6 +29,17 @@ fn headings_come_where_the_process_changes_and_introduce_once() {
 }
 
 #[test]
+fn headings_name_containers() {
+    let id = "0123456789abcdef".repeat(4);
+    let of = |us, container| Event { container: Some(container), ..at(us, "tee", BASH) };
+    let made = make(&[of(1, &id), of(2, &id), of(3, "web")]);
+    let out = vmtrace(&["replay", made.path()]).out;
+    let headings: Vec<&str> = out.lines().filter(|l| l.contains('[')).collect();
+    let expected = ["0123456789ab", "web"].map(|name| format!("bash[4200]  /usr/bin/bash  uid 0  container {name}"));
+    assert_eq!(headings, expected);
+}
+
+#[test]
 fn a_reused_pid_gets_a_heading_of_its_own() {
     let old = at(1, "tee", BASH);
     let new = Event { start_ns: old.start_ns + 1_000_000_000, ..at(2, "tee", BASH) };

@@ -45,7 +45,7 @@ unsafe extern "C" {
 ///
 /// # Safety
 /// As for any raw syscall: it may only write to memory that is the caller's to write.
-unsafe fn syscall32(number: u32, [a, b, c, d, e, f]: [u32; 6]) -> i64 {
+pub(super) unsafe fn syscall32(number: u32, [a, b, c, d, e, f]: [u32; 6]) -> i64 {
     // SAFETY: passed on to the caller.
     i64::from(unsafe { workload_int80(number, a, b, c, d, e, f) })
 }

@@ -2,6 +2,7 @@
 
 mod compat;
 mod life;
+mod pidfd;
 mod pipe;
 mod race;
 mod trace;
@@ -47,6 +48,9 @@ const CASES: &[Case] = &[
     ("mem-errors", trace::mem_errors),
     ("mem-task", trace::mem_task),
     ("mem-self", trace::mem_self),
+    ("pidfd-getfd", pidfd::getfd_of_a_peer),
+    ("pidfd-errors", pidfd::errors),
+    ("madvise", pidfd::madvise),
     ("exec-target", life::exec_target),
     ("exec-caller", life::exec_caller),
     ("exec-thread", life::exec_thread),

@@ -1,6 +1,6 @@
 //! Text and arrays of the row being made, and how wire parts are put into them. Empty text means none.
 
-use super::super::processes::Processes;
+use super::super::processes::{Cgroup, Processes};
 use super::super::text;
 use super::super::wire::*;
 use crate::schema::types::{Iovec, Iovecs};
@@ -12,15 +12,20 @@ pub struct Buffers {
     pub exe: String,
     pub key: String,
     pub cgroup: String,
+    pub container: String,
     pub target_comm: String,
     pub target_exe: String,
     pub target_key: String,
+    pub target_cgroup: String,
+    pub target_container: String,
     pub path_in: String,
     pub path_out: String,
     pub argv: String,
     pub request: String,
     pub local: Vec<Iovec>,
     pub remote: Vec<Iovec>,
+    pub user_local: Vec<Iovec>,
+    pub user_remote: Vec<Iovec>,
 }
 
 /// Sets `out` to `value`.
@@ -52,20 +57,17 @@ fn set_process(comm: &mut String, exe: &mut String, key: &mut String, process: &
 }
 
 impl Buffers {
-    pub fn set_caller(&mut self, process: &vmt_process, known: &Processes, cgroup: &str) {
+    pub fn set_caller(&mut self, process: &vmt_process, known: &Processes, cgroup: &Cgroup) {
         set_process(&mut self.comm, &mut self.exe, &mut self.key, process, known);
-        set(&mut self.cgroup, cgroup);
+        set(&mut self.cgroup, &cgroup.path);
+        set(&mut self.container, &cgroup.container);
     }
 
-    /// A target that was not resolved leaves nothing.
-    pub fn set_target(&mut self, process: &vmt_process, known: &Processes) {
-        if process.pid == 0 {
-            self.target_comm.clear();
-            self.target_exe.clear();
-            self.target_key.clear();
-        } else {
-            set_process(&mut self.target_comm, &mut self.target_exe, &mut self.target_key, process, known);
-        }
+    /// Of a target that was resolved. One that was not has no columns.
+    pub fn set_target(&mut self, process: &vmt_process, known: &Processes, cgroup: &Cgroup) {
+        set_process(&mut self.target_comm, &mut self.target_exe, &mut self.target_key, process, known);
+        set(&mut self.target_cgroup, &cgroup.path);
+        set(&mut self.target_container, &cgroup.container);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Decode arms of the syscall families: @vm, @pipe, @ptrace, @mem.
 
 use super::buffers::{iovecs, take_iovs, take_path, total};
+use super::verdict::{Verdict, by_user_memory, imported, verdict};
 use super::{Decoder, Sink, signed, some};
 use crate::record::wire::*;
 use crate::schema::Event;
@@ -11,7 +12,7 @@ use crate::schema::types::{Iovec, Iovecs};
 const IN: Option<&str> = Some("in");
 const OUT: Option<&str> = Some("out");
 
-fn abi(hdr: &vmt_hdr) -> Option<&'static str> {
+pub(super) fn abi(hdr: &vmt_hdr) -> Option<&'static str> {
     match u32::from(hdr.abi) {
         VMT_ABI_NATIVE => Some("native"),
         VMT_ABI_COMPAT32 => Some("compat32"),
@@ -21,28 +22,8 @@ fn abi(hdr: &vmt_hdr) -> Option<&'static str> {
 }
 
 /// A result's columns: ret, errno, bytes.
-fn result<'a>(ret: i64) -> Event<'a> {
+pub(super) fn result<'a>(ret: i64) -> Event<'a> {
     Event { ret: Some(ret), errno: errno_name(ret), bytes: Some(ret.max(0)), ..Event::default() }
-}
-
-/// What is said of iovec arrays that were read from user memory at the exit. `moved` beyond their total proves
-/// that they were changed under way; short of that nothing is proven.
-#[derive(Default)]
-struct Verdict {
-    source: Option<&'static str>,
-    verdict: Option<&'static str>,
-    toctou: Option<bool>,
-}
-
-fn verdict(arrays: &[&vmt_iovs], requested: Option<u64>, moved: i64) -> Verdict {
-    let any = |status: u32| arrays.iter().any(|a| u32::from(a.status) == status);
-    let exceeded = requested.is_some_and(|limit| u64::try_from(moved).is_ok_and(|moved| moved > limit));
-    match () {
-        () if any(VMT_READ_FAULT) => Verdict { source: Some("user"), verdict: Some("unreadable"), toctou: None },
-        () if !any(VMT_READ_OK) => Verdict::default(),
-        () if exceeded => Verdict { source: Some("user"), verdict: Some("conflict"), toctou: Some(true) },
-        () => Verdict { source: Some("user"), verdict: Some("unverified"), toctou: None },
-    }
 }
 
 /// Payload columns for bytes gathered from the caller's memory as the call returned.
@@ -89,8 +70,9 @@ fn fd_kind(fd: &vmt_fd) -> Option<&'static str> {
 }
 
 /// Columns of one descriptor, for the side the data came from or went to.
-struct Descriptor<'a> {
-    fd: Option<i32>,
+#[derive(Default)]
+pub(super) struct Descriptor<'a> {
+    pub(super) fd: Option<i32>,
     kind: Option<&'static str>,
     mode: Option<&'static str>,
     family: Option<&'static str>,
@@ -98,7 +80,7 @@ struct Descriptor<'a> {
     path: Option<&'a str>,
 }
 
-fn descriptor<'a>(fd: &vmt_fd, path: &'a str) -> Descriptor<'a> {
+pub(super) fn descriptor<'a>(fd: &vmt_fd, path: &'a str) -> Descriptor<'a> {
     let kind = u32::from(fd.kind);
     let mode = match u32::from(fd.flags) & (VMT_MODE_READ | VMT_MODE_WRITE) {
         VMT_MODE_READ => Some("r"),
@@ -116,7 +98,7 @@ fn descriptor<'a>(fd: &vmt_fd, path: &'a str) -> Descriptor<'a> {
     }
 }
 
-fn with_fd_in<'a>(event: Event<'a>, fd: Descriptor<'a>) -> Event<'a> {
+pub(super) fn with_fd_in<'a>(event: Event<'a>, fd: Descriptor<'a>) -> Event<'a> {
     Event {
         fd_in: fd.fd,
         fd_in_kind: fd.kind,
@@ -128,7 +110,7 @@ fn with_fd_in<'a>(event: Event<'a>, fd: Descriptor<'a>) -> Event<'a> {
     }
 }
 
-fn with_fd_out<'a>(event: Event<'a>, fd: Descriptor<'a>) -> Event<'a> {
+pub(super) fn with_fd_out<'a>(event: Event<'a>, fd: Descriptor<'a>) -> Event<'a> {
     Event {
         fd_out: fd.fd,
         fd_out_kind: fd.kind,
@@ -146,7 +128,7 @@ fn offset_before(status: u8, at_exit: i64, ret: i64) -> Option<i64> {
 }
 
 /// Columns of a target that was resolved.
-fn target<'a>(process: &vmt_process, buffers: &'a super::Buffers) -> Event<'a> {
+pub(super) fn target<'a>(process: &vmt_process, buffers: &'a super::Buffers) -> Event<'a> {
     if process.pid == 0 {
         return Event::default();
     }
@@ -157,6 +139,8 @@ fn target<'a>(process: &vmt_process, buffers: &'a super::Buffers) -> Event<'a> {
         target_uid: Some(process.uid),
         target_start_ns: Some(signed(process.start_boottime)),
         target_key: some(&buffers.target_key),
+        target_cgroup: some(&buffers.target_cgroup),
+        target_container: some(&buffers.target_container),
         ..Event::default()
     }
 }
@@ -181,8 +165,8 @@ fn with_payload<'a>(event: Event<'a>, part: Event<'a>) -> Event<'a> {
     row! { event; part => payload payload_len payload_total payload_status payload_side payload_at payload_by_ref; }
 }
 
-fn with_target<'a>(event: Event<'a>, part: Event<'a>) -> Event<'a> {
-    row! { event; part => target_pid target_comm target_exe target_uid target_start_ns target_key; }
+pub(super) fn with_target<'a>(event: Event<'a>, part: Event<'a>) -> Event<'a> {
+    row! { event; part => target_pid target_comm target_exe target_uid target_start_ns target_key target_cgroup target_container; }
 }
 
 impl Decoder {
@@ -191,13 +175,19 @@ impl Decoder {
         let (ev, mut tail) = take::<vmt_vm>(bytes)?;
         self.meet(&ev.hdr, &ev.hdr.self_, sink);
         self.meet(&ev.hdr, &ev.target, sink);
-        let mut b = self.caller(&ev.hdr);
-        b.set_target(&ev.target, &self.processes);
+        let mut b = self.caller_and_target(&ev.hdr, &ev.target);
         take_iovs(&mut b.local, &ev.local, &mut tail)?;
         take_iovs(&mut b.remote, &ev.remote, &mut tail)?;
         let moved = take_bytes(&mut tail, ev.payload.kept as usize)?;
+        take_iovs(&mut b.user_local, &ev.user_local, &mut tail)?;
+        take_iovs(&mut b.user_remote, &ev.user_remote, &mut tail)?;
         let requested = total(&b.local, &ev.local).zip(total(&b.remote, &ev.remote)).map(|(l, r)| l.min(r));
-        let verdict = verdict(&[&ev.local, &ev.remote], requested, ev.ret);
+        imported(&mut b.user_local);
+        let compared = [
+            (b.local.as_slice(), &ev.user_local, b.user_local.as_slice()),
+            (b.remote.as_slice(), &ev.user_remote, b.user_remote.as_slice()),
+        ];
+        let verdict = verdict(&[&ev.local, &ev.remote], &compared, requested, ev.ret);
         let event = call_row! { self.base(&ev.hdr, kind, &b), ev.ret;
             abi: abi(&ev.hdr),
             target_pid_arg: Some(ev.pid_arg),
@@ -228,7 +218,7 @@ impl Decoder {
         take_path(&mut b.path_in, &ev.fd, &mut tail)?;
         let moved = take_bytes(&mut tail, ev.payload.kept as usize)?;
         let requested = total(&b.local, &ev.local);
-        let verdict = verdict(&[&ev.local], requested, ev.ret);
+        let verdict = by_user_memory(&[&ev.local], requested, ev.ret);
         let mode = u32::from(ev.fd.flags);
         let into_pipe = mode & VMT_MODE_WRITE != 0;
         let event = call_row! { self.base(&ev.hdr, EventKind::Vmsplice, &b), ev.ret;
@@ -286,8 +276,7 @@ impl Decoder {
         let (ev, _) = take::<vmt_ptrace>(bytes)?;
         self.meet(&ev.hdr, &ev.hdr.self_, sink);
         self.meet(&ev.hdr, &ev.target, sink);
-        let mut b = self.caller(&ev.hdr);
-        b.set_target(&ev.target, &self.processes);
+        let mut b = self.caller_and_target(&ev.hdr, &ev.target);
         let word = if u32::from(ev.hdr.abi) == VMT_ABI_COMPAT32 { 4 } else { 8 };
         let request = ptrace_request(&ev);
         b.remote.clear();
@@ -339,8 +328,7 @@ impl Decoder {
         let (ev, mut tail) = take::<vmt_mem>(bytes)?;
         self.meet(&ev.hdr, &ev.hdr.self_, sink);
         self.meet(&ev.hdr, &ev.target, sink);
-        let mut b = self.caller(&ev.hdr);
-        b.set_target(&ev.target, &self.processes);
+        let mut b = self.caller_and_target(&ev.hdr, &ev.target);
         take_iovs(&mut b.local, &ev.local, &mut tail)?;
         take_path(&mut b.path_in, &ev.fd, &mut tail)?;
         let moved = take_bytes(&mut tail, ev.payload.kept as usize)?;
@@ -349,7 +337,7 @@ impl Decoder {
         b.remote.push(Iovec { base: ev.offset, len: requested.unwrap_or(ev.payload.total) });
         let vectored = is_vectored(kind);
         // A plain buffer comes in registers, so there is no array to doubt.
-        let verdict = if vectored { verdict(&[&ev.local], requested, ev.ret) } else { Verdict::default() };
+        let verdict = if vectored { by_user_memory(&[&ev.local], requested, ev.ret) } else { Verdict::default() };
         let writes = is_write(kind);
         let event = call_row! { self.base(&ev.hdr, kind, &b), ev.ret;
             abi: abi(&ev.hdr),

@@ -6,8 +6,11 @@
 mod buffers;
 mod calls;
 mod life;
+mod pidfd;
+mod verdict;
 
 use self::buffers::Buffers;
+use super::container::container_id;
 use super::processes::{Cgroups, Processes, Snapshot};
 use super::wire::*;
 use crate::schema::Event;
@@ -36,6 +39,8 @@ const KINDS: &[(u32, EventKind)] = &[
     (VMT_FORK, EventKind::ProcessFork),
     (VMT_EXIT, EventKind::ProcessExit),
     (VMT_LOST, EventKind::Lost),
+    (VMT_PIDFD_GETFD, EventKind::PidfdGetfd),
+    (VMT_PROCESS_MADVISE, EventKind::ProcessMadvise),
 ];
 
 /// The wire's number for an event; `None` for events that are not made in the kernel.
@@ -114,6 +119,8 @@ impl Decoder {
             EventKind::Vmsplice => self.vmsplice(bytes, sink),
             EventKind::Splice | EventKind::Tee | EventKind::Sendfile => self.splice(kind, bytes, sink),
             EventKind::Ptrace => self.ptrace(bytes, sink),
+            EventKind::PidfdGetfd => self.pidfd_getfd(bytes, sink),
+            EventKind::ProcessMadvise => self.process_madvise(bytes, sink),
             EventKind::ProcessExec => self.exec(bytes, sink),
             EventKind::ProcessFork => self.fork(bytes, sink),
             EventKind::ProcessExit => self.exit(bytes, sink),
@@ -185,6 +192,7 @@ impl Decoder {
             start_ns: signed(process.start_ns),
             process_key: Some(&process.key),
             cgroup: snapshot.cgroup.as_deref(),
+            container: snapshot.cgroup.as_deref().and_then(container_id),
             parent_pid: Some(snapshot.parent),
             argv: Some(&snapshot.argv),
             ..self.clock.stamp(EventKind::ProcessSnapshot, mono_ns, cpu)
@@ -196,13 +204,23 @@ impl Decoder {
     /// that rows cost no allocation.
     fn caller(&mut self, hdr: &vmt_hdr) -> Buffers {
         let mut buffers = std::mem::take(&mut self.buffers);
-        buffers.set_caller(&hdr.self_, &self.processes, self.cgroups.path(hdr.cgroup_id));
+        buffers.set_caller(&hdr.self_, &self.processes, self.cgroups.get(hdr.self_.cgroup_id));
+        buffers
+    }
+
+    /// The same, with the target's identity in them where it was resolved.
+    fn caller_and_target(&mut self, hdr: &vmt_hdr, target: &vmt_process) -> Buffers {
+        let mut buffers = self.caller(hdr);
+        if target.pid != 0 {
+            buffers.set_target(target, &self.processes, self.cgroups.get(target.cgroup_id));
+        }
         buffers
     }
 
     /// What every row of a caller has.
     fn base<'a>(&self, hdr: &vmt_hdr, kind: EventKind, buffers: &'a Buffers) -> Event<'a> {
         Event {
+            dur_ns: (hdr.begin_ns > 0).then(|| signed(hdr.mono_ns.saturating_sub(hdr.begin_ns))),
             pid: hdr.self_.pid,
             tid: hdr.tid,
             uid: hdr.self_.uid,
@@ -211,6 +229,7 @@ impl Decoder {
             exe: some(&buffers.exe),
             process_key: some(&buffers.key),
             cgroup: some(&buffers.cgroup),
+            container: some(&buffers.container),
             ..self.clock.stamp(kind, signed(hdr.mono_ns), hdr.cpu)
         }
     }

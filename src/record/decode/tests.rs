@@ -41,7 +41,7 @@ fn comm(name: &str) -> [std::os::raw::c_char; 16] {
 }
 
 fn process((pid, start_boottime): (i32, u64), name: &str) -> vmt_process {
-    vmt_process { start_boottime, pid, uid: 1000, comm: comm(name) }
+    vmt_process { start_boottime, cgroup_id: 0, pid, uid: 1000, comm: comm(name) }
 }
 
 fn header(kind: u32, abi: u32) -> vmt_hdr {
@@ -191,6 +191,38 @@ fn ptrace_words_have_a_side_and_a_width() {
 }
 
 #[test]
+fn an_obtained_descriptor_has_a_number_on_each_side() {
+    let mut ev = vmt_pidfd_getfd { hdr: header(VMT_PIDFD_GETFD, VMT_ABI_NATIVE), ret: 8, ..Default::default() };
+    (ev.pidfd, ev.targetfd, ev.target) = (5, 3, process(TARGET, "target"));
+    ev.fd = vmt_fd { fd: 8, ino: 77, kind: VMT_FD_PIPE as u8, flags: VMT_MODE_READ as u8, ..Default::default() };
+    let batch = one(&bytes(&ev, &[]));
+    let row = batch.get(0).unwrap();
+    assert_eq!((row.pidfd, row.target_pid, row.ret, row.bytes), (Some(5), Some(TARGET.0), Some(8), None));
+    assert_eq!((row.fd_in, row.fd_in_kind, row.fd_in_mode, row.pipe_in), (Some(3), Some("pipe"), Some("r"), Some(77)));
+    assert_eq!((row.fd_out, row.fd_out_kind, row.pipe_out), (Some(8), Some("pipe"), Some(77)));
+    (ev.ret, ev.fd) = (-1, vmt_fd { fd: -1, ..Default::default() });
+    let batch = one(&bytes(&ev, &[]));
+    let row = batch.get(0).unwrap();
+    assert_eq!((row.fd_in, row.fd_in_kind, row.fd_out, row.fd_out_kind), (Some(3), None, None, None));
+    assert_eq!((row.ret, row.errno), (Some(-1), Some("EPERM")));
+}
+
+#[test]
+fn advice_has_a_name_and_ranges_of_the_target() {
+    let mut ev = vmt_process_madvise { hdr: header(VMT_PROCESS_MADVISE, VMT_ABI_NATIVE), ..Default::default() };
+    (ev.ret, ev.advice, ev.remote, ev.target) = (32, 20, iovs(1, 1, 16, VMT_READ_OK), process(TARGET, "target"));
+    let batch = one(&bytes(&ev, &[&pair(0x1000, 64)]));
+    let row = batch.get(0).unwrap();
+    assert_eq!((row.advice, row.bytes, row.bytes_requested), (Some("MADV_COLD"), Some(32), Some(64)));
+    assert_eq!(row.remote_iov, Some(Iovecs::Pairs(&[Iovec { base: 0x1000, len: 64 }])));
+    assert_eq!((row.local_iov, row.iov_verdict), (None, Some("unverified")));
+    (ev.ret, ev.advice) = (65, -3);
+    let batch = one(&bytes(&ev, &[&pair(0x1000, 64)]));
+    let row = batch.get(0).unwrap();
+    assert_eq!((row.advice, row.iov_verdict), (Some("-3"), Some("conflict")));
+}
+
+#[test]
 fn an_exec_changes_the_executable_that_later_rows_show() {
     let mut decoder = decoder();
     let mut rows = Rows::default();
@@ -243,8 +275,8 @@ fn whatever_the_bytes_nothing_breaks() {
         if let Some(kind) = record.get_mut(4..6) {
             kind.copy_from_slice(&((random() % 24) as u16).to_ne_bytes());
         }
-        // A pid of nobody and one cgroup, so that neither /proc nor the cgroup tree is searched.
-        if let Some(cgroup) = record.get_mut(24..32) {
+        // A caller that is nobody, of no cgroup, so that neither /proc nor the cgroup tree is searched for it.
+        if let Some(cgroup) = record.get_mut(32..40) {
             cgroup.copy_from_slice(&0u64.to_ne_bytes());
         }
         if let Some(pid) = record.get_mut(40..44) {

@@ -15,14 +15,13 @@ use std::sync::mpsc::channel;
 use anyhow::Result;
 
 use self::deed::Board;
-use self::seen::{Demand, Seen};
 pub use self::seen::Outcome;
+use self::seen::{Demand, Seen};
 use self::table::{KINDS, chosen};
 use super::decode::{Decoder, WallClock};
 use super::drain::{self, Control};
-use super::family::{Family, Tier};
 use super::host;
-use super::load::Programs;
+use super::load::{Family, Programs, Tier};
 use super::processes::Processes;
 use super::reorder::Reorder;
 use crate::schema::events::EventSet;
@@ -66,17 +65,17 @@ impl Tested {
 ///
 /// # Errors
 /// When the rings cannot be read.
-pub fn run(
-    programs: &mut Programs<'_>,
-    families: &[Family],
-    events: &EventSet,
-    snaplen: u32,
-) -> Result<Vec<Tested>> {
+pub fn run(programs: &Programs, families: &[Family], events: &EventSet, snaplen: u32) -> Result<Vec<Tested>> {
     let states = programs.families();
     let by_function = |family| states.iter().any(|s| s.family == family && s.tier == Tier::Function);
     let chosen = chosen(families, events);
-    let board = stage::play(&chosen, |pid| programs.track(pid));
+    let mut caller = 0;
+    let board = stage::play(&chosen, |pid| {
+        caller = pid;
+        programs.track(pid)
+    });
     let seen = collect(programs)?;
+    forget(programs, caller, board.as_ref().ok(), &chosen);
     let judge = |slot: usize| {
         let kind = KINDS.get(slot)?;
         let demand = Demand { snaplen: snaplen as usize, by_function: by_function(kind.family) };
@@ -91,6 +90,14 @@ pub fn run(
     Ok(families.iter().map(|family| of(*family)).collect())
 }
 
+/// No process of the test stays selected. Where the end of processes is hooked, none is any more.
+fn forget(programs: &Programs, caller: i32, board: Option<&Board>, chosen: &[usize]) {
+    programs.untrack(caller);
+    for deed in board.into_iter().flat_map(|board| chosen.iter().map(|slot| board.read(*slot))) {
+        [deed.pid, deed.other].into_iter().filter(|pid| *pid > 0).for_each(|pid| programs.untrack(pid));
+    }
+}
+
 fn outcome(seen: &Seen, board: &Result<Board>, slot: usize, demand: Demand) -> Outcome {
     match (board, KINDS.get(slot)) {
         (Ok(board), Some(kind)) => seen.judge(kind, &board.read(slot), demand),
@@ -100,7 +107,7 @@ fn outcome(seen: &Seen, board: &Result<Board>, slot: usize, demand: Demand) -> O
 }
 
 /// Empties the rings the way a recording does: drain, order, decode.
-fn collect(programs: &Programs<'_>) -> Result<Seen> {
+fn collect(programs: &Programs) -> Result<Seen> {
     let control = Control::new()?;
     control.stop();
     let (_used, empties) = channel();

@@ -168,7 +168,8 @@ mod tests {
 
     fn readv() -> (Deed, Event<'static>) {
         const LOCAL: &[Iovec] = &[Iovec { base: 0x1000, len: 4 }];
-        let deed = Deed { ret: 4, wanted: 4, pid: 7, other: 8, local: LOCAL[0], ..Deed::default() }.with_payload(b"read");
+        let deed =
+            Deed { ret: 4, wanted: 4, pid: 7, other: 8, local: LOCAL[0], ..Deed::default() }.with_payload(b"read");
         let event = Event {
             abi: Some("native"),
             pid: 7,

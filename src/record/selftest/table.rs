@@ -1,7 +1,7 @@
 //! Every transfer that the self-test makes: to test one more, add a line.
 
 use super::acts::{self, Act};
-use crate::record::family::Family;
+use crate::record::load::Family;
 use crate::schema::events::{EventSet, event_by_name};
 
 /// One known transfer.
@@ -51,6 +51,8 @@ kinds! {
     Vm "process_vm_readv" "process_vm_readv by int 0x80" ["compat32"] [] readv_int80;
     Vmsplice "vmsplice" "vmsplice into a pipe" ["native"] [] vmsplice_in;
     Vmsplice "vmsplice" "vmsplice out of a pipe" ["native"] [] vmsplice_out;
+    // Not among the events yet, and so not made.
+    Vmsplice "pipe_read" "read of a pipe fed by vmsplice" ["native"] [] pipe_read;
     Splice "splice" "splice" ["native"] [] splice;
     Splice "tee" "tee" ["native"] [] tee;
     Splice "sendfile" "sendfile" ["native"] [] sendfile;
@@ -65,7 +67,6 @@ kinds! {
     Mem "pwrite" "pwrite to /proc/PID/mem" ["native"] [] mem_write;
     Pidfd "pidfd_getfd" "pidfd_getfd" ["native"] [] pidfd_getfd;
     Madvise "process_madvise" "process_madvise" ["native"] [] process_madvise;
-    PipeRead "pipe_read" "read of a pipe fed by vmsplice" ["native"] [] pipe_read;
     Process "process_exec" "exec" [] [] executed;
     Process "process_exit" "exit" [] [] ended;
 }

@@ -174,6 +174,7 @@ fn ledger(out: &mut String, facts: &Facts<'_>) {
     }
     let causes = [
         ("ring buffer full", facts.total.lost_ring_full),
+        ("scratch full", facts.total.lost_scratch_full),
         ("left in the ring", facts.total.lost_unread),
         ("undecodable", facts.total.lost_undecodable),
         ("write error", facts.total.lost_write_error),

@@ -95,8 +95,14 @@ pub(super) fn descriptors(line: &mut Line, event: &Event<'_>, has_peer: bool) {
         pipe: e.pipe_out,
         offset: e.off_out,
     };
-    end(line, if has_peer { "via" } else { "from" }, from);
-    end(line, if has_peer { "via" } else { "to" }, to);
+    let (how_from, how_to) = match () {
+        // One file, behind the target's descriptor and the caller's new one.
+        () if e.event == EventKind::PidfdGetfd.name() => ("takes", "as"),
+        () if has_peer => ("via", "via"),
+        () => ("from", "to"),
+    };
+    end(line, how_from, from);
+    end(line, how_to, to);
 }
 
 fn end(line: &mut Line, how: &str, end: End<'_>) {

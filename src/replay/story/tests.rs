@@ -123,6 +123,37 @@ fn descriptors_are_ends_or_ways() {
 }
 
 #[test]
+fn a_pidfd_is_the_way_to_a_process() {
+    let getfd = Event {
+        event: "pidfd_getfd",
+        direction: None,
+        bytes: None,
+        ret: Some(8),
+        pidfd: Some(5),
+        fd_in: Some(3),
+        fd_in_kind: Some("pipe"),
+        pipe_in: Some(77),
+        fd_out: Some(8),
+        fd_out_kind: Some("pipe"),
+        pipe_out: Some(77),
+        local_iov: None,
+        liovcnt: None,
+        remote_iov: None,
+        riovcnt: None,
+        ..readv()
+    };
+    let line = told(&getfd, View::Caller);
+    assert!(line.contains("pidfd_getfd       on app[9] via pidfd 5 takes fd 3 pipe:[77] as fd 8 pipe:[77]"), "{line}");
+    let nobody = Event { target_pid: None, target_pid_arg: None, fd_out: None, fd_out_kind: None, ..getfd };
+    let line = told(&Event { pipe_out: None, ..nobody }, View::Caller);
+    assert!(line.contains("pidfd_getfd       on a process (unresolved) via pidfd 5 takes fd 3 pipe:[77]"), "{line}");
+    let advice =
+        Event { event: "process_madvise", direction: None, advice: Some("MADV_COLD"), pidfd: Some(5), ..readv() };
+    let line = told(&Event { local_iov: None, liovcnt: None, ..advice }, View::Caller);
+    assert!(line.contains("process_madvise   MADV_COLD on app[9] via pidfd 5 0x20+64"), "{line}");
+}
+
+#[test]
 fn ptrace_addresses_need_not_be_memory() {
     let zero = [Iovec { base: 0, len: 0 }];
     let ptrace = Event {

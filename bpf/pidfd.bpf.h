@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Families @pidfd and @madvise: pidfd_getfd and process_madvise as their exit shows them. Both name
+ * their target by a PID file descriptor. */
+#ifndef VMTRACE_PIDFD_BPF_H
+#define VMTRACE_PIDFD_BPF_H
+
+#include "call.bpf.h"
+
+/* Until 6.8 a pidfd is an anonymous inode of this name, which programs cannot choose (kernel/fork.c, pidfd_prepare). */
+static __always_inline bool is_named_pidfd(struct file *file)
+{
+	static const char wanted[] = "[pidfd]";
+	char name[sizeof(wanted)] = {};
+
+	bpf_probe_read_kernel(name, sizeof(name), BPF_CORE_READ(file, f_path.dentry, d_name.name));
+	return *(__u64 *)name == *(const __u64 *)wanted;
+}
+
+/* What a pidfd stands for; NULL where the file is no pidfd. */
+static __always_inline struct pid *pid_of_file(struct file *file)
+{
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	unsigned long magic = BPF_CORE_READ(inode, i_sb, s_magic);
+
+	if (magic == PID_FS_MAGIC) /* 6.9, fs/pidfs.c, pidfd_pid */
+		return BPF_CORE_READ(inode, i_private);
+	if (magic == ANON_INODE_FS_MAGIC && is_named_pidfd(file))
+		return BPF_CORE_READ(file, private_data);
+	return NULL;
+}
+
+/* The process of a pidfd of the current task. Leaves pid 0 where the descriptor is no pidfd, or its process is gone. */
+static __always_inline void target_by_pidfd(struct vmt_process *target, struct task_struct *task, __s32 pidfd)
+{
+	struct task_struct *found;
+	struct pid *pid;
+
+	__builtin_memset(target, 0, sizeof(*target));
+	pid = pid_of_file(file_of_fd(task, pidfd));
+	if (!pid)
+		return;
+	/* Believed if it leads back: then it is a struct pid, also should a later kernel keep another thing there. */
+	found = (void *)task_of_pid(pid);
+	if (found && BPF_CORE_READ(found, thread_pid) == pid)
+		process_of(target, found);
+}
+
+static __noinline int pidfd_getfd_exit(struct call *call)
+{
+	struct task_struct *task = current_task();
+	struct scratch *scratch = scratch_at(call->slot);
+	struct vmt_pidfd_getfd *ev = (void *)scratch;
+	bool selected = caller_selected(task);
+	struct file *file = NULL;
+	__u32 at = sizeof(*ev);
+
+	if (!ev)
+		return 0;
+	count_seen(call->kind);
+	if (!selected && knobs.select_all) {
+		count_filtered(call->kind);
+		return 0;
+	}
+	target_by_pidfd(&ev->target, task, call->args[0]);
+	if (!selected && !target_selected(task, ev->target.pid)) {
+		count_filtered(call->kind);
+		return 0;
+	}
+	call_header(&ev->hdr, call);
+	ev->ret = call->ret;
+	ev->pidfd = call->args[0];
+	ev->targetfd = call->args[1];
+	ev->flags = (__u32)call->args[2];
+	if (call->ret >= 0)
+		file = file_of_fd(task, call->ret);
+	fd_describe(&ev->fd, call->ret, file);
+	at = fd_path(scratch, call->slot, at, &ev->fd, file);
+	deliver_scratch(scratch, at, call->kind);
+	return 0;
+}
+
+static __always_inline bool is_self(__s32 pidfd)
+{
+	return pidfd == PIDFD_SELF_THREAD || pidfd == PIDFD_SELF_THREAD_GROUP;
+}
+
+static __noinline int process_madvise_exit(struct call *call)
+{
+	struct task_struct *task = current_task();
+	struct scratch *scratch = scratch_at(call->slot);
+	struct vmt_process_madvise *ev = (void *)scratch;
+	bool selected = caller_selected(task);
+	__u32 at = sizeof(*ev);
+
+	if (!ev)
+		return 0;
+	count_seen(call->kind);
+	if (!selected && knobs.select_all) {
+		count_filtered(call->kind);
+		return 0;
+	}
+	target_by_pidfd(&ev->target, task, call->args[0]);
+	if (is_self(call->args[0]) && call->ret != -EBADF)
+		process_of(&ev->target, task);
+	if (!selected && !target_selected(task, ev->target.pid)) {
+		count_filtered(call->kind);
+		return 0;
+	}
+	call_header(&ev->hdr, call);
+	ev->ret = call->ret;
+	ev->pidfd = call->args[0];
+	ev->advice = call->args[3];
+	ev->flags = (__u32)call->args[4];
+	at = iovs_read(scratch, at, &ev->remote, call->args[1], call->args[2], call->compat);
+	deliver_scratch(scratch, at, call->kind);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,103 @@
+//! How far the iovec arrays of a row can be trusted.
+
+use super::super::wire::*;
+use crate::schema::types::Iovec;
+
+/// The columns iov_source, iov_verdict and toctou.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    pub source: Option<&'static str>,
+    pub verdict: Option<&'static str>,
+    pub toctou: Option<bool>,
+}
+
+/// An array as the kernel used it, and the same as the caller's memory had it at the exit.
+pub type Compared<'a> = (&'a [Iovec], &'a vmt_iovs, &'a [Iovec]);
+
+/// Judges arrays by whose copy they are. The kernel's are what was used; where the caller's memory says something else
+/// by now, somebody changed it under way.
+pub fn verdict(arrays: &[&vmt_iovs], compared: &[Compared<'_>], requested: Option<u64>, moved: i64) -> Verdict {
+    let used = |a: &&&vmt_iovs| u32::from(a.status) == VMT_READ_OK && u32::from(a.source) == VMT_SOURCE_KERNEL;
+    let absent = |a: &&&vmt_iovs| u32::from(a.status) == VMT_READ_ABSENT;
+    let by_kernel = arrays.iter().any(|a| used(&a)) && arrays.iter().all(|a| used(&a) || absent(&a));
+    if !by_kernel {
+        return by_user_memory(arrays, requested, moved);
+    }
+    Verdict { source: Some("kernel"), verdict: Some("kernel"), toctou: disagreement(compared) }
+}
+
+/// Judges arrays that were read from user memory at the exit. `moved` beyond their total proves that they were changed
+/// under way; short of that nothing is proven.
+pub fn by_user_memory(arrays: &[&vmt_iovs], requested: Option<u64>, moved: i64) -> Verdict {
+    let any = |status: u32| arrays.iter().any(|a| u32::from(a.status) == status);
+    let exceeded = requested.is_some_and(|limit| u64::try_from(moved).is_ok_and(|moved| moved > limit));
+    match () {
+        () if any(VMT_READ_FAULT) => Verdict { source: Some("user"), verdict: Some("unreadable"), toctou: None },
+        () if !any(VMT_READ_OK) => Verdict::default(),
+        () if exceeded => Verdict { source: Some("user"), verdict: Some("conflict"), toctou: Some(true) },
+        () => Verdict { source: Some("user"), verdict: Some("unverified"), toctou: None },
+    }
+}
+
+/// Whether any array differs; `None` where none does and not all could be compared.
+fn disagreement(compared: &[Compared<'_>]) -> Option<bool> {
+    let mut whole = true;
+    for (kernel, status, user) in compared {
+        match u32::from(status.status) {
+            VMT_READ_OK if kernel != user => return Some(true),
+            VMT_READ_OK | VMT_READ_ABSENT => {}
+            _ => whole = false,
+        }
+    }
+    whole.then_some(false)
+}
+
+/// MAX_RW_COUNT (include/linux/fs.h): INT_MAX rounded down to whole pages.
+const MAX_RW_COUNT: u64 = 0x7fff_f000;
+
+/// Shortens an array as the kernel does when it takes the caller's side in (lib/iov_iter.c, import_iovec).
+pub fn imported(array: &mut [Iovec]) {
+    let mut left = MAX_RW_COUNT;
+    for range in array {
+        range.len = range.len.min(left);
+        left -= range.len;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn array(status: u32, source: u32) -> vmt_iovs {
+        vmt_iovs { status: status as u8, source: source as u8, ..Default::default() }
+    }
+
+    #[test]
+    fn the_kernels_copy_is_the_truth_and_memory_is_compared_with_it() {
+        let (kernel, user) = (array(VMT_READ_OK, VMT_SOURCE_KERNEL), array(VMT_READ_OK, VMT_SOURCE_USER));
+        let (one, other) = ([Iovec { base: 1, len: 8 }], [Iovec { base: 2, len: 8 }]);
+        let judge = |memory: &[Iovec], status: &vmt_iovs| verdict(&[&kernel], &[(&one, status, memory)], Some(8), 8);
+        let by_kernel = |toctou| Verdict { source: Some("kernel"), verdict: Some("kernel"), toctou };
+        assert_eq!(judge(&one, &user), by_kernel(Some(false)));
+        assert_eq!(judge(&other, &user), by_kernel(Some(true)));
+        assert_eq!(judge(&[], &array(VMT_READ_FAULT, VMT_SOURCE_USER)), by_kernel(None));
+    }
+
+    #[test]
+    fn user_memory_alone_proves_nothing_but_a_contradiction() {
+        let user = array(VMT_READ_OK, VMT_SOURCE_USER);
+        let kernel = array(VMT_READ_OK, VMT_SOURCE_KERNEL);
+        assert_eq!(verdict(&[&user, &kernel], &[], Some(8), 8).verdict, Some("unverified"));
+        assert_eq!(by_user_memory(&[&user], Some(8), 9).verdict, Some("conflict"));
+        assert_eq!(by_user_memory(&[&array(VMT_READ_FAULT, 0)], None, 0).verdict, Some("unreadable"));
+        assert_eq!(by_user_memory(&[&array(VMT_READ_ABSENT, 0)], Some(0), 0), Verdict::default());
+    }
+
+    #[test]
+    fn long_arrays_are_shortened_as_the_kernel_does() {
+        let range = |len| Iovec { base: 0, len };
+        let mut array = [range(0x7fff_0000), range(u64::MAX), range(5)];
+        imported(&mut array);
+        assert_eq!(array.map(|r| r.len), [0x7fff_0000, 0xf000, 0]);
+    }
+}

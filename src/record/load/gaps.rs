@@ -1,0 +1,36 @@
+//! What a recording cannot see, in words.
+
+use super::Programs;
+use super::families::{Family, Tier};
+use crate::schema::events::{EventKind, EventSet};
+
+/// What a recording cannot see, told in the capture.
+pub fn gaps(programs: &Programs, events: &EventSet) -> Vec<String> {
+    let mut gaps: Vec<String> = FIXED.map(String::from).to_vec();
+    for state in programs.families() {
+        let name = state.family.name();
+        let reason = state.reason.as_deref();
+        match (state.tier, state.family) {
+            (Tier::Tracepoint, Family::Vm | Family::Vmsplice) => gaps.push(format!(
+                "{name}: iovec arrays are read from user memory when the call returns, so that a racing thread can \
+                 forge them (iov_verdict); {}",
+                reason.unwrap_or("there are no function hooks for it")
+            )),
+            (_, _) => gaps.extend(reason.map(|reason| format!("{name}: {reason}"))),
+        }
+    }
+    if events.contains(EventKind::Pread) && !programs.knows_mem_files() {
+        gaps.push("/proc/PID/mem files could not be recognised: @mem events are not seen".to_string());
+    }
+    if programs.untracked() > 0 {
+        gaps.push(format!("{} child processes could not be followed", programs.untracked()));
+    }
+    gaps
+}
+
+/// True of every recording.
+const FIXED: [&str; 3] = [
+    "reads and writes of /proc/PID/mem through io_uring are not seen",
+    "calls that had not returned when recording ended are not in the capture",
+    "bytes moved by splice, tee and sendfile are not captured: they pass no user memory",
+];

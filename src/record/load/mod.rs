@@ -1,0 +1,445 @@
+//! Loading and attaching the BPF programs, and what can be said of it afterwards.
+//!
+//! Owns the BPF object, its maps and links. Decides nothing about selection: [`Knobs`] says what to set.
+
+mod families;
+mod functions;
+mod gaps;
+mod object;
+mod rings;
+mod switches;
+
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail};
+use libbpf_rs::btf::types::{FuncProto, Ptr, Typedef};
+use libbpf_rs::btf::{Btf, ReferencesType};
+use libbpf_rs::{Link, MapCore, MapFlags, MapHandle, Object};
+
+use self::families::{FAMILIES, FamilySpec};
+use self::functions::Functions;
+use self::object::{Maps, Refused, last_messages};
+use self::switches::Switches;
+use super::decode::wire_kind;
+use super::wire::{self, VMT_KINDS, VMT_SPARES, vmt_knobs, vmt_loss, vmt_stats};
+use crate::schema::events::{EVENTS, EventSet};
+use crate::schema::manifest::Hook;
+
+pub use families::{Family, FamilyState, Tier};
+pub use gaps::gaps;
+
+/// BLAKE3 of the BPF object this recorder loads.
+pub const BPF_DIGEST: &str = env!("VMTRACE_BPF_DIGEST");
+
+/// What is set before loading.
+#[derive(Debug)]
+pub struct Knobs {
+    /// Events to record.
+    pub events: EventSet,
+    /// Payload bytes per event.
+    pub snaplen: u32,
+    /// Select every process.
+    pub all: bool,
+    /// Track children of tracked processes.
+    pub follow: bool,
+    /// Caller uids, any if empty; at most 16.
+    pub uids: Vec<u32>,
+    /// cgroup v2 id and depth.
+    pub cgroup: Option<(u64, u32)>,
+    /// Bytes of all rings together.
+    pub buffer_size: u64,
+}
+
+/// The loaded programs. Recording begins with [`Programs::attach`].
+pub struct Programs {
+    object: Object,
+    /// The program at the exit of syscalls, where only later a family needs it.
+    later: Option<Object>,
+    sys_exit: Option<Link>,
+    functions: Functions,
+    families: Vec<FamilyState>,
+    events: EventSet,
+    knobs: vmt_knobs,
+    maps: Maps,
+    switches: Switches,
+    rings: Vec<MapHandle>,
+    links: Vec<Link>,
+    hooks: Vec<Hook>,
+}
+
+impl std::fmt::Debug for Programs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Programs").field("families", &self.families).finish_non_exhaustive()
+    }
+}
+
+/// Loads the programs.
+///
+/// # Errors
+/// One sentence with the remedy: no BTF, no privileges, or what the kernel refused.
+pub fn load(knobs: &Knobs) -> Result<Programs> {
+    if !Path::new("/sys/kernel/btf/vmlinux").exists() {
+        bail!("no BTF at /sys/kernel/btf/vmlinux: run on a kernel built with CONFIG_DEBUG_INFO_BTF");
+    }
+    object::keep_messages();
+    let cpus = libbpf_rs::num_possible_cpus().context("the number of CPUs cannot be read")?;
+    let rings = rings::create(cpus, knobs.buffer_size)?;
+    let wire_knobs = wire_knobs(knobs, cpus, rings.len())?;
+    let mut maps = Maps::default();
+    let mut functions = Functions::find(&knobs.events);
+    let always = [&PROCESS[..], &choose_uring()?].concat();
+    let object = loop {
+        let exit_needed = FAMILIES
+            .iter()
+            .any(|f| f.is_wanted(&knobs.events) && !f.has_own_tracepoints() && !functions.serves(f.family));
+        let wanted = |program: &str| {
+            always.contains(&program) || functions.wants(program) || (exit_needed && program == "sys_exit")
+        };
+        match object::load(&wire_knobs, &rings, &mut maps, &wanted) {
+            Ok(object) => break object,
+            Err(refused) if functions.without(&refused) => {}
+            Err(refused) => return Err(not_loaded(refused)),
+        }
+    };
+    rings::install(&rings, maps.get("rings")?)?;
+    let spares = maps.get("spares")?;
+    for slot in wire_knobs.cpus..wire_knobs.cpus + VMT_SPARES {
+        spares.update(&[], &slot.to_ne_bytes(), MapFlags::ANY).context("the spare scratches cannot be listed")?;
+    }
+    let switches = Switches::map(maps.get("switch_values")?)?;
+    // SAFETY: the pointer is to the live value.
+    switches.set(|s| unsafe { &raw mut (*s).learn_fd }, -1);
+    Ok(Programs {
+        object,
+        later: None,
+        sys_exit: None,
+        functions,
+        families: Vec::new(),
+        events: knobs.events.clone(),
+        knobs: wire_knobs,
+        maps,
+        switches,
+        rings,
+        links: Vec::new(),
+        hooks: Vec::new(),
+    })
+}
+
+/// The programs for io_uring whose tracepoints this kernel has, in a form that they read.
+fn choose_uring() -> Result<Vec<&'static str>> {
+    let btf = Btf::from_vmlinux().context("the kernel's BTF cannot be read")?;
+    let known = |(name, arguments): &(&str, usize)| tracepoint_arguments(&btf, name) == Some(*arguments);
+    let mut programs = Vec::new();
+    if let Some((name, _)) = SUBMISSIONS.into_iter().find(known) {
+        programs.push(if name == SUBMIT_SQE { "uring_submit_sqe" } else { "uring_submit" });
+    }
+    if tracepoint_arguments(&btf, "io_uring_complete").is_some_and(|n| COMPLETIONS.contains(&n)) {
+        programs.push("uring_complete");
+    }
+    Ok(programs)
+}
+
+/// How many arguments a tracepoint has, by the type of its probes, which take one more; `None` if there is none.
+fn tracepoint_arguments(btf: &Btf<'_>, name: &str) -> Option<usize> {
+    let probe: Typedef<'_> = btf.type_by_name(&format!("btf_trace_{name}"))?;
+    let pointer: Ptr<'_> = probe.referenced_type().try_into().ok()?;
+    let prototype: FuncProto<'_> = pointer.referenced_type().try_into().ok()?;
+    prototype.len().checked_sub(1)
+}
+
+/// The programs that follow processes.
+const PROCESS: [&str; 3] = ["process_fork", "process_exec", "process_exit"];
+const SUBMIT_REQ: &str = "io_uring_submit_req";
+/// Until 6.2.
+const SUBMIT_SQE: &str = "io_uring_submit_sqe";
+/// The forms of io_uring_complete that `uring.bpf.h` reads, by their numbers of arguments.
+const COMPLETIONS: [usize; 3] = [3, 4, 7];
+/// The forms of the tracepoint of submissions that `uring.bpf.h` reads, with their numbers of arguments.
+const SUBMISSIONS: [(&str, usize); 3] = [(SUBMIT_REQ, 1), (SUBMIT_SQE, 2), (SUBMIT_SQE, 7)];
+
+/// Why the programs that everything rests on were not loaded, with the remedy.
+fn not_loaded(refused: Refused) -> anyhow::Error {
+    if refused.permission {
+        return no_permission();
+    }
+    anyhow!("the kernel refused the BPF programs: {}", refused.reason)
+}
+
+fn no_permission() -> anyhow::Error {
+    anyhow!("no permission to load BPF programs: run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE")
+}
+
+fn wire_knobs(knobs: &Knobs, cpus: usize, rings: usize) -> Result<vmt_knobs> {
+    let mut data = vmt_knobs::default();
+    for event in EVENTS.iter().filter(|e| knobs.events.contains(e.kind)) {
+        let Some(kind) = wire_kind(event.kind) else { continue };
+        for (numbers, table) in [(event.x86_64, &mut data.syscalls_native), (event.i386, &mut data.syscalls_compat)] {
+            for nr in numbers {
+                *table.get_mut(usize::from(*nr)).context("a syscall number is outside the table")? = kind as u8;
+            }
+        }
+        *data.wanted.get_mut(kind as usize).context("an event kind is outside the table")? = 1;
+    }
+    data.cpus = cpus as u32;
+    data.snaplen = knobs.snaplen;
+    data.select_all = knobs.all.into();
+    data.follow = knobs.follow.into();
+    data.recorder_tgid = std::process::id() as i32;
+    data.uid_count = knobs.uids.len() as u32;
+    data.uids.iter_mut().zip(&knobs.uids).for_each(|(slot, uid)| *slot = *uid);
+    (data.cgroup_id, data.cgroup_level) = knobs.cgroup.unwrap_or_default();
+    data.ring_count = rings as u32;
+    let each = knobs.buffer_size / rings.max(1) as u64;
+    data.wake_bytes = u32::try_from(each / 8).unwrap_or(u32::MAX);
+    Ok(data)
+}
+
+impl Programs {
+    /// Attaches every program on its own, families from functions where that goes and from the syscalls' exit
+    /// otherwise, and learns how /proc/PID/mem files look.
+    ///
+    /// # Errors
+    /// When the program that serves what functions do not cannot be attached. Others become recorded facts.
+    pub fn attach(&mut self) -> Result<()> {
+        for program in self.object.progs_mut().filter(|p| p.autoload()) {
+            let name = program.name().to_string_lossy().into_owned();
+            let target = program.section().to_string_lossy().trim_start_matches('?').to_string();
+            let serves = match name.as_str() {
+                "uring_submit" | "uring_submit_sqe" | "uring_complete" => Family::Uring,
+                name if PROCESS.contains(&name) => Family::Process,
+                _ => continue,
+            };
+            let result = program.attach();
+            self.hooks.push(hook(name, target, serves.name(), result.as_ref().err()));
+            self.links.extend(result);
+        }
+        let events = self.events.clone();
+        for spec in FAMILIES.iter().filter(|f| f.is_wanted(&events)) {
+            let state = match spec.family {
+                _ if spec.has_own_tracepoints() => self.traced(spec),
+                _ if self.functions.attach(&self.object, spec) => self.by_functions(spec),
+                _ => self.by_syscall_exit(spec)?,
+            };
+            self.families.push(state);
+        }
+        self.learn_mem_files()
+    }
+
+    /// A family that tracepoints of its own serve best.
+    fn traced(&self, spec: &FamilySpec) -> FamilyState {
+        let of_family = |h: &&Hook| h.serves == spec.name;
+        let probes: Vec<String> =
+            self.hooks.iter().filter(of_family).filter(|h| h.attached).map(|h| h.target.clone()).collect();
+        let broken = self.hooks.iter().filter(of_family).find(|h| !h.attached);
+        let tier = if probes.is_empty() { Tier::None } else { Tier::Tracepoint };
+        let reason = match (broken, tier) {
+            (Some(hook), _) => Some(format!("{}: {}", hook.target, hook.reason.clone().unwrap_or_default())),
+            (None, Tier::None) => Some("its tracepoints are not in this kernel".to_string()),
+            _ => None,
+        };
+        FamilyState { family: spec.family, tier, probes, reason }
+    }
+
+    fn by_functions(&self, spec: &FamilySpec) -> FamilyState {
+        self.set_by_function(spec, true);
+        let probes = self.functions.probes(spec.family);
+        FamilyState { family: spec.family, tier: Tier::Function, probes, reason: None }
+    }
+
+    fn by_syscall_exit(&mut self, spec: &FamilySpec) -> Result<FamilyState> {
+        self.attach_sys_exit()?;
+        self.set_by_function(spec, false);
+        let reason = self.functions.reason(spec.family).cloned();
+        Ok(FamilyState { family: spec.family, tier: Tier::Tracepoint, probes: vec![SYS_EXIT.into()], reason })
+    }
+
+    fn set_by_function(&self, spec: &FamilySpec, value: bool) {
+        for kind in spec.events.iter().filter_map(|e| wire_kind(*e)) {
+            let kind = (kind as usize).min(VMT_KINDS as usize - 1);
+            // SAFETY: the pointer is to the live value, and `kind` is within the array.
+            self.switches.set(|s| unsafe { (&raw mut (*s).by_function).cast::<u8>().add(kind) }, value.into());
+        }
+    }
+
+    /// Hooks the exit of every syscall, unless that is done.
+    fn attach_sys_exit(&mut self) -> Result<()> {
+        if self.sys_exit.is_some() {
+            return Ok(());
+        }
+        let find = |object: &Object| object.progs_mut().any(|p| p.name() == "sys_exit" && p.autoload());
+        if !find(&self.object) && self.later.is_none() {
+            let only = |program: &str| program == "sys_exit";
+            let later = object::load(&self.knobs, &self.rings, &mut self.maps, &only).map_err(not_loaded)?;
+            self.later = Some(later);
+        }
+        let object = self.later.as_ref().unwrap_or(&self.object);
+        let program = object.progs_mut().find(|p| p.name() == "sys_exit").context("the BPF object has no sys_exit")?;
+        let link = program.attach();
+        self.hooks.push(hook(
+            "sys_exit".into(),
+            SYS_EXIT.into(),
+            "families without function hooks",
+            link.as_ref().err(),
+        ));
+        self.sys_exit = Some(link.with_context(|| format!("the hook {SYS_EXIT} cannot be attached"))?);
+        Ok(())
+    }
+
+    /// Serves a family from the syscalls' exit from now on: its function hooks do not do what they should.
+    ///
+    /// # Errors
+    /// When the exit of syscalls cannot be hooked.
+    pub fn fall_back(&mut self, family: Family, reason: &str) -> Result<()> {
+        let Some(spec) = family.spec() else { return Ok(()) };
+        self.functions.leave(family, reason.to_string());
+        let state = self.by_syscall_exit(spec)?;
+        self.families.iter_mut().filter(|f| f.family == family).for_each(|f| *f = state.clone());
+        Ok(())
+    }
+
+    /// How each wanted family is served.
+    pub fn families(&self) -> &[FamilyState] {
+        &self.families
+    }
+
+    /// Reads one byte of our own /proc/self/mem while the programs watch, so that they can tell such files.
+    fn learn_mem_files(&mut self) -> Result<()> {
+        let file = std::fs::File::open("/proc/self/mem").context("/proc/self/mem cannot be opened")?;
+        let byte = 0u8;
+        let address = std::ptr::from_ref(&byte).addr() as u64;
+        self.set_learn_fd(file.as_fd().as_raw_fd());
+        let read = file.read_at(&mut [0], address);
+        self.set_learn_fd(-1);
+        read.context("/proc/self/mem cannot be read")?;
+        Ok(())
+    }
+
+    fn set_learn_fd(&self, fd: i32) {
+        // SAFETY: the pointer is to the live value.
+        self.switches.set(|s| unsafe { &raw mut (*s).learn_fd }, fd);
+    }
+
+    /// Whether reads and writes of /proc/PID/mem can be told from others.
+    pub fn knows_mem_files(&self) -> bool {
+        self.switches.get().mem_fops != 0
+    }
+
+    /// Whether the recorder tests itself: then only tracked processes are recorded, and nobody else is counted.
+    pub fn self_test(&self, on: bool) {
+        // SAFETY: the pointer is to the live value.
+        self.switches.set(|s| unsafe { &raw mut (*s).self_test }, on.into());
+    }
+
+    /// Selects the process `pid`.
+    ///
+    /// # Errors
+    /// When the map is full.
+    pub fn track(&self, pid: i32) -> Result<()> {
+        let tracked = self.maps.get("tracked")?;
+        tracked.update(&pid.to_ne_bytes(), &[1], MapFlags::ANY).context("a process cannot be tracked")
+    }
+
+    /// No longer selects the process `pid`, if it was.
+    pub fn untrack(&self, pid: i32) {
+        let _ = self.maps.get("tracked").map(|tracked| tracked.delete(&pid.to_ne_bytes()));
+    }
+
+    /// Whether the next process we start is the COMMAND.
+    pub fn arm_spawn(&self, armed: bool) {
+        // SAFETY: the pointer is to the live value.
+        self.switches.set(|s| unsafe { &raw mut (*s).arm_spawn }, armed.into());
+    }
+
+    /// The ring buffers, for the thread that empties them.
+    pub fn rings(&self) -> Result<Vec<MapHandle>> {
+        self.rings.iter().map(|ring| MapHandle::try_from(ring).context("a ring buffer cannot be shared")).collect()
+    }
+
+    /// Takes every hook away; nothing is recorded afterwards.
+    pub fn detach(&mut self) {
+        self.functions.detach();
+        self.sys_exit = None;
+        self.links.clear();
+    }
+
+    /// Every hook that was tried.
+    pub fn hooks(&self) -> impl Iterator<Item = &Hook> {
+        self.hooks.iter().chain(&self.functions.hooks)
+    }
+
+    /// Children that could not be followed because the map of tracked processes was full.
+    pub fn untracked(&self) -> u64 {
+        self.switches.get().untracked
+    }
+
+    /// The kernel's books by wire kind, summed over all CPUs.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn stats(&self) -> Result<Vec<vmt_stats>> {
+        let stats = self.maps.get("stats")?;
+        (0..VMT_KINDS)
+            .map(|kind| {
+                let per_cpu = stats.lookup_percpu(&kind.to_ne_bytes(), MapFlags::ANY)?;
+                let mut sum = vmt_stats::default();
+                for bytes in per_cpu.into_iter().flatten() {
+                    let (cpu, _) = wire::take::<vmt_stats>(&bytes).context("the books have another size")?;
+                    sum.seen += cpu.seen;
+                    sum.filtered += cpu.filtered;
+                    sum.lost += cpu.lost;
+                    sum.unplaced += cpu.unplaced;
+                    sum.delivered += cpu.delivered;
+                }
+                Ok(sum)
+            })
+            .collect()
+    }
+
+    /// Forgets what was counted so far. While the books are cleared nothing may be recorded.
+    ///
+    /// # Errors
+    /// When the maps cannot be written.
+    pub fn clear_books(&self) -> Result<()> {
+        let (stats, losses) = (self.maps.get("stats")?, self.maps.get("losses")?);
+        let zeros = |size: usize| vec![vec![0; size]; self.knobs.cpus as usize];
+        let (no_stats, no_loss) = (zeros(size_of::<vmt_stats>()), zeros(size_of::<vmt_loss>()));
+        for kind in 0..VMT_KINDS {
+            stats
+                .update_percpu(&kind.to_ne_bytes(), &no_stats, MapFlags::ANY)
+                .context("the books cannot be cleared")?;
+        }
+        losses.update_percpu(&0u32.to_ne_bytes(), &no_loss, MapFlags::ANY).context("the losses cannot be cleared")?;
+        // SAFETY: the pointer is to the live value.
+        self.switches.set(|s| unsafe { &raw mut (*s).untracked }, 0);
+        Ok(())
+    }
+
+    /// What each CPU lost and could not tell any more, with the CPU's number.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn losses(&self) -> Result<Vec<(u32, vmt_loss)>> {
+        let per_cpu = self.maps.get("losses")?.lookup_percpu(&0u32.to_ne_bytes(), MapFlags::ANY)?.unwrap_or_default();
+        let read = |bytes: &Vec<u8>| wire::take::<vmt_loss>(bytes).map(|(loss, _)| loss);
+        Ok((0u32..).zip(per_cpu.iter().filter_map(read)).filter(|(_, loss)| loss.total > 0).collect())
+    }
+
+    /// Requests through io_uring that had no completion when recording ended, as wire records.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn open_requests(&self) -> Result<Vec<Vec<u8>>> {
+        let map = self.maps.get("requests")?;
+        map.keys().filter_map(|key| map.lookup(&key, MapFlags::ANY).transpose()).map(|r| Ok(r?)).collect()
+    }
+}
+
+const SYS_EXIT: &str = "tp_btf/sys_exit";
+
+/// A hook that was tried, as the manifest has it.
+fn hook(program: String, target: String, serves: &str, error: Option<&libbpf_rs::Error>) -> Hook {
+    let reason = error.map(|e| format!("{e} ({})", last_messages()));
+    Hook { program, target, serves: serves.into(), attached: reason.is_none(), reason }
+}

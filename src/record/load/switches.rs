@@ -1,0 +1,51 @@
+//! `struct vmt_switches` of bpf/wire.h: one value that the programs and the recorder share while recording.
+
+use std::os::fd::AsFd;
+use std::ptr::NonNull;
+
+use anyhow::{Context, Result};
+use libbpf_rs::MapHandle;
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+
+use crate::record::wire::vmt_switches;
+
+/// The value, mapped into our memory.
+#[derive(Debug)]
+pub struct Switches(NonNull<vmt_switches>);
+
+/// Size of the mapping: the value fits in one page.
+const PAGE: std::num::NonZeroUsize = std::num::NonZeroUsize::new(4096).expect("not zero");
+const _: () = assert!(size_of::<vmt_switches>() <= PAGE.get());
+
+impl Switches {
+    /// Maps the array of one value.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn map(map: &MapHandle) -> Result<Self> {
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a fresh mapping of a descriptor that is open; nobody else knows its address.
+        let address = unsafe { mmap(None, PAGE, access, MapFlags::MAP_SHARED, map.as_fd(), 0) };
+        Ok(Switches(address.context("the switches cannot be mapped")?.cast()))
+    }
+
+    /// The value as it is now.
+    pub fn get(&self) -> vmt_switches {
+        // SAFETY: the mapping lives as long as we; the programs write only whole fields, and every bit pattern is valid.
+        unsafe { self.0.read_volatile() }
+    }
+
+    /// Changes one field: `place` makes a pointer to it. Programs see the new value at once.
+    pub fn set<T>(&self, place: impl FnOnce(*mut vmt_switches) -> *mut T, value: T) {
+        // SAFETY: the pointer is to a field of the live mapping; a volatile write keeps the compiler from moving it
+        // across the system calls that the programs watch.
+        unsafe { place(self.0.as_ptr()).write_volatile(value) };
+    }
+}
+
+impl Drop for Switches {
+    fn drop(&mut self) {
+        // SAFETY: our own mapping, which nothing refers to any more.
+        let _ = unsafe { munmap(self.0.cast(), PAGE.get()) };
+    }
+}
