@@ -223,7 +223,8 @@ fn members(group: u32) -> Vec<(String, u32)> {
     let stat = |pid: &str| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-        (fields.get(2)?.parse() == Ok(group) && fields[0] != "Z").then(|| (pid.to_string(), fields[1].parse().expect("parent")))
+        (fields.get(2)?.parse() == Ok(group) && fields[0] != "Z")
+            .then(|| (pid.to_string(), fields[1].parse().expect("parent")))
     };
     let processes = std::fs::read_dir("/proc").expect("/proc");
     let names = processes.filter_map(|entry| entry.ok()?.file_name().into_string().ok());

@@ -1,11 +1,12 @@
 //! The transfers themselves, as the self-test's process makes them: raw system calls, each with its own bytes.
 
-use std::io::{PipeReader, PipeWriter, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::io::{PipeReader, PipeWriter, Result, pipe};
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use io_uring::{IoUring, opcode, squeue, types};
 
 use super::deed::{Board, Deed, Field, SIZE, State};
+use super::sys::{code, filled, int80_readv, memfd, owned, raw, wait};
 use crate::schema::types::Iovec;
 
 /// Where a transfer is made.
@@ -32,43 +33,13 @@ pub struct Scene<'a> {
 /// A transfer: makes it and says what a row about it must hold.
 pub type Act = fn(&Scene<'_>) -> Deed;
 
-/// Makes system call `nr`; returns its result, `-errno` on failure, as the kernel does.
-fn raw(nr: libc::c_long, [a, b, c, d, e, f]: [u64; 6]) -> i64 {
-    // SAFETY: the callers below name only buffers of their own, or of the target.
-    let ret = unsafe { libc::syscall(nr, a, b, c, d, e, f) };
-    if ret == -1 { error(&std::io::Error::last_os_error()) } else { ret }
-}
-
-/// `-errno`; EIO for an error that is not the system's.
-fn error(error: &std::io::Error) -> i64 {
-    -i64::from(error.raw_os_error().unwrap_or(libc::EIO))
-}
-
 fn range(base: u64, len: usize) -> Iovec {
     Iovec { base, len: len as u64 }
 }
 
-/// A descriptor that the kernel has just made.
-fn owned(ret: i64) -> Result<OwnedFd, Deed> {
-    let fd = i32::try_from(ret).ok().filter(|fd| *fd >= 0).ok_or(Deed::refused(ret))?;
-    // SAFETY: new and ours.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
 /// What could not be prepared is refused, too.
-fn whole(result: Result<Deed, Deed>) -> Deed {
-    result.unwrap_or_else(|refused| refused)
-}
-
-fn pipe() -> Result<(PipeReader, PipeWriter), Deed> {
-    std::io::pipe().map_err(|e| Deed::refused(error(&e)))
-}
-
-/// A pipe that holds `bytes`.
-fn filled(bytes: &[u8]) -> Result<(PipeReader, PipeWriter), Deed> {
-    let (read, mut write) = pipe()?;
-    write.write_all(bytes).map_err(|e| Deed::refused(error(&e)))?;
-    Ok((read, write))
+fn whole(result: Result<Deed>) -> Deed {
+    result.unwrap_or_else(|e| Deed::refused(code(&e)))
 }
 
 impl Scene<'_> {
@@ -105,12 +76,12 @@ impl Scene<'_> {
         self.between(raw(nr, [self.target as u64, local, 1, remote, 1, 0]))
     }
 
-    fn mem_file(&self) -> Result<std::fs::File, Deed> {
+    fn mem_file(&self) -> Result<std::fs::File> {
         let path = format!("/proc/{}/mem", self.target);
-        std::fs::File::options().read(true).write(true).open(path).map_err(|e| Deed::refused(error(&e)))
+        std::fs::File::options().read(true).write(true).open(path)
     }
 
-    fn pidfd(&self) -> Result<OwnedFd, Deed> {
+    fn pidfd(&self) -> Result<OwnedFd> {
         owned(raw(libc::SYS_pidfd_open, [self.target as u64, 0, 0, 0, 0, 0]))
     }
 
@@ -151,7 +122,7 @@ pub fn readv_int80(scene: &Scene<'_>) -> Deed {
         unsafe { libc::_exit(0) };
     }
     if child < 0 {
-        return Deed::refused(error(&std::io::Error::last_os_error()));
+        return Deed::refused(code(&std::io::Error::last_os_error()));
     }
     match wait(child, 0) {
         status if libc::WIFSIGNALED(status) => {
@@ -159,38 +130,6 @@ pub fn readv_int80(scene: &Scene<'_>) -> Deed {
         }
         _ => scene.board.read(scene.slot),
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-fn int80_readv(pid: u32, local: u32, remote: u32) -> i32 {
-    const PROCESS_VM_READV: u32 = 347;
-    let mut ret = PROCESS_VM_READV;
-    // SAFETY: the kernel writes to the buffer that the array at `local` names, which is ours; ebx and ebp, which
-    // carry the first argument and the flags (0), are put back.
-    unsafe {
-        core::arch::asm!(
-            "push rbx",
-            "push rbp",
-            "mov ebx, {pid:e}",
-            "xor ebp, ebp",
-            "int 0x80",
-            "pop rbp",
-            "pop rbx",
-            pid = in(reg) pid,
-            inout("eax") ret,
-            in("ecx") local,
-            in("edx") 1,
-            in("esi") remote,
-            in("edi") 1,
-            lateout("r8") _, lateout("r9") _, lateout("r10") _, lateout("r11") _,
-        );
-    }
-    ret as i32
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn int80_readv(_: u32, _: u32, _: u32) -> i32 {
-    -libc::ENOSYS
 }
 
 fn vmsplice(scene: &Scene<'_>, pipe: &impl AsRawFd) -> i64 {
@@ -252,16 +191,6 @@ pub fn tee(scene: &Scene<'_>) -> Deed {
     })
 }
 
-/// A file in memory that holds `bytes`. `flag` says whether it may be executed, which kernels before 6.3 do not ask.
-fn memfd(bytes: &[u8], flag: u32) -> Result<std::fs::File, Deed> {
-    let name = c"vmtrace-self-test".as_ptr() as u64;
-    let create = |flags: u32| owned(raw(libc::SYS_memfd_create, [name, flags.into(), 0, 0, 0, 0]));
-    let fd = create(libc::MFD_CLOEXEC | flag).or_else(|_| create(libc::MFD_CLOEXEC))?;
-    let mut file = std::fs::File::from(fd);
-    file.write_all(bytes).map_err(|e| Deed::refused(error(&e)))?;
-    Ok(file)
-}
-
 /// From file to file.
 pub fn sendfile(scene: &Scene<'_>) -> Deed {
     whole(memfd(&scene.text, libc::MFD_NOEXEC_SEAL).and_then(|from| {
@@ -274,7 +203,7 @@ pub fn sendfile(scene: &Scene<'_>) -> Deed {
 }
 
 /// Submits one request and waits for its result.
-fn submit(entry: &squeue::Entry) -> std::io::Result<i64> {
+fn submit(entry: &squeue::Entry) -> Result<i64> {
     let mut ring = IoUring::new(4)?;
     // SAFETY: the request names only descriptors, which outlive the wait.
     unsafe { ring.submission().push(entry) }.map_err(std::io::Error::other)?;
@@ -285,7 +214,7 @@ fn submit(entry: &squeue::Entry) -> std::io::Result<i64> {
 
 fn uring(scene: &Scene<'_>, entry: impl Fn(types::Fd, types::Fd) -> squeue::Entry) -> Deed {
     between_pipes(scene, |from, to| {
-        submit(&entry(types::Fd(from.as_raw_fd()), types::Fd(to.as_raw_fd()))).unwrap_or_else(|e| error(&e))
+        submit(&entry(types::Fd(from.as_raw_fd()), types::Fd(to.as_raw_fd()))).unwrap_or_else(|e| code(&e))
     })
 }
 
@@ -327,7 +256,7 @@ pub fn detach(scene: &Scene<'_>) -> Deed {
     scene.with_target(scene.returned(scene.ptrace(libc::PTRACE_DETACH, 0, 0), 0))
 }
 
-fn mem(scene: &Scene<'_>, nr: libc::c_long) -> Result<(Deed, i32), Deed> {
+fn mem(scene: &Scene<'_>, nr: libc::c_long) -> Result<(Deed, i32)> {
     let file = scene.mem_file()?;
     let (local, remote) = (scene.local(), scene.remote());
     let ret = raw(nr, [file.as_raw_fd() as u64, local.base, local.len, remote.base, 0, 0]);
@@ -386,23 +315,11 @@ pub fn ended(scene: &Scene<'_>) -> Deed {
 pub fn execute() -> i64 {
     let file = match memfd(&super::program::exits_with(EXIT_CODE as u8), libc::MFD_EXEC) {
         Ok(file) => file,
-        Err(refused) => return refused.ret,
+        Err(e) => return code(&e),
     };
     let none: [*const libc::c_char; 1] = [std::ptr::null()];
     let words = [c"vmtrace-self-test".as_ptr(), std::ptr::null()];
     let [words, none] = [words.as_ptr() as u64, none.as_ptr() as u64];
     let path = c"".as_ptr() as u64;
     raw(libc::SYS_execveat, [file.as_raw_fd() as u64, path, words, none, libc::AT_EMPTY_PATH as u64, 0])
-}
-
-/// Waits for a child; returns its status, 0 where there is none.
-pub fn wait(pid: i32, flags: i32) -> i32 {
-    let mut status = 0;
-    // SAFETY: `status` outlives the call.
-    while unsafe { libc::waitpid(pid, &raw mut status, flags) } == -1 {
-        if std::io::Error::last_os_error().raw_os_error() != Some(libc::EINTR) {
-            return 0;
-        }
-    }
-    status
 }

@@ -8,6 +8,7 @@ mod deed;
 mod program;
 mod seen;
 mod stage;
+mod sys;
 mod table;
 
 use std::sync::mpsc::channel;

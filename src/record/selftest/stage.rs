@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use super::acts::{self, Scene};
 use super::deed::{Board, Deed, Field, SIZE, State};
+use super::sys;
 use super::table::KINDS;
 
 /// A caller that takes longer hangs. Many times what it needs on an emulated machine.
@@ -88,7 +89,7 @@ fn caller(mut scene: Scene<'_>, mut gate: PipeReader, chosen: &[usize], recorder
         scene.board.write(slot, (kind.act)(&scene));
     }
     kill(scene.target);
-    acts::wait(scene.target, libc::__WALL);
+    sys::wait(scene.target, libc::__WALL);
     if let Some(slot) = chosen.iter().find(|slot| KINDS.get(**slot).is_some_and(|k| k.event == "process_exec")) {
         scene.board.write(*slot, Deed::refused(acts::execute()));
     }
@@ -145,7 +146,7 @@ fn await_end(pid: i32) -> Result<()> {
             0 if begun.elapsed() < LIMIT => std::thread::sleep(TICK),
             0 => {
                 kill(pid);
-                acts::wait(pid, 0);
+                sys::wait(pid, 0);
                 bail!("the self-test's process did not end within {} s", LIMIT.as_secs());
             }
             _ => return Ok(()),
