@@ -107,6 +107,16 @@ fn without_privileges_it_names_them_and_ends_with_2() {
     assert!(text.lines().any(|l| l.split_whitespace().take(2).eq(["CAP_BPF", "NO"])), "{text}");
 }
 
+#[test]
+#[ignore = "needs root and BPF"]
+fn where_nothing_is_seen_recording_is_impossible() {
+    let mut inside = Command::new(program("unshare"));
+    inside.args(["--pid", "--fork", "--mount-proc", env!("CARGO_BIN_EXE_vmtrace"), "check", "-T", "json"]);
+    let (report, _) = found(&mut inside);
+    assert_eq!(report["status"], status::ERROR);
+    assert!(report["problem"].as_str().is_some_and(|p| p.contains("outside of this pid namespace")), "{report}");
+}
+
 /// vmtrace under strace, which changes what system calls of its self-test return: a call that strace answers never
 /// reaches the kernel's functions, nor its number the hooks.
 fn tampered(inject: &[&str], args: &[&str]) -> Command {

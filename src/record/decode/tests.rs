@@ -68,7 +68,7 @@ fn bytes<T: Copy>(fixed: &T, tail: &[&[u8]]) -> Vec<u8> {
 }
 
 fn iovs(count: u64, kept: u16, entry: u8, status: u32) -> vmt_iovs {
-    vmt_iovs { count, kept, entry, status: status as u8, pad: 0 }
+    vmt_iovs { count, kept, entry, status: status as u8, ..Default::default() }
 }
 
 fn readv(ret: i64, payload: &[u8]) -> Vec<u8> {
