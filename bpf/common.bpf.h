@@ -393,12 +393,25 @@ static __always_inline bool is_tracked(__s32 tgid)
 	return bpf_map_lookup_elem(&tracked, &tgid) != NULL;
 }
 
-/* Whether the recorder tests itself and this task has no part in it. */
-static __always_inline bool is_bystander(struct task_struct *task)
+/* Whether the recorder tests itself: its processes are tracked, whatever is selected otherwise. */
+static __always_inline bool is_self_test(void)
 {
 	struct vmt_switches *s = switches();
 
-	return !s || (s->self_test && !is_tracked(task_read(task, tgid)));
+	return s && s->self_test;
+}
+
+/* Whether the recorder tests itself and this task has no part in it. The recorder has, while it shows us what files of
+ * /proc/PID/mem look like. */
+static __always_inline bool is_bystander(struct task_struct *task)
+{
+	struct vmt_switches *s = switches();
+	__s32 tgid;
+
+	if (!s || !s->self_test)
+		return !s;
+	tgid = task_read(task, tgid);
+	return !is_tracked(tgid) && (tgid != knobs.recorder_tgid || s->learn_fd < 0);
 }
 
 /* -u and --cgroup, which narrow the callers. */
@@ -410,8 +423,8 @@ static __always_inline bool caller_admitted(struct task_struct *task)
 	for (__u32 i = 0; i < VMT_UIDS_MAX; i++)
 		admitted |= i < knobs.uid_count && knobs.uids[i] == uid;
 	if (knobs.cgroup_id && bpf_get_current_ancestor_cgroup_id(knobs.cgroup_level) != knobs.cgroup_id)
-		return false;
-	return admitted;
+		admitted = false;
+	return admitted || is_self_test();
 }
 
 /* Whether the current task is recorded for its own sake. */

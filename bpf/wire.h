@@ -370,7 +370,7 @@ struct vmt_switches {
 	__s32 learn_fd;
 	/* The next process that the recorder starts is the COMMAND: track it. */
 	__u8 arm_spawn;
-	/* The recorder tests itself: only tracked processes count. */
+	/* The recorder tests itself: only tracked processes count, whatever -a, -u, --cgroup and --no-follow say. */
 	__u8 self_test;
 	/* Some pipe was fed by a recorded transfer. */
 	__u8 pipes_fed;

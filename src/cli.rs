@@ -17,6 +17,8 @@ pub mod status {
     pub const OK: u8 = 0;
     /// `replay` found no event that matches.
     pub const NO_MATCH: u8 = 1;
+    /// `check`: recording works, but not everything at its best.
+    pub const GAPS: u8 = 1;
     /// Bad usage or bad input; nothing was written.
     pub const ERROR: u8 = 2;
     /// The recording is complete but events were lost, as the capture says.
@@ -46,6 +48,8 @@ enum Command {
     Replay(replay::Args),
     /// Say what a capture holds and how it was made
     Info(replay::info::Args),
+    /// Say whether and how well this system can be recorded
+    Check(crate::check::Args),
     /// Print a completion script for a shell
     Completions(Completions),
     /// Print the manual page (roff)
@@ -85,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::Record(args) => crate::record::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Info(args) => replay::info::run(&args),
+        Command::Check(args) => crate::check::run(&args),
         Command::Completions(args) => completions(args.shell),
         Command::Man => man(),
     };

@@ -2,6 +2,7 @@
 //!
 //! Data flows one way: `bpf/` → `record` → `schema` → file → `schema` → `replay`. See docs/ARCHITECTURE.md.
 
+pub mod check;
 pub mod cli;
 #[cfg(feature = "record")]
 pub mod record;

@@ -12,8 +12,10 @@ mod load;
 mod options;
 mod output;
 mod processes;
+mod prove;
 mod reorder;
 mod report;
+mod selftest;
 mod session;
 mod text;
 #[allow(unreachable_pub)]
@@ -22,8 +24,9 @@ mod write;
 
 pub use options::Args;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
+use crate::check::Seen;
 use crate::cli::{self, status};
 use options::Options;
 use session::Session;
@@ -42,6 +45,22 @@ pub fn run(args: &Args) -> Result<u8> {
         }
         other => other,
     }
+}
+
+/// What the hooks see on this system: loads, attaches and tests them as a recording does.
+///
+/// # Errors
+/// Why nothing can be recorded, with the remedy.
+pub fn check() -> Result<Seen> {
+    let options = Options::for_check();
+    let (mut programs, families) = session::arm(&options)?;
+    programs.detach();
+    if families.iter().all(|family| family.tier == "none") {
+        // There its processes have other numbers than the kernel tells the hooks.
+        let inside = if host::host().initial_pid_namespace { "" } else { ": run it outside of this pid namespace" };
+        bail!("the hooks are in place, but see nothing of what vmtrace's own processes do{inside}");
+    }
+    Ok(Seen { families, gaps: load::gaps(&programs, &options.events) })
 }
 
 fn record(options: Options) -> Result<u8> {

@@ -46,7 +46,7 @@ pub struct Args {
     #[arg(short, long, value_name = "SET")]
     pub events: Vec<String>,
     /// Keep up to N bytes of what moved per event; 0 for the most there is (65536)
-    #[arg(short, long, value_name = "N", default_value_t = 256)]
+    #[arg(short, long, value_name = "N", default_value_t = DEFAULT_SNAPLEN)]
     pub snaplen: u32,
     /// What to keep of the bytes that move
     #[arg(long, value_enum, default_value_t = Payload::Head)]
@@ -72,6 +72,9 @@ pub struct Args {
     /// A note to keep in the capture
     #[arg(long, value_name = "TEXT")]
     pub comment: Option<String>,
+    /// Do not test the hooks at the start with transfers of vmtrace's own
+    #[arg(long)]
+    pub no_self_test: bool,
     /// Replace an existing output file
     #[arg(long)]
     pub force: bool,
@@ -113,6 +116,8 @@ pub struct Options {
     pub buffer_size: u64,
     /// Note.
     pub comment: Option<String>,
+    /// Test the hooks at the start.
+    pub self_test: bool,
     /// Replace the output.
     pub force: bool,
     /// Only errors.
@@ -158,11 +163,35 @@ impl Options {
             duration: args.duration,
             buffer_size: args.buffer_size,
             comment: args.comment.clone(),
+            self_test: !args.no_self_test,
             force: args.force,
             quiet: args.quiet,
             verbose: args.verbose,
             command: args.command.clone(),
         })
+    }
+
+    /// Those of `vmtrace check`: what `record` has without options. Nothing is selected.
+    pub fn for_check() -> Self {
+        Options {
+            output: PathBuf::new(),
+            pids: Vec::new(),
+            all: false,
+            events: EventSet::all(),
+            snaplen: DEFAULT_SNAPLEN,
+            follow: true,
+            uids: Vec::new(),
+            cgroup: None,
+            count: None,
+            duration: None,
+            buffer_size: DEFAULT_BUFFER,
+            comment: None,
+            self_test: true,
+            force: false,
+            quiet: false,
+            verbose: false,
+            command: Vec::new(),
+        }
     }
 
     /// As the manifest tells them.
@@ -183,6 +212,9 @@ impl Options {
     }
 }
 
+const DEFAULT_SNAPLEN: u32 = 256;
+/// As `--buffer-size` has it in its own words.
+const DEFAULT_BUFFER: u64 = 64 << 20;
 const MIN_BUFFER: u64 = 256 << 10;
 const MAX_BUFFER: u64 = 16 << 30;
 

@@ -10,7 +10,7 @@ use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use super::load::{self, Programs};
 use super::write::Progress;
 use crate::schema::events::EventSet;
-use crate::schema::manifest::Manifest;
+use crate::schema::manifest::{FamilyReport, Manifest};
 
 /// How often the progress line is renewed.
 const EVERY: Duration = Duration::from_millis(250);
@@ -79,6 +79,16 @@ pub fn hooks(programs: &Programs, events: &EventSet) {
         }
     }
     load::gaps(programs, events).iter().for_each(|gap| say(format_args!("gap: {gap}")));
+}
+
+/// Says by what each family is seen, and what the self-test found.
+pub fn families(families: &[FamilyReport]) {
+    for family in families {
+        let FamilyReport { family: name, tier, self_test, .. } = family;
+        say(format_args!("family {name}: tier {tier}, self-test {self_test}"));
+        family.untested.iter().for_each(|transfer| say(format_args!("family {name}: not tested: {transfer}")));
+        family.gap.iter().for_each(|gap| say(format_args!("family {name}: {gap}")));
+    }
 }
 
 /// The last line: written, filtered, lost by cause, bytes, duration.

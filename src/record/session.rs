@@ -19,11 +19,12 @@ use super::load::{self, Knobs, Programs};
 use super::options::Options;
 use super::output::Output;
 use super::processes::{Processes, all_pids, snapshot};
+use super::prove;
 use super::report::{self, Display};
 use super::write::{self, Books, Job, Message, Progress, Residue, Written, output_error};
 use crate::cli::status;
 use crate::schema::events::{EVENTS, EventKind};
-use crate::schema::manifest::{Clocks, LedgerRow, Manifest};
+use crate::schema::manifest::{Clocks, FamilyReport, LedgerRow, Manifest};
 use crate::schema::writer::CaptureWriter;
 
 /// How often limits and signals are looked at.
@@ -132,8 +133,8 @@ impl<'a> Session<'a> {
     fn begin(options: &'a Options, output: Output, file: File) -> Result<Self> {
         // Before the hooks, so that a signal always finds someone who tidies up.
         let signals = Signals::install()?;
-        let programs = arm(options)?;
-        let manifest = manifest(options)?;
+        let (programs, families) = arm(options)?;
+        let manifest = Manifest { families, ..manifest(options)? };
         let start = manifest.start;
         let progress = Arc::new(Progress::default());
         let control = Control::new()?;
@@ -173,6 +174,7 @@ impl<'a> Session<'a> {
     pub fn start_command(&mut self) -> Result<(), CannotStart> {
         if self.options.verbose {
             report::hooks(&self.programs, &self.options.events);
+            report::families(&self.manifest.families);
         }
         if self.options.command.is_empty() {
             return Ok(());
@@ -259,6 +261,7 @@ impl<'a> Session<'a> {
         self.manifest.ledger = ledger(&self.programs, &books)?;
         self.manifest.hooks = self.programs.hooks().cloned().collect();
         self.manifest.gaps = load::gaps(&self.programs, &self.options.events);
+        self.manifest.gaps.extend(prove::gaps(&self.manifest.families));
         self.manifest.end_reason = end.reason().into();
         let path = self.output.path().to_path_buf();
         let partial = self.output.partial().to_path_buf();
@@ -303,8 +306,11 @@ fn thread<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'stat
     std::thread::Builder::new().name(name.into()).spawn(work).context("a thread cannot be started")
 }
 
-/// Loads the programs, selects what exists already, and attaches: from here on the kernel records.
-fn arm(options: &Options) -> Result<Programs> {
+/// Loads the programs, attaches and tests them, and selects what exists already: from here on the kernel records.
+///
+/// # Errors
+/// As [`load::load`]; or when what everything rests on cannot be attached.
+pub fn arm(options: &Options) -> Result<(Programs, Vec<FamilyReport>)> {
     let knobs = Knobs {
         events: options.events.clone(),
         snaplen: options.snaplen,
@@ -315,9 +321,17 @@ fn arm(options: &Options) -> Result<Programs> {
         buffer_size: options.buffer_size,
     };
     let mut programs = load::load(&knobs)?;
-    options.pids.iter().try_for_each(|pid| programs.track(*pid))?;
+    // While the self-test lasts nobody else is seen, so that none of it comes into books and rings.
+    programs.self_test(options.self_test);
     programs.attach()?;
-    Ok(programs)
+    let families = if options.self_test {
+        prove::test(&mut programs, &options.events, options.snaplen)?
+    } else {
+        prove::untested(&programs, &options.events)
+    };
+    options.pids.iter().try_for_each(|pid| programs.track(*pid))?;
+    programs.self_test(false);
+    Ok((programs, families))
 }
 
 fn wall_clock(start: &Clocks) -> WallClock {

@@ -2,7 +2,8 @@
 //!
 //! Owns nothing but layout: what the numbers mean stands in [`super::decode`].
 
-#![allow(dead_code, missing_docs, non_camel_case_types, non_snake_case, non_upper_case_globals, clippy::all)]
+#![allow(dead_code, missing_docs, non_camel_case_types, non_snake_case, non_upper_case_globals)]
+#![allow(clippy::all, clippy::undocumented_unsafe_blocks)]
 
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 

@@ -4,6 +4,7 @@
 //! that the answer comes at once however large the file is.
 
 pub(super) mod facts;
+pub(crate) mod families;
 mod table;
 
 use std::io::{BufWriter, Write};

@@ -31,6 +31,8 @@ pub struct Manifest {
     pub end: Clocks,
     /// Every hook that was tried.
     pub hooks: Vec<Hook>,
+    /// By what the selected families of events were seen.
+    pub families: Vec<FamilyReport>,
     /// What this recording could not see, in words.
     pub gaps: Vec<String>,
     /// Why it ended: command_exit, signal, duration, count, processes_gone, write_error.
@@ -135,6 +137,30 @@ pub struct Hook {
     pub attached: bool,
     /// Why not.
     pub reason: Option<String>,
+}
+
+/// By what one family of events was seen, and whether that was put to the test.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FamilyReport {
+    /// Its name, such as `vm`.
+    pub family: String,
+    /// Values of the `event` column that it makes.
+    pub events: Vec<String>,
+    /// `function`: hooks in the functions that move the bytes. `tracepoint`: hooks at the exit of system calls.
+    /// `none`: not seen, or not reliably.
+    pub tier: String,
+    /// Whether no kernel offers this family a better tier.
+    pub best: bool,
+    /// Where its hooks are attached.
+    pub probes: Vec<String>,
+    /// Known transfers made at the start, whose events had to come: `passed`, `failed`, `untestable` (the system
+    /// allowed none of them) or `off`.
+    pub self_test: String,
+    /// Of these transfers, those that the system did not allow, and why.
+    pub untested: Vec<String>,
+    /// Why it is not at its best tier, or what is not seen.
+    pub gap: Option<String>,
 }
 
 /// The books of one event: `seen = filtered + lost + written`.

@@ -6,6 +6,7 @@
 #![cfg(feature = "record")]
 
 mod bad_input;
+mod check;
 mod containers;
 mod edges;
 mod exact;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
-use vmtrace::schema::manifest::{Clocks, Filters, Hook, Host, LedgerRow, Tool};
+use vmtrace::schema::manifest::{Clocks, FamilyReport, Filters, Hook, Host, LedgerRow, Tool};
 use vmtrace::schema::types::{Iovec, Iovecs};
 use vmtrace::schema::writer::CaptureWriter;
 use vmtrace::schema::{BatchBuilder, Event, EventSet, Manifest};
@@ -78,6 +78,16 @@ pub fn manifest() -> Manifest {
                 reason: Some("EPERM".into()),
             },
         ],
+        families: vec![FamilyReport {
+            family: "vm".into(),
+            events: vec!["process_vm_readv".into(), "process_vm_writev".into()],
+            tier: "tracepoint".into(),
+            best: false,
+            probes: vec!["tp_btf/sys_exit".into()],
+            self_test: "passed".into(),
+            untested: vec!["process_vm_writev: EPERM".into()],
+            gap: Some("fexit/mm_access: not in this kernel".into()),
+        }],
         gaps: vec!["io_uring submissions are not seen".into()],
         end_reason: "command_exit".into(),
         ..Manifest::default()

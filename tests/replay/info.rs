@@ -27,6 +27,8 @@ fn a_sound_capture_is_described() {
         "The books balance",
         "  attached  exit_vm ",
         "@pipe: EPERM\n",
+        "Family     tier       self-test  events\nvm         tracepoint passed     process_vm_readv, process_vm_writev\n",
+        "  by: tp_btf/sys_exit\n  not tested: process_vm_writev: EPERM\n  gap: fexit/mm_access: not in this kernel\n",
         "  - io_uring submissions are not seen\n",
     ] {
         assert!(ran.out.contains(part), "{part:?} is not in\n{}", ran.out);
@@ -87,6 +89,7 @@ fn json_is_one_object_per_file() {
     assert_eq!(facts["rows"], 19);
     assert_eq!(facts["duration_ns"], 2_410_000_000i64);
     assert_eq!(facts["manifest"]["hooks"][1]["reason"], "EPERM");
+    assert_eq!(facts["manifest"]["families"][0]["tier"], "tracepoint");
     assert_eq!(facts["rows_match_ledger"], true);
     assert_eq!(facts["size"], std::fs::metadata(&made.path).unwrap().len());
 }

@@ -2,6 +2,8 @@
 //! project's own writer, and on files that are none.
 
 mod captures;
+#[cfg(not(feature = "record"))]
+mod check;
 mod damage;
 mod formats;
 mod hostile;

@@ -18,7 +18,7 @@ use libbpf_rs::btf::types::{FuncProto, Ptr, Typedef};
 use libbpf_rs::btf::{Btf, ReferencesType};
 use libbpf_rs::{Link, MapCore, MapFlags, MapHandle, Object};
 
-use self::families::{FAMILIES, Family, FamilySpec, FamilyState, Tier};
+use self::families::{FAMILIES, FamilySpec};
 use self::functions::Functions;
 use self::object::{Maps, Refused, last_messages};
 use self::switches::Switches;
@@ -27,6 +27,7 @@ use super::wire::{self, VMT_KINDS, VMT_SPARES, vmt_knobs, vmt_loss, vmt_stats};
 use crate::schema::events::{EVENTS, EventKind, EventSet, EventSpec};
 use crate::schema::manifest::Hook;
 
+pub use families::{Family, FamilyState, Tier};
 pub use gaps::gaps;
 
 /// BLAKE3 of the BPF object this recorder loads.
@@ -324,8 +325,7 @@ impl Programs {
         let Some(spec) = family.spec() else { return Ok(()) };
         self.functions.leave(family, reason.to_string());
         let state = self.by_syscall_exit(spec)?;
-        self.families.retain(|f| f.family != family);
-        self.families.push(state);
+        self.families.iter_mut().filter(|f| f.family == family).for_each(|f| *f = state.clone());
         Ok(())
     }
 
@@ -425,6 +425,25 @@ impl Programs {
                 Ok(sum)
             })
             .collect()
+    }
+
+    /// Forgets what was counted so far. While the books are cleared nothing may be recorded.
+    ///
+    /// # Errors
+    /// When the maps cannot be written.
+    pub fn clear_books(&self) -> Result<()> {
+        let (stats, losses) = (self.maps.get("stats")?, self.maps.get("losses")?);
+        let zeros = |size: usize| vec![vec![0; size]; self.knobs.cpus as usize];
+        let (no_stats, no_loss) = (zeros(size_of::<vmt_stats>()), zeros(size_of::<vmt_loss>()));
+        for kind in 0..VMT_KINDS {
+            stats
+                .update_percpu(&kind.to_ne_bytes(), &no_stats, MapFlags::ANY)
+                .context("the books cannot be cleared")?;
+        }
+        losses.update_percpu(&0u32.to_ne_bytes(), &no_loss, MapFlags::ANY).context("the losses cannot be cleared")?;
+        // SAFETY: the pointer is to the live value.
+        self.switches.set(|s| unsafe { &raw mut (*s).untracked }, 0);
+        Ok(())
     }
 
     /// What each CPU lost and could not tell any more, with the CPU's number.

@@ -3,6 +3,7 @@
 use std::fmt::{Display, Write};
 
 use super::facts::{Facts, Word};
+use super::families;
 use crate::replay::safe::Safe;
 use crate::replay::time;
 use crate::schema::EventSet;
@@ -16,6 +17,11 @@ pub fn render(facts: &Facts<'_>) -> String {
     times(&mut out, facts);
     ledger(&mut out, facts);
     hooks(&mut out, facts);
+    if !facts.manifest.families.is_empty() {
+        out.push('\n');
+        families::render(&mut out, &facts.manifest.families);
+    }
+    gaps(&mut out, &facts.manifest.gaps);
     out
 }
 
@@ -205,10 +211,13 @@ fn hooks(out: &mut String, facts: &Facts<'_>) {
             None => out.push('\n'),
         }
     }
-    if !manifest.gaps.is_empty() {
+}
+
+fn gaps(out: &mut String, gaps: &[String]) {
+    if !gaps.is_empty() {
         out.push_str("\nNot seen by this recording\n");
     }
-    for gap in &manifest.gaps {
+    for gap in gaps {
         let _ = writeln!(out, "  - {}", Safe(gap));
     }
 }

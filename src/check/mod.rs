@@ -1,0 +1,118 @@
+//! `vmtrace check`: whether and how well this system can be recorded.
+//!
+//! Like the command line it stands above both halves: the facts of the system come from /proc, what the hooks see
+//! from the recorder, which loads, attaches and tests them as `record` does. Nothing is recorded.
+
+mod system;
+mod table;
+
+use std::io::Write;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use serde::Serialize;
+
+use self::system::{Capability, Setting};
+use crate::cli::status;
+use crate::schema::manifest::FamilyReport;
+
+/// Options of `vmtrace check`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Loads, attaches and tests the hooks as `record` does, and records nothing.\n\
+Exit status: 0 every family of events is seen at its best; 1 with gaps; 2 recording is impossible.")]
+pub struct Args {
+    /// Output format
+    #[arg(short = 'T', long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Output format.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A description to read
+    #[default]
+    Text,
+    /// One JSON object
+    Json,
+}
+
+/// What the hooks see here.
+#[derive(Debug, Default, Serialize)]
+pub struct Seen {
+    /// By family.
+    pub families: Vec<FamilyReport>,
+    /// What no recording here can see, in words.
+    pub gaps: Vec<String>,
+}
+
+/// Everything `check` finds. The JSON of `check -T json` is this as it stands; fields are only added.
+#[derive(Debug, Serialize)]
+struct Report {
+    /// Release of the running kernel.
+    kernel: String,
+    /// Exit status: 0, 1 or 2.
+    status: u8,
+    /// Why recording is impossible, and the remedy.
+    problem: Option<String>,
+    /// Whether the kernel tells its types.
+    btf: bool,
+    /// Effective user id.
+    uid: Option<u32>,
+    /// Capabilities that recording can need, and whether they are there.
+    capabilities: Vec<Capability>,
+    /// Settings of the kernel that bear on recording.
+    settings: Vec<Setting>,
+    /// What the hooks see.
+    #[serde(flatten)]
+    seen: Seen,
+}
+
+/// Runs `vmtrace check`; returns the exit status.
+///
+/// # Errors
+/// When the output cannot be written.
+pub fn run(args: &Args) -> Result<u8> {
+    let report = examine();
+    let mut text = match args.format {
+        Format::Text => table::render(&report),
+        Format::Json => serde_json::to_string(&report)?,
+    };
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(report.status)
+}
+
+fn examine() -> Report {
+    let (status, problem, seen) = match hooks() {
+        Err(error) => (status::ERROR, Some(format!("{error:#}")), Seen::default()),
+        Ok(seen) if seen.families.iter().all(is_whole) => (status::OK, None, seen),
+        Ok(seen) => (status::GAPS, None, seen),
+    };
+    Report {
+        kernel: system::release(),
+        status,
+        problem,
+        btf: system::has_btf(),
+        uid: system::uid(),
+        capabilities: system::capabilities(),
+        settings: system::settings(),
+        seen,
+    }
+}
+
+/// At its best tier, with nothing against it.
+fn is_whole(family: &FamilyReport) -> bool {
+    family.best && family.gap.is_none() && family.self_test != "failed"
+}
+
+#[cfg(feature = "record")]
+fn hooks() -> Result<Seen> {
+    crate::record::check()
+}
+
+#[cfg(not(feature = "record"))]
+fn hooks() -> Result<Seen> {
+    anyhow::bail!("this build of vmtrace only replays: install one with the feature `record`, which is the default")
+}

@@ -1,0 +1,128 @@
+//! The self-test: one known transfer of each kind, made when the hooks are in place, whose event must come with the
+//! right bytes. A hook can attach and never fire; only this tells.
+//!
+//! Owns the transfers and the judgement. What follows from it is the session's business.
+
+mod acts;
+mod deed;
+mod program;
+mod seen;
+mod stage;
+mod sys;
+mod table;
+
+use std::sync::mpsc::channel;
+
+use anyhow::Result;
+
+use self::deed::Board;
+pub use self::seen::Outcome;
+use self::seen::{Demand, Seen};
+use self::table::{KINDS, chosen};
+use super::decode::{Decoder, WallClock};
+use super::drain::{self, Control};
+use super::host;
+use super::load::{Family, Programs, Tier};
+use super::processes::Processes;
+use super::reorder::Reorder;
+use crate::schema::events::EventSet;
+
+/// What came of the transfers of one family.
+#[derive(Clone, Debug)]
+pub struct Tested {
+    /// The family.
+    pub family: Family,
+    /// By transfer: its name and what came of it.
+    pub outcomes: Vec<(&'static str, Outcome)>,
+}
+
+impl Tested {
+    /// Whether something was tried and nothing failed.
+    pub fn passed(&self) -> bool {
+        self.failures().is_empty() && self.outcomes.iter().any(|(_, o)| *o == Outcome::Passed)
+    }
+
+    /// What failed, and why.
+    pub fn failures(&self) -> Vec<String> {
+        let told = self.outcomes.iter().filter_map(|(name, outcome)| match outcome {
+            Outcome::Failed(why) => Some(format!("{name}: {why}")),
+            _ => None,
+        });
+        told.collect()
+    }
+
+    /// What could not be tried, and why.
+    pub fn untested(&self) -> Vec<String> {
+        let told = self.outcomes.iter().filter_map(|(name, outcome)| match outcome {
+            Outcome::Untestable(why) => Some(format!("{name}: {why}")),
+            _ => None,
+        });
+        told.collect()
+    }
+}
+
+/// Tests `families` as far as their events are among `events`. The hooks are in place, the rings have no reader yet, and
+/// this process has one thread.
+///
+/// # Errors
+/// When the rings cannot be read.
+pub fn run(programs: &Programs, families: &[Family], events: &EventSet, snaplen: u32) -> Result<Vec<Tested>> {
+    let states = programs.families();
+    let by_function = |family| states.iter().any(|s| s.family == family && s.tier == Tier::Function);
+    let chosen = chosen(families, events);
+    let mut caller = 0;
+    let board = stage::play(&chosen, |pid| {
+        caller = pid;
+        programs.track(pid)
+    });
+    let seen = collect(programs)?;
+    forget(programs, caller, board.as_ref().ok(), &chosen);
+    let judge = |slot: usize| {
+        let kind = KINDS.get(slot)?;
+        let demand = Demand { snaplen: snaplen as usize, by_function: by_function(kind.family) };
+        Some((kind, outcome(&seen, &board, slot, demand)))
+    };
+    let judged: Vec<_> = chosen.iter().filter_map(|slot| judge(*slot)).collect();
+    let of = |family| {
+        let of_family = judged.iter().filter(|(kind, _)| kind.family == family);
+        let outcomes = of_family.map(|(kind, outcome)| (kind.name, outcome.clone())).collect();
+        Tested { family, outcomes }
+    };
+    Ok(families.iter().map(|family| of(*family)).collect())
+}
+
+/// No process of the test stays selected. Where the end of processes is hooked, none is any more.
+fn forget(programs: &Programs, caller: i32, board: Option<&Board>, chosen: &[usize]) {
+    programs.untrack(caller);
+    for deed in board.into_iter().flat_map(|board| chosen.iter().map(|slot| board.read(*slot))) {
+        [deed.pid, deed.other].into_iter().filter(|pid| *pid > 0).for_each(|pid| programs.untrack(pid));
+    }
+}
+
+fn outcome(seen: &Seen, board: &Result<Board>, slot: usize, demand: Demand) -> Outcome {
+    match (board, KINDS.get(slot)) {
+        (Ok(board), Some(kind)) => seen.judge(kind, &board.read(slot), demand),
+        (Err(error), _) => Outcome::Untestable(format!("{error:#}")),
+        (_, None) => Outcome::Untestable("no such transfer".into()),
+    }
+}
+
+/// Empties the rings the way a recording does: drain, order, decode.
+fn collect(programs: &Programs) -> Result<Seen> {
+    let control = Control::new()?;
+    control.stop();
+    let (_used, empties) = channel();
+    let mut reorder = Reorder::default();
+    let mut take = |chunk| {
+        reorder.push(&chunk);
+        Ok(())
+    };
+    drain::run(&programs.rings()?, &control, &mut take, &empties)?;
+    let mut decoder = Decoder::new(WallClock { offset_ns: 0 }, Processes::new(&host::boot_id()));
+    let mut seen = Seen::default();
+    // What the decoder refuses makes no row, which the judgement finds.
+    reorder.release_all(|record| {
+        let _ = decoder.record(record, &mut seen);
+    });
+    Ok(seen)
+}

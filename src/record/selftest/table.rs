@@ -1,0 +1,79 @@
+//! Every transfer that the self-test makes: to test one more, add a line.
+
+use super::acts::{self, Act};
+use crate::record::load::Family;
+use crate::schema::events::{EventSet, event_by_name};
+
+/// One known transfer.
+#[derive(Debug)]
+pub struct Kind {
+    /// Family whose hooks see it.
+    pub family: Family,
+    /// Its event, by name. While the table of events has none of that name, the transfer is not made.
+    pub event: &'static str,
+    /// Words that tell it from others.
+    pub name: &'static str,
+    /// How it enters the kernel; `None` for what is no call.
+    pub abi: Option<&'static str>,
+    /// `ptrace_request`.
+    pub request: Option<&'static str>,
+    /// Makes it.
+    pub act: Act,
+}
+
+macro_rules! kinds {
+    ($($family:ident $event:literal $name:literal [$($abi:literal)?] [$($request:literal)?] $act:ident;)+) => {
+        /// All of them, in the order in which they are made.
+        pub const KINDS: &[Kind] = &[$(Kind {
+            family: Family::$family,
+            event: $event,
+            name: $name,
+            abi: optional!($($abi)?),
+            request: optional!($($request)?),
+            act: acts::$act,
+        },)+];
+    };
+}
+
+macro_rules! optional {
+    () => {
+        None
+    };
+    ($value:literal) => {
+        Some($value)
+    };
+}
+
+kinds! {
+    Process "process_fork" "fork" [] [] forked;
+    Vm "process_vm_readv" "process_vm_readv" ["native"] [] readv;
+    Vm "process_vm_writev" "process_vm_writev" ["native"] [] writev;
+    Vm "process_vm_readv" "process_vm_readv by int 0x80" ["compat32"] [] readv_int80;
+    Vmsplice "vmsplice" "vmsplice into a pipe" ["native"] [] vmsplice_in;
+    Vmsplice "vmsplice" "vmsplice out of a pipe" ["native"] [] vmsplice_out;
+    // Not among the events yet, and so not made.
+    Vmsplice "pipe_read" "read of a pipe fed by vmsplice" ["native"] [] pipe_read;
+    Splice "splice" "splice" ["native"] [] splice;
+    Splice "tee" "tee" ["native"] [] tee;
+    Splice "sendfile" "sendfile" ["native"] [] sendfile;
+    Uring "splice" "splice through io_uring" ["io_uring"] [] uring_splice;
+    Uring "tee" "tee through io_uring" ["io_uring"] [] uring_tee;
+    Ptrace "ptrace" "PTRACE_SEIZE" ["native"] ["PTRACE_SEIZE"] seize;
+    Ptrace "ptrace" "PTRACE_INTERRUPT" ["native"] ["PTRACE_INTERRUPT"] interrupt;
+    Ptrace "ptrace" "PTRACE_PEEKDATA" ["native"] ["PTRACE_PEEKDATA"] peek;
+    Ptrace "ptrace" "PTRACE_POKEDATA" ["native"] ["PTRACE_POKEDATA"] poke;
+    Ptrace "ptrace" "PTRACE_DETACH" ["native"] ["PTRACE_DETACH"] detach;
+    Mem "pread" "pread of /proc/PID/mem" ["native"] [] mem_read;
+    Mem "pwrite" "pwrite to /proc/PID/mem" ["native"] [] mem_write;
+    Pidfd "pidfd_getfd" "pidfd_getfd" ["native"] [] pidfd_getfd;
+    Madvise "process_madvise" "process_madvise" ["native"] [] process_madvise;
+    Process "process_exec" "exec" [] [] executed;
+    Process "process_exit" "exit" [] [] ended;
+}
+
+/// Numbers of the transfers that are to be made for `families`: those whose events are recorded.
+pub fn chosen(families: &[Family], events: &EventSet) -> Vec<usize> {
+    let selected = |kind: &Kind| event_by_name(kind.event).is_some_and(|event| events.contains(event.kind));
+    let numbered = KINDS.iter().enumerate();
+    numbered.filter(|(_, kind)| families.contains(&kind.family) && selected(kind)).map(|(slot, _)| slot).collect()
+}
