@@ -15,6 +15,7 @@ use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{Link, MapCore, MapFlags, MapHandle, MapType, OpenObject, PrintLevel, ProgramMut};
 
 use super::decode::wire_kind;
+use super::privileges;
 use super::wire::{self, VMT_KINDS, vmt_loss, vmt_stats};
 use crate::schema::events::{EVENTS, EventKind, EventSet};
 use crate::schema::manifest::Hook;
@@ -153,9 +154,7 @@ fn refused(error: libbpf_rs::Error) -> anyhow::Error {
     // The verifier says EACCES too, but then it has said more.
     let verified = LIBBPF_LOG.lock().is_ok_and(|log| log.iter().any(|m| m.contains("PROG LOAD LOG")));
     if matches!(error.kind(), libbpf_rs::ErrorKind::PermissionDenied) && !verified {
-        return anyhow!(
-            "no permission to load BPF programs: run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE"
-        );
+        return anyhow!(privileges::refusal());
     }
     anyhow!("the kernel refused the BPF programs: {error} ({})", last_messages())
 }

@@ -108,7 +108,7 @@ fn a_command_that_cannot_run_has_the_statuses_of_a_shell() {
 }
 
 /// A directory that everyone may enter, with a copy of vmtrace in it: the build directory may be root's alone.
-fn public_copy() -> (TempDir, std::path::PathBuf) {
+pub fn public_copy() -> (TempDir, std::path::PathBuf) {
     let dir = tempfile::tempdir().expect("temporary directory");
     let copy = dir.path().join("vmtrace");
     std::fs::copy(env!("CARGO_BIN_EXE_vmtrace"), &copy).expect("copy");
