@@ -257,7 +257,7 @@ impl Programs<'_> {
 
     /// Reads one byte of our own /proc/self/mem while the program watches, so that it can tell such files.
     fn learn_mem_files(&mut self) -> Result<()> {
-        let file = std::fs::File::open("/proc/self/mem").context("/proc/self/mem cannot be opened")?;
+        let file = privileges::open_own("/proc/self/mem").context("/proc/self/mem cannot be opened")?;
         let byte = 0u8;
         let address = std::ptr::from_ref(&byte).addr() as u64;
         self.set_learn_fd(file.as_fd().as_raw_fd())?;

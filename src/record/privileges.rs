@@ -3,6 +3,10 @@
 //!
 //! Each thread has its own. COMMAND inherits those of the main thread, which therefore keeps all until it is started.
 
+use std::fs::File;
+use std::io;
+
+use rustix::process::{DumpableBehavior, dumpable_behavior, set_dumpable_behavior};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_no_new_privs};
 
 use super::report;
@@ -62,6 +66,18 @@ pub fn refusal() -> String {
 pub fn gaps() -> Vec<String> {
     let gap = "CAP_SYS_PTRACE is missing: executables and command lines of other users' processes are not known";
     (!effective().contains(IDENTIFY)).then(|| gap.to_string()).into_iter().collect()
+}
+
+/// Opens a file of /proc/self, which is root's for a program that got capabilities from its file (proc(5),
+/// PR_SET_DUMPABLE): it is ours for that moment. Processes with fewer capabilities cannot trace us meanwhile, either.
+pub fn open_own(path: &str) -> io::Result<File> {
+    if dumpable_behavior()? == DumpableBehavior::Dumpable {
+        return File::open(path);
+    }
+    set_dumpable_behavior(DumpableBehavior::Dumpable)?;
+    let file = File::open(path);
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    file
 }
 
 /// Gives up all capabilities of the calling thread but `keep`, for good: a program that it executes gets no others.

@@ -141,6 +141,29 @@ fn the_least_set_records_a_transfer_whole() {
     }
 }
 
+/// Capabilities of the file, as README.md has it. Started by a program that has none, such a process is not dumpable,
+/// and /proc/self is root's (proc(5)).
+#[test]
+#[ignore = "needs root and BPF"]
+fn capabilities_of_the_file_do_as_well() {
+    let (dir, copy) = public_copy();
+    let work = dir.path().join("workload");
+    std::fs::copy(workload(), &work).expect("copy");
+    let capabilities: Vec<String> = least().iter().map(|name| format!("cap_{name}")).collect();
+    let set = Command::new(program("setcap")).arg(capabilities.join(",") + "=ep").arg(&copy).status();
+    assert!(set.expect("setcap").success(), "setcap failed");
+    let path = dir.path().join("capture.parquet");
+    let mut recorder = as_nobody(Path::new("/bin/sh"), &[]);
+    recorder.args(["-c", "exec \"$0\" \"$@\""]).arg(&copy);
+    recorder.arg("record").arg("-o").arg(&path).arg("--").arg(&work).args(["mem", "--with", "pread"]);
+    recorder.args(["--count", "20", "--log", "20"]).stdin(Stdio::null());
+    let output = recorder.output().expect("vmtrace starts");
+    let recording = finish(dir, path, output);
+    assert!(recording.status.success(), "{}", recording.stderr);
+    invariants::check(&recording);
+    compare(&recording, &recording.report());
+}
+
 #[test]
 #[ignore = "needs root and BPF"]
 fn executables_of_other_users_take_one_more() {
