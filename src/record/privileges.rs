@@ -53,14 +53,17 @@ pub fn refusal() -> String {
     let kernel_has_bpf = last.trim().parse().is_ok_and(|last: u32| last >= NUMBER_OF_BPF);
     let missing = missing_to_load(effective(), kernel_has_bpf);
     let all = if kernel_has_bpf { "CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE" } else { "CAP_SYS_ADMIN" };
-    match missing.as_slice() {
-        [] => "no permission to load BPF programs though no capability is missing: run outside of containers and user \
-               namespaces, without kernel lockdown, and before Linux 5.11 with CAP_SYS_RESOURCE or `ulimit -l unlimited`"
-            .to_string(),
-        [one] => format!("no permission to load BPF programs, {one} is missing: run as root, or with {all}"),
-        more => format!("no permission to load BPF programs, {} are missing: run as root, or with {all}", more.join(" and ")),
-    }
+    let named = match missing.as_slice() {
+        [] => return REFUSED_ANYWAY.to_string(),
+        [one] => format!("{one} is"),
+        more => format!("{} are", more.join(" and ")),
+    };
+    format!("no permission to load BPF programs, {named} missing: run as root, or with {all}")
 }
+
+const REFUSED_ANYWAY: &str = "no permission to load BPF programs though no capability is missing: run outside of \
+                              containers and user namespaces, without kernel lockdown, and before Linux 5.11 with \
+                              CAP_SYS_RESOURCE or `ulimit -l unlimited`";
 
 /// What a recording cannot see for want of a capability, told in the capture. To be asked before any is given up.
 pub fn gaps() -> Vec<String> {
