@@ -16,6 +16,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::host::monotonic_ns;
+use super::privileges;
 use super::wire::vmt_hdr;
 
 /// A chunk is handed on when it has this many bytes, or after [`CHUNK_AGE`].
@@ -92,6 +93,7 @@ pub fn run(rings: &[MapHandle], control: &Control, deliver: &mut Deliver<'_>, us
     let intake = Intake { chunk: RefCell::new(Chunk::default()), last };
     let buffers = rings.iter().enumerate().map(|(i, ring)| open_ring(i, ring, &intake)).collect::<Result<Vec<_>>>()?;
     let epoll = watch(rings, &control.wake)?;
+    privileges::keep_only(privileges::DRAIN);
     let mut since = Instant::now();
     loop {
         let stopping = control.stop.load(Ordering::Acquire);

@@ -11,6 +11,7 @@ mod host;
 mod load;
 mod options;
 mod output;
+mod privileges;
 mod processes;
 mod prove;
 mod reorder;
@@ -70,6 +71,7 @@ fn record(options: Options) -> Result<u8> {
         cli::report(&refused.error);
         return Ok(refused.status);
     }
+    session.give_up_privileges();
     let end = session.watch();
     session.finish(end)
 }

@@ -4,11 +4,12 @@
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::fcntl::{AT_FDCWD, AtFlags, RenameFlags, renameat2};
+use nix::unistd::{AccessFlags, faccessat, geteuid};
 
 /// An output being written under a temporary name beside its own.
 #[derive(Debug)]
@@ -23,6 +24,11 @@ fn partial_name(path: &Path) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(".partial");
     PathBuf::from(name)
+}
+
+/// Where `path` is.
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 impl Output {
@@ -74,12 +80,25 @@ impl Output {
         renameat2(AT_FDCWD, &self.partial, AT_FDCWD, &self.path, flags).map_err(|errno| {
             anyhow!("the finished capture stays at {}: {}: {errno}", self.partial.display(), self.path.display())
         })?;
-        let parent = self.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         // The directory's own entry; some file systems refuse to sync a directory, which loses nothing yet.
-        if let Ok(dir) = File::open(parent) {
+        if let Ok(dir) = File::open(directory(&self.path)) {
             let _ = dir.sync_all();
         }
         Ok(())
+    }
+
+    /// Whether the directory can be written with the capabilities now in effect.
+    pub fn can_publish(&self) -> bool {
+        let mode = AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK;
+        faccessat(AT_FDCWD, directory(&self.path), mode, AtFlags::AT_EACCESS).is_ok()
+    }
+
+    /// Whether no sticky directory (inode(7)) keeps the file that is to be replaced for another user. Does not look at
+    /// capabilities.
+    pub fn can_replace(&self) -> bool {
+        let (Ok(file), Ok(dir)) = (self.path.symlink_metadata(), directory(&self.path).metadata()) else { return true };
+        let own = geteuid().as_raw();
+        dir.mode() & libc::S_ISVTX == 0 || file.uid() == own || dir.uid() == own
     }
 
     /// Removes the temporary file: nothing worth keeping is in it.

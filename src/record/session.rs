@@ -1,6 +1,7 @@
 //! One recording from beginning to end: `prepare` → `start_command` → `watch` → `finish`.
 
 use std::fs::File;
+use std::path::Path;
 use std::process::{Child, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,6 +19,7 @@ use super::host;
 use super::load::{self, Knobs, Programs};
 use super::options::Options;
 use super::output::Output;
+use super::privileges;
 use super::processes::{Processes, all_pids, snapshot};
 use super::prove;
 use super::report::{self, Display};
@@ -186,6 +188,20 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Gives up the capabilities that finishing does not take. Not before COMMAND is started: it gets ours.
+    pub fn give_up_privileges(&self) {
+        let reads_maps = || self.programs.stats().is_ok();
+        let publishes = || self.output.can_publish();
+        let replaces = || self.output.can_replace();
+        let sees_pids = || self.options.pids.iter().all(|pid| Path::new(&format!("/proc/{pid}/stat")).exists());
+        privileges::keep_only(privileges::needed_for(&[
+            (&reads_maps, privileges::read_maps()),
+            (&publishes, privileges::PUBLISH),
+            (&replaces, privileges::REPLACE),
+            (&sees_pids, privileges::IDENTIFY), // where /proc is mounted with hidepid
+        ]));
+    }
+
     /// Waits for the end.
     pub fn watch(&mut self) -> End {
         let mut display = Display::new(self.options.quiet);
@@ -260,7 +276,7 @@ impl<'a> Session<'a> {
         let Written { writer, books, error } = joined?;
         self.manifest.ledger = ledger(&self.programs, &books)?;
         self.manifest.hooks = self.programs.hooks().cloned().collect();
-        self.manifest.gaps = load::gaps(&self.programs, &self.options.events);
+        self.manifest.gaps.extend(load::gaps(&self.programs, &self.options.events));
         self.manifest.gaps.extend(prove::gaps(&self.manifest.families));
         self.manifest.end_reason = end.reason().into();
         let path = self.output.path().to_path_buf();
@@ -347,6 +363,7 @@ fn manifest(options: &Options) -> Result<Manifest> {
         filters: options.filters(),
         host: host::host(),
         start: host::clocks(),
+        gaps: privileges::gaps(),
         ..Manifest::default()
     })
 }

@@ -12,6 +12,7 @@ use parquet::errors::ParquetError;
 
 use super::decode::{Decoder, LEFT_IN_RING, RING_FULL, Sink, event_kind};
 use super::drain::Chunk;
+use super::privileges;
 use super::processes::Snapshot;
 use super::reorder::Reorder;
 use super::wire::vmt_loss;
@@ -208,6 +209,7 @@ pub struct Job {
 /// # Errors
 /// When the sender is gone without having said [`Message::Finish`].
 pub fn run(job: Job, messages: &Receiver<Message>, used: &Sender<Vec<u8>>) -> Result<Written> {
+    privileges::keep_only(privileges::IDENTIFY);
     let Job { mut decoder, writer, selected, limit, progress } = job;
     let mut table = Table {
         builder: BatchBuilder::default(),

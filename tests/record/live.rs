@@ -22,9 +22,12 @@ pub struct Live {
 impl Live {
     /// Starts `vmtrace record -v` and waits until its hooks are in place, as it says then.
     pub fn start<S: AsRef<OsStr>>(options: &[&str], command: &[S]) -> Self {
-        let dir = tempfile::tempdir().expect("temporary directory");
+        Self::start_as(vmtrace(), tempfile::tempdir().expect("temporary directory"), options, command)
+    }
+
+    /// The same by another command line for `vmtrace`, with the capture in `dir`.
+    pub fn start_as<S: AsRef<OsStr>>(mut recorder: Command, dir: TempDir, options: &[&str], command: &[S]) -> Self {
         let path = dir.path().join("capture.parquet");
-        let mut recorder = vmtrace();
         recorder.arg("record").arg("-v").arg("-o").arg(&path).args(options);
         if !command.is_empty() {
             recorder.arg("--").args(command);
@@ -56,6 +59,11 @@ impl Live {
             line.push(byte[0]);
         }
         String::from_utf8_lossy(&line).into_owned()
+    }
+
+    /// The recorder's process id.
+    pub fn pid(&self) -> u32 {
+        self.recorder.id()
     }
 
     /// Sends the recorder a signal.

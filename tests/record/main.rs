@@ -14,6 +14,7 @@ mod harness;
 mod invariants;
 mod life;
 mod live;
+mod privileges;
 mod programs;
 mod selection;
 mod stopping;

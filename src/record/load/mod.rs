@@ -23,6 +23,7 @@ use self::functions::Functions;
 use self::object::{Maps, Refused, last_messages};
 use self::switches::Switches;
 use super::decode::wire_kind;
+use super::privileges;
 use super::wire::{self, VMT_KINDS, VMT_SPARES, vmt_knobs, vmt_loss, vmt_stats};
 use crate::schema::events::{EVENTS, EventKind, EventSet, EventSpec};
 use crate::schema::manifest::Hook;
@@ -168,7 +169,7 @@ fn not_loaded(refused: Refused) -> anyhow::Error {
 }
 
 fn no_permission() -> anyhow::Error {
-    anyhow!("no permission to load BPF programs: run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE")
+    anyhow!(privileges::refusal())
 }
 
 /// Enters an event's syscall numbers.
@@ -336,7 +337,7 @@ impl Programs {
 
     /// Reads one byte of our own /proc/self/mem while the programs watch, so that they can tell such files.
     fn learn_mem_files(&mut self) -> Result<()> {
-        let file = std::fs::File::open("/proc/self/mem").context("/proc/self/mem cannot be opened")?;
+        let file = privileges::open_own("/proc/self/mem").context("/proc/self/mem cannot be opened")?;
         let byte = 0u8;
         let address = std::ptr::from_ref(&byte).addr() as u64;
         self.set_learn_fd(file.as_fd().as_raw_fd());
