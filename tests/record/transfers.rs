@@ -68,7 +68,8 @@ fn every_thread_is_recorded() {
     threads.sort_unstable();
     threads.dedup();
     assert_eq!(threads.len(), 4);
-    assert!(rows.iter().all(|r| r["pid"] == recording.report()["pid"]));
+    let report = recording.report();
+    assert!(rows.iter().all(|r| r["pid"] == report["pid"]));
 }
 
 #[test]
