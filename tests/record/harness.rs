@@ -124,6 +124,12 @@ pub struct Recording {
 }
 
 impl Recording {
+    /// Checks that the recorder succeeded, and what every capture promises.
+    pub fn succeeded(&self) {
+        assert!(self.status.success(), "vmtrace record ended with {}\n{}", self.status, self.stderr);
+        super::invariants::check(self);
+    }
+
     /// What the capture says about itself.
     pub fn manifest(&self) -> Manifest {
         self.open().manifest().clone()
@@ -170,17 +176,19 @@ pub fn rows(path: &Path) -> Vec<Row> {
 /// Records `command` with `options`, and checks what every capture promises.
 pub fn record<S: AsRef<OsStr>>(options: &[&str], command: &[S]) -> Recording {
     let recording = record_unchecked(options, command);
-    let Recording { status, stderr, .. } = &recording;
-    assert!(status.success(), "vmtrace record ended with {status}\n{stderr}");
-    super::invariants::check(&recording);
+    recording.succeeded();
     recording
 }
 
 /// Records `command` with `options`, whatever comes of it.
 pub fn record_unchecked<S: AsRef<OsStr>>(options: &[&str], command: &[S]) -> Recording {
+    record_by(vmtrace(), options, command)
+}
+
+/// Records `command` with `options` by this `recorder`, whatever comes of it.
+pub fn record_by<S: AsRef<OsStr>>(mut recorder: Command, options: &[&str], command: &[S]) -> Recording {
     let dir = tempfile::tempdir().expect("temporary directory");
     let path = dir.path().join("capture.parquet");
-    let mut recorder = vmtrace();
     recorder.arg("record").arg("-o").arg(&path).args(options).arg("--").args(command).stdin(Stdio::null());
     finish(dir, path, recorder.output().expect("vmtrace starts"))
 }
@@ -202,11 +210,16 @@ pub fn record_work(options: &[&str], words: &str) -> Recording {
 /// every logged call as its row has it.
 pub fn compare(recording: &Recording, report: &Value) {
     let snaplen = recording.manifest().filters.snaplen as usize;
-    let rows = recording.calls();
+    eprintln!("{}", recording.stderr);
+    compare_calls(&recording.calls(), report, snaplen);
+}
+
+/// As [`compare`], for rows of syscalls ordered by time.
+pub fn compare_calls(rows: &[Row], report: &Value, snaplen: usize) {
     let log = report["log"].as_array().expect("log").as_slice();
-    assert_eq!(count(&rows), expected_counts(report), "rows of each event\n{}", recording.stderr);
+    assert_eq!(count(rows), expected_counts(report), "rows of each event");
     let mut by_thread: BTreeMap<(String, String), Vec<&Row>> = BTreeMap::new();
-    for row in &rows {
+    for row in rows {
         by_thread.entry(group(&row["event"], &row["tid"])).or_default().push(row);
         by_thread.entry(group(&row["event"], &Value::Null)).or_default().push(row);
     }

@@ -15,4 +15,6 @@ mod live;
 mod programs;
 mod selection;
 mod stopping;
+mod sweep;
 mod transfers;
+mod whole_system;

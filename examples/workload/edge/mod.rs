@@ -1,6 +1,7 @@
 //! Edge cases by name. Each makes a handful of calls and reports every one of them in full.
 
 mod compat;
+mod kill;
 mod life;
 mod pipe;
 mod race;
@@ -47,6 +48,8 @@ const CASES: &[Case] = &[
     ("mem-errors", trace::mem_errors),
     ("mem-task", trace::mem_task),
     ("mem-self", trace::mem_self),
+    ("killed-target", kill::target),
+    ("killed-caller", kill::caller),
     ("exec-target", life::exec_target),
     ("exec-caller", life::exec_caller),
     ("exec-thread", life::exec_thread),
