@@ -1,6 +1,7 @@
 //! Edge cases: calls that fail, stop short, or are made to be missed.
 
 use std::cell::Cell;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -162,11 +163,20 @@ fn race(words: &str, columns: &[&'static str], judge: impl Fn(&Event<'_>, &Value
 #[ignore = "needs root and BPF"]
 fn a_static_32_bit_program_is_seen() {
     let dir = tempfile::tempdir().expect("temporary directory");
-    let caller = dir.path().join("caller32");
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/workloads/caller32.c");
-    let built = Command::new(program("gcc")).args(["-m32", "-static", "-O1", "-o"]).arg(&caller).arg(source).status();
-    assert!(built.expect("gcc").success(), "gcc -m32 failed; install gcc-multilib");
+    let caller = caller32(dir.path());
     let recording = record(&[], &[&caller]);
     compare(&recording, &recording.report());
     assert!(recording.calls().iter().all(|r| r["exe"] == caller.to_str().expect("UTF-8 path")));
+}
+
+/// The 32-bit program, built in `dir` unless `VMTRACE_TEST_CALLER32` names it.
+fn caller32(dir: &Path) -> PathBuf {
+    if let Some(built) = std::env::var_os("VMTRACE_TEST_CALLER32") {
+        return built.into();
+    }
+    let caller = dir.join("caller32");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/workloads/caller32.c");
+    let built = Command::new(program("gcc")).args(["-m32", "-static", "-O1", "-o"]).arg(&caller).arg(source).status();
+    assert!(built.expect("gcc").success(), "gcc -m32 failed; install gcc-multilib");
+    caller
 }
