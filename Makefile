@@ -3,8 +3,8 @@
 
 help:
 	@echo 'make demo   install what is missing, build, record a real program, replay it'
-	@echo 'make test   install what is missing, run every test (recording ones need root)'
-	@echo 'make test-guests  run the recording tests in guests with Linux 5.10, 6.1, 6.12 and the newest of Debian'
+	@echo 'make test   install what is missing, run every test (recording ones need root), also in guests'
+	@echo 'make test-guests  only those in guests with Linux 5.10, 6.1, 6.12 and the newest of Debian'
 	@echo 'make lint   rustfmt, clippy, clang-format, shellcheck'
 	@echo 'make golden write the golden files and docs/FORMAT.md anew, to be read before committing'
 
@@ -13,7 +13,7 @@ demo:
 	@scripts/demo
 
 test:
-	@scripts/install-deps build test
+	@scripts/install-deps build test guests
 	@scripts/test
 
 test-guests:

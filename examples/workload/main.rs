@@ -12,6 +12,7 @@ mod peer;
 mod pipes;
 mod report;
 mod sendfile;
+mod sweep;
 mod sys;
 mod trace;
 mod vm;
@@ -80,6 +81,12 @@ enum What {
         /// Its name
         name: String,
     },
+    /// Many of the above, each in a process of its own; one line for each
+    Sweep {
+        /// Their command lines, one argument for each
+        #[arg(required = true)]
+        cases: Vec<String>,
+    },
 }
 
 /// A ptrace word transfer.
@@ -105,6 +112,7 @@ fn main() -> Result<()> {
         What::Ptrace { op } => trace::run(plan, op == Word::Poke, &mut report)?,
         What::Mem { call } => mem::run(plan, call, &mut report)?,
         What::Edge { name } => edge::run(plan, &name, &mut report)?,
+        What::Sweep { cases } => return sweep::run(&cases),
     }
     report.print()
 }

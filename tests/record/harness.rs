@@ -127,6 +127,12 @@ pub struct Recording {
 }
 
 impl Recording {
+    /// Checks that the recorder succeeded, and what every capture promises.
+    pub fn succeeded(&self) {
+        assert!(self.status.success(), "vmtrace record ended with {}\n{}", self.status, self.stderr);
+        super::invariants::check(self);
+    }
+
     /// What the capture says about itself.
     pub fn manifest(&self) -> Manifest {
         self.open().manifest().clone()
@@ -173,17 +179,19 @@ pub fn rows(path: &Path) -> Vec<Row> {
 /// Records `command` with `options`, and checks what every capture promises.
 pub fn record<S: AsRef<OsStr>>(options: &[&str], command: &[S]) -> Recording {
     let recording = record_unchecked(options, command);
-    let Recording { status, stderr, .. } = &recording;
-    assert!(status.success(), "vmtrace record ended with {status}\n{stderr}");
-    super::invariants::check(&recording);
+    recording.succeeded();
     recording
 }
 
 /// Records `command` with `options`, whatever comes of it.
 pub fn record_unchecked<S: AsRef<OsStr>>(options: &[&str], command: &[S]) -> Recording {
+    record_by(vmtrace(), options, command)
+}
+
+/// Records `command` with `options` by this `recorder`, whatever comes of it.
+pub fn record_by<S: AsRef<OsStr>>(mut recorder: Command, options: &[&str], command: &[S]) -> Recording {
     let dir = tempfile::tempdir().expect("temporary directory");
     let path = dir.path().join("capture.parquet");
-    let mut recorder = vmtrace();
     recorder.arg("record").arg("-o").arg(&path).args(options).arg("--").args(command).stdin(Stdio::null());
     finish(dir, path, recorder.output().expect("vmtrace starts"))
 }
@@ -204,14 +212,19 @@ pub fn record_work(options: &[&str], words: &str) -> Recording {
 /// Compares the rows of a capture with a workload's report: as many rows of each event as calls were made, and
 /// every logged call as its row has it.
 pub fn compare(recording: &Recording, report: &Value) {
-    let manifest = recording.manifest();
+    eprintln!("{}", recording.stderr);
+    compare_calls(&recording.calls(), report, &recording.manifest());
+}
+
+/// As [`compare`], for rows of syscalls ordered by time.
+pub fn compare_calls(rows: &[Row], report: &Value, manifest: &Manifest) {
     let snaplen = manifest.filters.snaplen as usize;
     // Workloads read their own pipes to check what arrived; who read what is in the tests of pipe_read.
-    let rows: Vec<Row> = recording.calls().into_iter().filter(|r| r["event"] != "pipe_read").collect();
+    let rows: Vec<&Row> = rows.iter().filter(|r| r["event"] != "pipe_read").collect();
     let log = report["log"].as_array().expect("log").as_slice();
-    assert_eq!(count(&rows), expected_counts(report), "rows of each event\n{}", recording.stderr);
+    assert_eq!(count(rows.iter().copied()), expected_counts(report), "rows of each event");
     let mut by_thread: BTreeMap<(String, String), Vec<&Row>> = BTreeMap::new();
-    for row in &rows {
+    for row in rows {
         by_thread.entry(group(&row["event"], &row["tid"])).or_default().push(row);
         by_thread.entry(group(&row["event"], &Value::Null)).or_default().push(row);
     }
@@ -222,7 +235,7 @@ pub fn compare(recording: &Recording, report: &Value) {
         let row = by_thread.get(&key).and_then(|rows| rows.get(*n));
         let row = row.unwrap_or_else(|| panic!("no row {n} of {key:?} for {entry}"));
         *n += 1;
-        compare_call(entry, row, snaplen, by_functions(&manifest, row));
+        compare_call(entry, row, snaplen, by_functions(manifest, row));
     }
 }
 
@@ -231,7 +244,7 @@ fn group(event: &Value, tid: &Value) -> (String, String) {
 }
 
 /// Rows of each event.
-pub fn count(rows: &[Row]) -> BTreeMap<String, u64> {
+pub fn count<'a>(rows: impl IntoIterator<Item = &'a Row>) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     for row in rows {
         *counts.entry(row.text("event").to_string()).or_default() += 1;

@@ -18,4 +18,6 @@ mod privileges;
 mod programs;
 mod selection;
 mod stopping;
+mod sweep;
 mod transfers;
+mod whole_system;

@@ -52,7 +52,7 @@ pub fn exec_target(report: &mut Report) -> Result<()> {
 }
 
 /// Waits until a file in /proc/PID says what is `wanted`.
-fn wait_for(pid: i32, file: &str, wanted: impl Fn(&str) -> bool) -> Result<()> {
+pub fn wait_for(pid: i32, file: &str, wanted: impl Fn(&str) -> bool) -> Result<()> {
     let path = format!("/proc/{pid}/{file}");
     for _ in 0..10_000 {
         if wanted(std::fs::read_to_string(&path).context(path.clone())?.trim_end()) {

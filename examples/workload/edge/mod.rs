@@ -1,6 +1,7 @@
 //! Edge cases by name. Each makes a handful of calls and reports every one of them in full.
 
 mod compat;
+mod kill;
 mod life;
 mod pidfd;
 mod pipe;
@@ -52,6 +53,8 @@ const CASES: &[Case] = &[
     ("pidfd-getfd", pidfd::getfd_of_a_peer),
     ("pidfd-errors", pidfd::errors),
     ("madvise", pidfd::madvise),
+    ("killed-target", kill::target),
+    ("killed-caller", kill::caller),
     ("exec-target", life::exec_target),
     ("exec-caller", life::exec_caller),
     ("exec-thread", life::exec_thread),

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::vm::Pair;
 use crate::buffer::{Buffer, content, hex};
@@ -11,10 +11,12 @@ use crate::report::{Report, Tally};
 use crate::sys::Region;
 use crate::vm::{call_raw, event};
 
+/// How many calls race, if `WORKLOAD_RACE_CALLS` does not say.
 const CALLS: u64 = 20_000;
 
-/// Makes [`CALLS`] calls while another thread runs `disturb` again and again.
-fn race(disturb: impl Fn() + Sync, transfer: impl Fn() -> i64) -> Tally {
+/// Makes that many calls while another thread runs `disturb` again and again. None of them may fail.
+fn race(disturb: impl Fn() + Sync, transfer: impl Fn() -> i64) -> Result<Tally> {
+    let calls = std::env::var("WORKLOAD_RACE_CALLS").map_or(Ok(CALLS), |n| n.parse()).context("WORKLOAD_RACE_CALLS")?;
     let done = AtomicBool::new(false);
     let mut tally = Tally::default();
     std::thread::scope(|scope| {
@@ -23,13 +25,14 @@ fn race(disturb: impl Fn() + Sync, transfer: impl Fn() -> i64) -> Tally {
                 disturb();
             }
         });
-        for _ in 0..CALLS {
+        for _ in 0..calls {
             let ret = transfer();
             tally.add(ret, u64::try_from(ret).unwrap_or(0));
         }
         done.store(true, Ordering::Relaxed);
     });
-    tally
+    ensure!(tally.ok == calls, "{tally:?}");
+    Ok(tally)
 }
 
 /// The iovec's address flips between two places, reported as `bases`.
@@ -45,8 +48,7 @@ pub fn flip(report: &mut Report) -> Result<()> {
         array[0].store(second, Ordering::Relaxed);
         array[0].store(first, Ordering::Relaxed);
     };
-    let tally = race(flip, || call_raw(false, [pid, array_addr, 1, remote, 1], 0));
-    ensure!(tally.ok == CALLS, "{tally:?}");
+    let tally = race(flip, || call_raw(false, [pid, array_addr, 1, remote, 1], 0))?;
     report.fact("bases", bases);
     report.calls(event(false), tally, Vec::new());
     Ok(())
@@ -65,8 +67,7 @@ pub fn vanish(report: &mut Report) -> Result<()> {
     };
     let (pid, local, remote) = (pair.peer.pid(), pair.local.iov(), pair.remote.iov());
     let arrays = [local.as_ptr() as u64, remote.as_ptr() as u64];
-    let tally = race(disturb, || call_raw(false, [pid as u64, arrays[0], 2, arrays[1], 1], 0));
-    ensure!(tally.ok == CALLS, "{tally:?}");
+    let tally = race(disturb, || call_raw(false, [pid as u64, arrays[0], 2, arrays[1], 1], 0))?;
     report.fact("stable", hex(&content(0, 64)[32..]));
     report.calls(event(false), tally, Vec::new());
     Ok(())
