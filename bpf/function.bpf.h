@@ -95,10 +95,16 @@ static __always_inline bool call_place(struct call *call)
 {
 	__u32 tid = bpf_get_current_pid_tgid();
 	__u32 *slot = inflight_slot();
+	struct scratch *scratch;
 
 	if (slot) {
 		call->held = true;
 		call->slot = *slot;
+		scratch = scratch_at(call->slot);
+		/* What the first hooks of these see is not their entry. */
+		if (scratch && call->kind > VMT_PROCESS_VM_WRITEV &&
+		    (call->kind < VMT_READ || call->kind > VMT_PWRITEV2))
+			call->begin_ns = scratch->held.begin_ns;
 		bpf_map_delete_elem(&inflight, &tid);
 		return true;
 	}
@@ -111,20 +117,32 @@ static __always_inline bool call_place(struct call *call)
 	return false;
 }
 
+/* The same as args_read() where the verifier does not know the registers. */
+static __always_inline void args_probe(struct call *call, struct pt_regs *regs)
+{
+	if (call->compat) {
+		call->args[0] = (__u32)BPF_CORE_READ(regs, bx);
+		call->args[1] = (__u32)BPF_CORE_READ(regs, cx);
+		call->args[2] = (__u32)BPF_CORE_READ(regs, dx);
+		call->args[3] = (__u32)BPF_CORE_READ(regs, si);
+		call->args[4] = (__u32)BPF_CORE_READ(regs, di);
+		call->args[5] = (__u32)BPF_CORE_READ(regs, bp);
+	} else {
+		call->args[0] = BPF_CORE_READ(regs, di);
+		call->args[1] = BPF_CORE_READ(regs, si);
+		call->args[2] = BPF_CORE_READ(regs, dx);
+		call->args[3] = BPF_CORE_READ(regs, r10);
+		call->args[4] = BPF_CORE_READ(regs, r8);
+		call->args[5] = BPF_CORE_READ(regs, r9);
+	}
+}
+
 /* A syscall at its exit. */
 static __always_inline bool call_begin(struct call *call, struct pt_regs *regs, long ret)
 {
-	struct scratch *scratch;
-
 	call->ret = ret;
 	args_read(call, regs);
-	if (!call_place(call))
-		return false;
-	scratch = call->held ? scratch_at(call->slot) : NULL;
-	/* What the first hook of process_vm_* sees is not their entry. */
-	if (scratch && call->kind > VMT_PROCESS_VM_WRITEV)
-		call->begin_ns = scratch->held.begin_ns;
-	return true;
+	return call_place(call);
 }
 
 static __always_inline void call_end(struct call *call)

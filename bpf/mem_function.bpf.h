@@ -18,25 +18,6 @@ static __always_inline struct pt_regs *user_regs(struct task_struct *task)
 	return (void *)((__u64)task_read(task, stack) + THREAD_SIZE - bpf_core_type_size(struct pt_regs));
 }
 
-static __always_inline void user_args(struct call *call, struct pt_regs *regs)
-{
-	if (call->compat) {
-		call->args[0] = (__u32)BPF_CORE_READ(regs, bx);
-		call->args[1] = (__u32)BPF_CORE_READ(regs, cx);
-		call->args[2] = (__u32)BPF_CORE_READ(regs, dx);
-		call->args[3] = (__u32)BPF_CORE_READ(regs, si);
-		call->args[4] = (__u32)BPF_CORE_READ(regs, di);
-		call->args[5] = (__u32)BPF_CORE_READ(regs, bp);
-	} else {
-		call->args[0] = BPF_CORE_READ(regs, di);
-		call->args[1] = BPF_CORE_READ(regs, si);
-		call->args[2] = BPF_CORE_READ(regs, dx);
-		call->args[3] = BPF_CORE_READ(regs, r10);
-		call->args[4] = BPF_CORE_READ(regs, r8);
-		call->args[5] = BPF_CORE_READ(regs, r9);
-	}
-}
-
 /* Says which call the current task is in. kind 0: none that was asked for. */
 static __always_inline void mem_call(struct call *call, bool writes)
 {
@@ -59,7 +40,7 @@ static __always_inline void mem_call(struct call *call, bool writes)
 	call->kind = call->compat ? knobs.syscalls_compat[nr] : knobs.syscalls_native[nr];
 	if (call->kind < VMT_READ || call->kind > VMT_PWRITEV2)
 		call->kind = 0;
-	user_args(call, regs);
+	args_probe(call, regs);
 }
 
 /* Learns how memory files look, from the recorder's own. */
@@ -133,7 +114,8 @@ static __always_inline void segment_end(void *ctx, struct call *call)
 	ev->local.kept++;
 }
 
-/* Tells a call. `offset` is where it began, should the beginning not have been seen. */
+/* Tells a call. `file` is an address without a type, as older verifiers want it for global functions. `offset` is where
+ * it began, should the beginning not have been seen. */
 static __noinline int mem_tell(struct call *call, struct file *file, __u64 offset)
 {
 	struct scratch *scratch = scratch_at(call->slot);
@@ -169,7 +151,7 @@ static __noinline int mem_tell(struct call *call, struct file *file, __u64 offse
 }
 
 SEC("?fexit/mem_rw")
-int BPF_PROG(mem_end, struct file *file)
+int BPF_PROG(mem_end)
 {
 	struct call call = {};
 	__u64 offset = 0;
@@ -187,14 +169,15 @@ int BPF_PROG(mem_end, struct file *file)
 	call.args[1] = argument(ctx, 1);
 	call.args[2] = argument(ctx, 2);
 	bpf_probe_read_kernel(&offset, sizeof(offset), (void *)argument(ctx, 3));
-	mem_tell(&call, file, offset - (call.ret > 0 ? call.ret : 0));
+	mem_tell(&call, (void *)argument(ctx, 0), offset - (call.ret > 0 ? call.ret : 0));
 	call_end(&call);
 	return 0;
 }
 
 /* A vectored call at its end, also one that never came to mem_rw. */
-static __always_inline void vector_end(void *ctx, struct file *file)
+static __always_inline void vector_end(void *ctx)
 {
+	struct file *file = (void *)argument(ctx, 0);
 	struct call call = {};
 
 	mem_call(&call, false);
@@ -211,7 +194,7 @@ SEC("?fexit/vfs_readv")
 int BPF_PROG(mem_readv, struct file *file)
 {
 	if (is_mem_file(file))
-		vector_end(ctx, file);
+		vector_end(ctx);
 	return 0;
 }
 
@@ -219,7 +202,7 @@ SEC("?fexit/vfs_writev")
 int BPF_PROG(mem_writev, struct file *file)
 {
 	if (is_mem_file(file))
-		vector_end(ctx, file);
+		vector_end(ctx);
 	return 0;
 }
 

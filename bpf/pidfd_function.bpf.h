@@ -24,8 +24,10 @@ int BPF_PROG(pidfd_target, struct pid *pid)
 }
 
 SEC("?fexit/fget_task")
-int BPF_PROG(pidfd_file, struct task_struct *task, unsigned int fd, struct file *file)
+int BPF_PROG(pidfd_file)
 {
+	struct file *file =
+		(void *)argument(ctx, 2); /* without a type, as older verifiers want it for global functions */
 	struct scratch *scratch = held_of(VMT_PIDFD_GETFD);
 	struct vmt_pidfd_getfd *ev = (void *)scratch;
 	__u32 *slot = inflight_slot();
@@ -58,7 +60,30 @@ ON_EXIT(pidfd_ia32, __ia32_sys_pidfd_getfd, VMT_PIDFD_GETFD, 438, true, pidfd_ge
 
 ON_ENTRY(madvise_enter, __x64_sys_process_madvise, VMT_PROCESS_MADVISE)
 ON_ENTRY(madvise_enter_ia32, __ia32_sys_process_madvise, VMT_PROCESS_MADVISE)
-ON_EXIT(madvise_native, __x64_sys_process_madvise, VMT_PROCESS_MADVISE, 440, false, process_madvise_exit)
-ON_EXIT(madvise_ia32, __ia32_sys_process_madvise, VMT_PROCESS_MADVISE, 440, true, process_madvise_exit)
+/* Not by ON_EXIT: 5.10 describes the registers as a type that it does not know. */
+static __always_inline int madvise_end(void *ctx, bool compat)
+{
+	struct call call = {.kind = VMT_PROCESS_MADVISE, .nr = 440, .compat = compat, .tier = VMT_TIER_FUNCTION};
+
+	args_probe(&call, (void *)argument(ctx, 0));
+	call.ret = argument(ctx, 1);
+	if (!call_place(&call))
+		return 0;
+	process_madvise_exit(&call);
+	call_end(&call);
+	return 0;
+}
+
+SEC("?fexit/__x64_sys_process_madvise")
+int BPF_PROG(madvise_native)
+{
+	return madvise_end(ctx, false);
+}
+
+SEC("?fexit/__ia32_sys_process_madvise")
+int BPF_PROG(madvise_ia32)
+{
+	return madvise_end(ctx, true);
+}
 
 #endif
