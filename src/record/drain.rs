@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -115,6 +115,25 @@ pub fn run(rings: &[MapHandle], control: &Control, deliver: &mut Deliver<'_>, us
             let timeout = EpollTimeout::try_from(IDLE).unwrap_or(EpollTimeout::ZERO);
             // An interrupted wait is as good as any other.
             let _ = epoll.wait(&mut events, timeout);
+        }
+    }
+}
+
+/// Delivers what `rings` hold now, and leaves the calling thread as it is. For the self-test, before [`run`].
+///
+/// # Errors
+/// As [`run`].
+pub fn once(rings: &[MapHandle], deliver: &mut Deliver<'_>) -> Result<()> {
+    let last = RefCell::new(vec![0; rings.len()]);
+    let intake = Intake { chunk: RefCell::new(Chunk::default()), last };
+    let buffers = rings.iter().enumerate().map(|(i, ring)| open_ring(i, ring, &intake)).collect::<Result<Vec<_>>>()?;
+    let (_used, empties) = channel();
+    loop {
+        let (complete_until_ns, drained) = pass(&buffers, &intake)?;
+        intake.chunk.borrow_mut().complete_until_ns = complete_until_ns;
+        hand_on(&intake, deliver, &empties)?;
+        if drained {
+            return Ok(());
         }
     }
 }

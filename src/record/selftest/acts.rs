@@ -163,7 +163,8 @@ pub fn pipe_read(scene: &Scene<'_>) -> Deed {
         let to = scene.remote();
         let ret = raw(libc::SYS_read, [read.as_raw_fd() as u64, to.base, to.len, 0, 0, 0]);
         let deed = scene.returned(ret, SIZE).with_payload(&scene.text);
-        Deed { local: to, fd_in: read.as_raw_fd(), ..deed }
+        // Who fed it is the target; function hooks see no descriptor.
+        Deed { other: scene.pid, local: to, ..deed }
     }))
 }
 

@@ -11,8 +11,6 @@ mod stage;
 mod sys;
 mod table;
 
-use std::sync::mpsc::channel;
-
 use anyhow::Result;
 
 use self::deed::Board;
@@ -20,7 +18,7 @@ pub use self::seen::Outcome;
 use self::seen::{Demand, Seen};
 use self::table::{KINDS, chosen};
 use super::decode::{Decoder, WallClock};
-use super::drain::{self, Control};
+use super::drain;
 use super::host;
 use super::load::{Family, Programs, Tier};
 use super::processes::Processes;
@@ -109,15 +107,12 @@ fn outcome(seen: &Seen, board: &Result<Board>, slot: usize, demand: Demand) -> O
 
 /// Empties the rings the way a recording does: drain, order, decode.
 fn collect(programs: &Programs) -> Result<Seen> {
-    let control = Control::new()?;
-    control.stop();
-    let (_used, empties) = channel();
     let mut reorder = Reorder::default();
     let mut take = |chunk| {
         reorder.push(&chunk);
         Ok(())
     };
-    drain::run(&programs.rings()?, &control, &mut take, &empties)?;
+    drain::once(&programs.rings()?, &mut take)?;
     let mut decoder = Decoder::new(WallClock { offset_ns: 0 }, Processes::new(&host::boot_id()));
     let mut seen = Seen::default();
     // What the decoder refuses makes no row, which the judgement finds.

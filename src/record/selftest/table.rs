@@ -51,8 +51,7 @@ kinds! {
     Vm "process_vm_readv" "process_vm_readv by int 0x80" ["compat32"] [] readv_int80;
     Vmsplice "vmsplice" "vmsplice into a pipe" ["native"] [] vmsplice_in;
     Vmsplice "vmsplice" "vmsplice out of a pipe" ["native"] [] vmsplice_out;
-    // Not among the events yet, and so not made.
-    Vmsplice "pipe_read" "read of a pipe fed by vmsplice" ["native"] [] pipe_read;
+    PipeRead "pipe_read" "read of a pipe fed by vmsplice" ["native"] [] pipe_read;
     Splice "splice" "splice" ["native"] [] splice;
     Splice "tee" "tee" ["native"] [] tee;
     Splice "sendfile" "sendfile" ["native"] [] sendfile;
