@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::harness::{Recording, Row, compare_calls, is_call, record_by, vmtrace, workload};
 
 /// Edge cases that a report of calls does not describe, or whose calls are too many; tests of their own have them.
-const APART: [&str; 4] = ["flip", "vanish", "blocked", "exit-signal"];
+const APART: [&str; 5] = ["flip", "flip-vmsplice", "vanish", "blocked", "exit-signal"];
 
 /// Transfers that bring numbered payloads, by every call.
 const TRANSFERS: [&str; 26] = [

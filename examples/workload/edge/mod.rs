@@ -34,6 +34,7 @@ const CASES: &[Case] = &[
     ("thread-target", vm::thread_target),
     ("self-target", vm::self_target),
     ("flip", race::flip),
+    ("flip-vmsplice", race::flip_vmsplice),
     ("vanish", race::vanish),
     ("self-overwrite", race::self_overwrite),
     ("pipe-errors", pipe::errors),

@@ -1,6 +1,8 @@
-//! Calls whose memory a second thread changes under way. What was used cannot be known; what must not be claimed
-//! can. Nothing is logged but counts and the facts that rows can be judged by.
+//! Calls whose memory a second thread changes under way. Nothing is logged but counts and the facts that rows can be
+//! judged by.
 
+use std::cell::{Cell, RefCell};
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use anyhow::{Context, Result, ensure};
@@ -35,22 +37,87 @@ fn race(disturb: impl Fn() + Sync, transfer: impl Fn() -> i64) -> Result<Tally> 
     Ok(tally)
 }
 
-/// The iovec's address flips between two places, reported as `bases`.
+/// An iovec of 8 bytes whose address flips between two places.
+struct Flipping {
+    bases: [u64; 2],
+    array: [AtomicU64; 2],
+}
+
+impl Flipping {
+    fn new(bases: [u64; 2]) -> Self {
+        Flipping { bases, array: [AtomicU64::new(bases[0]), AtomicU64::new(8)] }
+    }
+
+    fn addr(&self) -> u64 {
+        self.array.as_ptr() as u64
+    }
+
+    fn flip(&self) {
+        self.array[0].store(self.bases[1], Ordering::Relaxed);
+        self.array[0].store(self.bases[0], Ordering::Relaxed);
+    }
+}
+
+/// Which place each call used, as a text of 0 and 1.
+#[derive(Default)]
+struct Used(RefCell<String>);
+
+impl Used {
+    fn note(&self, second: bool) {
+        self.0.borrow_mut().push(if second { '1' } else { '0' });
+    }
+}
+
+/// The iovec's address flips between two places, reported as `bases`; where the bytes of each call really went, as seen
+/// afterwards, is `used`.
 pub fn flip(report: &mut Report) -> Result<()> {
     let pair = Pair::new(Buffer::new(Region::private, &[8, 8])?, Buffer::new(Region::shared, &[8])?)?;
-    pair.remote.fill(0);
     let bases: Vec<u64> = pair.local.iov().iter().map(|v| v.iov_base as u64).collect();
     let [first, second] = bases[..] else { return Ok(()) };
-    let array = [AtomicU64::new(first), AtomicU64::new(8)];
+    let (array, used, number) = (Flipping::new([first, second]), Used::default(), Cell::new(0u64));
     let (pid, remote) = (pair.peer.pid() as u64, pair.remote.iov().as_ptr() as u64);
-    let array_addr = array.as_ptr() as u64;
-    let flip = || {
-        array[0].store(second, Ordering::Relaxed);
-        array[0].store(first, Ordering::Relaxed);
-    };
-    let tally = race(flip, || call_raw(false, [pid, array_addr, 1, remote, 1], 0))?;
+    let tally = race(
+        || array.flip(),
+        || {
+            number.set(number.get() + 1);
+            // SAFETY: eight bytes each of our own mappings, which only the kernel writes besides.
+            unsafe { (pair.remote.addr() as *mut u64).write_volatile(number.get()) };
+            let ret = call_raw(false, [pid, array.addr(), 1, remote, 1], 0);
+            // SAFETY: as above.
+            let arrived = |base: u64| unsafe { (base as *const u64).read_volatile() } == number.get();
+            assert_ne!(arrived(first), arrived(second), "the bytes went to one of two places");
+            used.note(arrived(second));
+            ret
+        },
+    )?;
     report.fact("bases", bases);
+    report.fact("used", used.0.into_inner());
     report.calls(event(false), tally, Vec::new());
+    Ok(())
+}
+
+/// The same into a pipe: the two places hold different bytes, and what comes out of the pipe tells which was used.
+pub fn flip_vmsplice(report: &mut Report) -> Result<()> {
+    let local = Buffer::new(Region::private, &[8, 8])?;
+    local.fill(0);
+    let bases: Vec<u64> = local.iov().iter().map(|v| v.iov_base as u64).collect();
+    let [first, second] = bases[..] else { return Ok(()) };
+    let (array, used) = (Flipping::new([first, second]), Used::default());
+    let (reader, writer) = crate::sys::pipe(4096)?;
+    // SAFETY: eight bytes of our own mapping, which nobody writes any more.
+    let other = unsafe { (second as *const u64).read_volatile() }.to_ne_bytes();
+    let tally = race(
+        || array.flip(),
+        || {
+            // SAFETY: the array lives; the kernel refuses what it cannot read.
+            let ret = unsafe { libc::syscall(libc::SYS_vmsplice, writer.as_raw_fd(), array.addr(), 1, 0) };
+            used.note(crate::sys::read_exact(&reader, 8).is_ok_and(|bytes| bytes == other));
+            ret
+        },
+    )?;
+    report.fact("bases", bases);
+    report.fact("used", used.0.into_inner());
+    report.calls("vmsplice", tally, Vec::new());
     Ok(())
 }
 
