@@ -48,7 +48,9 @@ fn joined(array: &[Iovec], bytes: u64) -> Vec<Iovec> {
         left -= len;
         match joined.last_mut() {
             _ if len == 0 => {}
-            Some(last) if last.base.checked_add(last.len) == Some(range.base) => last.len = last.len.saturating_add(len),
+            Some(last) if last.base.checked_add(last.len) == Some(range.base) => {
+                last.len = last.len.saturating_add(len)
+            }
             _ => joined.push(Iovec { base: range.base, len }),
         }
     }

@@ -68,8 +68,9 @@ pub struct FamilySpec {
 }
 
 use EventKind::{
-    PidfdGetfd, PipeRead, Pread, Preadv, Preadv2, ProcessExec, ProcessExit, ProcessFork, ProcessMadvise, ProcessVmReadv,
-    ProcessVmWritev, Ptrace, Pwrite, Pwritev, Pwritev2, Read, Readv, Sendfile, Splice, Tee, Vmsplice, Write, Writev,
+    PidfdGetfd, PipeRead, Pread, Preadv, Preadv2, ProcessExec, ProcessExit, ProcessFork, ProcessMadvise,
+    ProcessVmReadv, ProcessVmWritev, Ptrace, Pwrite, Pwritev, Pwritev2, Read, Readv, Sendfile, Splice, Tee, Vmsplice,
+    Write, Writev,
 };
 
 /// Every family.
