@@ -66,7 +66,9 @@ impl Tested {
 /// When the rings cannot be read.
 pub fn run(programs: &Programs, families: &[Family], events: &EventSet, snaplen: u32) -> Result<Vec<Tested>> {
     let states = programs.families();
-    let by_function = |family| states.iter().any(|s| s.family == family && s.tier == Tier::Function);
+    let is_by_function = |family| states.iter().any(|s| s.family == family && s.tier == Tier::Function);
+    // process_madvise copies its array where no hook goes.
+    let kernel_iovecs = |family| family != Family::Madvise && is_by_function(family);
     let chosen = chosen(families, events);
     let mut caller = 0;
     let board = stage::play(&chosen, |pid| {
@@ -77,7 +79,7 @@ pub fn run(programs: &Programs, families: &[Family], events: &EventSet, snaplen:
     forget(programs, caller, board.as_ref().ok(), &chosen);
     let judge = |slot: usize| {
         let kind = KINDS.get(slot)?;
-        let demand = Demand { snaplen: snaplen as usize, by_function: by_function(kind.family) };
+        let demand = Demand { snaplen: snaplen as usize, kernel_iovecs: kernel_iovecs(kind.family) };
         Some((kind, outcome(&seen, &board, slot, demand)))
     };
     let judged: Vec<_> = chosen.iter().filter_map(|slot| judge(*slot)).collect();

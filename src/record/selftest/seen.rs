@@ -69,8 +69,8 @@ pub enum Outcome {
 pub struct Demand {
     /// Payload bytes kept per event.
     pub snaplen: usize,
-    /// Function hooks serve the family: iovec arrays must be the kernel's own.
-    pub by_function: bool,
+    /// Iovec arrays must be the kernel's own.
+    pub kernel_iovecs: bool,
 }
 
 impl Seen {
@@ -129,7 +129,7 @@ fn differences(kind: &Kind, deed: &Deed, row: &Row, demand: Demand) -> Vec<Strin
             equal(column, &seen, &Some(done));
         }
     }
-    if demand.by_function && row.verdict.is_some() {
+    if demand.kernel_iovecs && row.verdict.is_some() {
         equal("iov_verdict", &row.verdict.as_deref(), &Some("kernel"));
     }
     let payload = deed.payload();
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
     use crate::record::selftest::table::KINDS;
 
-    const DEMAND: Demand = Demand { snaplen: 256, by_function: false };
+    const DEMAND: Demand = Demand { snaplen: 256, kernel_iovecs: false };
 
     fn kind(name: &str) -> &'static Kind {
         KINDS.iter().find(|k| k.name == name).unwrap()
@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(failure(judge(&deed, &wrong, DEMAND)), "ret is 3, not 4, payload is \"reed\", not \"read\"");
         let wrong = Event { target_pid: None, ..event };
         assert_eq!(failure(judge(&deed, &wrong, DEMAND)), "target_pid is None, not Some(8)");
-        let wrong = failure(judge(&deed, &event, Demand { by_function: true, ..DEMAND }));
+        let wrong = failure(judge(&deed, &event, Demand { kernel_iovecs: true, ..DEMAND }));
         assert!(wrong.starts_with("iov_verdict is"), "{wrong}");
         assert_eq!(failure(judge(&deed, &Event { pid: 9, ..event }, DEMAND)), "no event came");
         assert_eq!(failure(judge(&deed, &Event { abi: Some("compat32"), ..event }, DEMAND)), "no event came");

@@ -8,11 +8,13 @@ use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustix::thread::CapabilitySet;
 
 use super::acts::{self, Scene};
 use super::deed::{Board, Deed, Field, SIZE, State};
 use super::sys;
 use super::table::KINDS;
+use crate::record::privileges;
 
 /// A caller that takes longer hangs. Many times what it needs on an emulated machine.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -96,17 +98,30 @@ fn caller(mut scene: Scene<'_>, mut gate: PipeReader, chosen: &[usize], recorder
     end(acts::EXIT_CODE);
 }
 
+/// Starts the target, and waits until it can be reached into.
 fn start_target(caller: i32) -> Option<i32> {
+    let (mut ready, mut say) = std::io::pipe().ok()?;
     // SAFETY: the child waits for its end.
     let pid = unsafe { libc::fork() };
     if pid == 0 {
         live_no_longer_than(caller);
+        open_up();
+        let _ = say.write_all(&[1]);
         loop {
             // SAFETY: takes nothing.
             unsafe { libc::pause() };
         }
     }
-    (pid > 0).then_some(pid)
+    drop(say);
+    (pid > 0 && ready.read_exact(&mut [0]).is_ok()).then_some(pid)
+}
+
+/// Lets this user's processes reach into this one, which a program that got capabilities from its file does not
+/// (proc(5), PR_SET_DUMPABLE); it has none any more, then.
+fn open_up() {
+    privileges::keep_only(CapabilitySet::empty());
+    // SAFETY: plain numbers.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) };
 }
 
 /// Ends this process when its parent ends, or at once if that has happened.
