@@ -10,14 +10,10 @@ use serde_json::Value;
 
 use super::harness::{Recording, Row, compare_calls, is_call, record_by, vmtrace, workload};
 
-<<<<<<< HEAD
-/// Edge cases that a report of calls does not describe, or whose calls are too many; tests of their own have them.
-const APART: [&str; 5] = ["flip", "flip-vmsplice", "vanish", "blocked", "exit-signal"];
-=======
 /// Edge cases that a report of calls does not describe, or that take many calls or processes; tests of their own, which run
 /// in guests, too, have them.
-const APART: [&str; 7] = ["flip", "vanish", "blocked", "exit-signal", "exit-threads", "exit-after-call", "exec-thread"];
->>>>>>> guests
+const APART: [&str; 8] =
+    ["flip", "flip-vmsplice", "vanish", "blocked", "exit-signal", "exit-threads", "exit-after-call", "exec-thread"];
 
 /// Transfers that bring numbered payloads, by every call.
 const TRANSFERS: [&str; 26] = [
