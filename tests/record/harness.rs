@@ -188,6 +188,38 @@ pub fn record_unchecked<S: AsRef<OsStr>>(options: &[&str], command: &[S]) -> Rec
     record_by(vmtrace(), options, command)
 }
 
+/// What the recorder may use: all it knows, or tracepoints alone.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Tier {
+    /// All that the kernel takes.
+    Best,
+    /// Tracepoints alone.
+    Tracepoint,
+}
+
+impl Tier {
+    /// A recorder that uses it.
+    pub fn recorder(self) -> Command {
+        let mut recorder = vmtrace();
+        match self {
+            Tier::Best => recorder.env_remove("VMTRACE_DISABLE_PROBES"),
+            Tier::Tracepoint => recorder.env("VMTRACE_DISABLE_PROBES", "function"),
+        };
+        recorder
+    }
+
+    /// Whether a recording used no more than it may.
+    pub fn check(self, recording: &Recording) {
+        let hooks = recording.manifest().hooks;
+        let attached: Vec<_> = hooks.iter().filter(|h| h.attached).map(|h| h.target.as_str()).collect();
+        let functions = attached.iter().filter(|target| !target.starts_with("tp_btf/"));
+        assert!(
+            self == Tier::Best || functions.count() == 0,
+            "hooks of functions on the tracepoint tier: {attached:?}"
+        );
+    }
+}
+
 /// Records `command` with `options` by this `recorder`, whatever comes of it.
 pub fn record_by<S: AsRef<OsStr>>(mut recorder: Command, options: &[&str], command: &[S]) -> Recording {
     let dir = tempfile::tempdir().expect("temporary directory");

@@ -8,12 +8,21 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::harness::{Recording, Row, compare_calls, is_call, record_by, vmtrace, workload};
+use super::harness::{Row, Tier, compare_calls, is_call, record_by, workload};
 
 /// Edge cases that a report of calls does not describe, or that take many calls or processes; tests of their own, which run
 /// in guests, too, have them.
-const APART: [&str; 8] =
-    ["flip", "flip-vmsplice", "vanish", "blocked", "exit-signal", "exit-threads", "exit-after-call", "exec-thread"];
+const APART: [&str; 9] = [
+    "uring-mem",
+    "flip",
+    "flip-vmsplice",
+    "vanish",
+    "blocked",
+    "exit-signal",
+    "exit-threads",
+    "exit-after-call",
+    "exec-thread",
+];
 
 /// Transfers that bring numbered payloads, by every call.
 const TRANSFERS: [&str; 26] = [
@@ -54,34 +63,6 @@ const LONG: [&str; 6] = [
     "writev --size 65536 --count 2 --log 2",
     "vmsplice --size 60000 --segments 3 --count 2 --log 2",
 ];
-
-/// What the recorder may use: all it knows, or tracepoints alone.
-#[derive(Clone, Copy, PartialEq)]
-enum Tier {
-    Best,
-    Tracepoint,
-}
-
-impl Tier {
-    fn recorder(self) -> Command {
-        let mut recorder = vmtrace();
-        match self {
-            Tier::Best => recorder.env_remove("VMTRACE_DISABLE_PROBES"),
-            Tier::Tracepoint => recorder.env("VMTRACE_DISABLE_PROBES", "function"),
-        };
-        recorder
-    }
-
-    fn check(self, recording: &Recording) {
-        let hooks = recording.manifest().hooks;
-        let attached: Vec<_> = hooks.iter().filter(|h| h.attached).map(|h| h.target.as_str()).collect();
-        let functions = attached.iter().filter(|target| !target.starts_with("tp_btf/"));
-        assert!(
-            self == Tier::Best || functions.count() == 0,
-            "hooks of functions on the tracepoint tier: {attached:?}"
-        );
-    }
-}
 
 #[test]
 #[ignore = "needs root and BPF"]
