@@ -7,6 +7,7 @@ mod buffers;
 mod calls;
 mod life;
 mod pidfd;
+mod ptrace;
 mod verdict;
 
 use self::buffers::Buffers;
