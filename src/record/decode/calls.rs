@@ -1,4 +1,4 @@
-//! Decode arms of the syscall families: @vm, @pipe, @ptrace, @mem.
+//! Decode arms of the families @vm and @mem, and what all families share.
 
 use super::buffers::{iovecs, take_iovs, take_path, total};
 use super::verdict::{Verdict, begins_with, by_user_memory, imported, stated, verdict};
@@ -6,7 +6,7 @@ use super::{Decoder, Sink, signed, some};
 use crate::record::wire::*;
 use crate::schema::Event;
 use crate::schema::events::EventKind;
-use crate::schema::names::{errno_name, family_name, ptrace_request_name};
+use crate::schema::names::{errno_name, family_name};
 use crate::schema::types::{Iovec, Iovecs};
 
 pub(super) const IN: Option<&str> = Some("in");
@@ -53,7 +53,7 @@ pub(super) fn payload<'a>(part: &vmt_payload, bytes: &'a [u8], by_ref: bool) -> 
 }
 
 /// Whether bytes of the payload were read from the caller's memory.
-fn from_caller(part: &vmt_payload) -> bool {
+pub(super) fn from_caller(part: &vmt_payload) -> bool {
     part.kept > 0 && u32::from(part.side) == VMT_SIDE_CALLER
 }
 
@@ -215,54 +215,6 @@ impl Decoder {
         Some(())
     }
 
-    /// ptrace. Requests that move no data keep their arguments.
-    pub(super) fn ptrace(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Option<()> {
-        let (ev, mut tail) = take::<vmt_ptrace>(bytes)?;
-        self.meet(&ev.hdr, &ev.hdr.self_, sink);
-        self.meet(&ev.hdr, &ev.target, sink);
-        let mut b = self.caller_and_target(&ev.hdr, &ev.target);
-        take_iovs(&mut b.local, &ev.local, &mut tail)?;
-        let moved = take_bytes(&mut tail, ev.payload.kept as usize)?;
-        let word = if u32::from(ev.hdr.abi) == VMT_ABI_COMPAT32 { 4 } else { 8 };
-        let request = ptrace_request(&ev);
-        b.remote.clear();
-        b.remote.push(Iovec { base: ev.addr, len: if request.reaches_memory { word } else { 0 } });
-        b.request.clear();
-        match ptrace_request_name(ev.request) {
-            Some(name) => b.request.push_str(name),
-            None => b.request.push_str(&ev.request.to_string()),
-        }
-        let ranged = ev.local.count > 0;
-        let requested = if request.pokes { Some(word) } else { total(&b.local, &ev.local).filter(|_| ranged) };
-        // The range comes in registers, but for the requests whose argument is an iovec.
-        let by_iovec = ranged && u32::from(ev.local.source) == VMT_SOURCE_USER;
-        let verdict = match by_iovec {
-            true => by_user_memory(&[&ev.local], requested, ev.payload.total as i64),
-            false => stated(!from_caller(&ev.payload)),
-        };
-        let event = call_row! { self.base(&ev.hdr, EventKind::Ptrace, &b), ev.ret;
-            abi: abi(&ev.hdr),
-            target_pid_arg: Some(ev.pid_arg),
-            direction: request.direction,
-            bytes: (ranged || request.pokes).then_some(signed(ev.payload.total)),
-            bytes_requested: requested.map(signed),
-            local_iov: iovecs(&b.local, &ev.local),
-            liovcnt: ranged.then_some(ev.local.count),
-            remote_iov: Some(Iovecs::Pairs(&b.remote)),
-            riovcnt: Some(1),
-            ptrace_request: Some(&b.request),
-            data: ev.data,
-            iov_source: verdict.source,
-            iov_verdict: verdict.verdict,
-            toctou: verdict.toctou,
-        };
-        let event = with_target(with_payload(event, payload(&ev.payload, moved, false)), target(&ev.target, &b));
-        let faulted = payload_fault(&ev.payload) || verdict.verdict == Some("unreadable");
-        sink.row(EventKind::Ptrace, &event, faulted);
-        self.buffers = b;
-        Some(())
-    }
-
     /// Reads and writes of /proc/PID/mem.
     pub(super) fn mem(&mut self, kind: EventKind, bytes: &[u8], sink: &mut impl Sink) -> Option<()> {
         let (ev, mut tail) = take::<vmt_mem>(bytes)?;
@@ -331,29 +283,4 @@ fn is_write(kind: EventKind) -> bool {
 fn is_vectored(kind: EventKind) -> bool {
     use EventKind::{Preadv, Preadv2, Pwritev, Pwritev2, Readv, Writev};
     matches!(kind, Readv | Writev | Preadv | Pwritev | Preadv2 | Pwritev2)
-}
-
-/// What a ptrace request does with data.
-struct PtraceRequest {
-    /// PEEKTEXT, PEEKDATA, POKETEXT, POKEDATA: addr names the target's memory.
-    reaches_memory: bool,
-    pokes: bool,
-    direction: Option<&'static str>,
-}
-
-fn ptrace_request(ev: &vmt_ptrace) -> PtraceRequest {
-    let name = ptrace_request_name(ev.request).unwrap_or_default();
-    let has = |words: &[&str]| words.iter().any(|w| name.contains(w));
-    let (peeks, pokes) = (has(&["PEEKTEXT", "PEEKDATA", "PEEKUSER"]), has(&["POKETEXT", "POKEDATA", "POKEUSER"]));
-    let gets = has(&["GETREGS", "GETFPREGS", "GETFPXREGS", "GETSIGINFO", "GET_THREAD_AREA"]);
-    let sets = has(&["SETREGS", "SETFPREGS", "SETFPXREGS", "SETSIGINFO", "SET_THREAD_AREA"]);
-    PtraceRequest {
-        reaches_memory: (peeks || pokes) && !has(&["USER"]),
-        pokes,
-        direction: match (peeks || gets, pokes || sets) {
-            (true, _) => IN,
-            (_, true) => OUT,
-            _ => None,
-        },
-    }
 }

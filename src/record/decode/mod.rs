@@ -8,6 +8,7 @@ mod calls;
 mod life;
 mod pidfd;
 mod pipe;
+mod ptrace;
 mod verdict;
 
 use self::buffers::Buffers;
