@@ -68,6 +68,16 @@ int BPF_PROG(vmsplice_to_user, struct pipe_inode_info *pipe, struct splice_desc 
 	return 0;
 }
 
+/* Where entry `index` of a list stands: two words. */
+static __always_inline __u64 *list_entry(struct scratch *scratch, __u32 list, __u32 index)
+{
+	__u64 at = list + index * 16;
+
+	asm volatile("" : "+r"(at));
+	at &= SCRATCH_MASK & ~15;
+	return (void *)(scratch->bytes + at);
+}
+
 /* Into the pipe: the pages that are taken, by their addresses. The function is busy elsewhere, so calls count first. */
 SEC("?fexit/get_user_pages_fast")
 int vmsplice_pin(__u64 *ctx)
@@ -77,7 +87,6 @@ int vmsplice_pin(__u64 *ctx)
 	struct pinned *pinned;
 	__s32 pages = ctx[4];
 	__u64 *entry;
-	__u32 at;
 
 	if (!s || !s->vmsplices || pages <= 0)
 		return 0;
@@ -89,10 +98,7 @@ int vmsplice_pin(__u64 *ctx)
 		pinned->incomplete = true;
 		return 0;
 	}
-	at = PINS_AT + pinned->pins * 16;
-	asm volatile("" : "+r"(at));
-	at &= SCRATCH_MASK & ~7;
-	entry = (void *)(scratch->bytes + at);
+	entry = list_entry(scratch, PINS_AT, pinned->pins);
 	entry[0] = ctx[0] & ~4095ULL;
 	entry[1] = pages;
 	pinned->pins++;
@@ -103,24 +109,22 @@ int vmsplice_pin(__u64 *ctx)
 static __always_inline void range_add(struct scratch *scratch, __u64 base, __u64 len)
 {
 	struct pinned *pinned = &scratch->pinned;
-	__u32 at = RANGES_AT + pinned->ranges * 16;
-	__u64 *entry;
+	__u64 *last, *next;
 
-	asm volatile("" : "+r"(at));
-	at &= SCRATCH_MASK & ~15;
-	if (at < 16)
-		return;
-	entry = (void *)(scratch->bytes + at - 16);
-	if (pinned->ranges && entry[0] + entry[1] == base) {
-		entry[1] += len;
-		return;
+	if (pinned->ranges) {
+		last = list_entry(scratch, RANGES_AT, pinned->ranges - 1);
+		if (last[0] + last[1] == base) {
+			last[1] += len;
+			return;
+		}
 	}
 	if (pinned->ranges >= VMT_IOV_MAX) {
 		pinned->incomplete = true;
 		return;
 	}
-	entry[2] = base;
-	entry[3] = len;
+	next = list_entry(scratch, RANGES_AT, pinned->ranges);
+	next[0] = base;
+	next[1] = len;
 	pinned->ranges++;
 }
 
@@ -132,7 +136,6 @@ __noinline int buffer_take(__u32 slot, __u64 pipe_address)
 	struct pinned *pinned;
 	struct pipe_buffer *buffer;
 	__u64 *entry, bufs;
-	__u32 at;
 
 	if (!scratch)
 		return 1;
@@ -146,10 +149,7 @@ __noinline int buffer_take(__u32 slot, __u64 pipe_address)
 	bufs = (__u64)BPF_CORE_READ(pipe, bufs);
 	bufs += (__u64)(pinned->head & (BPF_CORE_READ(pipe, ring_size) - 1)) * bpf_core_type_size(struct pipe_buffer);
 	buffer = (void *)bufs;
-	at = PINS_AT + pinned->pin * 16;
-	asm volatile("" : "+r"(at));
-	at &= SCRATCH_MASK & ~7;
-	entry = (void *)(scratch->bytes + at);
+	entry = list_entry(scratch, PINS_AT, pinned->pin);
 	range_add(scratch, entry[0] + (__u64)pinned->page * 4096 + BPF_CORE_READ(buffer, offset),
 		  BPF_CORE_READ(buffer, len));
 	pinned->head++;
