@@ -137,11 +137,14 @@ static __always_inline void args_probe(struct call *call, struct pt_regs *regs)
 	}
 }
 
-/* A syscall at its exit. */
-static __always_inline bool call_begin(struct call *call, struct pt_regs *regs, long ret)
+/* A syscall at its exit, by the context of its entry point's hook: registers and result. */
+static __always_inline bool call_begin(struct call *call, __u64 *ctx)
 {
-	call->ret = ret;
-	args_read(call, regs);
+	call->ret = ctx[1];
+	if (task_is_typed())
+		args_read(call, (void *)ctx[0]);
+	else /* 5.10 refuses registers whose type it does not find whole */
+		args_probe(call, (void *)argument(ctx, 0));
 	return call_place(call);
 }
 
@@ -156,11 +159,11 @@ static __always_inline void call_end(struct call *call)
 /* Makes `family` tell a syscall at its exit. `function` is its entry point: __x64_sys_* for native calls, __ia32_* for
  * 32-bit ones, numbered `number` there. */
 #define ON_EXIT(program, function, is_kind, number, is_compat, family)                                                 \
-	SEC("?fexit/" #function) int BPF_PROG(program, struct pt_regs *regs, long ret)                                 \
+	SEC("?fexit/" #function) int program(__u64 *ctx)                                                               \
 	{                                                                                                              \
 		struct call call = {.kind = is_kind, .nr = number, .compat = is_compat, .tier = VMT_TIER_FUNCTION};    \
                                                                                                                        \
-		if (!call_begin(&call, regs, ret))                                                                     \
+		if (!call_begin(&call, ctx))                                                                           \
 			return 0;                                                                                      \
 		family(&call);                                                                                         \
 		call_end(&call);                                                                                       \
