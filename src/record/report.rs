@@ -97,6 +97,7 @@ pub fn summary(path: &Path, manifest: &Manifest, elapsed: Duration) {
     let causes = [
         (sum(|r| r.lost_ring_full), "ring full"),
         (sum(|r| r.lost_scratch_full), "scratch full"),
+        (sum(|r| r.lost_hook_skipped), "hook skipped"),
         (sum(|r| r.lost_unread), "left in the ring"),
         (sum(|r| r.lost_undecodable), "undecodable"),
         (sum(|r| r.lost_write_error), "write error"),
@@ -107,9 +108,14 @@ pub fn summary(path: &Path, manifest: &Manifest, elapsed: Duration) {
         0 => "0 lost".to_string(),
         n => format!("{} LOST ({})", HumanCount(n), causes.join(", ")),
     };
+    let skipped: u64 = manifest.hooks.iter().map(|h| h.skipped).sum();
+    let skipped = match skipped {
+        0 => String::new(),
+        n => format!(", {} runs of hooks SKIPPED by the kernel", HumanCount(n)),
+    };
     let size = std::fs::metadata(path).map_or(0, |m| m.len());
     say(format_args!(
-        "{}: {} events written, {} filtered, {lost}; {} moved, {} on disk, {:.2} s",
+        "{}: {} events written, {} filtered, {lost}{skipped}; {} moved, {} on disk, {:.2} s",
         path.display(),
         HumanCount(sum(|r| r.written)),
         HumanCount(sum(|r| r.filtered)),

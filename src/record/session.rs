@@ -275,7 +275,9 @@ impl<'a> Session<'a> {
         let joined = self.writer.join().map_err(|_| anyhow!("the writing thread broke down"))?;
         let Written { writer, books, error } = joined?;
         self.manifest.ledger = ledger(&self.programs, &books)?;
+        let skips = self.programs.skips();
         self.manifest.hooks = self.programs.hooks().cloned().collect();
+        self.manifest.hooks.iter_mut().for_each(|hook| hook.skipped = skips.of(&hook.program));
         self.manifest.gaps.extend(load::gaps(&self.programs, &self.options.events));
         self.manifest.gaps.extend(prove::gaps(&self.manifest.families));
         self.manifest.end_reason = end.reason().into();
@@ -405,6 +407,7 @@ fn is_gone(pid: i32) -> bool {
 /// The books of every event: the kernel's side and the writer's side.
 fn ledger(programs: &Programs, books: &Books) -> Result<Vec<LedgerRow>> {
     let stats = programs.stats()?;
+    let skips = programs.skips();
     let rows = EVENTS.iter().map(|event| {
         let kernel = wire_kind(event.kind).and_then(|wire| stats.get(wire as usize).copied()).unwrap_or_default();
         let own = books.get(&event.kind).copied().unwrap_or_default();
@@ -413,10 +416,11 @@ fn ledger(programs: &Programs, books: &Books) -> Result<Vec<LedgerRow>> {
         let made_here = own.written + own.write_error + own.undecodable;
         LedgerRow {
             event: event.name.into(),
-            seen: if from_kernel { kernel.seen } else { made_here },
+            seen: if from_kernel { kernel.seen + skips.of_event(event.kind) } else { made_here },
             filtered: if from_kernel { kernel.filtered + own.filtered } else { 0 },
             lost_ring_full: kernel.lost,
             lost_scratch_full: kernel.unplaced,
+            lost_hook_skipped: skips.of_event(event.kind),
             lost_unread: own.unread,
             lost_undecodable: own.undecodable,
             lost_write_error: own.write_error,

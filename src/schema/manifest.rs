@@ -137,6 +137,8 @@ pub struct Hook {
     pub attached: bool,
     /// Why not.
     pub reason: Option<String>,
+    /// Runs that the kernel left out: another thread had been preempted in the program on the same CPU.
+    pub skipped: u64,
 }
 
 /// By what one family of events was seen, and whether that was put to the test.
@@ -177,6 +179,9 @@ pub struct LedgerRow {
     pub lost_ring_full: u64,
     /// Of those, selected and lost because there was no room to put the record together, counted in the kernel.
     pub lost_scratch_full: u64,
+    /// Of those, never looked at: the kernel did not run the hook, since another thread had been preempted in it on that
+    /// CPU. Whether they would have been selected is not known.
+    pub lost_hook_skipped: u64,
     /// Of those, delivered to the ring and never taken out: a second ^C ended the recording at once.
     pub lost_unread: u64,
     /// Of those, taken from the ring and refused by the decoder.
@@ -199,6 +204,7 @@ impl LedgerRow {
         let causes = [
             self.lost_ring_full,
             self.lost_scratch_full,
+            self.lost_hook_skipped,
             self.lost_unread,
             self.lost_undecodable,
             self.lost_write_error,

@@ -21,5 +21,6 @@ mod races;
 mod selection;
 mod stopping;
 mod sweep;
+mod threads;
 mod transfers;
 mod whole_system;

@@ -25,9 +25,8 @@ const APART: [&str; 9] = [
 ];
 
 /// Transfers that bring numbered payloads, by every call.
-const TRANSFERS: [&str; 26] = [
+const TRANSFERS: [&str; 25] = [
     "readv --count 20 --log 20 --size 200 --segments 7 --remote-segments 3",
-    "readv --threads 4 --count 20 --log 20 --size 32",
     "writev --count 20 --log 20",
     "vmsplice --count 20 --log 20",
     "vmsplice --size 10000 --segments 4 --count 5 --log 5",
@@ -41,7 +40,7 @@ const TRANSFERS: [&str; 26] = [
     "sendfile --to socket --size 5000 --count 5 --log 5",
     "sendfile --to socket --offset --size 5000 --count 5 --log 5",
     "ptrace --op peek --count 20 --log 20",
-    "ptrace --op poke --count 20 --log 20 --threads 2",
+    "ptrace --op poke --count 20 --log 20",
     "mem --with read --size 300 --count 5 --log 5",
     "mem --with write --size 300 --count 5 --log 5",
     "mem --with pread --size 300 --count 5 --log 5",

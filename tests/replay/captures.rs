@@ -69,6 +69,7 @@ pub fn manifest() -> Manifest {
                 serves: "@vm @pipe".into(),
                 attached: true,
                 reason: None,
+                skipped: 0,
             },
             Hook {
                 program: "uring".into(),
@@ -76,6 +77,7 @@ pub fn manifest() -> Manifest {
                 serves: "@pipe".into(),
                 attached: false,
                 reason: Some("EPERM".into()),
+                skipped: 0,
             },
         ],
         families: vec![FamilyReport {

@@ -70,8 +70,14 @@ fn evil_manifest() -> Manifest {
     manifest.host.boot_id = evil();
     manifest.host.machine_id = Some(evil());
     manifest.host.lockdown = Some(evil());
-    manifest.hooks =
-        vec![Hook { program: evil(), target: evil(), serves: evil(), attached: false, reason: Some(evil()) }];
+    manifest.hooks = vec![Hook {
+        program: evil(),
+        target: evil(),
+        serves: evil(),
+        attached: false,
+        reason: Some(evil()),
+        skipped: 0,
+    }];
     manifest.gaps = vec![evil()];
     manifest.end_reason = evil();
     manifest.start.monotonic_ns = i64::MAX;

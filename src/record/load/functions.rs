@@ -118,6 +118,7 @@ impl Functions {
                 serves: family.name.into(),
                 attached: reason.is_none(),
                 reason: reason.clone(),
+                skipped: 0,
             });
             links.extend(result);
             failure = reason.map(|reason| format!("{target} cannot be attached: {reason}"));

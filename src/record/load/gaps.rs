@@ -25,6 +25,15 @@ pub fn gaps(programs: &Programs, events: &EventSet) -> Vec<String> {
     if events.contains(EventKind::Pread) && !programs.knows_mem_files() {
         gaps.push("/proc/PID/mem files could not be recognised: @mem events are not seen".to_string());
     }
+    let skips = programs.skips();
+    for hook in programs.hooks().filter(|hook| skips.of(&hook.program) > 0) {
+        gaps.push(format!(
+            "{}: the kernel did not run this hook {} times, since another thread had been preempted in it on that CPU: as \
+             many calls were not looked at by it",
+            hook.target,
+            skips.of(&hook.program)
+        ));
+    }
     if programs.untracked() > 0 {
         gaps.push(format!("{} child processes could not be followed", programs.untracked()));
     }

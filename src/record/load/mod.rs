@@ -7,6 +7,7 @@ mod functions;
 mod gaps;
 mod object;
 mod rings;
+mod skips;
 mod switches;
 
 use std::os::fd::{AsFd, AsRawFd};
@@ -30,6 +31,7 @@ use crate::schema::manifest::Hook;
 
 pub use families::{Family, FamilyState, Tier};
 pub use gaps::gaps;
+pub use skips::Skips;
 
 /// BLAKE3 of the BPF object this recorder loads.
 pub const BPF_DIGEST: &str = env!("VMTRACE_BPF_DIGEST");
@@ -65,6 +67,8 @@ pub struct Programs {
     knobs: vmt_knobs,
     maps: Maps,
     switches: Switches,
+    /// What the kernel had skipped when recording began.
+    skipped_before: Skips,
     rings: Vec<MapHandle>,
     links: Vec<Link>,
     hooks: Vec<Hook>,
@@ -122,6 +126,7 @@ pub fn load(knobs: &Knobs) -> Result<Programs> {
         knobs: wire_knobs,
         maps,
         switches,
+        skipped_before: Skips::default(),
         rings,
         links: Vec::new(),
         hooks: Vec::new(),
@@ -432,7 +437,7 @@ impl Programs {
     ///
     /// # Errors
     /// When the maps cannot be written.
-    pub fn clear_books(&self) -> Result<()> {
+    pub fn clear_books(&mut self) -> Result<()> {
         let (stats, losses) = (self.maps.get("stats")?, self.maps.get("losses")?);
         let zeros = |size: usize| vec![vec![0; size]; self.knobs.cpus as usize];
         let (no_stats, no_loss) = (zeros(size_of::<vmt_stats>()), zeros(size_of::<vmt_loss>()));
@@ -444,7 +449,17 @@ impl Programs {
         losses.update_percpu(&0u32.to_ne_bytes(), &no_loss, MapFlags::ANY).context("the losses cannot be cleared")?;
         // SAFETY: the pointer is to the live value.
         self.switches.set(|s| unsafe { &raw mut (*s).untracked }, 0);
+        self.skipped_before = self.all_skips();
         Ok(())
+    }
+
+    fn all_skips(&self) -> Skips {
+        Skips::read([Some(&self.object), self.later.as_ref()].into_iter().flatten())
+    }
+
+    /// Runs of our programs that the kernel has left out since recording began.
+    pub fn skips(&self) -> Skips {
+        self.all_skips().since(&self.skipped_before)
     }
 
     /// What each CPU lost and could not tell any more, with the CPU's number.
@@ -472,5 +487,5 @@ const SYS_EXIT: &str = "tp_btf/sys_exit";
 /// A hook that was tried, as the manifest has it.
 fn hook(program: String, target: String, serves: &str, error: Option<&libbpf_rs::Error>) -> Hook {
     let reason = error.map(|e| format!("{e} ({})", last_messages()));
-    Hook { program, target, serves: serves.into(), attached: reason.is_none(), reason }
+    Hook { program, target, serves: serves.into(), attached: reason.is_none(), reason, skipped: 0 }
 }

@@ -95,6 +95,7 @@ fn total(ledger: &[LedgerRow]) -> LedgerRow {
         filtered: sum(|r| r.filtered),
         lost_ring_full: sum(|r| r.lost_ring_full),
         lost_scratch_full: sum(|r| r.lost_scratch_full),
+        lost_hook_skipped: sum(|r| r.lost_hook_skipped),
         lost_unread: sum(|r| r.lost_unread),
         lost_undecodable: sum(|r| r.lost_undecodable),
         lost_write_error: sum(|r| r.lost_write_error),

@@ -175,6 +175,7 @@ fn ledger(out: &mut String, facts: &Facts<'_>) {
     let causes = [
         ("ring buffer full", facts.total.lost_ring_full),
         ("scratch full", facts.total.lost_scratch_full),
+        ("hook skipped by the kernel", facts.total.lost_hook_skipped),
         ("left in the ring", facts.total.lost_unread),
         ("undecodable", facts.total.lost_undecodable),
         ("write error", facts.total.lost_write_error),
