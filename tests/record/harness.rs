@@ -296,13 +296,24 @@ fn expected_counts(report: &Value) -> BTreeMap<String, u64> {
     counts
 }
 
-/// Whether hooks in functions tell events of a row's group.
+/// Whether hooks in functions serve the family of a row.
 pub fn by_functions(manifest: &Manifest, row: &Row) -> bool {
-    let group = group_of(row);
-    manifest
-        .hooks
-        .iter()
-        .any(|h| h.attached && group.is_some_and(|g| g.name() == h.serves) && !h.target.contains("tp_btf"))
+    let moves_files = ["splice", "tee"].contains(&row.text("event"));
+    let through_uring = row["abi"] == "io_uring" && moves_files;
+    let mut families = manifest.families.iter().filter(|f| (f.family == "uring") == through_uring);
+    families.any(|f| f.tier == "function" && f.events.iter().any(|e| e == row.text("event")))
+}
+
+/// The verdict on a row whose arrays a workload calls unverified: so they are in the tracepoint tier. From functions they are
+/// the kernel's, unless it refused the call before it copied them.
+fn is_verdict_of_arrays(row: &Row, by_functions: bool) -> bool {
+    let of_kernel = row["iov_verdict"] == "kernel" && row["iov_source"] == "kernel" && row["toctou"] != true;
+    let of_user = row["iov_verdict"] == "unverified" && row["iov_source"] == "user" && row["toctou"].is_null();
+    let moved = row["bytes"].as_i64().is_some_and(|bytes| bytes > 0);
+    match by_functions && row["event"] != "process_madvise" {
+        true => of_kernel || (of_user && !moved),
+        false => of_user,
+    }
 }
 
 fn group_of(row: &Row) -> Option<Group> {
@@ -334,7 +345,10 @@ fn compare_call(entry: &Value, row: &Row, snaplen: usize, by_functions: bool) {
             wrong.push(format!("{column} is {}, not {wanted}", row[column]));
         }
     };
-    for (column, wanted) in entry.as_object().expect("entry").iter().filter(|(c, _)| *c != "payload") {
+    let unverified = entry.get("iov_verdict").is_some_and(|verdict| verdict == "unverified");
+    let of_arrays = ["iov_source", "iov_verdict", "toctou"];
+    let judged_apart = |column: &str| column == "payload" || (unverified && of_arrays.contains(&column));
+    for (column, wanted) in entry.as_object().expect("entry").iter().filter(|(column, _)| !judged_apart(column)) {
         match (column.as_str(), wanted.as_str()) {
             ("payload_side", Some("caller")) if in_kernel => expect(column, &json!("kernel")),
             _ => expect(column, wanted),
@@ -361,6 +375,9 @@ fn compare_call(entry: &Value, row: &Row, snaplen: usize, by_functions: bool) {
             expect("payload_at", &Value::Null);
         }
         None => {}
+    }
+    if unverified && !is_verdict_of_arrays(row, by_functions) {
+        wrong.push(format!("the verdict on its arrays, told by functions: {by_functions}"));
     }
     assert!(wrong.is_empty(), "{}\nexpected {entry}\nrow {:?}", wrong.join("\n"), row.0);
 }
