@@ -345,7 +345,8 @@ fn compare_call(entry: &Value, row: &Row, snaplen: usize, by_functions: bool) {
             wrong.push(format!("{column} is {}, not {wanted}", row[column]));
         }
     };
-    let unverified = entry.get("iov_verdict").is_some_and(|verdict| verdict == "unverified");
+    let unverified = entry.get("iov_source").is_some_and(|source| source == "user")
+        && entry.get("iov_verdict").is_none_or(|verdict| verdict == "unverified");
     let of_arrays = ["iov_source", "iov_verdict", "toctou"];
     let judged_apart = |column: &str| column == "payload" || (unverified && of_arrays.contains(&column));
     for (column, wanted) in entry.as_object().expect("entry").iter().filter(|(column, _)| !judged_apart(column)) {

@@ -39,6 +39,7 @@ impl Decoder {
         take_iovs(&mut b.user_local, &ev.user_local, &mut tail)?;
         imported(&mut b.user_local);
         let verdict = transfer_verdict(&mut b, &ev);
+        let by_pages = u32::from(ev.local.source) == VMT_SOURCE_PAGES;
         let requested = total(&b.local, &ev.local);
         let mode = u32::from(ev.fd.flags);
         let into_pipe = mode & VMT_MODE_WRITE != 0;
@@ -47,7 +48,7 @@ impl Decoder {
             direction: if into_pipe { OUT } else { IN.filter(|_| mode & VMT_MODE_READ != 0) },
             bytes_requested: requested.map(signed),
             local_iov: iovecs(&b.local, &ev.local),
-            liovcnt: Some(ev.local.count),
+            liovcnt: Some(if by_pages { ev.user_local.count } else { ev.local.count }),
             flags: Some(ev.flags),
             iov_source: verdict.source,
             iov_verdict: verdict.verdict,
