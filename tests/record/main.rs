@@ -17,6 +17,7 @@ mod life;
 mod live;
 mod privileges;
 mod programs;
+mod progress;
 mod races;
 mod selection;
 mod stopping;
