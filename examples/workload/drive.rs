@@ -42,6 +42,9 @@ pub struct Plan {
     /// Print a line when ready and when done, and wait each time for a line on standard input
     #[arg(long, global = true)]
     pub wait: bool,
+    /// Payloads that do not compress
+    #[arg(long, global = true)]
+    pub noise: bool,
     /// Keep in FILE how many calls each thread has finished, and had when (see layout.rs)
     #[arg(long, value_name = "FILE", global = true)]
     pub progress: Option<PathBuf>,

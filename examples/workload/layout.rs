@@ -1,6 +1,6 @@
 //! Layout of a `--progress` file, for the workload that writes it and the tests that read it: 64-bit little-endian words.
 //!
-//! A header of [`HEADER`] words: [`MAGIC`], then the number of threads. Behind it a block of [`BLOCK`] words per thread: calls
+//! A header of [`HEADER`] words: [`MAGIC`], the number of threads, the process id. Behind it a block of [`BLOCK`] words per thread: calls
 //! finished, samples taken, and from word [`RING`] on the latest [`SAMPLES`] samples, number `i` at `i` modulo that: a time of
 //! CLOCK_MONOTONIC in ns, and how many calls had finished by then.
 

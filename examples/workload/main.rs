@@ -103,6 +103,9 @@ enum Word {
 fn main() -> Result<()> {
     let cli = Cli::parse();
     let plan = &cli.plan;
+    if plan.noise {
+        buffer::make_noise();
+    }
     let mut report = Report::default();
     match cli.what {
         What::Readv => vm::run(plan, false, &mut report)?,

@@ -37,6 +37,7 @@ impl Progress {
         // SAFETY: the mapping begins at a page, holds `count` words, is never unmapped, and is only reached as atomics.
         let words = unsafe { std::slice::from_raw_parts(base.cast::<AtomicU64>(), count) };
         words[1].store(threads as u64, Ordering::Relaxed);
+        words[2].store(std::process::id().into(), Ordering::Relaxed);
         words[0].store(MAGIC, Ordering::Release);
         Ok(Progress { words })
     }

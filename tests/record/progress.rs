@@ -31,6 +31,11 @@ impl Progress {
         self.0[1]
     }
 
+    /// The workload's process id.
+    pub fn pid(&self) -> u32 {
+        u32::try_from(self.0[2]).expect("pid")
+    }
+
     fn block(&self, thread: u64) -> &[u64] {
         let start = HEADER + thread as usize * BLOCK;
         &self.0[start..start + BLOCK]
@@ -101,7 +106,7 @@ mod tests {
         let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
         assert_eq!(report["stopped"], true);
         let after = Progress::read(&path);
-        assert_eq!(after.threads(), 2);
+        assert_eq!((after.threads(), after.pid()), (2, report["pid"].as_u64().expect("pid") as u32));
         let mut sum = 0;
         for thread in 0..2 {
             assert_eq!(report["calls_by_thread"][thread as usize], after.done(thread));
