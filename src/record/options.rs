@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 
-use super::processes::cgroup_mount;
+use super::cgroups::cgroup_mount;
 use super::wire::VMT_SNAPLEN_MAX;
 use crate::schema::events::EventSet;
 use crate::schema::manifest::Filters;
