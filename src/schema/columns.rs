@@ -73,6 +73,8 @@ pub struct ColumnSpec {
     pub unit: &'static str,
     /// One line of meaning.
     pub doc: &'static str,
+    /// Its value in an event.
+    pub cell: for<'a> fn(&Event<'a>) -> Cell<'a>,
 }
 
 macro_rules! toctou {
@@ -96,6 +98,7 @@ macro_rules! columns {
             layout: Layout::$layout,
             unit: $unit,
             doc: $doc,
+            cell: |event| Cell::from(event.$name),
         },)+];
 
         /// One row of a capture, borrowed from whoever holds its text and bytes.

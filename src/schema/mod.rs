@@ -9,6 +9,7 @@ pub mod batch;
 pub mod cell;
 pub mod columns;
 pub mod events;
+pub mod expr;
 pub mod key;
 pub mod manifest;
 pub mod names;
