@@ -12,7 +12,7 @@ use nix::fcntl::{AT_FDCWD, AtFlags, RenameFlags, renameat2};
 use nix::unistd::{AccessFlags, faccessat, geteuid};
 
 /// An output being written under a temporary name beside its own.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Output {
     path: PathBuf,
     partial: PathBuf,
@@ -27,7 +27,7 @@ fn partial_name(path: &Path) -> PathBuf {
 }
 
 /// Where `path` is.
-fn directory(path: &Path) -> &Path {
+pub fn directory(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -60,6 +60,11 @@ impl Output {
         Ok((Output { path: path.to_path_buf(), partial, force }, file))
     }
 
+    /// Another name for the capture; its temporary one stays.
+    pub fn rename(&mut self, path: &Path) {
+        self.path = path.to_path_buf();
+    }
+
     /// The name the capture will have.
     pub fn path(&self) -> &Path {
         &self.path
@@ -75,7 +80,7 @@ impl Output {
     /// # Errors
     /// When a file of that name has appeared meanwhile (and not `force`), or the rename fails. The capture then
     /// stays under its temporary name.
-    pub fn publish(self) -> Result<()> {
+    pub fn publish(&self) -> Result<()> {
         let flags = if self.force { RenameFlags::empty() } else { RenameFlags::RENAME_NOREPLACE };
         renameat2(AT_FDCWD, &self.partial, AT_FDCWD, &self.path, flags).map_err(|errno| {
             anyhow!("the finished capture stays at {}: {}: {errno}", self.partial.display(), self.path.display())
@@ -102,7 +107,7 @@ impl Output {
     }
 
     /// Removes the temporary file: nothing worth keeping is in it.
-    pub fn discard(self) {
+    pub fn discard(&self) {
         let _ = std::fs::remove_file(&self.partial);
     }
 }
@@ -111,8 +116,9 @@ fn explain(error: std::io::Error, path: &Path, partial: &Path) -> anyhow::Error 
     let name = path.display();
     match error.kind() {
         ErrorKind::AlreadyExists => anyhow!(
-            "{} exists: another recording writes it, or one did not finish; choose another -o, or replace it with \
-             --force",
+            "{} exists: another recording writes it, or one did not finish: then recover it with `vmtrace recover {} -o \
+             FILE`; or choose another -o, or replace it with --force",
+            partial.display(),
             partial.display()
         ),
         ErrorKind::NotFound => anyhow!("the directory of {name} does not exist: create it or choose another -o"),

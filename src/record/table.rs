@@ -8,6 +8,7 @@ use arrow::array::RecordBatch;
 
 use super::books::Books;
 use super::decode::Sink;
+use super::room::Room;
 use crate::schema::events::{EVENTS, EventKind, EventSet, Group};
 use crate::schema::expr::Expr;
 use crate::schema::{BatchBuilder, Event};
@@ -54,7 +55,11 @@ pub struct Table {
     triggered: bool,
     transfers: u64,
     progress: Arc<Progress>,
+    room: Arc<Room>,
 }
+
+/// `payload_status`: not kept, since the disk was nearly full.
+const DROPPED: &str = "dropped";
 
 fn is_transfer(kind: EventKind) -> bool {
     EVENTS.iter().any(|e| e.kind == kind && !matches!(e.group, Group::Process | Group::Ledger))
@@ -67,7 +72,10 @@ impl Sink for Table {
             self.books.of(kind).filtered += 1;
             return;
         }
-        let event = Event { seq: self.seq, ..*event };
+        let mut event = Event { seq: self.seq, ..*event };
+        if event.payload_len > 0 && self.room.without_payload() {
+            event = Event { payload: None, payload_len: 0, payload_status: Some(DROPPED), ..event };
+        }
         self.triggered |= self.asked.trigger.as_ref().is_some_and(|trigger| trigger.matches(&event));
         self.builder.push(&event);
         self.seq += 1;
@@ -89,7 +97,7 @@ impl Sink for Table {
 
 impl Table {
     /// Nothing yet.
-    pub fn new(asked: Asked, progress: Arc<Progress>) -> Self {
+    pub fn new(asked: Asked, progress: Arc<Progress>, room: Arc<Room>) -> Self {
         Table {
             builder: BatchBuilder::default(),
             asked,
@@ -100,6 +108,7 @@ impl Table {
             triggered: false,
             transfers: 0,
             progress,
+            room,
         }
     }
 
