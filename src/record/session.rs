@@ -23,11 +23,11 @@ use super::privileges;
 use super::processes::{Processes, all_pids, snapshot};
 use super::prove;
 use super::report::{self, Display};
-use super::write::{self, Books, Job, Message, Progress, Residue, Written, output_error};
+use super::write::{self, Books, Job, Message, Progress, Residue, Written};
 use crate::cli::status;
 use crate::schema::events::{EVENTS, EventKind};
 use crate::schema::manifest::{Clocks, FamilyReport, LedgerRow, Manifest};
-use crate::schema::writer::CaptureWriter;
+use crate::schema::writer::CaptureFile;
 
 /// How often limits and signals are looked at.
 const TICK: Duration = Duration::from_millis(20);
@@ -142,7 +142,7 @@ impl<'a> Session<'a> {
         let control = Control::new()?;
         let job = Job {
             decoder: Decoder::new(wall_clock(&start), Processes::new(&manifest.host.boot_id)),
-            writer: CaptureWriter::new(file).context("the capture cannot be written")?,
+            writer: CaptureFile::create(file, &manifest).context("the capture cannot be written")?,
             selected: options.events.clone(),
             limit: options.count,
             progress: progress.clone(),
@@ -273,7 +273,7 @@ impl<'a> Session<'a> {
         // A writing thread that is gone says why when it is joined.
         let _ = self.messages.send(Message::Finish(residue));
         let joined = self.writer.join().map_err(|_| anyhow!("the writing thread broke down"))?;
-        let Written { writer, books, error } = joined?;
+        let Written { mut writer, books, error } = joined?;
         self.manifest.ledger = ledger(&self.programs, &books)?;
         let skips = self.programs.skips();
         self.manifest.hooks = self.programs.hooks().cloned().collect();
@@ -289,7 +289,7 @@ impl<'a> Session<'a> {
         }
         let closed = match error {
             Some(error) => Err(error),
-            None => writer.close_durably(&self.manifest).map_err(output_error),
+            None => writer.close(&self.manifest).and_then(|_| writer.sync()).map_err(Into::into),
         };
         if let Err(error) = closed {
             let left =

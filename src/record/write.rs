@@ -2,22 +2,22 @@
 //! every record that was taken from the kernel.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 
 use anyhow::{Result, anyhow};
-use parquet::errors::ParquetError;
 
 use super::decode::{Decoder, LEFT_IN_RING, RING_FULL, Sink, event_kind};
 use super::drain::Chunk;
+use super::host;
 use super::privileges;
 use super::processes::Snapshot;
 use super::reorder::Reorder;
 use super::wire::vmt_loss;
 use crate::schema::events::{EVENTS, EventKind, EventSet, Group};
-use crate::schema::writer::CaptureWriter;
+use crate::schema::group::EncodedGroup;
+use crate::schema::writer::CaptureFile;
 use crate::schema::{BatchBuilder, Event};
 
 /// What became of the records of one kind in this thread.
@@ -87,7 +87,7 @@ pub enum Message {
 #[derive(Debug)]
 pub struct Written {
     /// The capture, still open.
-    pub writer: CaptureWriter<File>,
+    pub writer: CaptureFile,
     /// The books.
     pub books: Books,
     /// Why the output failed, if it did.
@@ -97,7 +97,7 @@ pub struct Written {
 /// Rows on their way into the file.
 struct Table {
     builder: BatchBuilder,
-    writer: CaptureWriter<File>,
+    writer: CaptureFile,
     selected: EventSet,
     limit: Option<u64>,
     seq: u64,
@@ -161,7 +161,9 @@ impl Table {
             return;
         }
         let batch = self.builder.take().map_err(|e| anyhow!("a row group cannot be built: {e}"));
-        let result = batch.and_then(|batch| self.writer.write(&batch).map_err(output_error));
+        let group = batch.and_then(|batch| Ok(EncodedGroup::encode(&batch)?));
+        let result =
+            group.and_then(|group| Ok(self.writer.append(&group, host::clocks(), &serde_json::Value::Null)?));
         let failed = result.is_err();
         for (kind, rows) in std::mem::take(&mut self.unwritten) {
             let entry = self.books.entry(kind).or_default();
@@ -181,21 +183,13 @@ impl Table {
     }
 }
 
-/// Says what the operating system said, without the library's words around it.
-pub fn output_error(error: ParquetError) -> anyhow::Error {
-    match error {
-        ParquetError::External(cause) => anyhow!("{cause}"),
-        other => anyhow!("{other}"),
-    }
-}
-
 /// What the thread is started with.
 #[derive(Debug)]
 pub struct Job {
     /// Reads records.
     pub decoder: Decoder,
     /// The capture.
-    pub writer: CaptureWriter<File>,
+    pub writer: CaptureFile,
     /// Events that become rows.
     pub selected: EventSet,
     /// `-c`.
