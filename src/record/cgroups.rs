@@ -1,6 +1,7 @@
 //! Which path a cgroup has, and which container that tells. Owns what was resolved; asks a [`Witness`].
 
 use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt;
 
 use super::container::container_id;
 use super::text;

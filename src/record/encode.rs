@@ -130,6 +130,11 @@ impl Encoder {
         (self.since, self.first_seq, self.began) = (since, first_seq, place);
     }
 
+    /// Whether the kernel's books can be read, with the capabilities now in effect.
+    pub fn reads_books(&self) -> bool {
+        self.running.as_ref().is_none_or(|running| running.counters.read().is_ok())
+    }
+
     /// Takes a frame. Returns what is left of the recording if it was the last.
     ///
     /// # Errors
@@ -206,7 +211,7 @@ impl Encoder {
                 let mut books = self.table.books.clone();
                 books.add(&rows);
                 let number = self.checkpoint(self.series.groups() + 1, &books);
-                self.append(&group, clocks, number, last)
+                self.append(&group, clocks, number)
             }
         };
         if !written {
@@ -255,11 +260,11 @@ impl Encoder {
     }
 
     /// Appends a group to the present file; makes room where the disk is full. Whether it is there.
-    fn append(&mut self, group: &EncodedGroup, clocks: Clocks, checkpoint: Option<u64>, last: bool) -> bool {
+    fn append(&mut self, group: &EncodedGroup, clocks: Clocks, checkpoint: Option<u64>) -> bool {
         let place = serde_json::json!({ "frame": checkpoint });
         let mut tries = 0;
         loop {
-            let error = match self.series.append(group, clocks, &place, last) {
+            let error = match self.series.append(group, clocks, &place) {
                 Ok(()) => return true,
                 Err(error) => error,
             };
@@ -326,7 +331,7 @@ impl Encoder {
         let Some(first) = groups.front() else { return false };
         self.first_seq = first.seq;
         for kept in groups {
-            let written = self.error.is_none() && self.append(&kept.group, kept.clocks, None, false);
+            let written = self.error.is_none() && self.append(&kept.group, kept.clocks, None);
             let books = if written { kept.books } else { kept.books.unwritten(|e| &mut e.write_error) };
             self.table.books.add(&books);
         }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use nix::fcntl::{AT_FDCWD, AtFlags, RenameFlags, renameat2};
+use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, faccessat, geteuid};
 
 /// An output being written under a temporary name beside its own.
@@ -104,6 +105,12 @@ impl Output {
         let (Ok(file), Ok(dir)) = (self.path.symlink_metadata(), directory(&self.path).metadata()) else { return true };
         let own = geteuid().as_raw();
         dir.mode() & libc::S_ISVTX == 0 || file.uid() == own || dir.uid() == own
+    }
+
+    /// Whether the disk has little room left: an eighth, or 256 MiB if that is less.
+    pub fn is_scarce(&self) -> bool {
+        let Ok(fs) = statvfs(directory(&self.path)) else { return false };
+        fs.blocks_available().saturating_mul(fs.fragment_size()) < (fs.blocks() * fs.fragment_size() / 8).min(256 << 20)
     }
 
     /// Removes the temporary file: nothing worth keeping is in it.

@@ -17,9 +17,6 @@ pub const IDENTIFY: CapabilitySet = CapabilitySet::SYS_PTRACE;
 /// Nothing: records are taken from memory that is mapped already.
 pub const DRAIN: CapabilitySet = CapabilitySet::empty();
 
-/// Nothing: files are open already, and removed where they could be made.
-pub const SYNC: CapabilitySet = CapabilitySet::DAC_OVERRIDE;
-
 /// Renaming the finished file in a directory that is not ours to write.
 pub const PUBLISH: CapabilitySet = CapabilitySet::DAC_OVERRIDE;
 

@@ -173,6 +173,18 @@ pub fn all_pids() -> Vec<i32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
+/// Gone, or dead with all its threads and not yet waited for.
+pub fn is_gone(pid: i32) -> bool {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.iter().rposition(|b| *b == b')').and_then(|close| stat.get(close + 2));
+    let threads = || std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    match state {
+        None | Some(b'X') => true,
+        Some(b'Z') => threads() <= 1,
+        Some(_) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

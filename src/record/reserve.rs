@@ -31,8 +31,8 @@ impl Reserve {
             self.file = options.open(&self.directory).ok();
         }
         let Some(file) = &self.file else { return };
-        // Twice as much as is asked for, so that it is not done for each row group.
-        for wanted in [bytes.saturating_mul(2), bytes] {
+        // Twice as much as is asked for, so that it is not done for each row group; on a small disk less.
+        for wanted in [bytes.saturating_mul(2), bytes, bytes / 2] {
             let len = i64::try_from(wanted).unwrap_or(i64::MAX);
             if fallocate(file, FallocateFlags::empty(), 0, len).is_ok() {
                 self.bytes = wanted;

@@ -21,9 +21,6 @@ use crate::schema::manifest::{Clocks, Manifest, Segment};
 use crate::schema::sign::Key;
 use crate::schema::writer::CaptureFile;
 
-/// Room kept for a manifest that has grown meanwhile, beside that for the footer.
-const MANIFEST_ROOM: u64 = 128 << 10;
-
 /// What a recording writes.
 #[derive(Debug)]
 pub struct Plan {
@@ -137,7 +134,7 @@ impl Series {
         let copy = file.try_clone().with_context(|| self.output.partial().display().to_string())?;
         let capture = CaptureFile::create(copy, &manifest)
             .with_context(|| format!("{} cannot be written", self.output.partial().display()))?;
-        self.reserve.hold(capture.footer_estimate() + MANIFEST_ROOM);
+        self.reserve.hold(capture.footer_estimate());
         self.open = Some(Open { capture, file });
         Ok(())
     }
@@ -163,10 +160,10 @@ impl Series {
     ///
     /// # Errors
     /// What the operating system says.
-    pub fn append(&mut self, group: &EncodedGroup, clocks: Clocks, checkpoint: &Value, last: bool) -> io::Result<()> {
+    pub fn append(&mut self, group: &EncodedGroup, clocks: Clocks, checkpoint: &Value) -> io::Result<()> {
         let open = self.open.as_mut().ok_or_else(|| io::Error::other("no file is open"))?;
-        open.capture.append(group, clocks, checkpoint, last)?;
-        self.reserve.hold(open.capture.footer_estimate() + MANIFEST_ROOM);
+        open.capture.append(group, clocks, checkpoint)?;
+        self.reserve.hold(open.capture.footer_estimate());
         Ok(())
     }
 

@@ -22,8 +22,14 @@ pub struct Progress {
     pub transfers: AtomicU64,
     /// Bytes they moved.
     pub bytes: AtomicU64,
-    /// `-c` is reached.
-    pub limit_reached: AtomicBool,
+    limit_reached: AtomicBool,
+}
+
+impl Progress {
+    /// Whether `-c` is reached.
+    pub fn limit_reached(&self) -> bool {
+        self.limit_reached.load(Ordering::Acquire)
+    }
 }
 
 /// Which rows become part of a capture.

@@ -37,8 +37,26 @@ pub struct Manifest {
     pub gaps: Vec<String>,
     /// Why it ended: command_exit, signal, duration, count, processes_gone, write_error.
     pub end_reason: String,
+    /// Its place in a series of files.
+    pub segment: Option<Segment>,
     /// Seen, filtered, lost and written by event.
     pub ledger: Vec<LedgerRow>,
+}
+
+/// Place of a file among those of one recording.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Segment {
+    /// Number of the file, from 1.
+    pub index: u64,
+    /// Clocks when it began.
+    pub begin: Clocks,
+    /// `seq` of its first row.
+    pub first_seq: u64,
+    /// Root digest of the file before it.
+    pub previous_root: Option<String>,
+    /// Name of the file before it.
+    pub previous_file: Option<String>,
 }
 
 /// The recorder.
@@ -173,6 +191,8 @@ pub struct LedgerRow {
     pub event: String,
     /// Occurrences that reached the hook, counted in the kernel.
     pub seen: u64,
+    /// Seen before this file began, and not accounted for in the file before it.
+    pub carried_in: u64,
     /// Of those, not selected by pid, uid, cgroup or `-c`.
     pub filtered: u64,
     /// Of those, selected and lost because the ring buffer was full, counted in the kernel.
@@ -188,6 +208,12 @@ pub struct LedgerRow {
     pub lost_undecodable: u64,
     /// Of those, taken from the ring and not written because the output failed.
     pub lost_write_error: u64,
+    /// Of those, in the kernel's rings or the journal when the recorder was killed, and not found again.
+    pub lost_crash: u64,
+    /// Of those, kept for a while by the flight recorder and dropped, as it was told.
+    pub forgotten: u64,
+    /// Of those, under way when this file ended: the next one accounts for them.
+    pub carried_out: u64,
     /// Rows in the file.
     pub written: u64,
     /// Of them, calls that returned an error.
@@ -208,13 +234,16 @@ impl LedgerRow {
             self.lost_unread,
             self.lost_undecodable,
             self.lost_write_error,
+            self.lost_crash,
         ];
         causes.iter().fold(0, |sum, lost| sum.saturating_add(*lost))
     }
 
     /// Whether every occurrence is accounted for.
     pub fn balances(&self) -> bool {
-        self.filtered.checked_add(self.lost()).and_then(|sum| sum.checked_add(self.written)) == Some(self.seen)
+        let ends = [self.filtered, self.lost(), self.forgotten, self.written, self.carried_out];
+        let all = ends.iter().try_fold(0u64, |sum, n| sum.checked_add(*n));
+        all.is_some() && all == self.seen.checked_add(self.carried_in)
     }
 }
 

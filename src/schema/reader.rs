@@ -22,7 +22,7 @@ use super::manifest::{KEY_MANIFEST, KEY_SCHEMA_VERSION, Manifest};
 pub use super::scan::{Events, Scan};
 
 /// Largest footer accepted; ours take about 10 KB per row group.
-const MAX_FOOTER: u64 = 256 << 20;
+pub(super) const MAX_FOOTER: u64 = 256 << 20;
 /// Largest row group accepted, uncompressed; ours end near 100 MiB.
 const MAX_ROW_GROUP: i64 = 1 << 30;
 /// Most rows accepted in one row group.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::append::Journal;
+use crate::record::output::Output;
 use crate::record::privileges;
 
 /// The syncing thread.
@@ -14,13 +15,14 @@ use crate::record::privileges;
 pub struct Syncer(JoinHandle<()>);
 
 impl Syncer {
-    /// Syncs what `journal` got, at most once every `interval`.
+    /// Syncs what `journal` got, at most once every `interval`; it stands beside `output`.
     ///
     /// # Errors
     /// When there is no thread to be had.
-    pub fn start(journal: Journal, interval: Duration) -> Result<Self> {
+    pub fn start(journal: Journal, interval: Duration, output: Output) -> Result<Self> {
         let run = move || {
-            privileges::keep_only(privileges::SYNC);
+            let removes = || output.can_publish();
+            privileges::keep_only(privileges::needed_for(&[(&removes, privileges::PUBLISH)]));
             loop {
                 let work = journal.work();
                 for file in &work.files {
