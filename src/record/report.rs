@@ -10,7 +10,7 @@ use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use super::load::{self, Programs};
 use super::write::Progress;
 use crate::schema::events::EventSet;
-use crate::schema::manifest::{FamilyReport, Manifest};
+use crate::schema::manifest::{FamilyReport, LedgerRow, Manifest};
 
 /// How often the progress line is renewed.
 const EVERY: Duration = Duration::from_millis(250);
@@ -93,17 +93,10 @@ pub fn families(families: &[FamilyReport]) {
 
 /// The last line: written, filtered, lost by cause, bytes, duration.
 pub fn summary(path: &Path, manifest: &Manifest, elapsed: Duration) {
-    let sum = |f: fn(&crate::schema::manifest::LedgerRow) -> u64| manifest.ledger.iter().map(f).sum::<u64>();
-    let causes = [
-        (sum(|r| r.lost_ring_full), "ring full"),
-        (sum(|r| r.lost_scratch_full), "scratch full"),
-        (sum(|r| r.lost_hook_skipped), "hook skipped"),
-        (sum(|r| r.lost_unread), "left in the ring"),
-        (sum(|r| r.lost_undecodable), "undecodable"),
-        (sum(|r| r.lost_write_error), "write error"),
-    ];
-    let causes: Vec<String> =
-        causes.iter().filter(|(n, _)| *n > 0).map(|(n, cause)| format!("{} {cause}", HumanCount(*n))).collect();
+    let sum = |f: fn(&LedgerRow) -> u64| manifest.ledger.iter().map(f).sum::<u64>();
+    let causes = LedgerRow::total(&manifest.ledger).causes();
+    let causes = causes.iter().filter(|(_, n)| *n > 0).map(|(cause, n)| format!("{} {cause}", HumanCount(*n)));
+    let causes: Vec<String> = causes.collect();
     let lost = match manifest.lost() {
         0 => "0 lost".to_string(),
         n => format!("{} LOST ({})", HumanCount(n), causes.join(", ")),

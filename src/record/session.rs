@@ -263,6 +263,7 @@ impl<'a> Session<'a> {
         self.programs.detach();
         let elapsed = self.started.elapsed();
         self.manifest.end = host::clocks();
+        self.manifest.end_clock = host::clock_state();
         let drained = self.stop_draining();
         let residue = Residue {
             losses: self.programs.losses()?,
@@ -365,6 +366,7 @@ fn manifest(options: &Options) -> Result<Manifest> {
         filters: options.filters(),
         host: host::host(),
         start: host::clocks(),
+        start_clock: host::clock_state(),
         gaps: privileges::gaps(),
         ..Manifest::default()
     })
@@ -428,6 +430,7 @@ fn ledger(programs: &Programs, books: &Books) -> Result<Vec<LedgerRow>> {
             failed: own.failed,
             bytes: own.bytes,
             read_faults: own.read_faults,
+            ..LedgerRow::default()
         }
     });
     Ok(rows.filter(|row| row.seen > 0 || row.written > 0).collect())
