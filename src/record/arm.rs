@@ -54,6 +54,7 @@ pub fn manifest(options: &Options, programs: &Programs, families: Vec<FamilyRepo
         filters: options.filters(),
         host: host::host(),
         start: host::clocks(),
+        start_clock: host::clock_state(),
         hooks: programs.hooks().cloned().collect(),
         families,
         gaps,

@@ -71,11 +71,24 @@ pub struct Entry {
     pub write_error: u64,
     /// Kept for a while by the flight recorder, and dropped untold.
     pub forgotten: u64,
+    /// Delivered by the kernel, and lost with the recorder.
+    pub crashed: u64,
 }
 
 impl Entry {
     fn each(&mut self, other: Entry, op: fn(u64, u64) -> u64) {
-        let Entry { written, bytes, failed, read_faults, filtered, unread, undecodable, write_error, forgotten } = self;
+        let Entry {
+            written,
+            bytes,
+            failed,
+            read_faults,
+            filtered,
+            unread,
+            undecodable,
+            write_error,
+            forgotten,
+            crashed,
+        } = self;
         for (mine, its) in [
             (written, other.written),
             (bytes, other.bytes),
@@ -86,13 +99,14 @@ impl Entry {
             (undecodable, other.undecodable),
             (write_error, other.write_error),
             (forgotten, other.forgotten),
+            (crashed, other.crashed),
         ] {
             *mine = op(*mine, its);
         }
     }
 
     /// Records that came out of the rings and have found their end.
-    fn came(&self) -> u64 {
+    pub fn came(&self) -> u64 {
         self.written + self.filtered + self.undecodable + self.write_error + self.forgotten
     }
 }
@@ -124,14 +138,27 @@ impl Books {
         books
     }
 
-    /// Counts the records that `delivered` says were put into the rings and never came out; by wire kind.
-    pub fn count_unread(&mut self, kernel: &KernelBooks) -> Vec<u32> {
+    /// Takes over what `counted` says never came.
+    pub fn count_missing(&mut self, counted: &Books) {
+        for (kind, entry) in counted.iter().filter(|(_, e)| e.unread + e.crashed > 0) {
+            (self.of(kind).unread, self.of(kind).crashed) = (entry.unread, entry.crashed);
+        }
+    }
+
+    /// All entries.
+    pub fn iter(&self) -> impl Iterator<Item = (EventKind, Entry)> {
+        self.0.iter().map(|(kind, entry)| (*kind, *entry))
+    }
+
+    /// Counts the records that `kernel` says were put into the rings and never came out, at `end` of their entries; by
+    /// wire kind.
+    pub fn count_unread(&mut self, kernel: &KernelBooks, end: fn(&mut Entry) -> &mut u64) -> Vec<u32> {
         let mut by_wire = vec![0; super::wire::VMT_KINDS as usize];
         for (wire, count) in (0u32..).zip(&mut by_wire) {
             let Some(kind) = event_kind(wire).filter(|kind| *kind != EventKind::Lost) else { continue };
             let delivered = kernel.get(&kind).map_or(0, |k| k.delivered);
             let unread = delivered.saturating_sub(self.get(kind).came());
-            self.of(kind).unread = unread;
+            *end(self.of(kind)) = unread;
             *count = u32::try_from(unread).unwrap_or(u32::MAX);
         }
         by_wire
@@ -153,19 +180,23 @@ pub fn ledger(since: &Since, kernel: &KernelBooks, own: &Books) -> Vec<LedgerRow
     rows.filter(|row| row.seen > 0 || row.written > 0 || row.carried_in > 0 || row.carried_out > 0).collect()
 }
 
+/// Whether the kernel counts events of that kind: snapshots and `lost` rows are made here.
+pub fn is_from_kernel(kind: EventKind) -> bool {
+    wire_kind(kind).is_some() && kind != EventKind::Lost
+}
+
 fn row(event: &EventSpec, since: &Since, kernel: &KernelBooks, own: &Books) -> LedgerRow {
     let kind = event.kind;
-    let from_kernel = wire_kind(kind).is_some() && kind != EventKind::Lost;
+    let from_kernel = is_from_kernel(kind);
     let of = |books: &KernelBooks| books.get(&kind).copied().unwrap_or_default();
     let (before, now) = (of(&since.kernel), of(kernel));
     let (own_before, own_now) = (since.own.get(kind), own.get(kind));
     let mut added = own_now;
     added.each(own_before, u64::saturating_sub);
     let counted = |f: fn(&KernelEntry) -> u64| f(&now).saturating_sub(f(&before));
-    // Snapshots and `lost` rows are made here, not in the kernel.
     let made_here = added.written + added.write_error + added.undecodable + added.forgotten;
     let pending = |k: &KernelEntry, e: &Entry| {
-        let ended = k.filtered + k.lost + k.unplaced + e.came() + e.unread;
+        let ended = k.filtered + k.lost + k.unplaced + e.came() + e.unread + e.crashed;
         if from_kernel { k.seen.saturating_sub(ended) } else { 0 }
     };
     LedgerRow {
@@ -179,6 +210,7 @@ fn row(event: &EventSpec, since: &Since, kernel: &KernelBooks, own: &Books) -> L
         lost_unread: added.unread,
         lost_undecodable: added.undecodable,
         lost_write_error: added.write_error,
+        lost_crash: added.crashed,
         forgotten: added.forgotten,
         written: added.written,
         carried_out: pending(&now, &own_now),
@@ -223,7 +255,7 @@ mod tests {
     fn what_was_delivered_and_never_came_is_unread() {
         let mut books = own(60);
         books.of(KIND).filtered = 3;
-        let by_wire = books.count_unread(&kernel(100, 10, 5, 85));
+        let by_wire = books.count_unread(&kernel(100, 10, 5, 85), |e| &mut e.unread);
         assert_eq!(by_wire[wire_kind(KIND).unwrap() as usize], 22);
         let ledger = ledger(&Since::default(), &kernel(100, 10, 5, 85), &books);
         assert_eq!(ledger[0].lost_unread, 22);

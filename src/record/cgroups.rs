@@ -16,6 +16,13 @@ pub struct Cgroup {
     pub container: String,
 }
 
+impl Cgroup {
+    fn at(path: String) -> Self {
+        let container = container_id(&path).unwrap_or_default().to_string();
+        Cgroup { path, container }
+    }
+}
+
 /// Every cgroup v2 id by what it stands for, resolved once per id.
 #[derive(Debug, Default)]
 pub struct Cgroups {
@@ -31,10 +38,18 @@ impl Cgroups {
             if id == 0 {
                 return Cgroup::default();
             }
-            let path = witness.cgroup(id).unwrap_or_else(|| format!("id:{id}"));
-            let container = container_id(&path).unwrap_or_default().to_string();
-            Cgroup { path, container }
+            Cgroup::at(witness.cgroup(id).unwrap_or_else(|| format!("id:{id}")))
         })
+    }
+
+    /// Every id and its path.
+    pub fn known(&self) -> Vec<(u64, String)> {
+        self.by_id.iter().map(|(id, cgroup)| (*id, cgroup.path.clone())).collect()
+    }
+
+    /// Knows these, and nothing else.
+    pub fn restore(&mut self, known: Vec<(u64, String)>) {
+        self.by_id = known.into_iter().map(|(id, path)| (id, Cgroup::at(path))).collect();
     }
 }
 

@@ -5,9 +5,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::books::{Books, Counted, Since};
-use super::processes::{Known, Snapshot};
+use super::decode::Known;
+use super::processes::Snapshot;
 use super::reorder::Place;
-use crate::schema::manifest::Hook;
+use crate::schema::manifest::{ClockState, Hook};
 
 /// All that decoding takes to go on behind the rows that stand in a file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -73,4 +74,9 @@ pub struct Finish {
     pub gaps: Vec<String>,
     /// `end_reason`.
     pub reason: String,
+    /// What disciplined the wall clock then.
+    pub clock: Option<ClockState>,
+    /// Nobody ended it: what is not there was lost with the recorder.
+    #[serde(default)]
+    pub killed: bool,
 }

@@ -4,14 +4,15 @@
 //! the same of them as the recorder would have. Owns the order of events; files are [`super::series`]'s, rows
 //! [`super::table`]'s.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 
-use super::books::{Books, Counted, Since, ledger};
+use super::books::{Books, Counted, Entry, Since, ledger};
 use super::checkpoint::{Checkpoint, Cut, Finish, Living};
-use super::decode::{Decoder, LEFT_IN_RING, RING_FULL};
+use super::decode::{Decoder, LEFT_IN_RING, RECORDER_KILLED, RING_FULL};
 use super::journal::{Frame, Journal, Kind};
 use super::keep::{Keep, Kept};
 use super::load::Counters;
@@ -22,7 +23,9 @@ use super::table::Table;
 use super::wire::VMT_KINDS;
 use crate::schema::events::EventKind;
 use crate::schema::group::EncodedGroup;
-use crate::schema::manifest::{Clocks, Hook, LedgerRow, Manifest};
+use crate::schema::partial::PartialGroup;
+use crate::schema::reader::{Capture, Scan};
+use crate::schema::manifest::{ClockState, Clocks, Hook, LedgerRow, Manifest};
 
 /// Between two files that the trigger makes.
 const TRIGGER_PAUSE_NS: i64 = 1_000_000_000;
@@ -59,10 +62,13 @@ pub struct Encoder {
     keep: Option<Keep>,
     sizes: Sizes,
     counted: Counted,
+    end_clock: Option<ClockState>,
     /// Books at the begin of the present file.
     since: Since,
     /// `seq` of its first row.
     first_seq: u64,
+    /// Records that come out again, and are in the file already.
+    skip: u64,
     /// Where the rows in `table` begin.
     began: Place,
     /// mono_ns of the first of them.
@@ -83,6 +89,8 @@ pub struct Written {
     pub finished: Vec<Finished>,
     /// The books of the whole recording.
     pub ledger: Vec<LedgerRow>,
+    /// Rows of the last file.
+    pub rows: u64,
     /// Why something was not written, if that is so.
     pub error: Option<anyhow::Error>,
 }
@@ -105,8 +113,10 @@ impl Encoder {
             keep: None,
             sizes: Sizes::default(),
             counted,
+            end_clock: None,
             since: Since::default(),
             first_seq: 0,
+            skip: 0,
             began: Place::default(),
             began_ns: 0,
             triggered: false,
@@ -121,8 +131,61 @@ impl Encoder {
         Encoder { running: Some(running), sizes, keep, ..self }
     }
 
+    /// Copies a row group of a file of the same recording.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub fn adopt(&mut self, source: &File, group: &PartialGroup) -> Result<()> {
+        if self.series.groups() == 0 {
+            self.first_seq = group.seq.0;
+        }
+        self.series.adopt(source, group)?;
+        self.table.restore(group.seq.1.saturating_add(1), group.mono_ns.1, 0, Books::default());
+        Ok(())
+    }
+
+    /// Counts the rows that were copied, where no checkpoint says what they are.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn count_adopted(&mut self) -> Result<()> {
+        self.series.write_footer(&self.begin)?;
+        self.table.books = Books::default();
+        let capture = Capture::open(self.series.output().partial())?;
+        let scan = Scan { columns: vec!["event", "bytes", "errno"], ..Scan::default() };
+        for batch in capture.scan(&scan)? {
+            for event in batch?.iter() {
+                let Some(kind) = EventKind::of_name(event.event) else { continue };
+                let entry = self.table.books.of(kind);
+                entry.written += 1;
+                entry.failed += u64::from(event.errno.is_some());
+                entry.bytes = entry.bytes.saturating_add(event.bytes.and_then(|b| u64::try_from(b).ok()).unwrap_or(0));
+            }
+        }
+        self.since = Since::default();
+        Ok(())
+    }
+
+    /// Rows so far.
+    pub fn rows(&self) -> u64 {
+        self.table.next_seq() - self.first_seq
+    }
+
+    /// Latest mono_ns of any row.
+    pub fn last_ns(&self) -> i64 {
+        self.table.last_ns()
+    }
+
+    /// What became of the records so far.
+    pub fn books(&self) -> Books {
+        let mut books = self.table.books.clone();
+        books.add(self.table.rows_so_far());
+        books
+    }
+
     /// Goes on behind what a checkpoint says is written.
     pub fn restore(&mut self, checkpoint: Checkpoint) {
+        self.skip = checkpoint.place.skip;
         let Checkpoint { place, seq, first_seq, last_ns, transfers, books, since, known, .. } = checkpoint;
         self.reorder = Reorder::at(place);
         self.table.restore(seq, last_ns, transfers, books);
@@ -172,6 +235,10 @@ impl Encoder {
     /// Decodes what is in order, and writes row groups as they become full.
     fn decode_ready(&mut self) {
         while let Some(record) = self.reorder.next() {
+            if self.skip > 0 {
+                self.skip -= 1;
+                continue;
+            }
             if let Err(refused) = self.decoder.record(record, &mut self.table) {
                 self.table.books.of(refused.kind.unwrap_or(EventKind::Lost)).undecodable += 1;
             }
@@ -358,6 +425,7 @@ impl Encoder {
         if let Some(hooks) = hooks {
             manifest.hooks = hooks.to_vec();
         }
+        manifest.end_clock = self.end_clock.clone();
         manifest.end_reason = reason.into();
         let bytes = self.series.bytes();
         self.series.close(&manifest, self.first_seq)?;
@@ -385,10 +453,15 @@ impl Encoder {
     /// Writes everything that is there, and closes the last file.
     pub fn finish(mut self, end: Finish) -> Written {
         self.counted = end.counted.clone();
+        self.end_clock = end.clock.clone();
         self.reorder.release_all();
         self.decode_ready();
         // Before the requests below, which never were in a ring.
-        let unread = self.table.books.count_unread(&self.counted.kernel);
+        let mut came = self.books();
+        let kernel = &self.counted.kernel;
+        let ended: fn(&mut Entry) -> &mut u64 = if end.killed { |e| &mut e.crashed } else { |e| &mut e.unread };
+        let unread = came.count_unread(kernel, ended);
+        self.table.books.count_missing(&came);
         self.tell_the_rest(&end, &unread);
         self.flush(self.keep.is_none());
         let nothing_new = self.keep.is_some() && !self.write_kept() && self.series.index() > 1;
@@ -398,7 +471,8 @@ impl Encoder {
             self.error.get_or_insert(error);
         }
         let ledger = ledger(&Since::default(), &self.counted.kernel, &self.table.books);
-        Written { finished: self.series.finished().cloned().collect(), ledger, error: self.error }
+        let rows = self.rows();
+        Written { finished: self.series.finished().cloned().collect(), ledger, rows, error: self.error }
     }
 
     fn close_last(&mut self, end: &Finish) -> Result<()> {
@@ -437,7 +511,8 @@ impl Encoder {
         }
         let last_ns = u64::try_from(self.table.last_ns()).unwrap_or(0);
         let end_ns = u64::try_from(end.counted.clocks.monotonic_ns).unwrap_or(0);
-        self.decoder.lost(0, last_ns, end_ns, unread, LEFT_IN_RING, &mut self.table);
+        let cause = if end.killed { RECORDER_KILLED } else { LEFT_IN_RING };
+        self.decoder.lost(0, last_ns, end_ns, unread, cause, &mut self.table);
     }
 }
 

@@ -20,10 +20,10 @@ pub struct Output {
     force: bool,
 }
 
-/// The name while recording: `trace.parquet.partial`.
-fn partial_name(path: &Path) -> PathBuf {
+/// The name until the file is whole: `trace.parquet.partial`.
+fn temporary_name(path: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(path);
-    name.push(".partial");
+    name.push(ending);
     PathBuf::from(name)
 }
 
@@ -38,6 +38,14 @@ impl Output {
     /// # Errors
     /// When the output or its temporary name exists (and not `force`), or cannot be created.
     pub fn create(path: &Path, force: bool) -> Result<(Self, File)> {
+        Output::create_as(path, ".partial", force)
+    }
+
+    /// The same with another ending of the temporary name.
+    ///
+    /// # Errors
+    /// As [`Output::create`].
+    pub fn create_as(path: &Path, ending: &str, force: bool) -> Result<(Self, File)> {
         let name = path.display();
         match path.symlink_metadata() {
             Ok(found) if found.is_dir() => bail!("{name} is a directory: name a file in it with -o"),
@@ -47,7 +55,7 @@ impl Output {
             Ok(_) if !force => bail!("{name} exists: choose another -o, or replace it with --force"),
             _ => (),
         }
-        let partial = partial_name(path);
+        let partial = temporary_name(path, ending);
         if force && partial.symlink_metadata().is_ok() {
             std::fs::remove_file(&partial).with_context(|| format!("cannot remove {}", partial.display()))?;
         }

@@ -72,7 +72,7 @@ pub struct Recovered {
 /// A file that was complete and only had not got its name.
 fn copy(found: &Found, args: &Args) -> Result<Recovered> {
     let (output, mut file) = found::create(&args.output, args.force)?;
-    let copied = || -> Result<()> {
+    let mut copied = || -> Result<()> {
         let mut source = std::fs::File::open(&found.path)?;
         std::io::copy(&mut source, &mut file)?;
         file.sync_all()?;

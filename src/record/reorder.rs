@@ -21,7 +21,7 @@ pub struct Place {
     pub from: u64,
     /// Records.
     pub skip: u64,
-    /// ns of CLOCK_MONOTONIC, up to which all rings had been emptied.
+    /// ns of CLOCK_MONOTONIC, up to which all rings had been emptied before that frame.
     pub complete_until_ns: u64,
 }
 
@@ -39,6 +39,8 @@ struct Open {
     frame: u64,
     records: u64,
     handed_on: u64,
+    /// `complete_until_ns` before it came.
+    complete_before_ns: u64,
 }
 
 /// Records not yet handed on.
@@ -66,6 +68,7 @@ impl Reorder {
     /// how many bytes at its end were no whole record, 0 in practice.
     pub fn push(&mut self, frame: u64, complete_until_ns: u64, bytes: &[u8]) -> usize {
         self.compact();
+        let complete_before_ns = self.complete_until_ns;
         self.complete_until_ns = self.complete_until_ns.max(complete_until_ns);
         let (mut at, before) = (0, self.index.len());
         while let Some((size, clock)) = bytes.get(at..).and_then(size_and_clock) {
@@ -75,7 +78,8 @@ impl Reorder {
         }
         let whole = at.min(bytes.len());
         self.bytes.extend_from_slice(bytes.get(..whole).unwrap_or_default());
-        self.open.push_back(Open { frame, records: (self.index.len() - before) as u64, handed_on: 0 });
+        let records = (self.index.len() - before) as u64;
+        self.open.push_back(Open { frame, records, handed_on: 0, complete_before_ns });
         self.behind = frame + 1;
         // Stable, so that records of one ring with the same stamp stay as they came; cheap on sorted runs.
         self.index.sort_by_key(|entry| entry.clock);
@@ -107,7 +111,7 @@ impl Reorder {
         Place {
             from: self.open.front().map_or(self.behind, |open| open.frame),
             skip: self.open.iter().map(|open| open.handed_on).sum(),
-            complete_until_ns: self.complete_until_ns,
+            complete_until_ns: self.open.front().map_or(self.complete_until_ns, |open| open.complete_before_ns),
         }
     }
 

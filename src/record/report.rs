@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 
 use super::load::{self, Programs};
+use super::recover::Recovered;
 use super::series::Finished;
 use super::table::Progress;
 use crate::schema::events::EventSet;
@@ -113,17 +114,9 @@ pub fn full(output: &Path, cause: &str) {
 /// The last lines: each file's root digest; then written, filtered, lost by cause, bytes, duration.
 pub fn summary(output: &Path, finished: &[Finished], ledger: &[LedgerRow], hooks: &[Hook], elapsed: Duration) {
     let sum = |f: fn(&LedgerRow) -> u64| ledger.iter().map(f).sum::<u64>();
-    let causes = [
-        (sum(|r| r.lost_ring_full), "ring full"),
-        (sum(|r| r.lost_scratch_full), "scratch full"),
-        (sum(|r| r.lost_hook_skipped), "hook skipped"),
-        (sum(|r| r.lost_unread), "left in the ring"),
-        (sum(|r| r.lost_undecodable), "undecodable"),
-        (sum(|r| r.lost_write_error), "write error"),
-        (sum(|r| r.lost_crash), "recorder killed"),
-    ];
-    let causes: Vec<String> =
-        causes.iter().filter(|(n, _)| *n > 0).map(|(n, cause)| format!("{} {cause}", HumanCount(*n))).collect();
+    let causes = LedgerRow::total(ledger).causes();
+    let causes = causes.iter().filter(|(_, n)| *n > 0).map(|(cause, n)| format!("{} {cause}", HumanCount(*n)));
+    let causes: Vec<String> = causes.collect();
     let lost = match sum(LedgerRow::lost) {
         0 => "0 lost".to_string(),
         n => format!("{} LOST ({})", HumanCount(n), causes.join(", ")),
@@ -151,5 +144,19 @@ pub fn summary(output: &Path, finished: &[Finished], ledger: &[LedgerRow], hooks
         HumanBytes(sum(|r| r.bytes)),
         HumanBytes(size),
         elapsed.as_secs_f64(),
+    ));
+}
+
+/// The last line of `vmtrace recover`.
+pub fn summary_of_recovery(output: &Path, recovered: &Recovered) {
+    let lost = recovered.ledger.iter().fold(0u64, |sum, row| sum.saturating_add(row.lost()));
+    let lost = if lost == 0 { "0 known to be lost".to_string() } else { format!("{} LOST", HumanCount(lost)) };
+    say(format_args!("{}: root digest {}", output.display(), recovered.root));
+    say(format_args!(
+        "{}: {} events recovered, {} from the file and {} from the journal; {lost}",
+        output.display(),
+        HumanCount(recovered.from_file + recovered.from_journal),
+        HumanCount(recovered.from_file),
+        HumanCount(recovered.from_journal),
     ));
 }

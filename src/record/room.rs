@@ -125,9 +125,4 @@ impl Room {
     pub fn cause(&self) -> Option<String> {
         self.cause.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
-
-    /// The policy.
-    pub fn policy(&self) -> OnFull {
-        self.policy
-    }
 }

@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 
 use super::journal;
@@ -18,6 +18,7 @@ use super::output::{Output, directory};
 use super::reserve::Reserve;
 use crate::schema::group::EncodedGroup;
 use crate::schema::manifest::{Clocks, Manifest, Segment};
+use crate::schema::partial::PartialGroup;
 use crate::schema::sign::Key;
 use crate::schema::writer::CaptureFile;
 
@@ -72,6 +73,18 @@ pub struct Series {
     reserve: Reserve,
 }
 
+/// An unfinished file of the recording that writes `output`, if there is one.
+fn unfinished(output: &Path) -> Option<PathBuf> {
+    let stem = output.file_stem()?.to_string_lossy().into_owned();
+    let entries = std::fs::read_dir(directory(output)).ok()?.flatten();
+    let names = entries.map(|entry| entry.file_name());
+    let partials = names.filter(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with(&stem) && name.ends_with(".partial")
+    });
+    partials.max().map(|name| output.with_file_name(name))
+}
+
 /// The name of file number `index`: `trace-0001.parquet`.
 pub fn numbered(output: &Path, index: u64) -> PathBuf {
     let stem = output.file_stem().unwrap_or_default().to_string_lossy();
@@ -94,13 +107,29 @@ impl Series {
     /// # Errors
     /// As [`Output::create`].
     pub fn create(plan: Plan) -> Result<Self> {
-        let (output, file) = Output::create(&plan.path(1), plan.force)?;
+        let name = plan.output.display();
         if plan.force {
-            let name = plan.output.display();
             journal::remove_all(&plan.output).with_context(|| format!("the old journal of {name} cannot be removed"))?;
         }
+        if let Some(left) = journal::exists(&plan.output) {
+            let left = left.display();
+            match unfinished(&plan.output) {
+                Some(partial) => bail!(
+                    "{left} exists: another recording writes {name}, or one did not finish: then recover it with `vmtrace \
+                     recover {} -o FILE`; or choose another -o, or drop it with --force",
+                    partial.display()
+                ),
+                None => bail!("{left} is left of a recording that has finished: remove it, or choose another -o"),
+            }
+        }
+        let created = Output::create(&plan.path(1), plan.force)?;
+        Ok(Series::on(plan, created))
+    }
+
+    /// The same in a file that was created elsewhere.
+    pub fn on(plan: Plan, (output, file): (Output, File)) -> Self {
         let reserve = Reserve::beside(directory(&plan.output));
-        Ok(Series {
+        Series {
             plan,
             index: 1,
             began: Clocks::default(),
@@ -111,7 +140,7 @@ impl Series {
             previous: None,
             finished: VecDeque::new(),
             reserve,
-        })
+        }
     }
 
     /// Writes the begin of the next file. `begin` is when it begins, `first_seq` the number of its first row.
@@ -156,6 +185,15 @@ impl Series {
         })
     }
 
+    /// Appends a row group of another file, as it is.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub fn adopt(&mut self, source: &File, group: &PartialGroup) -> io::Result<()> {
+        let open = self.open.as_mut().ok_or_else(|| io::Error::other("no file is open"))?;
+        open.capture.adopt(source, group)
+    }
+
     /// Appends a row group. When that fails, the file is as it was.
     ///
     /// # Errors
@@ -165,6 +203,15 @@ impl Series {
         open.capture.append(group, clocks, checkpoint)?;
         self.reserve.hold(open.capture.footer_estimate());
         Ok(())
+    }
+
+    /// Writes a footer for the time being, so that the present file can be read: the next row group takes its place.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_footer(&mut self, manifest: &Manifest) -> io::Result<()> {
+        let open = self.open.as_mut().ok_or_else(|| io::Error::other("no file is open"))?;
+        open.capture.close(manifest).map(drop)
     }
 
     /// Completes the present file and brings it to the disk; [`Series::publish`] names it.

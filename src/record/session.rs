@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 
 use super::arm;
 use super::books::Counted;
@@ -16,6 +16,7 @@ use super::checkpoint::{Cut, Finish, Loss};
 use super::command::{self, CannotStart, shell_status};
 use super::drain::Control;
 use super::encode::Written;
+use super::host;
 use super::journal::{Journal, Kind, Syncer};
 use super::load::{self, Counters, Programs};
 use super::options::Options;
@@ -108,16 +109,6 @@ impl<'a> Session<'a> {
             keep: options.rotation.files.map(|n| n as usize),
             key: options.key.clone(),
         };
-        // A journal without a capture beside it: its recorder was killed while it ended.
-        let left = super::journal::exists(&options.output).filter(|_| !options.force);
-        if let Some(left) = left {
-            bail!(
-                "{} exists: a recording did not finish; recover it with `vmtrace recover {}.partial -o FILE`, choose another \
-                 -o, or drop it with --force",
-                left.display(),
-                options.output.display()
-            );
-        }
         let series = Series::create(plan)?;
         let output = series.output().clone();
         Session::begin(options, series).inspect_err(|_| {
@@ -308,7 +299,7 @@ impl<'a> Session<'a> {
         self.journal.close();
         let written = self.writer.join().map_err(|_| anyhow!("the writing thread broke down"))?;
         self.syncer.join();
-        let Written { finished, ledger, error } = written?;
+        let Written { finished, ledger, error, .. } = written?;
         if let Some(error) = error {
             return Err(error);
         }
@@ -348,6 +339,8 @@ impl<'a> Session<'a> {
             hooks,
             gaps,
             reason: end.reason().into(),
+            clock: host::clock_state(),
+            killed: false,
         })
     }
 

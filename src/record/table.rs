@@ -128,6 +128,11 @@ impl Table {
         self.builder.rows()
     }
 
+    /// What is counted of the rows that [`Table::take`] would give.
+    pub fn rows_so_far(&self) -> &Books {
+        &self.rows
+    }
+
     /// Whether a row has met the trigger since this was last asked.
     pub fn was_triggered(&mut self) -> bool {
         std::mem::take(&mut self.triggered)

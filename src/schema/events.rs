@@ -41,6 +41,13 @@ pub enum EventKind {
     Lost,
 }
 
+impl EventKind {
+    /// The event of that name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        EVENTS.iter().find(|event| event.name == name).map(|event| event.kind)
+    }
+}
+
 impl Serialize for EventKind {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(self.name())
@@ -50,8 +57,7 @@ impl Serialize for EventKind {
 impl<'de> Deserialize<'de> for EventKind {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let name = String::deserialize(from)?;
-        let found = EVENTS.iter().find(|event| event.name == name);
-        found.map(|event| event.kind).ok_or_else(|| D::Error::custom(format!("no event is called {name:?}")))
+        EventKind::of_name(&name).ok_or_else(|| D::Error::custom(format!("no event is called {name:?}")))
     }
 }
 

@@ -11,10 +11,12 @@ mod pipe;
 mod ptrace;
 mod verdict;
 
+use serde::{Deserialize, Serialize};
+
 use self::buffers::Buffers;
 use super::container::container_id;
 use super::cgroups::Cgroups;
-use super::processes::{Known, Processes, Snapshot};
+use super::processes::{self, Processes, Snapshot};
 use super::witness::Witness;
 use super::wire::*;
 use crate::schema::Event;
@@ -62,6 +64,16 @@ pub fn event_kind(wire: u32) -> Option<EventKind> {
 pub const RING_FULL: &str = "ring_full";
 /// `lost_cause`: delivered, but a second ^C ended the recording before it was taken from the ring.
 pub const LEFT_IN_RING: &str = "left_in_ring";
+
+/// `lost_cause`: delivered, but the recorder was killed before it was in the journal.
+pub const RECORDER_KILLED: &str = "recorder_killed";
+
+/// What a decoder has learned.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Known {
+    processes: processes::Known,
+    cgroups: Vec<(u64, String)>,
+}
 
 /// A record was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,14 +124,15 @@ impl Decoder {
         Decoder { clock, processes, cgroups: Cgroups::default(), witness, buffers: Buffers::default() }
     }
 
-    /// All that is known of processes, for a checkpoint.
+    /// All that is known, for a checkpoint.
     pub fn known(&self) -> Known {
-        self.processes.known()
+        Known { processes: self.processes.known(), cgroups: self.cgroups.known() }
     }
 
     /// Goes on from a checkpoint.
     pub fn restore(&mut self, known: Known) {
-        self.processes.restore(known);
+        self.processes.restore(known.processes);
+        self.cgroups.restore(known.cgroups);
     }
 
     /// Reads one record and hands its rows to `sink`: usually one; one more for each process that is met for the

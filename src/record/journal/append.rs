@@ -93,13 +93,6 @@ impl Journal {
     /// When its first file exists or cannot be created.
     pub fn create(output: &Path, begin: Begin, limits: Limits) -> Result<Self> {
         let base = Base::of(output);
-        if let Some(found) = super::exists(output) {
-            bail!(
-                "{} exists: a recording did not finish; recover it with `vmtrace recover`, choose another -o, or \
-                 drop it with --force",
-                found.display()
-            );
-        }
         let tag = frame::tag(&begin.manifest.capture_id);
         let state = State {
             segments: VecDeque::new(),

@@ -18,5 +18,5 @@ mod sync;
 pub use append::{Journal, Limits};
 pub use frame::{Frame, Kind};
 pub use read::Reader;
-pub use segments::{Base, Begin, exists, remove_all};
+pub use segments::{Begin, exists, remove_all};
 pub use sync::Syncer;

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use super::found::{self, Sources};
 use super::Recovered;
-use crate::record::books::{Books, Counted, KernelEntry};
+use crate::record::books::{Books, Counted, KernelEntry, is_from_kernel};
 use crate::record::checkpoint::{Checkpoint, Finish};
 use crate::record::encode::{Encoder, Written};
 use crate::record::journal::{Kind, Reader};
@@ -191,13 +192,11 @@ impl<'a> Left<'a> {
             after.as_secs_f64(),
             (counted.clocks.monotonic_ns - self.manifest.start.monotonic_ns) as f64 / 1e9,
         ));
-        settle(&mut counted, encoder.books());
+        settle(&mut counted, &encoder.books());
         let hooks = self.manifest.hooks.clone();
         Finish { counted, hooks, gaps, reason: RECOVERED.into(), killed: true, ..Finish::default() }
     }
 }
-
-use std::time::Duration;
 
 /// `end_reason`.
 const RECOVERED: &str = "recovered";
@@ -208,7 +207,7 @@ fn is_flight(checkpoint: &Checkpoint) -> bool {
 
 /// The kernel's books were noted before the last records were delivered: these were seen and delivered, too.
 fn settle(counted: &mut Counted, own: &Books) {
-    for (kind, entry) in own.iter().filter(|(kind, _)| super::is_from_kernel(*kind)) {
+    for (kind, entry) in own.iter().filter(|(kind, _)| is_from_kernel(*kind)) {
         let kernel = counted.kernel.entry(kind).or_default();
         kernel.delivered = kernel.delivered.max(entry.came());
     }
