@@ -3,7 +3,7 @@
 use nix::sys::utsname::uname;
 use nix::time::{ClockId, clock_gettime};
 
-use crate::schema::manifest::{Clocks, Host, Tool};
+use crate::schema::manifest::{ClockState, Clocks, Host, Tool};
 
 /// The inode of the initial pid namespace (include/linux/proc_ns.h, PROC_PID_INIT_INO).
 const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
@@ -29,6 +29,27 @@ pub fn clocks() -> Clocks {
         Clocks { realtime_ns, monotonic_ns, boottime_ns, uncertainty_ns: after - before }
     };
     (0..5).map(attempt).min_by_key(|c| c.uncertainty_ns).unwrap_or_default()
+}
+
+/// What disciplines the wall clock.
+pub fn clock_state() -> Option<ClockState> {
+    // SAFETY: all zeros is a timex that asks for nothing to be changed.
+    let mut timex: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: `timex` lives through the call, which writes only to it.
+    let state = unsafe { libc::adjtimex(&mut timex) };
+    let states = ["TIME_OK", "TIME_INS", "TIME_DEL", "TIME_OOP", "TIME_WAIT", "TIME_ERROR"];
+    let state = usize::try_from(state).ok().and_then(|state| states.get(state))?;
+    let nanoseconds = timex.status & libc::STA_NANO != 0;
+    Some(ClockState {
+        state: (*state).into(),
+        status: timex.status,
+        offset_ns: if nanoseconds { timex.offset } else { timex.offset.saturating_mul(1000) },
+        // In units of 2^-16 ppm.
+        frequency_ppm: timex.freq as f64 / 65_536.0,
+        max_error_us: timex.maxerror,
+        estimated_error_us: timex.esterror,
+        tai_s: timex.tai,
+    })
 }
 
 fn line(path: &str) -> Option<String> {

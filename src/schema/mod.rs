@@ -7,14 +7,21 @@ pub const SCHEMA_VERSION: u32 = 1;
 
 pub mod batch;
 pub mod cell;
+pub mod chain;
 pub mod columns;
 pub mod events;
 pub mod expr;
+mod footer;
+mod frame;
+pub mod group;
 pub mod key;
 pub mod manifest;
 pub mod names;
+pub mod partial;
+mod properties;
 pub mod reader;
 mod scan;
+pub mod sign;
 pub mod types;
 pub mod writer;
 

@@ -17,12 +17,13 @@ use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 
 use super::SCHEMA_VERSION;
+use super::chain::KEY_SEAL;
 use super::columns::column_spec;
 use super::manifest::{KEY_MANIFEST, KEY_SCHEMA_VERSION, Manifest};
 pub use super::scan::{Events, Scan};
 
 /// Largest footer accepted; ours take about 10 KB per row group.
-const MAX_FOOTER: u64 = 256 << 20;
+pub(super) const MAX_FOOTER: u64 = 256 << 20;
 /// Largest row group accepted, uncompressed; ours end near 100 MiB.
 const MAX_ROW_GROUP: i64 = 1 << 30;
 /// Most rows accepted in one row group.
@@ -75,6 +76,12 @@ impl Capture {
     /// What the capture says about itself.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// The root digest that the file states; `verify` says whether it is right.
+    pub fn root(&self) -> Option<&str> {
+        let pairs = self.metadata.metadata().file_metadata().key_value_metadata()?;
+        pairs.iter().find(|pair| pair.key == KEY_SEAL)?.value.as_deref()
     }
 
     /// Rows the footer states.

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
+use vmtrace::schema::group::EncodedGroup;
 use vmtrace::schema::manifest::{Clocks, FamilyReport, Filters, Hook, Host, LedgerRow, Tool};
 use vmtrace::schema::types::{Iovec, Iovecs};
-use vmtrace::schema::writer::CaptureWriter;
+use vmtrace::schema::writer::CaptureFile;
 use vmtrace::schema::{BatchBuilder, Event, EventSet, Manifest};
 
 /// 2023-11-14T22:13:20Z.
@@ -112,15 +113,16 @@ pub fn ledger(events: &[Event<'_>]) -> Vec<LedgerRow> {
 }
 
 pub fn write(path: &Path, manifest: &Manifest, groups: &[&[Event<'_>]]) {
-    let mut writer = CaptureWriter::new(std::fs::File::create(path).unwrap()).unwrap();
+    let mut writer = CaptureFile::create(std::fs::File::create(path).unwrap(), manifest).unwrap();
     let mut builder = BatchBuilder::default();
     let mut seq = 0;
-    for group in groups {
+    for group in groups.iter().filter(|group| !group.is_empty()) {
         for event in *group {
             builder.push(&Event { seq, ..*event });
             seq += 1;
         }
-        writer.write(&builder.take().unwrap()).unwrap();
+        let encoded = EncodedGroup::encode(&builder.take().unwrap()).unwrap();
+        writer.append(&encoded, manifest.end, &serde_json::Value::Null).unwrap();
     }
     writer.close(manifest).unwrap();
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns the BPF object, its maps and links. Decides nothing about selection: [`Knobs`] says what to set.
 
+mod counters;
 mod families;
 mod functions;
 mod gaps;
@@ -29,6 +30,7 @@ use super::wire::{self, VMT_KINDS, VMT_SPARES, vmt_knobs, vmt_loss, vmt_stats};
 use crate::schema::events::{EVENTS, EventKind, EventSet, EventSpec};
 use crate::schema::manifest::Hook;
 
+pub use counters::Counters;
 pub use families::{Family, FamilyState, Tier};
 pub use gaps::gaps;
 pub use skips::Skips;
@@ -410,27 +412,13 @@ impl Programs {
         self.switches.get().untracked
     }
 
-    /// The kernel's books by wire kind, summed over all CPUs.
+    /// The kernel's books, to be read by any thread.
     ///
     /// # Errors
-    /// When the map cannot be read.
-    pub fn stats(&self) -> Result<Vec<vmt_stats>> {
-        let stats = self.maps.get("stats")?;
-        (0..VMT_KINDS)
-            .map(|kind| {
-                let per_cpu = stats.lookup_percpu(&kind.to_ne_bytes(), MapFlags::ANY)?;
-                let mut sum = vmt_stats::default();
-                for bytes in per_cpu.into_iter().flatten() {
-                    let (cpu, _) = wire::take::<vmt_stats>(&bytes).context("the books have another size")?;
-                    sum.seen += cpu.seen;
-                    sum.filtered += cpu.filtered;
-                    sum.lost += cpu.lost;
-                    sum.unplaced += cpu.unplaced;
-                    sum.delivered += cpu.delivered;
-                }
-                Ok(sum)
-            })
-            .collect()
+    /// When descriptors cannot be shared.
+    pub fn counters(&self) -> Result<Counters> {
+        let objects = [Some(&self.object), self.later.as_ref()].into_iter().flatten();
+        Counters::of(self.maps.get("stats")?, objects, &self.skipped_before)
     }
 
     /// Forgets what was counted so far. While the books are cleared nothing may be recorded.

@@ -172,15 +172,7 @@ fn ledger(out: &mut String, facts: &Facts<'_>) {
             if row.balances() { "" } else { "  DOES NOT BALANCE" }
         );
     }
-    let causes = [
-        ("ring buffer full", facts.total.lost_ring_full),
-        ("scratch full", facts.total.lost_scratch_full),
-        ("hook skipped by the kernel", facts.total.lost_hook_skipped),
-        ("left in the ring", facts.total.lost_unread),
-        ("undecodable", facts.total.lost_undecodable),
-        ("write error", facts.total.lost_write_error),
-    ];
-    for (cause, count) in causes.iter().filter(|(_, count)| *count > 0) {
+    for (cause, count) in facts.total.causes().iter().filter(|(_, count)| *count > 0) {
         let _ = writeln!(out, "Lost         {} by {cause}", grouped(*count));
     }
     for problem in &facts.problems {
