@@ -188,6 +188,7 @@ fn thread<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'stat
 
 /// Bytes of the journal's files beside `output`: small enough that removing them makes room on a small disk.
 fn segment_bytes(output: &Path) -> u64 {
-    let free = statvfs(directory(output)).map_or(u64::MAX, |fs| fs.blocks_available().saturating_mul(fs.fragment_size()));
+    let free =
+        statvfs(directory(output)).map_or(u64::MAX, |fs| fs.blocks_available().saturating_mul(fs.fragment_size()));
     (free / 32).clamp(64 << 10, SEGMENT)
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::found::{self, Sources};
 use super::Recovered;
+use super::found::{self, Sources};
 use crate::record::books::{Books, Counted, KernelEntry, is_from_kernel};
 use crate::record::checkpoint::{Checkpoint, Finish};
 use crate::record::encode::{Encoder, Written};
@@ -59,7 +59,9 @@ impl<'a> Left<'a> {
         let mut left = Left { sources, manifest, survey: Survey::default(), gaps: Vec::new() };
         match left.reader()? {
             Some(reader) => left.look(reader)?,
-            None => left.gaps.push("the journal is missing: events behind the last whole row group are not known".into()),
+            None => {
+                left.gaps.push("the journal is missing: events behind the last whole row group are not known".into())
+            }
         }
         Ok(left)
     }
