@@ -47,11 +47,6 @@ impl Keep {
         Keep { limit, groups: VecDeque::new(), bytes: 0 }
     }
 
-    /// Rows of so much payload, or over so much time, make a row group, so that what is kept fits the limit closely.
-    pub fn group_bytes(limit: &Limit) -> usize {
-        usize::try_from(limit.bytes / 8).unwrap_or(usize::MAX).max(64 << 10)
-    }
-
     /// Whether rows from `first_ns` to `last_ns` are a row group for their age.
     pub fn is_old(&self, first_ns: i64, last_ns: i64) -> bool {
         let age = self.limit.age.map(|age| i64::try_from(age.as_nanos()).unwrap_or(i64::MAX));
