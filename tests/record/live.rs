@@ -66,9 +66,20 @@ impl Live {
         self.recorder.id()
     }
 
+    /// The capture's name.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Sends the recorder a signal.
     pub fn signal(&self, signal: i32) {
         send(self.recorder.id(), signal);
+    }
+
+    /// Waits for this long, or until the recorder has ended. Whether it has.
+    pub fn has_ended_within(&mut self, time: std::time::Duration) -> bool {
+        std::thread::sleep(time);
+        self.recorder.try_wait().expect("recorder").is_some()
     }
 
     /// Presses ^C again and again.
@@ -106,6 +117,13 @@ pub fn send(pid: u32, signal: i32) {
     let pid = i32::try_from(pid).expect("pid");
     // SAFETY: plain numbers.
     assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "kill {pid}");
+}
+
+/// Whether a process lives. One that has ended and that nobody has waited for does not.
+pub fn is_running(pid: u32) -> bool {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let behind_name = stat.iter().rposition(|b| *b == b')');
+    behind_name.and_then(|at| stat.get(at + 2)).is_some_and(|state| !b"ZX".contains(state))
 }
 
 /// A process that ends with the test.
