@@ -20,6 +20,7 @@ pub mod partial;
 mod properties;
 pub mod reader;
 mod scan;
+pub mod sign;
 pub mod types;
 pub mod writer;
 
