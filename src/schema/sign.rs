@@ -59,7 +59,11 @@ impl Key {
             () if text.starts_with(b"-----BEGIN ") && !text.starts_with(b"-----BEGIN OPENSSH") => {
                 anyhow!("{name} is not in OpenSSH's format: convert it with ssh-keygen -p -f {name}")
             }
-            () => anyhow!("{name} is no private key that vmtrace can read: {error}"),
+            // Of ECDSA keys the library refuses those that begin with a zero: 1 in 256, of nistp521 every other one.
+            () if text.starts_with(b"-----BEGIN OPENSSH") => {
+                anyhow!("{name} is a private key that vmtrace cannot read ({error}): {later}")
+            }
+            () => anyhow!("{name} is no private key: {error}"),
         })?;
         ensure!(!key.is_encrypted(), "the key {name} has a passphrase, which vmtrace does not ask for: {later}");
         // A trial: a key on a token, or of a kind that is not supported, says so now and not after the recording.

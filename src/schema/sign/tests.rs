@@ -7,13 +7,17 @@ use chrono::{DateTime, TimeZone, Utc};
 use super::allowed::AllowedSigners;
 use super::*;
 
-const KEYS: &[&[&str]] = &[
-    &["-t", "ed25519"],
-    &["-t", "ecdsa", "-b", "256"],
-    &["-t", "ecdsa", "-b", "384"],
-    &["-t", "ecdsa", "-b", "521"],
-    &["-t", "rsa", "-b", "2048"],
+/// Kinds of keys, and whether the library signs with every one of that kind.
+const KEYS: &[(&[&str], bool)] = &[
+    (ED25519, true),
+    (ECDSA, false),
+    (&["-t", "ecdsa", "-b", "384"], false),
+    (&["-t", "ecdsa", "-b", "521"], false),
+    (RSA, false),
 ];
+const ED25519: &[&str] = &["-t", "ed25519"];
+const ECDSA: &[&str] = &["-t", "ecdsa", "-b", "256"];
+const RSA: &[&str] = &["-t", "rsa", "-b", "2048"];
 
 fn keygen(args: &[&str], input: Option<&Path>) -> std::process::Output {
     let stdin = input.map_or(Stdio::null(), |path| File::open(path).unwrap().into());
@@ -72,15 +76,16 @@ fn ssh_keygen_accepts_our_signatures_and_we_its() {
     let place = Place::new();
     // Several digests' worth, and a length that is no multiple of anything.
     let file = place.write("capture", vec![7; 3_000_001]);
-    for (number, options) in KEYS.iter().enumerate() {
+    for (number, (options, always)) in KEYS.iter().enumerate() {
         let key = place.key(&format!("key{number}"), options, "");
         let allowed = place.allowed(&key, "me@example.org namespaces=\"vmtrace\" KEY\n");
         // Signatures of ECDSA vary in length from one to the next.
         for _ in 0..2 {
             let sig = format!("{file}.sig");
-            // The library makes no signatures with RSA, as `keys_that_cannot_sign_say_what_to_do` shows.
-            if !options.contains(&"rsa") {
-                Key::load(Path::new(&key)).unwrap().sign_file(Path::new(&file)).unwrap();
+            let loaded = Key::load(Path::new(&key));
+            assert!(loaded.is_ok() || !always, "{loaded:?}");
+            if let Ok(loaded) = loaded {
+                loaded.sign_file(Path::new(&file)).unwrap();
                 let verify = ["-Y", "verify", "-f", &allowed, "-I", "me@example.org", "-n", "vmtrace", "-s", &sig];
                 let verified = keygen(&verify, Some(Path::new(&file)));
                 assert!(verified.status.success(), "{options:?}: {verified:?}");
@@ -97,7 +102,7 @@ fn ssh_keygen_accepts_our_signatures_and_we_its() {
 #[test]
 fn a_signature_says_nothing_of_other_bytes_or_another_purpose() {
     let place = Place::new();
-    let key = place.key("key", KEYS[0], "");
+    let key = place.key("key", ED25519, "");
     let allowed = place.allowed(&key, "me KEY\n");
     let file = place.write("capture", "content");
     Key::load(Path::new(&key)).unwrap().sign_file(Path::new(&file)).unwrap();
@@ -118,8 +123,8 @@ fn a_signature_says_nothing_of_other_bytes_or_another_purpose() {
 #[test]
 fn only_allowed_signers_count() {
     let place = Place::new();
-    let key = place.key("key", KEYS[0], "");
-    let other = place.key("other", KEYS[1], "");
+    let key = place.key("key", ED25519, "");
+    let other = place.key("other", ECDSA, "");
     let file = place.write("capture", "content");
     Key::load(Path::new(&key)).unwrap().sign_file(Path::new(&file)).unwrap();
     let allowed = |line| place.allowed(&key, line);
@@ -144,16 +149,16 @@ fn only_allowed_signers_count() {
 fn keys_that_cannot_sign_say_what_to_do() {
     let place = Place::new();
     let error = |path: &str| format!("{:#}", Key::load(Path::new(path)).unwrap_err());
-    let key = place.key("key", KEYS[0], "");
+    let key = place.key("key", ED25519, "");
     assert!(error(&format!("{key}.pub")).contains("is a public key: name the private one"));
     assert!(error(&place.path("missing")).contains("cannot be read: No such file"));
     assert!(error(&place.write("text", "hello")).contains("is no private key"));
     assert!(error(&place.write("long", vec![b'x'; 70_000])).contains("is larger than"));
     let pem = place.key("pem", &["-t", "rsa", "-b", "2048", "-m", "PEM"], "");
     assert!(error(&pem).contains("convert it with ssh-keygen -p -f"));
-    let message = error(&place.key("rsa", &["-t", "rsa", "-b", "2048"], ""));
+    let message = error(&place.key("rsa", RSA, ""));
     assert!(message.contains("cannot sign with a key of type ssh-rsa"), "{message}");
-    let locked = place.key("locked", KEYS[0], "secret");
+    let locked = place.key("locked", ED25519, "secret");
     let message = error(&locked);
     assert!(message.contains("has a passphrase") && message.contains("ssh-keygen -Y sign -n vmtrace"), "{message}");
 }
@@ -161,7 +166,7 @@ fn keys_that_cannot_sign_say_what_to_do() {
 #[test]
 fn nothing_but_an_older_signature_is_replaced() {
     let place = Place::new();
-    let key = Key::load(Path::new(&place.key("key", KEYS[0], ""))).unwrap();
+    let key = Key::load(Path::new(&place.key("key", ED25519, ""))).unwrap();
     let file = place.write("capture", "content");
     place.write("capture.sig", "dear diary");
     let error = format!("{:#}", key.sign_file(Path::new(&file)).unwrap_err());
@@ -180,7 +185,7 @@ fn nothing_but_an_older_signature_is_replaced() {
 #[test]
 fn damaged_signatures_are_refused() {
     let place = Place::new();
-    let key = place.key("key", KEYS[0], "");
+    let key = place.key("key", ED25519, "");
     let file = place.write("capture", "content");
     Key::load(Path::new(&key)).unwrap().sign_file(Path::new(&file)).unwrap();
     let good = std::fs::read(format!("{file}.sig")).unwrap();
