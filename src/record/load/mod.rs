@@ -24,6 +24,7 @@ use self::functions::Functions;
 use self::object::{Maps, Refused, last_messages};
 use self::switches::Switches;
 use super::decode::wire_kind;
+use super::host;
 use super::privileges;
 use super::wire::{self, VMT_KINDS, VMT_SPARES, vmt_knobs, vmt_loss, vmt_stats};
 use crate::schema::events::{EVENTS, EventKind, EventSet, EventSpec};
@@ -83,10 +84,16 @@ impl std::fmt::Debug for Programs {
 /// Loads the programs.
 ///
 /// # Errors
-/// One sentence with the remedy: no BTF, no privileges, or what the kernel refused.
+/// One sentence with the remedy: no BTF, a pid namespace, no privileges, or what the kernel refused.
 pub fn load(knobs: &Knobs) -> Result<Programs> {
     if !Path::new("/sys/kernel/btf/vmlinux").exists() {
         bail!("no BTF at /sys/kernel/btf/vmlinux: run on a kernel built with CONFIG_DEBUG_INFO_BTF");
+    }
+    if host::inside_pid_namespace() {
+        // Neither we ourselves nor COMMAND, -p PID and what /proc says of processes would be those that the hooks see.
+        bail!(
+            "processes have other numbers here than the kernel tells the hooks: run vmtrace outside of this pid namespace"
+        );
     }
     object::keep_messages();
     let cpus = libbpf_rs::num_possible_cpus().context("the number of CPUs cannot be read")?;
