@@ -195,6 +195,16 @@ fn list_syscalls(data: &mut vmt_knobs, event: &EventSpec) -> Result<()> {
     Ok(())
 }
 
+/// Whether calls of a kind are looked at for the sake of others: reads of pipes are reads first, and what files of
+/// /proc/PID/mem look like is learned from a pread of ours.
+fn is_looked_at(kind: EventKind, wanted: &EventSet) -> bool {
+    match kind {
+        EventKind::Read | EventKind::Readv => wanted.contains(EventKind::PipeRead),
+        EventKind::Pread => Family::Mem.spec().is_some_and(|mem| mem.is_wanted(wanted)),
+        _ => false,
+    }
+}
+
 fn wire_knobs(knobs: &Knobs, cpus: usize, rings: usize) -> Result<vmt_knobs> {
     let mut data = vmt_knobs::default();
     for event in EVENTS.iter().filter(|e| knobs.events.contains(e.kind)) {
@@ -202,12 +212,8 @@ fn wire_knobs(knobs: &Knobs, cpus: usize, rings: usize) -> Result<vmt_knobs> {
         list_syscalls(&mut data, event)?;
         *data.wanted.get_mut(kind as usize).context("an event kind is outside the table")? = 1;
     }
-    if knobs.events.contains(EventKind::PipeRead) {
-        // Reads of pipes are reads first.
-        for kind in [EventKind::Read, EventKind::Readv] {
-            let Some(event) = EVENTS.iter().find(|e| e.kind == kind) else { continue };
-            list_syscalls(&mut data, event)?;
-        }
+    for event in EVENTS.iter().filter(|e| is_looked_at(e.kind, &knobs.events)) {
+        list_syscalls(&mut data, event)?;
     }
     data.cpus = cpus as u32;
     data.snaplen = knobs.snaplen;
