@@ -165,6 +165,19 @@ impl Books {
     }
 }
 
+/// The kernel's books of a recorder that was killed were noted before the last records were delivered: these were seen and
+/// delivered, too.
+pub fn settle(kernel: &mut KernelBooks, own: &Books) {
+    for (kind, entry) in own.iter().filter(|(kind, _)| is_from_kernel(*kind)) {
+        let kernel = kernel.entry(kind).or_default();
+        kernel.delivered = kernel.delivered.max(entry.came());
+    }
+    for kernel in kernel.values_mut() {
+        let KernelEntry { filtered, lost, unplaced, delivered, .. } = *kernel;
+        kernel.seen = filtered + lost + unplaced + delivered;
+    }
+}
+
 /// Both sides at the begin of a file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Since {

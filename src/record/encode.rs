@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 
-use super::books::{Books, Counted, Entry, Since, ledger};
+use super::books::{Books, Counted, Entry, Since, ledger, settle};
 use super::checkpoint::{Checkpoint, Cut, Finish, Living};
 use super::decode::{Decoder, LEFT_IN_RING, RECORDER_KILLED, RING_FULL};
 use super::journal::{Frame, Journal, Kind};
@@ -23,16 +23,18 @@ use super::table::Table;
 use super::wire::VMT_KINDS;
 use crate::schema::events::EventKind;
 use crate::schema::group::EncodedGroup;
-use crate::schema::manifest::{ClockState, Clocks, Hook, LedgerRow, Manifest};
 use crate::schema::partial::PartialGroup;
 use crate::schema::reader::{Capture, Scan};
+use crate::schema::manifest::{ClockState, Clocks, Hook, LedgerRow, Manifest};
 
 /// Between two files that the trigger makes.
 const TRIGGER_PAUSE_NS: i64 = 1_000_000_000;
 
-/// What ends a file, or the recording.
+/// What ends a row group, a file, or the recording.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sizes {
+    /// Bytes that an encoded row group should have at most.
+    pub group: Option<u64>,
     /// `-C`: a file ends with this many bytes.
     pub file: Option<u64>,
     /// `--max-size`: the recording does.
@@ -180,6 +182,9 @@ impl Encoder {
     pub fn books(&self) -> Books {
         let mut books = self.table.books.clone();
         books.add(self.table.rows_so_far());
+        if let Some(keep) = &self.keep {
+            books.add(&keep.as_forgotten());
+        }
         books
     }
 
@@ -263,9 +268,13 @@ impl Encoder {
             return;
         }
         let seq = self.table.next_seq() - self.table.rows() as u64;
+        let raw = self.table.bytes();
         let (batch, rows) = self.table.take();
         let began = std::mem::replace(&mut self.began, self.reorder.place());
         let encoded = batch.and_then(|batch| EncodedGroup::encode(&batch).context("a row group cannot be encoded"));
+        if let (Ok(group), Some(wanted)) = (&encoded, self.sizes.group) {
+            self.table.resize(raw, group.len(), wanted);
+        }
         let written = match encoded {
             _ if self.error.is_some() => false,
             Err(error) => self.fail(error),
@@ -458,6 +467,9 @@ impl Encoder {
         self.decode_ready();
         // Before the requests below, which never were in a ring.
         let mut came = self.books();
+        if end.killed {
+            settle(&mut self.counted.kernel, &came);
+        }
         let kernel = &self.counted.kernel;
         let ended: fn(&mut Entry) -> &mut u64 = if end.killed { |e| &mut e.crashed } else { |e| &mut e.unread };
         let unread = came.count_unread(kernel, ended);

@@ -47,11 +47,6 @@ impl Keep {
         Keep { limit, groups: VecDeque::new(), bytes: 0 }
     }
 
-    /// Rows of so much payload, or over so much time, make a row group, so that what is kept fits the limit closely.
-    pub fn group_bytes(limit: &Limit) -> usize {
-        usize::try_from(limit.bytes / 8).unwrap_or(usize::MAX).max(64 << 10)
-    }
-
     /// Whether rows from `first_ns` to `last_ns` are a row group for their age.
     pub fn is_old(&self, first_ns: i64, last_ns: i64) -> bool {
         let age = self.limit.age.map(|age| i64::try_from(age.as_nanos()).unwrap_or(i64::MAX));
@@ -114,7 +109,8 @@ mod tests {
     fn the_last_that_fits_is_kept() {
         let each = kept(0, 0).group.len() as u64;
         let mut keep = Keep::new(Limit { bytes: 2 * each + each / 2, age: None });
-        let dropped: u64 = (0..5).map(|n| keep.push(kept(n, n as i64)).get(EventKind::Tee)).map(|e| e.forgotten).sum();
+        let dropped: u64 =
+            (0..5).map(|n| keep.push(kept(n, n as i64)).get(EventKind::Tee)).map(|e| e.forgotten).sum();
         assert_eq!((dropped, keep.from()), (3, Some(3)));
         assert_eq!(keep.take().iter().map(|k| k.seq).collect::<Vec<_>>(), [3, 4]);
         assert_eq!(keep.from(), None);

@@ -41,8 +41,10 @@ pub struct Asked {
     pub count: Option<u64>,
     /// `--trigger`.
     pub trigger: Option<Expr>,
-    /// A row group ends with this many bytes of payload and iovecs.
+    /// A row group ends with this many bytes of payload and iovecs at the latest.
     pub group_bytes: usize,
+    /// The first one does.
+    pub first_group_bytes: usize,
 }
 
 /// Rows that are in no row group yet.
@@ -50,6 +52,7 @@ pub struct Asked {
 pub struct Table {
     builder: BatchBuilder,
     asked: Asked,
+    group_bytes: usize,
     seq: u64,
     /// mono_ns of the latest row.
     last_ns: i64,
@@ -64,6 +67,8 @@ pub struct Table {
     room: Arc<Room>,
 }
 
+/// Fewest bytes of payload and iovecs that make a row group.
+const LEAST_GROUP: usize = 64 << 10;
 /// `payload_status`: not kept, since the disk was nearly full.
 const DROPPED: &str = "dropped";
 
@@ -106,6 +111,7 @@ impl Table {
     pub fn new(asked: Asked, progress: Arc<Progress>, room: Arc<Room>) -> Self {
         Table {
             builder: BatchBuilder::default(),
+            group_bytes: asked.group_bytes.min(asked.first_group_bytes),
             asked,
             seq: 0,
             last_ns: 0,
@@ -120,7 +126,19 @@ impl Table {
 
     /// Whether the rows make up a row group.
     pub fn is_full(&self) -> bool {
-        self.builder.is_full() || self.builder.bytes() >= self.asked.group_bytes
+        self.builder.is_full() || self.builder.bytes() >= self.group_bytes
+    }
+
+    /// Bytes of payload and iovecs in the rows.
+    pub fn bytes(&self) -> usize {
+        self.builder.bytes()
+    }
+
+    /// Makes row groups of such a size that they have about `wanted` bytes when encoded, if the next ones are like the
+    /// last, of which `raw` bytes became `encoded`.
+    pub fn resize(&mut self, raw: usize, encoded: usize, wanted: u64) {
+        let fitting = (raw as u64).saturating_mul(wanted) / (encoded as u64).max(1);
+        self.group_bytes = usize::try_from(fitting).unwrap_or(usize::MAX).max(LEAST_GROUP).min(self.asked.group_bytes);
     }
 
     /// Rows that [`Table::take`] would give.

@@ -103,19 +103,20 @@ impl Parts<'_> {
         witness.remember_living();
         let decoder = decoder(self.manifest, Box::new(witness));
         let limit = options.keep.as_ref();
-        let half_a_file = options.rotation.size.map(|size| usize::try_from(size / 2).unwrap_or(usize::MAX));
-        let of_keep = limit.map(Keep::group_bytes);
-        let sizes = [Some(options.memory_limit), half_a_file, of_keep];
+        // Several row groups make a file, or what is kept, so that both come close to their limits.
+        let wanted = [options.rotation.size, options.max_size, limit.map(|limit| limit.bytes)];
+        let group = wanted.into_iter().flatten().min().map(|bytes| bytes / 8);
         let asked = Asked {
             events: options.events.clone(),
             count: options.count,
             trigger: options.trigger.clone(),
-            group_bytes: sizes.into_iter().flatten().min().unwrap_or(usize::MAX),
+            group_bytes: options.memory_limit,
+            first_group_bytes: group.map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
         };
         let table = Table::new(asked, self.progress.clone(), self.room.clone());
         let running =
             Running { journal: journal.clone(), counters: self.programs.counters()?, room: self.room.clone() };
-        let sizes = Sizes { file: options.rotation.size, recording: options.max_size };
+        let sizes = Sizes { group, file: options.rotation.size, recording: options.max_size };
         let encoder = Encoder::new(self.manifest.clone(), decoder, table, series)?;
         Ok(encoder.of_running(running, sizes, limit.copied().map(Keep::new)))
     }
@@ -188,7 +189,6 @@ fn thread<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'stat
 
 /// Bytes of the journal's files beside `output`: small enough that removing them makes room on a small disk.
 fn segment_bytes(output: &Path) -> u64 {
-    let free =
-        statvfs(directory(output)).map_or(u64::MAX, |fs| fs.blocks_available().saturating_mul(fs.fragment_size()));
+    let free = statvfs(directory(output)).map_or(u64::MAX, |fs| fs.blocks_available().saturating_mul(fs.fragment_size()));
     (free / 32).clamp(64 << 10, SEGMENT)
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::Recovered;
 use super::found::{self, Sources};
-use crate::record::books::{Books, Counted, KernelEntry, is_from_kernel};
+use super::Recovered;
+use crate::record::books::Counted;
 use crate::record::checkpoint::{Checkpoint, Finish};
 use crate::record::encode::{Encoder, Written};
 use crate::record::journal::{Kind, Reader};
@@ -59,9 +59,7 @@ impl<'a> Left<'a> {
         let mut left = Left { sources, manifest, survey: Survey::default(), gaps: Vec::new() };
         match left.reader()? {
             Some(reader) => left.look(reader)?,
-            None => {
-                left.gaps.push("the journal is missing: events behind the last whole row group are not known".into())
-            }
+            None => left.gaps.push("the journal is missing: events behind the last whole row group are not known".into()),
         }
         Ok(left)
     }
@@ -115,7 +113,7 @@ impl<'a> Left<'a> {
         let room = Arc::new(Room::new(OnFull::Stop));
         let filters = &self.manifest.filters;
         let events = EventSet::parse(&filters.events.join(",")).unwrap_or_else(|_| EventSet::all());
-        let asked = Asked { events, count: filters.count, trigger: None, group_bytes: GROUP_BYTES };
+        let asked = Asked { events, count: filters.count, trigger: None, group_bytes: GROUP_BYTES, first_group_bytes: GROUP_BYTES };
         let table = Table::new(asked, Arc::new(Progress::default()), room);
         let answers = std::mem::take(&mut self.survey.answers);
         let decoder = threads::decoder(&self.manifest, Box::new(answers));
@@ -194,7 +192,6 @@ impl<'a> Left<'a> {
             after.as_secs_f64(),
             (counted.clocks.monotonic_ns - self.manifest.start.monotonic_ns) as f64 / 1e9,
         ));
-        settle(&mut counted, &encoder.books());
         let hooks = self.manifest.hooks.clone();
         Finish { counted, hooks, gaps, reason: RECOVERED.into(), killed: true, ..Finish::default() }
     }
@@ -205,16 +202,4 @@ const RECOVERED: &str = "recovered";
 
 fn is_flight(checkpoint: &Checkpoint) -> bool {
     checkpoint.groups == 0
-}
-
-/// The kernel's books were noted before the last records were delivered: these were seen and delivered, too.
-fn settle(counted: &mut Counted, own: &Books) {
-    for (kind, entry) in own.iter().filter(|(kind, _)| is_from_kernel(*kind)) {
-        let kernel = counted.kernel.entry(kind).or_default();
-        kernel.delivered = kernel.delivered.max(entry.came());
-    }
-    for kernel in counted.kernel.values_mut() {
-        let KernelEntry { filtered, lost, unplaced, delivered, .. } = *kernel;
-        kernel.seen = filtered + lost + unplaced + delivered;
-    }
 }
