@@ -165,6 +165,24 @@ impl Books {
     }
 }
 
+/// Takes over what was counted by another instant, where that was later.
+pub fn catch_up(kernel: &mut KernelBooks, other: &KernelBooks) {
+    for (kind, other) in other {
+        let entry = kernel.entry(*kind).or_default();
+        let KernelEntry { seen, filtered, lost, unplaced, delivered, skipped } = entry;
+        for (mine, its) in [
+            (seen, other.seen),
+            (filtered, other.filtered),
+            (lost, other.lost),
+            (unplaced, other.unplaced),
+            (delivered, other.delivered),
+            (skipped, other.skipped),
+        ] {
+            *mine = its.max(*mine);
+        }
+    }
+}
+
 /// The kernel's books of a recorder that was killed were noted before the last records were delivered: these were seen and
 /// delivered, too.
 pub fn settle(kernel: &mut KernelBooks, own: &Books) {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 
-use super::books::{Books, Counted, Entry, Since, ledger, settle};
+use super::books::{Books, Counted, Entry, Since, catch_up, ledger, settle};
 use super::checkpoint::{Checkpoint, Cut, Finish, Living};
 use super::decode::{Decoder, LEFT_IN_RING, RECORDER_KILLED, RING_FULL};
 use super::journal::{Frame, Journal, Kind};
@@ -468,6 +468,8 @@ impl Encoder {
         // Before the requests below, which never were in a ring.
         let mut came = self.books();
         if end.killed {
+            // At the begin of a file they are read anew, and may not have been noted since.
+            catch_up(&mut self.counted.kernel, &self.since.kernel);
             settle(&mut self.counted.kernel, &came);
         }
         let kernel = &self.counted.kernel;

@@ -179,8 +179,9 @@ impl<'a> Left<'a> {
     /// The end of a recording that nobody ended.
     fn killed(&self, encoder: &Encoder) -> Finish {
         let mut counted = self.survey.counted.clone().unwrap_or_default();
-        if counted.clocks.monotonic_ns == 0 {
-            counted.clocks = self.manifest.start;
+        let began = self.manifest.segment.as_ref().map_or(self.manifest.start, |segment| segment.begin);
+        if counted.clocks.monotonic_ns < began.monotonic_ns {
+            counted.clocks = began;
         }
         let until = i64::try_from(self.survey.complete_until_ns).unwrap_or(i64::MAX);
         let last_ns = encoder.last_ns().max(until).max(self.manifest.start.monotonic_ns);
