@@ -40,6 +40,8 @@ struct Scene {
     kind: (&'static str, &'static str),
     threads: u64,
     rate: u64,
+    /// Bytes of a payload; long ones are noise, and fill row groups and files.
+    size: u64,
     /// By -p rather than as COMMAND.
     attached: bool,
     options: &'static [&'static str],
@@ -49,8 +51,16 @@ struct Scene {
 }
 
 /// A few hundred events of one thread.
-const SMALL: Scene =
-    Scene { kind: KINDS[0], threads: 1, rate: 1000, attached: false, options: &[], after: 500, blow: Blow::Recording };
+const SMALL: Scene = Scene {
+    kind: KINDS[0],
+    threads: 1,
+    rate: 1000,
+    size: 64,
+    attached: false,
+    options: &[],
+    after: 500,
+    blow: Blow::Recording,
+};
 
 const KINDS: [(&str, &str); 5] = [
     ("readv", "process_vm_readv"),
@@ -59,7 +69,13 @@ const KINDS: [(&str, &str); 5] = [
     ("ptrace --op poke", "ptrace"),
     ("mem --with pwritev", "pwritev"),
 ];
-const OPTIONS: [&[&str]; 4] = [&[], &["-C", "200K"], &["-G", "1"], &["-C", "1M", "--buffer-size", "4M"]];
+const OPTIONS: [&[&str]; 5] = [
+    &[],
+    &["--memory-limit", "4M"],
+    &["-C", "500K", "--memory-limit", "4M"],
+    &["-G", "1"],
+    &["-C", "1M", "--buffer-size", "4M", "--memory-limit", "4M"],
+];
 
 impl Scene {
     fn new(dice: &mut Dice) -> Self {
@@ -72,7 +88,8 @@ impl Scene {
         Scene {
             kind: dice.pick(&KINDS),
             threads: dice.within(1..4),
-            rate: dice.pick(&[300, 2000, 5000]),
+            rate: dice.pick(&[300, 2000, 4000]),
+            size: dice.pick(&[64, 1500]),
             attached: blow != Blow::Group && dice.within(0..2) == 1,
             options: dice.pick(&OPTIONS),
             after: dice.within(0..1500),
@@ -81,9 +98,12 @@ impl Scene {
     }
 
     fn words(&self, progress: &Path) -> String {
-        let (kind, threads, rate) = (self.kind.0, self.threads, self.rate);
+        let (kind, threads, rate, size) = (self.kind.0, self.threads, self.rate, self.size);
+        let noise = if size > 64 { "--noise" } else { "" };
         let progress = progress.display();
-        format!("{kind} --count 0 --duration 120 --threads {threads} --rate {rate} --progress {progress}")
+        format!(
+            "{kind} --count 0 --duration 120 --threads {threads} --rate {rate} --size {size} {noise} --progress {progress}"
+        )
     }
 }
 
@@ -138,11 +158,11 @@ fn strike(scene: &Scene) -> Scar {
     let (live, subject): (Live, Option<Subject>) = if scene.attached {
         let waiting = Waiting::start(&words);
         let pid = waiting.pid();
-        let options = [scene.options, &["-p", &pid]].concat();
+        let options = [scene.options, &["-s", "0", "-p", &pid]].concat();
         let live = Live::start_as::<&str>(recorder, dir, &options, &[]);
         (live, Some(waiting.begin()))
     } else {
-        (Live::start_as(recorder, dir, scene.options, &work(&words)), None)
+        (Live::start_as(recorder, dir, &[scene.options, &["-s", "0"]].concat(), &work(&words)), None)
     };
     wait_for("calls", || Progress::try_read(&progress).is_some_and(|p| p.done(0) > 0));
     std::thread::sleep(Duration::from_millis(scene.after));

@@ -126,13 +126,13 @@ pub fn is_running(pid: u32) -> bool {
     behind_name.and_then(|at| stat.get(at + 2)).is_some_and(|state| !b"ZX".contains(state))
 }
 
-/// A process that ends with the test.
-pub struct Subject(Child);
+/// A process that ends with the test. Until then somebody could read what it prints.
+pub struct Subject(Child, #[allow(dead_code)] Option<BufReader<ChildStdout>>);
 
 impl Subject {
     /// Starts it.
     pub fn start(command: &mut Command) -> Self {
-        Subject(command.stdin(Stdio::null()).spawn().expect("subject starts"))
+        Subject(command.stdin(Stdio::null()).spawn().expect("subject starts"), None)
     }
 
     /// Its process id.
@@ -196,7 +196,7 @@ impl Waiting {
     /// Lets it begin, and returns the running process; ends it when dropped.
     pub fn begin(mut self) -> Subject {
         self.stdin.write_all(b"\n").expect("start");
-        Subject(self.child)
+        Subject(self.child, Some(self.stdout))
     }
 
     /// Lets it make its calls. It and its peers live on.
