@@ -30,5 +30,6 @@ mod selection;
 mod stopping;
 mod sweep;
 mod threads;
+mod torn;
 mod transfers;
 mod whole_system;

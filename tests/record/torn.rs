@@ -1,7 +1,7 @@
 //! What a killed recorder left, cut off anywhere or with any byte changed: `recover` never breaks down, never writes a capture
 //! that `verify` refuses, and never invents an event.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -21,7 +21,7 @@ const PLACES: u64 = 100;
 struct Left {
     dir: TempDir,
     files: Vec<(PathBuf, Vec<u8>)>,
-    whole: BTreeSet<blake3::Hash>,
+    whole: HashSet<blake3::Hash>,
 }
 
 impl Left {
@@ -33,7 +33,7 @@ impl Left {
             (copies.path().join(path.file_name().expect("name")), bytes)
         };
         let files = inputs.iter().map(copy).collect();
-        let mut left = Left { dir: copies, files, whole: BTreeSet::new() };
+        let mut left = Left { dir: copies, files, whole: HashSet::new() };
         left.restore();
         left.whole = left.recover().expect("what a killed recorder left can be recovered");
         assert!(left.whole.len() > 50, "{} events", left.whole.len());
@@ -45,7 +45,7 @@ impl Left {
     }
 
     /// The events that are recovered, or nothing where it says that there is nothing to be had.
-    fn recover(&self) -> Option<BTreeSet<blake3::Hash>> {
+    fn recover(&self) -> Option<HashSet<blake3::Hash>> {
         let output = self.dir.path().join("out.parquet");
         let partial = captures::partial(self.dir.path());
         let args = recover::Args { partial, output: output.clone(), force: true, quiet: true };
@@ -65,8 +65,8 @@ impl Left {
 }
 
 /// What the calls in a capture were, apart from what a recorder adds to them.
-fn events(path: &Path) -> BTreeSet<blake3::Hash> {
-    let mut events = BTreeSet::new();
+fn events(path: &Path) -> HashSet<blake3::Hash> {
+    let mut events = HashSet::new();
     for batch in captures::open(path).scan(&Scan::default()).expect("scan") {
         for e in batch.expect("batch").iter().filter(|e| is_call(e.event)) {
             let Event { event, mono_ns, cpu, pid, tid, ret, bytes, local_iov, remote_iov, payload, .. } = e;
@@ -111,7 +111,13 @@ fn what_is_torn_or_changed_gives_no_event_that_was_not_there() {
             std::fs::write(path, &changed).expect("file");
             counts.push(left.damaged(&format!("{name} changed at {place}")));
         }
-        println!("{name}: {} bytes, cut: at most {most} of {} events, changed: {:?} to {:?}", bytes.len(), left.whole.len(), counts.iter().min(), counts.iter().max());
+        println!(
+            "{name}: {} bytes, cut: at most {most} of {} events, changed: {:?} to {:?}",
+            bytes.len(),
+            left.whole.len(),
+            counts.iter().min(),
+            counts.iter().max()
+        );
         std::fs::write(path, bytes).expect("file");
     }
     left.restore();
