@@ -19,9 +19,11 @@ pub mod status {
     pub const NO_MATCH: u8 = 1;
     /// `check`: recording works, but not everything at its best.
     pub const GAPS: u8 = 1;
+    /// `verify`: the file is not what was recorded, or contradicts itself.
+    pub const ALTERED: u8 = 1;
     /// Bad usage or bad input; nothing was written.
     pub const ERROR: u8 = 2;
-    /// The recording is complete but events were lost, as the capture says.
+    /// The recording is complete but events were lost, as the capture says; `verify`: intact, but not complete.
     pub const LOSS: u8 = 3;
     /// `record -- COMMAND`: vmtrace itself failed.
     pub const RECORDER_FAILED: u8 = 125;
@@ -51,6 +53,8 @@ enum Command {
     Replay(replay::Args),
     /// Say what a capture holds and how it was made
     Info(replay::info::Args),
+    /// Say whether captures are what was recorded, and complete
+    Verify(crate::verify::Args),
     /// Say whether and how well this system can be recorded
     Check(crate::check::Args),
     /// Print a completion script for a shell
@@ -94,6 +98,7 @@ pub fn main() -> ExitCode {
         Command::Recover(args) => crate::record::recover::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Info(args) => replay::info::run(&args),
+        Command::Verify(args) => crate::verify::run(&args),
         Command::Check(args) => crate::check::run(&args),
         Command::Completions(args) => completions(args.shell),
         Command::Man => man(),

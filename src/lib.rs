@@ -8,3 +8,4 @@ pub mod cli;
 pub mod record;
 pub mod replay;
 pub mod schema;
+pub mod verify;

@@ -187,7 +187,7 @@ impl EventBatch {
 }
 
 columns! {
-    seq: U64, Recorder, Clock, "", "Number of the row in the capture, from 0 without gaps.";
+    seq: U64, Recorder, Clock, "", "Number of the row in the recording, from 0 without gaps; where that has several files, they count on.";
     ts: Timestamp, Kernel, Clock, "µs since 1970, UTC", "When the syscall returned (or the process event happened): mono_ns put on the wall clock of the recording's start.";
     ts_ns: I64, Kernel, Clock, "ns since 1970, UTC", "The same instant to the nanosecond.";
     mono_ns: I64, Kernel, Clock, "ns of CLOCK_MONOTONIC", "The same instant on the clock that never steps: order and differences come from here.";

@@ -17,12 +17,10 @@ use super::columns::arrow_schema;
 use super::group::Placed;
 use super::manifest::{KEY_MANIFEST, KEY_SCHEMA_VERSION, Manifest};
 use super::properties::CREATED_BY;
+use super::seal::{self, NO_SEAL};
 
 /// Metadata key under which readers of Arrow look for its schema.
 const KEY_ARROW_SCHEMA: &str = "ARROW:schema";
-/// What stands for the seal while it is being worked out.
-pub(super) const NO_SEAL: [u8; 64] = [b'0'; 64];
-
 /// The end of a capture, with [`NO_SEAL`] in the seal's place.
 #[derive(Debug)]
 pub(super) struct Footer {
@@ -61,15 +59,9 @@ pub(super) fn footer(groups: Vec<Placed>, at: u64, manifest: &Manifest, chain: &
         .build();
     let mut bytes = Vec::new();
     ParquetMetaDataWriter::new_with_tracked(tracked_from(&mut bytes, at)?, &metadata).finish()?;
-    let seal = find_seal(&bytes, &stand_in).context("the footer holds no seal")?;
-    bytes.get_mut(seal.clone()).context("the footer holds no seal")?.copy_from_slice(&NO_SEAL);
-    Ok(Footer { bytes, seal })
-}
-
-/// Where `seal` stands in the end of a capture. It is a digest, so that nothing else in it can be the same.
-pub(super) fn find_seal(bytes: &[u8], seal: &str) -> Option<Range<usize>> {
-    let start = bytes.windows(seal.len().max(1)).rposition(|window| window == seal.as_bytes())?;
-    Some(start..start + seal.len())
+    let place = seal::find(&bytes, &stand_in).context("the footer holds no seal")?;
+    bytes.get_mut(place.clone()).context("the footer holds no seal")?.copy_from_slice(&NO_SEAL);
+    Ok(Footer { bytes, seal: place })
 }
 
 /// 64 digits that nothing else in the footer can be.

@@ -11,6 +11,8 @@ use std::os::unix::fs::FileExt;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::file::read_at;
+
 const MAGIC: [u8; 8] = *b"VMTFRAM1";
 /// Magic, length of the head, of the body, of the tail; little-endian.
 const PREFIX: usize = 8 + 4 + 8 + 4;
@@ -86,9 +88,9 @@ impl Frame {
         Ok(Frame {
             prefix,
             check,
-            head: bytes_at(file, head_at, head_len)?,
+            head: read_at(file, head_at, head_len as usize)?,
             body: body_at..tail_at,
-            tail: bytes_at(file, tail_at, tail_len)?,
+            tail: read_at(file, tail_at, tail_len as usize)?,
             end,
         })
     }
@@ -105,10 +107,4 @@ fn lengths(prefix: &[u8; PREFIX]) -> Option<(u32, u64, u32)> {
     let (body, rest) = rest.split_first_chunk()?;
     let (tail, _) = rest.split_first_chunk()?;
     (*magic == MAGIC).then(|| (u32::from_le_bytes(*head), u64::from_le_bytes(*body), u32::from_le_bytes(*tail)))
-}
-
-fn bytes_at(file: &File, at: u64, len: u32) -> Result<Vec<u8>> {
-    let mut bytes = vec![0; len as usize];
-    file.read_exact_at(&mut bytes, at)?;
-    Ok(bytes)
 }

@@ -9,8 +9,8 @@ use std::io::Read;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use arrow::array::RecordBatch;
 use bytes::Bytes;
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{
     ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader,
@@ -105,6 +105,11 @@ impl Description {
     pub fn from_file(packed: Vec<u8>, body_len: u64) -> Result<(Self, Described)> {
         let full = unpack(&packed)?;
         let described = Described::parse(&full, body_len)?;
+        let schema = described.metadata.file_metadata().schema();
+        ensure!(
+            *schema == *ArrowSchemaConverter::new().convert(&arrow_schema())?.root_schema(),
+            "a row group has columns of another version of vmtrace: use that one"
+        );
         Ok((Description { packed, full_len: full.len() as u64 }, described))
     }
 

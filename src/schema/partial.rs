@@ -10,13 +10,11 @@ use std::os::unix::fs::FileExt;
 use anyhow::{Context, Result, anyhow, ensure};
 
 use super::chain::{self, Digest};
+use super::file::each_part;
 use super::frame::Frame;
 use super::group::Description;
 use super::manifest::{Clocks, Manifest};
 use super::writer::{GroupHead, PARQUET_MAGIC};
-
-/// Bytes digested at a time.
-const STEP: usize = 1 << 20;
 
 /// What was found.
 #[derive(Debug)]
@@ -51,21 +49,40 @@ pub struct PartialGroup {
     frame_end: u64,
 }
 
-/// Reads what is whole in `file`.
+/// The begin of a capture, which was written when its recording began.
+#[derive(Debug)]
+pub struct Begin {
+    /// The manifest as it was then.
+    pub manifest: Manifest,
+    /// The chain's first link.
+    pub link: Digest,
+    /// Where it ends.
+    pub end: u64,
+}
+
+/// Reads the begin of a capture.
 ///
 /// # Errors
-/// When it does not begin as a capture of this version does.
-pub fn read(file: &File) -> Result<Partial> {
+/// When `file` does not begin as a capture of this version does.
+pub fn begin(file: &File) -> Result<Begin> {
     let size = file.metadata()?.len();
     let mut magic = [0; PARQUET_MAGIC.len()];
     let begins = file.read_exact_at(&mut magic, 0).is_ok() && magic == *PARQUET_MAGIC;
     ensure!(begins, "does not begin as a capture does");
-    let begin = Frame::read(file, magic.len() as u64, size).context("the manifest at its begin is damaged")?;
-    let manifest: Manifest = serde_json::from_slice(&begin.head).context("the manifest at its begin cannot be read")?;
-    ensure!(begin.body.is_empty() && begin.is_of(&manifest.capture_id), "the manifest at its begin is damaged");
-    let mut previous = chain::first(&begin.head);
+    let frame = Frame::read(file, magic.len() as u64, size).context("the manifest at its begin is damaged")?;
+    let manifest: Manifest = serde_json::from_slice(&frame.head).context("the manifest at its begin cannot be read")?;
+    ensure!(frame.body.is_empty() && frame.is_of(&manifest.capture_id), "the manifest at its begin is damaged");
+    Ok(Begin { manifest, link: chain::first(&frame.head), end: frame.end })
+}
+
+/// Reads what is whole in `file`.
+///
+/// # Errors
+/// As [`begin`].
+pub fn read(file: &File) -> Result<Partial> {
+    let size = file.metadata()?.len();
+    let Begin { manifest, link: mut previous, end: mut at } = begin(file)?;
     let mut groups = Vec::new();
-    let mut at = begin.end;
     let end = loop {
         match group(file, at, size, &manifest.capture_id, &previous) {
             Ok((group, link)) => {
@@ -109,21 +126,25 @@ fn head(frame: &Frame) -> Result<GroupHead> {
     serde_json::from_slice(&frame.head).context("the head of a row group's frame cannot be read")
 }
 
-fn digest(file: &File, range: &Range<u64>) -> Result<Digest> {
+/// BLAKE3 of a range of bytes.
+///
+/// # Errors
+/// When they cannot be read.
+pub(crate) fn digest(file: &File, range: &Range<u64>) -> Result<Digest> {
     let mut hasher = blake3::Hasher::new();
-    let mut buffer = vec![0; STEP];
-    let mut at = range.start;
-    while at < range.end {
-        let len = usize::try_from(range.end - at).unwrap_or(STEP).min(STEP);
-        let part = buffer.get_mut(..len).unwrap_or_default();
-        file.read_exact_at(part, at)?;
+    each_part(file, range, |part| {
         hasher.update(part);
-        at += len as u64;
-    }
+        Ok(())
+    })?;
     Ok(hasher.finalize())
 }
 
 impl PartialGroup {
+    /// Where the group and what belongs to it end.
+    pub fn end(&self) -> u64 {
+        self.frame_end
+    }
+
     /// The note that the writer left with the group.
     ///
     /// # Errors

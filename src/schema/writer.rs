@@ -12,17 +12,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::chain::{self, Chain, Digest, Link};
+use super::file::each_part;
 use super::footer::footer;
 use super::frame;
 use super::group::{Description, EncodedGroup};
 use super::manifest::{Clocks, Manifest};
 use super::partial::PartialGroup;
 use super::reader::MAX_FOOTER;
+use super::seal::Seal;
 
 /// First and last bytes of a Parquet file.
 pub(super) const PARQUET_MAGIC: &[u8; 4] = b"PAR1";
-/// Bytes copied at a time.
-const COPY: usize = 1 << 20;
 /// Of the footer, what does not depend on the row groups: schemas, and a ledger and gaps that are not known yet.
 const FOOTER_BASE: u64 = 192 << 10;
 
@@ -46,7 +46,7 @@ pub struct CaptureFile {
     /// End of what is written.
     size: u64,
     /// Over all bytes before `end` that are not a row group's own.
-    seal: blake3::Hasher,
+    seal: Seal,
     chain: Chain,
     last_link: Digest,
     groups: Vec<Description>,
@@ -78,7 +78,7 @@ impl CaptureFile {
             capture_id: begin.capture_id.clone(),
             end: 0,
             size: 0,
-            seal: blake3::Hasher::new(),
+            seal: Seal::default(),
             chain: Chain { begin: chain::first(&json).to_string(), groups: Vec::new() },
             last_link: chain::first(&json),
             groups: Vec::new(),
@@ -86,7 +86,7 @@ impl CaptureFile {
             rows: 0,
         };
         capture.write(&bytes, |_, _| Ok(()), &[], 0)?;
-        capture.seal.update(&bytes);
+        capture.seal.add(&bytes);
         capture.end = capture.size;
         Ok(capture)
     }
@@ -142,8 +142,8 @@ impl CaptureFile {
         let before = before.map_err(io::Error::other)?;
         let at = self.end + before.len() as u64;
         self.write(&before, write_body, tail, group.len)?;
-        self.seal.update(&before);
-        self.seal.update(tail);
+        self.seal.add(&before);
+        self.seal.add(tail);
         self.chain.groups.push(Link {
             at,
             len: group.len,
@@ -197,9 +197,11 @@ impl CaptureFile {
         let placed = placed.map(|(i, (description, link))| description.read(link.len)?.placed(link.at, i));
         let placed = placed.collect::<anyhow::Result<Vec<_>>>().map_err(io::Error::other)?;
         let mut footer = footer(placed, self.end, manifest, &self.chain).map_err(io::Error::other)?;
-        let root = self.seal.clone().update(&footer.bytes).finalize().to_hex();
-        if let Some(seal) = footer.bytes.get_mut(footer.seal) {
-            seal.copy_from_slice(root.as_bytes());
+        let mut seal = self.seal.clone();
+        seal.add(&footer.bytes);
+        let root = seal.root().to_hex();
+        if let Some(digits) = footer.bytes.get_mut(footer.seal) {
+            digits.copy_from_slice(root.as_bytes());
         }
         self.write(&footer.bytes, |_, _| Ok(()), &[], 0)?;
         Ok(root.to_string())
@@ -236,17 +238,12 @@ impl CaptureFile {
 /// Copies the bytes of `group`, and demands that they are what was found before.
 fn copy(source: &File, group: &PartialGroup, target: &File, mut at: u64) -> io::Result<()> {
     let mut hasher = blake3::Hasher::new();
-    let mut from = group.body.start;
-    let mut buffer = vec![0; COPY];
-    while from < group.body.end {
-        let len = usize::try_from(group.body.end - from).unwrap_or(COPY).min(COPY);
-        let part = &mut buffer[..len];
-        source.read_exact_at(part, from)?;
+    each_part(source, &group.body, |part| {
         hasher.update(part);
         target.write_all_at(part, at)?;
-        from += len as u64;
-        at += len as u64;
-    }
+        at += part.len() as u64;
+        Ok(())
+    })?;
     if hasher.finalize() != group.digest {
         return Err(io::Error::new(ErrorKind::InvalidData, "a row group changed while it was copied"));
     }

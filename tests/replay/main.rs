@@ -9,6 +9,7 @@ mod formats;
 mod hostile;
 mod info;
 mod select;
+mod tamper;
 mod text;
 
 use std::process::{Command, Output, Stdio};

@@ -8,6 +8,8 @@ use crate::replay::safe::Safe;
 use crate::replay::story::{Line, Role};
 use crate::replay::time;
 use crate::schema::Manifest;
+use crate::schema::chain::Chain;
+use crate::schema::clocks::{self, Step};
 use crate::schema::manifest::LedgerRow;
 use crate::schema::reader::Capture;
 
@@ -36,6 +38,12 @@ pub struct Facts<'a> {
     pub first_event_ns: Option<i64>,
     /// Last event, ns since the start.
     pub last_event_ns: Option<i64>,
+    /// Where the wall clock was stepped.
+    pub wall_clock_steps: Vec<Step>,
+    /// The root digest as the file states it, unchecked.
+    pub root: Option<&'a str>,
+    /// The digest chain as the file states it, with the clocks of every row group.
+    pub chain: Option<&'a Chain>,
     /// Bytes of captured payload; null where the file does not say.
     pub payload_bytes: Option<u64>,
     /// All events of the ledger in one row.
@@ -76,6 +84,9 @@ impl<'a> Facts<'a> {
             wall_clock_drift_ns: has_end.then(|| wall.saturating_sub(since_start(end.monotonic_ns))),
             first_event_ns: span.map(|(first, _)| since_start(first)),
             last_event_ns: span.map(|(_, last)| since_start(last)),
+            wall_clock_steps: clocks::steps(&clocks::instants(manifest, capture.chain())),
+            root: capture.root(),
+            chain: capture.chain(),
             payload_bytes: capture.payload_bytes(),
             lost: manifest.lost(),
             balances: manifest.ledger.iter().all(LedgerRow::balances),
