@@ -4,10 +4,9 @@
 
 use std::io::{self, Write};
 use std::ops::Range;
-use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use parquet::arrow::{ArrowSchemaConverter, encode_arrow_schema};
+use parquet::arrow::encode_arrow_schema;
 use parquet::file::metadata::{FileMetaData, KeyValue, ParquetMetaDataBuilder, ParquetMetaDataWriter};
 use parquet::file::writer::TrackedWrite;
 
@@ -16,7 +15,7 @@ use super::chain::{Chain, KEY_CHAIN, KEY_SEAL};
 use super::columns::arrow_schema;
 use super::group::Placed;
 use super::manifest::{KEY_MANIFEST, KEY_SCHEMA_VERSION, Manifest};
-use super::properties::CREATED_BY;
+use super::properties::{CREATED_BY, parquet_schema};
 use super::seal::{self, NO_SEAL};
 
 /// Metadata key under which readers of Arrow look for its schema.
@@ -34,7 +33,6 @@ pub(super) struct Footer {
 /// # Errors
 /// When the Parquet library refuses it.
 pub(super) fn footer(groups: Vec<Placed>, at: u64, manifest: &Manifest, chain: &Chain) -> Result<Footer> {
-    let schema = Arc::new(ArrowSchemaConverter::new().convert(&arrow_schema())?);
     let rows = groups.iter().map(|g| g.group.num_rows()).sum();
     let stand_in = stand_in(chain);
     let pairs = vec![
@@ -44,7 +42,7 @@ pub(super) fn footer(groups: Vec<Placed>, at: u64, manifest: &Manifest, chain: &
         KeyValue::new(KEY_CHAIN.into(), serde_json::to_string(chain)?),
         KeyValue::new(KEY_SEAL.into(), stand_in.clone()),
     ];
-    let file = FileMetaData::new(1, rows, Some(CREATED_BY.into()), Some(pairs), schema, None);
+    let file = FileMetaData::new(1, rows, Some(CREATED_BY.into()), Some(pairs), parquet_schema()?, None);
     let (mut row_groups, mut columns, mut offsets) = (Vec::new(), Vec::new(), Vec::new());
     for placed in groups {
         row_groups.push(placed.group);

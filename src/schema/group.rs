@@ -9,8 +9,8 @@ use std::io::Read;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use arrow::array::RecordBatch;
 use bytes::Bytes;
+use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{
     ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader,
@@ -22,7 +22,7 @@ use parquet::file::statistics::Statistics;
 
 use super::chain::Digest;
 use super::columns::arrow_schema;
-use super::properties::properties;
+use super::properties::{parquet_schema, properties};
 use super::reader::guarded;
 
 /// Largest description accepted, unpacked; ours take about 14 KB.
@@ -107,7 +107,7 @@ impl Description {
         let described = Described::parse(&full, body_len)?;
         let schema = described.metadata.file_metadata().schema();
         ensure!(
-            *schema == *ArrowSchemaConverter::new().convert(&arrow_schema())?.root_schema(),
+            schema == parquet_schema()?.root_schema(),
             "a row group has columns of another version of vmtrace: use that one"
         );
         Ok((Description { packed, full_len: full.len() as u64 }, described))

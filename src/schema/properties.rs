@@ -1,12 +1,16 @@
 //! How columns are stored: encodings, compression, statistics, bloom filters. The measured settings (docs/FORMAT.md).
 
+use std::sync::{Arc, OnceLock};
+
 use arrow::datatypes::DataType;
+use parquet::arrow::ArrowSchemaConverter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion};
-use parquet::schema::types::ColumnPath;
+use parquet::schema::types::{ColumnPath, SchemaDescPtr};
 
 use super::batch::BATCH_ROWS;
-use super::columns::{COLUMNS, ColumnSpec, Layout};
+use super::columns::{COLUMNS, ColumnSpec, Layout, arrow_schema};
 
 /// What the footer says wrote the file.
 pub(super) const CREATED_BY: &str = concat!("vmtrace ", env!("CARGO_PKG_VERSION"));
@@ -14,6 +18,19 @@ pub(super) const CREATED_BY: &str = concat!("vmtrace ", env!("CARGO_PKG_VERSION"
 const PAGE_ROWS: usize = 20_000;
 /// Distinct values a bloom filter is sized for: pids in one row group.
 const BLOOM_VALUES: u64 = 1_000;
+
+/// The columns as Parquet has them.
+///
+/// # Errors
+/// When the Parquet library has no type for one, which would be a defect of the table of columns.
+pub(super) fn parquet_schema() -> Result<SchemaDescPtr, ParquetError> {
+    static SCHEMA: OnceLock<SchemaDescPtr> = OnceLock::new();
+    if let Some(schema) = SCHEMA.get() {
+        return Ok(schema.clone());
+    }
+    let schema = Arc::new(ArrowSchemaConverter::new().convert(&arrow_schema())?);
+    Ok(SCHEMA.get_or_init(|| schema).clone())
+}
 
 /// The settings of every row group.
 pub(super) fn properties() -> WriterProperties {

@@ -63,7 +63,7 @@ impl Parts {
 
     /// Offsets to be tried.
     fn offsets(&self) -> Vec<u64> {
-        let step = if exhaustive() { 1 } else { 11 };
+        let step = if exhaustive() { 1 } else { 31 };
         (0..self.0.last().unwrap().1).step_by(step).collect()
     }
 }
