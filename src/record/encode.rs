@@ -217,7 +217,11 @@ impl Encoder {
                 living.iter().for_each(|s| self.decoder.introduce(s, at, &mut self.table));
             }
             Kind::Books => {
-                self.counted = json(frame)?;
+                let counted: Counted = json(frame)?;
+                // Those of a cut were read when this frame was in the journal already.
+                if counted.clocks.monotonic_ns >= self.counted.clocks.monotonic_ns {
+                    self.counted = counted;
+                }
                 self.tell_trigger(self.counted.clocks.monotonic_ns);
             }
             Kind::Cut => {
@@ -370,10 +374,13 @@ impl Encoder {
 
     fn look_at_size(&mut self) {
         let bytes = self.series.bytes();
-        if self.sizes.recording.is_some_and(|limit| self.finished_bytes + bytes >= limit)
+        // One more row group must not go beyond it.
+        let full = |limit: u64| self.finished_bytes + bytes + self.sizes.group.unwrap_or(0) >= limit;
+        if self.sizes.recording.is_some_and(full)
             && let Some(running) = &self.running
         {
             running.room.reached_max_size();
+            self.table.end();
         }
         if self.sizes.file.is_some_and(|limit| bytes >= limit) {
             self.cut("rotated");
@@ -461,7 +468,12 @@ impl Encoder {
 
     /// Writes everything that is there, and closes the last file.
     pub fn finish(mut self, end: Finish) -> Written {
+        let cut = self.counted.clocks;
         self.counted = end.counted.clone();
+        if cut.monotonic_ns > self.counted.clocks.monotonic_ns {
+            // A file was cut when the hooks were gone already.
+            self.counted.clocks = cut;
+        }
         self.end_clock = end.clock.clone();
         self.reorder.release_all();
         self.decode_ready();
@@ -478,6 +490,11 @@ impl Encoder {
         self.table.books.count_missing(&came);
         self.tell_the_rest(&end, &unread);
         self.flush(self.keep.is_none());
+        if let Some(error) = self.error.take() {
+            let finished = self.series.finished().cloned().collect();
+            let error = Some(error.context(self.series.left()));
+            return Written { finished, ledger: Vec::new(), rows: self.rows(), error };
+        }
         let nothing_new = self.keep.is_some() && !self.write_kept() && self.series.index() > 1;
         if nothing_new {
             self.series.discard();
@@ -498,12 +515,7 @@ impl Encoder {
                 io.is_some_and(|io| running.room.make(&mut self.series, &running.journal, u64::MAX, io, &mut tries))
             });
             if !made {
-                let output = self.series.output();
-                return Err(error.context(format!(
-                    "{}: recording stopped; what was written stays at {}: recover it with `vmtrace recover`",
-                    output.path().display(),
-                    output.partial().display()
-                )));
+                return Err(error.context(self.series.left()));
             }
         }
         Ok(())

@@ -296,6 +296,12 @@ impl Series {
         &self.output
     }
 
+    /// What is said when the present file cannot be finished.
+    pub fn left(&self) -> String {
+        let (path, partial) = (self.output.path().display(), self.output.partial().display());
+        format!("{path}: recording stopped; what was written stays at {partial}: recover it with `vmtrace recover`")
+    }
+
     /// Files finished and still there, oldest first.
     pub fn finished(&self) -> impl Iterator<Item = &Finished> {
         self.finished.iter()
