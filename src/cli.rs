@@ -46,6 +46,9 @@ enum Command {
     /// Record transfers into a Parquet file
     #[cfg(feature = "record")]
     Record(Box<crate::record::Args>),
+    /// Make a capture of what a killed recorder left
+    #[cfg(feature = "record")]
+    Recover(crate::record::recover::Args),
     /// Print a capture as timelines
     Replay(replay::Args),
     /// Say what a capture holds and how it was made
@@ -91,6 +94,8 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         #[cfg(feature = "record")]
         Command::Record(args) => crate::record::run(&args),
+        #[cfg(feature = "record")]
+        Command::Recover(args) => crate::record::recover::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Info(args) => replay::info::run(&args),
         Command::Verify(args) => crate::verify::run(&args),

@@ -7,6 +7,8 @@ use crate::schema::manifest::{ClockState, Clocks, Host, Tool};
 
 /// The inode of the initial pid namespace (include/linux/proc_ns.h, PROC_PID_INIT_INO).
 const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
+/// Ours.
+const PID_NAMESPACE: &str = "/proc/self/ns/pid";
 
 fn read(clock: ClockId) -> i64 {
     // These three clocks exist on every kernel we load on; 0 would be seen as such.
@@ -72,6 +74,11 @@ pub fn capture_id() -> std::io::Result<String> {
     Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
 }
 
+/// Whether our processes have other numbers than in the initial pid namespace.
+pub fn inside_pid_namespace() -> bool {
+    std::fs::read_link(PID_NAMESPACE).is_ok_and(|link| link.as_os_str() != INITIAL_PID_NAMESPACE)
+}
+
 /// This machine.
 pub fn host() -> Host {
     let name = uname().ok();
@@ -88,7 +95,7 @@ pub fn host() -> Host {
         machine_id: line("/etc/machine-id").filter(|id| !id.is_empty()),
         cpus: libbpf_rs::num_possible_cpus().unwrap_or(0) as u32,
         lockdown: line("/sys/kernel/security/lockdown"),
-        initial_pid_namespace: std::fs::read_link("/proc/self/ns/pid")
+        initial_pid_namespace: std::fs::read_link(PID_NAMESPACE)
             .is_ok_and(|link| link.as_os_str() == INITIAL_PID_NAMESPACE),
     }
 }

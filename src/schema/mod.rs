@@ -11,6 +11,7 @@ pub mod chain;
 pub mod clocks;
 pub mod columns;
 pub mod events;
+pub mod expr;
 mod file;
 mod footer;
 mod frame;
