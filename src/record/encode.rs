@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use serde::de::DeserializeOwned;
 
 use super::books::{Books, Counted, Entry, Since, catch_up, ledger, settle};
@@ -18,7 +18,7 @@ use super::keep::{Keep, Kept};
 use super::load::Counters;
 use super::reorder::{Place, Reorder};
 use super::room::Room;
-use super::series::{Finished, Series};
+use super::series::{self, Finished, Series};
 use super::table::Table;
 use super::wire::VMT_KINDS;
 use crate::schema::events::EventKind;
@@ -81,6 +81,8 @@ pub struct Encoder {
     told_ns: i64,
     /// Bytes of finished files.
     finished_bytes: u64,
+    /// The disk is full, and there is no more room to be made.
+    full: bool,
     error: Option<anyhow::Error>,
 }
 
@@ -124,6 +126,7 @@ impl Encoder {
             triggered: false,
             told_ns: i64::MIN,
             finished_bytes: 0,
+            full: false,
             error: None,
         })
     }
@@ -280,7 +283,7 @@ impl Encoder {
             self.table.resize(raw, group.len(), wanted);
         }
         let written = match encoded {
-            _ if self.error.is_some() => false,
+            _ if self.full || self.error.is_some() => false,
             Err(error) => self.fail(error),
             Ok(group) if self.keep.is_some() => {
                 self.keep_group(group, &rows, seq, began);
@@ -352,8 +355,13 @@ impl Encoder {
             let made = self.running.as_ref().is_some_and(|running| {
                 running.room.make(&mut self.series, &running.journal, self.began.from, &error, &mut tries)
             });
+            if !made && series::is_full(&error) && self.running.is_some() {
+                // What is there is a capture all the same; its books say what is not.
+                self.full = true;
+                return false;
+            }
             if !made {
-                return self.fail(super::series::stopped(&path, &error));
+                return self.fail(anyhow!("{}: {error}", path.display()));
             }
         }
     }
@@ -414,7 +422,7 @@ impl Encoder {
         let Some(first) = groups.front() else { return false };
         self.first_seq = first.seq;
         for kept in groups {
-            let written = self.error.is_none() && self.append(&kept.group, kept.clocks, None);
+            let written = !self.full && self.error.is_none() && self.append(&kept.group, kept.clocks, None);
             let books = if written { kept.books } else { kept.books.unwritten(|e| &mut e.write_error) };
             self.table.books.add(&books);
         }
@@ -462,7 +470,7 @@ impl Encoder {
     fn look_at_journal(&mut self) {
         let Some(running) = &self.running else { return };
         if let Some(error) = running.journal.failure() {
-            running.room.journal_failed(&mut self.series, &error);
+            running.room.journal_failed(&mut self.series, &running.journal, &error);
         }
     }
 
@@ -511,7 +519,7 @@ impl Encoder {
         while self.series.is_open() {
             let Err(error) = self.close(&end.reason, &end.gaps, Some(&end.hooks)) else { break };
             let made = self.running.as_ref().is_some_and(|running| {
-                let io = super::series::io_cause(&error);
+                let io = series::io_cause(&error);
                 io.is_some_and(|io| running.room.make(&mut self.series, &running.journal, u64::MAX, io, &mut tries))
             });
             if !made {

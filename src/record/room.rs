@@ -48,6 +48,10 @@ impl Room {
             return true;
         }
         self.is_full(error);
+        if self.must_stop() {
+            // Or it would take what room is made.
+            journal.leave_disk();
+        }
         if series.release_reserve() {
             return true;
         }
@@ -60,12 +64,15 @@ impl Room {
     }
 
     /// The journal could not be written. Whether room was made.
-    pub fn journal_failed(&self, series: &mut Series, error: &io::Error) -> bool {
+    pub fn journal_failed(&self, series: &mut Series, journal: &Journal, error: &io::Error) -> bool {
         if is_full(error) && self.policy == OnFull::RotateOut && series.drop_oldest() {
             return true;
         }
         if is_full(error) {
             self.is_full(error);
+            if self.must_stop() {
+                journal.leave_disk();
+            }
         } else {
             self.tell(&self.failed, &format!("the journal cannot be written: {error}"));
         }
