@@ -381,6 +381,11 @@ impl Encoder {
     }
 
     fn look_at_size(&mut self) {
+        if let Some(running) = &self.running
+            && self.series.output().is_scarce()
+        {
+            running.room.is_scarce();
+        }
         let bytes = self.series.bytes();
         // One more row group must not go beyond it.
         let full = |limit: u64| self.finished_bytes + bytes + self.sizes.group.unwrap_or(0) >= limit;
@@ -411,7 +416,8 @@ impl Encoder {
         }
         self.series.number();
         let next = self.close(reason, &[], None).and_then(|()| self.begin_next());
-        if let Err(error) = next.and_then(|()| self.series.publish()) {
+        let named = self.series.publish();
+        if let Err(error) = next.and(named) {
             self.fail(error);
         }
     }

@@ -39,7 +39,7 @@ impl Room {
     }
 
     /// Makes room for what could not be written for `error`. `from`: the first frame of the journal that is needed once
-    /// it is written. Each call tries something else; `tries` counts. Whether it is worth another attempt.
+    /// it is written. `tries` counts. Whether it is worth another attempt. The room kept for the footer stays kept.
     pub fn make(&self, series: &mut Series, journal: &Journal, from: u64, error: &io::Error, tries: &mut u32) -> bool {
         if !is_full(error) {
             return false;
@@ -48,18 +48,11 @@ impl Room {
             return true;
         }
         self.is_full(error);
-        if self.must_stop() {
-            // Or it would take what room is made.
-            journal.leave_disk();
-        }
-        if series.release_reserve() {
-            return true;
-        }
+        // Or it would take what room is made.
+        journal.leave_disk();
+        // All that is in those files is in what is to be written.
+        journal.remove_before(from);
         *tries += 1;
-        if *tries == 1 {
-            // All that is in those files is in what is to be written.
-            journal.remove_before(from);
-        }
         *tries == 1
     }
 

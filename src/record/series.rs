@@ -267,11 +267,6 @@ impl Series {
         }
     }
 
-    /// Gives up the room kept for the footer. Whether there was any.
-    pub fn release_reserve(&mut self) -> bool {
-        self.reserve.release()
-    }
-
     /// Number of the present file, from 1.
     pub fn index(&self) -> u64 {
         self.index
