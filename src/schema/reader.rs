@@ -72,6 +72,16 @@ impl Capture {
         self.version
     }
 
+    /// The open file, for engines that read Parquet themselves.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// The footer and page index, checked, for engines that read Parquet themselves.
+    pub fn metadata(&self) -> &ArrowReaderMetadata {
+        &self.metadata
+    }
+
     /// What the capture says about itself.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
@@ -236,7 +246,7 @@ thread_local! {
 
 /// Runs `work` on bytes from a file; a panic in the Parquet library becomes an error, without a backtrace on
 /// the user's screen.
-pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let default = std::panic::take_hook();
