@@ -26,7 +26,21 @@ pub fn message(error: &DataFusionError) -> String {
     let text = ["Error during planning: ", "Execution error: ", "SQL error: ", "sql parser error: ", "Schema error: "]
         .iter()
         .fold(text.as_str(), |text, prefix| text.strip_prefix(prefix).unwrap_or(text));
-    text.trim_end().to_string()
+    remedied(text.trim_end())
+}
+
+/// The message with what can be done about it, and without lists that fill a screen.
+fn remedied(text: &str) -> String {
+    if let Some((what, _)) = text.split_once("\nValid fields are ") {
+        return format!("{what} DESCRIBE events lists the columns.");
+    }
+    if let Some((_, call)) = text.split_once("it is called ") {
+        return format!("the function takes other arguments: {}", call.split(". No function").next().unwrap_or(call));
+    }
+    match text.strip_prefix("DML not supported: ") {
+        Some(what) => format!("{what} would write, which SQL here does not: use -o OUT"),
+        None => text.replace("datafusion.public.", ""),
+    }
 }
 
 /// Line and column, both from 1.

@@ -26,6 +26,15 @@ pub fn print(plan: &dyn ExecutionPlan, rows: u64) -> Result<()> {
     Ok(())
 }
 
+/// What a scan can leave out, by the engine's measure, in the order in which it does.
+const PRUNING: [(&str, &str); 5] = [
+    ("files_ranges_pruned_statistics", "files, by their names"),
+    ("row_groups_pruned_statistics", "row groups, by statistics"),
+    ("row_groups_pruned_bloom_filter", "row groups, by bloom filter"),
+    ("page_index_pages_pruned", "pages, by page index"),
+    ("page_index_rows_pruned", "rows, by page index"),
+];
+
 #[derive(Default)]
 struct Scans {
     text: String,
@@ -42,32 +51,14 @@ impl ExecutionPlanVisitor for Scans {
         let columns: Vec<_> = plan.schema().fields().iter().map(|f| f.name().clone()).collect();
         let metrics = plan.metrics().unwrap_or_default().aggregate_by_name();
         writeln!(self.text, "scan of events: columns {}", columns.join(" "))?;
-        for metric in metrics.iter() {
-            match metric.value() {
-                MetricValue::Count { name, count } if name == "bytes_scanned" => {
-                    writeln!(self.text, "  bytes read: {} of {size}", count.value())?;
-                }
-                MetricValue::PruningMetrics { name, pruning_metrics } => {
-                    if let Some(what) = meaning(name) {
-                        let (pruned, matched) = (pruning_metrics.pruned(), pruning_metrics.matched());
-                        writeln!(self.text, "  {what}: {pruned} of {} left out", pruned + matched)?;
-                    }
-                }
-                _ => {}
+        for (wanted, what) in PRUNING {
+            let value = metrics.iter().map(|metric| metric.value()).find(|value| value.name() == wanted);
+            if let Some(MetricValue::PruningMetrics { pruning_metrics: found, .. }) = value {
+                writeln!(self.text, "  {what}: {} of {} left out", found.pruned(), found.pruned() + found.matched())?;
             }
         }
+        let bytes = metrics.sum_by_name("bytes_scanned").map_or(0, |sum| sum.as_usize());
+        writeln!(self.text, "  bytes read: {bytes} of {size}")?;
         Ok(true)
     }
-}
-
-/// What a pruning metric of the engine counts.
-fn meaning(metric: &str) -> Option<&'static str> {
-    Some(match metric {
-        "files_ranges_pruned_statistics" => "files, by column capture",
-        "row_groups_pruned_statistics" => "row groups, by statistics",
-        "row_groups_pruned_bloom_filter" => "row groups, by bloom filter",
-        "page_index_pages_pruned" => "pages, by page index",
-        "page_index_rows_pruned" => "rows, by page index",
-        _ => return None,
-    })
 }

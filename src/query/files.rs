@@ -82,7 +82,9 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(&path, "").unwrap();
         };
-        ["b.parquet", "a.parquet", "sub/c.parquet", ".hidden.parquet", "x.parquet.partial"].map(touch);
+        for name in ["b.parquet", "a.parquet", "sub/c.parquet", ".hidden.parquet", "x.parquet.partial"] {
+            touch(name);
+        }
         let name = |path: &str| dir.path().join(path).to_str().unwrap().to_string();
         let names = |words: &[String]| {
             let found = find(words).unwrap();

@@ -2,12 +2,12 @@
 //!
 //! Owns what becomes of failures: an error in the SQL points into it, one in a capture names file and column.
 
-use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
 use datafusion::common::DataFusionError;
+use datafusion::dataframe::DataFrame;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::sql::parser::Statement;
 use futures::{FutureExt, StreamExt};
@@ -66,41 +66,28 @@ enum Failure {
     Output(anyhow::Error),
 }
 
-fn rows<'a>(
-    engine: &'a Engine,
-    frame: datafusion::dataframe::DataFrame,
-    output: &'a Output,
-    explaining: bool,
-) -> impl Future<Output = Result<u64, Failure>> + 'a {
-    async move {
-        let plan: Arc<dyn ExecutionPlan> = frame.create_physical_plan().await.map_err(Failure::Engine)?;
-        let stream = execute_stream(Arc::clone(&plan), engine.context.task_ctx());
-        let mut stream = stream.map_err(Failure::Engine)?;
-        let mut count = 0u64;
-        if explaining {
-            while let Some(batch) = stream.next().await {
-                count += batch.map_err(Failure::Engine)?.num_rows() as u64;
-            }
-            explain::print(plan.as_ref(), count).map_err(Failure::Output)?;
-            return Ok(count);
-        }
-        let schema = stream.schema();
-        if schema.fields().is_empty() {
-            // A statement without a result, such as CREATE VIEW.
-            while let Some(batch) = stream.next().await {
-                batch.map_err(Failure::Engine)?;
-            }
-            return Ok(0);
-        }
-        let mut sink = output.sink(&schema).map_err(Failure::Output)?;
-        while let Some(batch) = stream.next().await {
-            let batch = batch.map_err(Failure::Engine)?;
-            count += batch.num_rows() as u64;
+async fn rows(engine: &Engine, frame: DataFrame, output: &Output, explaining: bool) -> Result<u64, Failure> {
+    let plan: Arc<dyn ExecutionPlan> = frame.create_physical_plan().await.map_err(Failure::Engine)?;
+    let mut stream = execute_stream(Arc::clone(&plan), engine.context.task_ctx()).map_err(Failure::Engine)?;
+    let schema = stream.schema();
+    // A statement without a result, such as CREATE VIEW, has nothing to write.
+    let shown = !explaining && !schema.fields().is_empty();
+    let mut sink = if shown { Some(output.sink(&schema).map_err(Failure::Output)?) } else { None };
+    let mut count = 0u64;
+    while let Some(batch) = stream.next().await {
+        let batch = batch.map_err(Failure::Engine)?;
+        count += batch.num_rows() as u64;
+        if let Some(sink) = &mut sink {
             sink.rows(&batch).map_err(Failure::Output)?;
         }
-        sink.finish().map_err(Failure::Output)?;
-        Ok(count)
     }
+    if explaining {
+        explain::print(plan.as_ref(), count).map_err(Failure::Output)?;
+    }
+    if let Some(sink) = &mut sink {
+        sink.finish().map_err(Failure::Output)?;
+    }
+    Ok(count)
 }
 
 /// Runs `work`; a panic within becomes an error.

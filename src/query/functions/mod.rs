@@ -77,9 +77,7 @@ impl ScalarUDFImpl for Function {
         let bytes = |of: &DataType| is_bytes(of).then_some(DataType::BinaryView);
         let wanted = match (self.kind, given) {
             (Kind::ContainsBytes, [whole, part]) => bytes(whole).zip(bytes(part)).map(|(a, b)| vec![a, b]),
-            (Kind::PayloadAt, [whole, iov, address])
-                if is_iovecs(iov) && (address.is_integer() || address.is_null()) =>
-            {
+            (Kind::PayloadAt, [whole, iov, address]) if is_iovecs(iov) && is_address(address) => {
                 bytes(whole).map(|whole| vec![whole, iov.clone(), DataType::UInt64])
             }
             (Kind::Hexdump | Kind::Printable | Kind::Entropy, [whole]) => bytes(whole).map(|whole| vec![whole]),
@@ -128,6 +126,11 @@ impl ScalarUDFImpl for Function {
 
 fn is_bytes(of: &DataType) -> bool {
     of.is_binary() || of.is_string() || of.is_null()
+}
+
+/// Whether it counts: a sum of an address and a number is decimal in the engine.
+fn is_address(of: &DataType) -> bool {
+    of.is_integer() || of.is_null() || matches!(of, DataType::Decimal128(_, 0))
 }
 
 /// Whether it is a list of structs whose first two fields are 64-bit numbers, or null.
