@@ -6,7 +6,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
+use datafusion::common::DataFusionError;
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -15,6 +16,8 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 
 use super::events::Events;
 use super::open::{self, Opened};
@@ -22,6 +25,11 @@ use super::{error, functions, tables, views};
 
 /// Least memory that anything can be done with.
 const MIN_MEMORY: usize = 16 << 20;
+
+/// Address space for the stack of each thread: long expressions are worked on recursively.
+const STACK: usize = 256 << 20;
+/// Longest SQL accepted.
+const MAX_SQL: usize = 64 << 10;
 
 /// What a query may use.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +46,8 @@ pub struct Engine {
     pub runtime: Runtime,
     /// What is registered and set.
     pub context: SessionContext,
+    /// Notified of every ^C.
+    pub interrupts: Arc<Notify>,
     /// The captures.
     pub captures: Vec<Arc<Opened>>,
 }
@@ -51,17 +61,19 @@ impl Engine {
         let captures = paths.iter().map(|path| Opened::open(path).map(Arc::new)).collect::<Result<Vec<_>>>()?;
         let columns = open::table_schema(&captures)?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
-        let pool = FairSpillPool::new(limits.memory.unwrap_or_else(half_of_memory));
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(threads).thread_stack_size(STACK).enable_all().build()?;
+        let memory = limits.memory.unwrap_or_else(half_of_memory);
+        let pool = FairSpillPool::new(memory);
         let consumers = std::num::NonZeroUsize::new(3).ok_or_else(|| anyhow!("three is not zero"))?;
         let environment = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(TrackConsumersPool::new(pool, consumers)))
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::OsTmpDirectory))
             .build_arc();
         let environment = environment.map_err(|error| anyhow!("{error}"))?;
-        let context = SessionContext::new_with_config_rt(config(threads, limits.pruning), environment);
+        let context = SessionContext::new_with_config_rt(config(threads, memory, limits.pruning), environment);
         functions::register(&context);
-        let engine = Engine { runtime, context, captures };
+        let engine = Engine { runtime, context, interrupts: interrupts()?, captures };
         engine.register(Events::new(engine.captures.clone(), &columns))?;
         Ok(engine)
     }
@@ -83,28 +95,60 @@ impl Engine {
     /// # Errors
     /// Where the text is no SQL.
     pub fn parse(&self, text: &str) -> Result<Vec<Statement>> {
-        let parsed = DFParserBuilder::new(text).with_recursion_limit(64).build().and_then(|mut p| p.parse_statements());
+        ensure!(text.len() <= MAX_SQL, "the SQL is longer than {MAX_SQL} bytes");
+        let owned = text.to_string();
+        let parse = move || DFParserBuilder::new(owned.as_str()).with_recursion_limit(64).build()?.parse_statements();
+        let parsed = self.runtime.block_on(self.runtime.spawn_blocking(parse))?;
         Ok(parsed.map_err(|error| error::pointing(&error, text))?.into())
-    }
-
-    /// What `statement`, a part of `text`, comes to.
-    ///
-    /// # Errors
-    /// Where it names what is not there, means nothing, or would write.
-    pub fn plan(&self, statement: Statement, text: &str) -> Result<DataFrame> {
-        let options = SQLOptions::new().with_allow_ddl(true).with_allow_dml(false).with_allow_statements(true);
-        let frame = self.runtime.block_on(async {
-            let plan = self.context.state().statement_to_plan(statement).await?;
-            options.verify_plan(&plan)?;
-            self.context.execute_logical_plan(plan).await
-        });
-        frame.map_err(|error| error::pointing(&error, text))
     }
 }
 
-fn config(threads: usize, pruning: bool) -> SessionConfig {
-    let mut config = SessionConfig::new().with_target_partitions(threads).with_information_schema(true);
+impl Drop for Engine {
+    /// Threads that are busy with a cancelled query are not waited for.
+    fn drop(&mut self) {
+        if let Ok(idle) = tokio::runtime::Builder::new_current_thread().build() {
+            std::mem::replace(&mut self.runtime, idle).shutdown_background();
+        }
+    }
+}
+
+/// What `statement` comes to.
+///
+/// # Errors
+/// Where it names what is not there, means nothing, or would write.
+pub async fn plan(context: &SessionContext, statement: Statement) -> Result<DataFrame, DataFusionError> {
+    let options = SQLOptions::new().with_allow_ddl(true).with_allow_dml(false).with_allow_statements(true);
+    let plan = context.state().statement_to_plan(statement).await?;
+    options.verify_plan(&plan)?;
+    context.execute_logical_plan(plan).await
+}
+
+/// Tells of every ^C, from a thread that the engine cannot keep busy.
+fn interrupts() -> Result<Arc<Notify>> {
+    let told = Arc::new(Notify::new());
+    let teller = Arc::clone(&told);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut signal = {
+        let _entered = runtime.enter();
+        signal(SignalKind::interrupt())?
+    };
+    std::thread::Builder::new().name("vmtrace-signal".into()).spawn(move || {
+        runtime.block_on(async {
+            while signal.recv().await.is_some() {
+                teller.notify_waiters();
+            }
+        });
+    })?;
+    Ok(told)
+}
+
+fn config(threads: usize, memory: usize, pruning: bool) -> SessionConfig {
+    // In little memory, little at a time: what is sorted must fit several times over, batch by batch.
+    let rows = (memory >> 17).clamp(128, 8192);
+    let config = SessionConfig::new().with_target_partitions(threads).with_batch_size(rows);
+    let mut config = config.with_information_schema(true);
     let options = config.options_mut();
+    options.execution.sort_spill_reservation_bytes = (memory / 8 / threads.max(1)).min(10 << 20);
     options.sql_parser.collect_spans = true;
     options.execution.parquet.pruning = pruning;
     options.execution.parquet.enable_page_index = pruning;

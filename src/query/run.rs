@@ -1,22 +1,29 @@
 //! One statement: planned, run, its rows written; ^C cancels it.
 //!
-//! Owns what becomes of failures: an error in the SQL points into it, one in a capture names file and column.
+//! Owns what becomes of failures: an error in the SQL points into it, one in a capture names file and column. The work is
+//! a task of its own, and batches come through a channel, so that a busy engine does not keep ^C from being noticed.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
 use datafusion::common::DataFusionError;
-use datafusion::dataframe::DataFrame;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
-use futures::{FutureExt, StreamExt};
+use futures::StreamExt;
+use tokio::sync::mpsc::{self, Receiver, Sender};
 
-use super::engine::Engine;
+use super::engine::{self, Engine};
+use super::format::Sink;
 use super::open::Opened;
 use super::output::Output;
 use super::{error, explain};
 use crate::schema::reader::guarded;
+
+/// Batches under way between the engine and the output.
+const QUEUE: usize = 2;
 
 /// How a statement ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,61 +45,75 @@ pub fn statement(
     output: Output,
     explaining: bool,
 ) -> Result<Outcome> {
-    let frame = quiet(|| engine.plan(statement, text))?;
-    let rows = engine.runtime.block_on(async {
-        let work = AssertUnwindSafe(rows(engine, frame, &output, explaining)).catch_unwind();
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let work = engine.runtime.spawn(work(engine.context.clone(), statement, sender));
+    let abort = work.abort_handle();
+    let written = engine.runtime.block_on(async {
         tokio::select! {
             biased;
-            _ = tokio::signal::ctrl_c() => Ok(None),
-            rows = work => match rows {
-                Ok(rows) => rows.map(Some),
-                Err(_) => Err(Failure::Engine(DataFusionError::Internal("the engine gave up".into()))),
-            },
+            () = engine.interrupts.notified() => Ok(None),
+            written = write(receiver, &output, explaining) => written.map(Some),
         }
     });
-    match rows {
-        Ok(Some(rows)) => {
+    let Some(rows) = written.inspect_err(|_| abort.abort())? else {
+        abort.abort();
+        return Ok(Outcome::Cancelled);
+    };
+    match engine.runtime.block_on(work) {
+        Ok(Ok(())) => {
             output.publish()?;
             Ok(Outcome::Rows(rows))
         }
-        Ok(None) => Ok(Outcome::Cancelled),
-        Err(Failure::Output(error)) => Err(error),
-        Err(Failure::Engine(error)) => Err(blame(engine, &error, text)),
+        Ok(Err(error)) => Err(blame(engine, &error, text)),
+        Err(panic) => Err(blame(engine, &DataFusionError::ExecutionJoin(Box::new(panic)), text)),
     }
 }
 
-enum Failure {
-    Engine(DataFusionError),
-    Output(anyhow::Error),
+/// What the engine has to tell.
+enum Message {
+    Begin(SchemaRef),
+    Rows(RecordBatch),
+    End(Arc<dyn ExecutionPlan>),
 }
 
-async fn rows(engine: &Engine, frame: DataFrame, output: &Output, explaining: bool) -> Result<u64, Failure> {
-    let plan: Arc<dyn ExecutionPlan> = frame.create_physical_plan().await.map_err(Failure::Engine)?;
-    let mut stream = execute_stream(Arc::clone(&plan), engine.context.task_ctx()).map_err(Failure::Engine)?;
-    let schema = stream.schema();
-    // A statement without a result, such as CREATE VIEW, has nothing to write.
-    let shown = !explaining && !schema.fields().is_empty();
-    let mut sink = if shown { Some(output.sink(&schema).map_err(Failure::Output)?) } else { None };
-    let mut count = 0u64;
+/// The engine's side. Ends early where nobody listens any more.
+async fn work(context: SessionContext, statement: Statement, to: Sender<Message>) -> Result<(), DataFusionError> {
+    let plan = engine::plan(&context, statement).await?.create_physical_plan().await?;
+    let mut stream = execute_stream(Arc::clone(&plan), context.task_ctx())?;
+    if to.send(Message::Begin(stream.schema())).await.is_err() {
+        return Ok(());
+    }
     while let Some(batch) = stream.next().await {
-        let batch = batch.map_err(Failure::Engine)?;
-        count += batch.num_rows() as u64;
-        if let Some(sink) = &mut sink {
-            sink.rows(&batch).map_err(Failure::Output)?;
+        if to.send(Message::Rows(batch?)).await.is_err() {
+            return Ok(());
         }
     }
-    if explaining {
-        explain::print(plan.as_ref(), count).map_err(Failure::Output)?;
-    }
-    if let Some(sink) = &mut sink {
-        sink.finish().map_err(Failure::Output)?;
-    }
-    Ok(count)
+    // Nobody listening is no failure of the engine.
+    let _ = to.send(Message::End(plan)).await;
+    Ok(())
 }
 
-/// Runs `work`; a panic within becomes an error.
-fn quiet<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(anyhow!("the engine gave up on it")))
+/// The output's side; returns the number of rows.
+async fn write(mut from: Receiver<Message>, output: &Output, explaining: bool) -> Result<u64> {
+    let mut sink: Option<Box<dyn Sink + '_>> = None;
+    let mut count = 0u64;
+    while let Some(message) = from.recv().await {
+        match (message, &mut sink) {
+            // A statement without a result, such as CREATE VIEW, has nothing to write.
+            (Message::Begin(schema), _) if explaining || schema.fields().is_empty() => {}
+            (Message::Begin(schema), _) => sink = Some(output.sink(&schema)?),
+            (Message::Rows(batch), sink) => {
+                count += batch.num_rows() as u64;
+                if let Some(sink) = sink {
+                    sink.rows(&batch)?;
+                }
+            }
+            (Message::End(plan), _) if explaining => explain::print(plan.as_ref(), count)?,
+            (Message::End(_), Some(sink)) => sink.finish()?,
+            (Message::End(_), None) => {}
+        }
+    }
+    Ok(count)
 }
 
 /// The error as the user is to see it. Where a capture may be damaged, it is read once more to find out which, and where.
