@@ -23,9 +23,17 @@ pub fn message(error: &DataFusionError) -> String {
         }
         root => root.strip_backtrace(),
     };
-    let text = ["Error during planning: ", "Execution error: ", "SQL error: ", "sql parser error: ", "Schema error: "]
-        .iter()
-        .fold(text.as_str(), |text, prefix| text.strip_prefix(prefix).unwrap_or(text));
+    let text = [
+        "Error during planning: ",
+        "Execution error: ",
+        "SQL error: ",
+        "sql parser error: ",
+        "Schema error: ",
+        "Parquet error: ",
+        "Parquet error: ",
+    ]
+    .iter()
+    .fold(text.as_str(), |text, prefix| text.strip_prefix(prefix).unwrap_or(text));
     remedied(text.trim_end())
 }
 

@@ -12,8 +12,10 @@ pub mod events;
 pub mod key;
 pub mod manifest;
 pub mod names;
+mod nesting;
 pub mod reader;
 mod scan;
+pub mod thrift;
 pub mod types;
 pub mod writer;
 

@@ -19,6 +19,7 @@ use parquet::file::statistics::Statistics;
 use super::SCHEMA_VERSION;
 use super::columns::column_spec;
 use super::manifest::{KEY_MANIFEST, KEY_SCHEMA_VERSION, Manifest};
+use super::nesting;
 pub use super::scan::{Events, Scan};
 
 /// Largest footer accepted; ours take about 10 KB per row group.
@@ -182,6 +183,11 @@ fn open_file(path: &Path) -> Result<(File, u64)> {
         footer <= size - 12 && footer <= MAX_FOOTER,
         "{name}: the Parquet footer is damaged: its length is {footer}"
     );
+    let mut metadata = Vec::new();
+    let read =
+        file.seek(SeekFrom::Start(size - 8 - footer)).and_then(|_| (&file).take(footer).read_to_end(&mut metadata));
+    read.with_context(|| format!("cannot read {name}"))?;
+    nesting::check(&metadata).with_context(|| name.to_string())?;
     file.seek(SeekFrom::Start(0)).with_context(|| format!("cannot read {name}"))?;
     Ok((file, size))
 }

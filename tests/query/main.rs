@@ -6,6 +6,7 @@ mod answers;
 #[allow(dead_code)]
 #[path = "../replay/captures.rs"]
 mod captures;
+mod damage;
 mod docs;
 mod errors;
 mod hostile;

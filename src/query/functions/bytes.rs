@@ -4,24 +4,42 @@ use std::fmt::Write;
 
 use memchr::memmem;
 
-use crate::safe::Hex;
+/// Characters of a full row.
+const ROW: usize = 79;
 
 /// The bytes as rows of 16: offset, hexadecimal, text.
 pub fn hexdump(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len() * 5);
+    let rows = bytes.len().div_ceil(16);
+    let mut out = String::with_capacity(rows.saturating_mul(ROW));
     for (row, part) in bytes.chunks(16).enumerate() {
-        let half = |range: &[u8]| range.iter().map(|b| Hex(&[*b]).to_string()).collect::<Vec<_>>().join(" ");
-        let (left, right) = part.split_at(part.len().min(8));
         let newline = if row == 0 { "" } else { "\n" };
         // Writing to a String cannot fail.
-        let _ = write!(out, "{newline}{:08x}  {:23}  {:23}  |{}|", row * 16, half(left), half(right), printable(part));
+        let _ = write!(out, "{newline}{:08x} ", row * 16);
+        for column in 0..16 {
+            out.push_str(if column == 8 { "  " } else { " " });
+            match part.get(column) {
+                Some(byte) => out.extend([byte >> 4, byte & 15].map(digit)),
+                None => out.push_str("  "),
+            }
+        }
+        out.push_str("  |");
+        out.extend(part.iter().map(shown));
+        out.push('|');
     }
     out
 }
 
+fn digit(nibble: u8) -> char {
+    char::from_digit(u32::from(nibble), 16).unwrap_or('?')
+}
+
+fn shown(byte: &u8) -> char {
+    if matches!(byte, b' '..=b'~') { char::from(*byte) } else { '.' }
+}
+
 /// The bytes as text, a dot for each that is not printable ASCII.
 pub fn printable(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| if matches!(byte, b' '..=b'~') { char::from(*byte) } else { '.' }).collect()
+    bytes.iter().map(shown).collect()
 }
 
 /// Shannon entropy in bits per byte, to four digits; `None` of no bytes.

@@ -22,7 +22,7 @@ use datafusion::prelude::SessionContext;
 /// Field metadata of text that a table may show on several lines: it was made here, of printable characters.
 pub const LINES: &str = "vmtrace.lines";
 /// Text that a function may make of one batch of rows.
-const MAX_TEXT: usize = 256 << 20;
+const MAX_TEXT: usize = 128 << 20;
 
 /// The functions, as `.help` tells them.
 pub const HELP: [(&str, &str); 5] = [
