@@ -1,6 +1,6 @@
 -- What happened and is not in the capture: one row per event and cause, as the ledger counts it.
 --
--- rows, since and until come from the `lost` rows that tell where the gaps were; a cause that has none is known in number
+-- rows, since and until come from the `lost` rows that tell where the gaps were, and a cause that has none is known in number
 -- only. No row at all means that nothing was lost.
 WITH gaps AS (
     SELECT

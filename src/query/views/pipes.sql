@@ -1,6 +1,6 @@
 -- One row per pipe or FIFO: who put bytes in, who took bytes out, how many.
 --
--- Only what vmsplice, splice, tee, sendfile and pipe_read moved is known; what write(2) put in is not. A pipe's inode
+-- Only what vmsplice, splice, tee, sendfile and pipe_read moved is known, and what write(2) put in is not. A pipe's inode
 -- number is the same in every process that holds it. An unnamed pipe's number can come again after it is gone.
 WITH ends AS (
     SELECT

@@ -1,6 +1,6 @@
 -- One row per process that acted or was reached: who it was, when it lived, who started it, what moved in and out.
 --
--- A process is told from a later one with its pid by process_key; where that is not known it is null. comm, exe and uid
+-- A process is told from a later one with its pid by process_key, and where that is not known it is null. comm, exe and uid
 -- are those last seen, argv that of the last exec. bytes_in came into its memory, bytes_out left it, whoever made the call.
 -- exit_code is a wait status (wait(2)).
 WITH seen AS (
