@@ -65,6 +65,7 @@ mod record {
             .generate()
             .context("bpf/wire.h could not be translated (is libclang installed?)")?
             .write_to_file(out.join("wire.rs"))?;
+        println!("cargo:rustc-env=VMTRACE_WIRE_DIGEST={}", blake3::hash(&std::fs::read("bpf/wire.h")?));
         Ok(())
     }
 

@@ -2,9 +2,9 @@
 //! Run with `cargo bench --bench encode`; the numbers are in docs/LIMITS.md.
 
 use divan::counter::ItemsCount;
+use vmtrace::schema::group::EncodedGroup;
 use vmtrace::schema::types::{Iovec, Iovecs};
-use vmtrace::schema::writer::CaptureWriter;
-use vmtrace::schema::{BatchBuilder, Event, Manifest};
+use vmtrace::schema::{BatchBuilder, Event};
 
 /// Rows per round: about one row group.
 const ROWS: usize = 100_000;
@@ -106,9 +106,7 @@ fn build_and_encode(bencher: divan::Bencher<'_, '_>) {
         let mut builder = BatchBuilder::default();
         push(&mut builder, &payloads);
         let batch = builder.take().expect("a batch");
-        let mut writer = CaptureWriter::new(Vec::new()).expect("a writer");
-        writer.write(&batch).expect("written");
-        writer.close(&Manifest::default()).expect("closed").len()
+        EncodedGroup::encode(&batch).expect("encoded").len()
     });
 }
 

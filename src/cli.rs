@@ -19,9 +19,11 @@ pub mod status {
     pub const NO_MATCH: u8 = 1;
     /// `check`: recording works, but not everything at its best.
     pub const GAPS: u8 = 1;
+    /// `verify`: the file is not what was recorded, or contradicts itself.
+    pub const ALTERED: u8 = 1;
     /// Bad usage or bad input; nothing was written.
     pub const ERROR: u8 = 2;
-    /// The recording is complete but events were lost, as the capture says.
+    /// The recording is complete but events were lost, as the capture says; `verify`: intact, but not complete.
     pub const LOSS: u8 = 3;
     /// `record -- COMMAND`: vmtrace itself failed.
     pub const RECORDER_FAILED: u8 = 125;
@@ -44,6 +46,9 @@ enum Command {
     /// Record transfers into a Parquet file
     #[cfg(feature = "record")]
     Record(Box<crate::record::Args>),
+    /// Make a capture of what a killed recorder left
+    #[cfg(feature = "record")]
+    Recover(crate::record::recover::Args),
     /// Print a capture as timelines
     Replay(replay::Args),
     /// Say what a capture holds and how it was made
@@ -54,6 +59,8 @@ enum Command {
     /// Ask captures in SQL (not in this build)
     #[cfg(not(feature = "query"))]
     Query(NoQuery),
+    /// Say whether captures are what was recorded, and complete
+    Verify(crate::verify::Args),
     /// Say whether and how well this system can be recorded
     Check(crate::check::Args),
     /// Print a completion script for a shell
@@ -102,6 +109,8 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         #[cfg(feature = "record")]
         Command::Record(args) => crate::record::run(&args),
+        #[cfg(feature = "record")]
+        Command::Recover(args) => crate::record::recover::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Info(args) => replay::info::run(&args),
         #[cfg(feature = "query")]
@@ -110,6 +119,7 @@ pub fn main() -> ExitCode {
         Command::Query(NoQuery { words: _ }) => Err(anyhow::anyhow!(
             "this vmtrace was built without the query engine: build it with `cargo build --features query`"
         )),
+        Command::Verify(args) => crate::verify::run(&args),
         Command::Check(args) => crate::check::run(&args),
         Command::Completions(args) => completions(args.shell),
         Command::Man => man(),

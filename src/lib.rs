@@ -11,3 +11,4 @@ pub mod record;
 pub mod replay;
 pub mod safe;
 pub mod schema;
+pub mod verify;

@@ -1,7 +1,10 @@
 //! Buffers in several segments, and the numbered payload they carry.
 //!
 //! A payload begins with its sequence number XOR [`PATTERN`], 8 bytes little endian; the byte at position `i`
-//! behind that is `31 × i + 7`. So each payload can be computed from its number and length alone.
+//! behind that is `31 × i + 7`, or with `--noise` one of a stream of random numbers that begins with that number. So each
+//! payload can be computed from its number and length alone.
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -14,9 +17,31 @@ pub const PATTERN: u64 = 0x766d_7472_6163_6521;
 /// Gap between segments, so that a gather which ignores segments is caught.
 const GAP: usize = 64;
 
+/// `--noise`, for all payloads of this process.
+static NOISE: AtomicBool = AtomicBool::new(false);
+
+/// From now on payloads do not compress.
+pub fn make_noise() {
+    NOISE.store(true, Ordering::Relaxed);
+}
+
 /// The payload of number `seq`, `len` bytes.
 pub fn content(seq: u64, len: usize) -> Vec<u8> {
     let stamp = (seq ^ PATTERN).to_le_bytes();
+    if NOISE.load(Ordering::Relaxed) {
+        let mut bytes = Vec::with_capacity(len + 8);
+        bytes.extend(stamp);
+        let mut state = seq ^ PATTERN;
+        while bytes.len() < len {
+            // splitmix64
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut word = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+            bytes.extend((word ^ word >> 31).to_le_bytes());
+        }
+        bytes.truncate(len);
+        return bytes;
+    }
     (0..len).map(|i| stamp.get(i).copied().unwrap_or((i as u8).wrapping_mul(31).wrapping_add(7))).collect()
 }
 
@@ -95,8 +120,11 @@ impl Buffer {
         self.scatter(&content(seq, self.size()));
     }
 
-    /// Replaces the number at the front of a payload.
+    /// Turns a payload into that of number `seq`.
     pub fn stamp(&self, seq: u64) {
+        if NOISE.load(Ordering::Relaxed) {
+            return self.fill(seq);
+        }
         self.scatter(&(seq ^ PATTERN).to_le_bytes());
     }
 

@@ -1,13 +1,16 @@
 //! Loops: many calls of one kind, paced, counted, on one or more threads.
 
 use std::io::{BufRead, Write};
+use std::path::PathBuf;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
 
+use super::progress::{Progress, Track};
 use super::report::{Entry, Report, Tally};
+use super::stop::{self, OnTerm};
 
 /// How many calls of what size.
 #[derive(Clone, Debug, Args)]
@@ -24,10 +27,10 @@ pub struct Plan {
     /// Threads that call; the counts are per thread
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024), global = true)]
     pub threads: u16,
-    /// Calls per second and thread; 0 for full speed
+    /// Calls per second and thread, what is due within a millisecond at once; 0 for full speed
     #[arg(long, default_value_t = 0, global = true)]
     pub rate: u32,
-    /// Calls per thread; 0 for no limit
+    /// Calls per thread; 0 for no limit (SIGTERM ends them)
     #[arg(long, default_value_t = 1, global = true)]
     pub count: u64,
     /// Seconds after which to stop
@@ -39,6 +42,12 @@ pub struct Plan {
     /// Print a line when ready and when done, and wait each time for a line on standard input
     #[arg(long, global = true)]
     pub wait: bool,
+    /// Payloads that do not compress
+    #[arg(long, global = true)]
+    pub noise: bool,
+    /// Keep in FILE how many calls each thread has finished, and had when (see layout.rs)
+    #[arg(long, value_name = "FILE", global = true)]
+    pub progress: Option<PathBuf>,
 }
 
 impl Plan {
@@ -80,31 +89,36 @@ pub trait Transfer: Send {
 /// Runs each transfer on a thread of its own, the first on this one, and reports.
 pub fn run<T: Transfer>(plan: &Plan, mut transfers: Vec<T>, report: &mut Report) -> Result<()> {
     report.fact("pattern", super::buffer::PATTERN);
+    let progress = plan.progress.as_deref().map(|path| Progress::create(path, plan.threads.into())).transpose()?;
     let ready = Barrier::new(transfers.len());
     let work = |worker, transfer: &mut T| {
         ready.wait();
-        repeat(plan, worker, transfer)
+        repeat(plan, worker, transfer, progress.as_ref().map(|p| p.thread(worker as usize)))
     };
     let work = &work;
     let (told, begin, results) = std::thread::scope(|scope| {
         let mut all = transfers.iter_mut().zip(plan.workers());
         let first = all.next();
         let others: Vec<_> = all.map(|(t, worker)| scope.spawn(move || work(worker, t))).collect();
-        let told = wait_for_start(plan);
+        let told = wait_for_start(plan).and_then(|()| OnTerm::new());
         let begin = Instant::now();
         let mut results: Vec<_> = first.map(|(t, worker)| work(worker, t)).into_iter().collect();
         results.extend(others.into_iter().map(|o| o.join().expect("a worker panicked")));
         (told, begin, results)
     });
-    told?;
+    drop(told?);
     report.fact("elapsed_ns", u64::try_from(begin.elapsed().as_nanos())?);
+    report.fact("stopped", stop::requested());
     wait_for_end(plan)?;
+    let mut threads = Vec::new();
     for (transfer, result) in transfers.iter().zip(results) {
         let done = result?;
+        threads.push(done.tally.calls);
         done.before.into_iter().for_each(|e| report.call(e));
         report.calls(transfer.event(), done.tally, done.log);
         done.after.into_iter().for_each(|e| report.call(e));
     }
+    report.fact("calls_by_thread", threads);
     Ok(())
 }
 
@@ -133,16 +147,22 @@ struct Done {
     after: Vec<Entry>,
 }
 
-fn repeat(plan: &Plan, worker: u64, transfer: &mut impl Transfer) -> Result<Done> {
+fn repeat(plan: &Plan, worker: u64, transfer: &mut impl Transfer, mut track: Option<Track>) -> Result<Done> {
     let mut done = Done { before: transfer.begin()?, ..Done::default() };
     let begin = Instant::now();
     let until = plan.duration.map(|s| begin + Duration::from_secs_f64(s));
     let mut n = 0;
     while (plan.count == 0 || n < plan.count) && until.is_none_or(|t| Instant::now() < t) {
         pace(plan.rate, begin, n);
+        if stop::requested() {
+            break;
+        }
         let seq = worker << 48 | n;
         transfer.prepare(seq)?;
         let ret = transfer.call();
+        if let Some(track) = &mut track {
+            track.tell(n + 1);
+        }
         done.tally.add(ret, transfer.moved(ret));
         if n < plan.log {
             done.log.push(transfer.describe(seq, ret)?);
@@ -154,9 +174,22 @@ fn repeat(plan: &Plan, worker: u64, transfer: &mut impl Transfer) -> Result<Done
     Ok(done)
 }
 
+/// Shortest sleep: calls that fall due meanwhile follow each other at once. A sleep per call would limit the rate.
+const BURST: Duration = Duration::from_millis(1);
+/// Longest sleep, so that SIGTERM is noticed.
+const NAP: Duration = Duration::from_millis(20);
+
+/// Sleeps until call `n` is due, or calls shall end.
 fn pace(rate: u32, begin: Instant, n: u64) {
-    if rate > 0 {
-        let due = begin + Duration::from_secs_f64(n as f64 / f64::from(rate));
-        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+    if rate == 0 {
+        return;
+    }
+    let due = begin + Duration::from_secs_f64(n as f64 / f64::from(rate));
+    while !stop::requested() {
+        let wait = due.saturating_duration_since(Instant::now());
+        if wait.is_zero() {
+            return;
+        }
+        std::thread::sleep(wait.clamp(BURST, NAP));
     }
 }

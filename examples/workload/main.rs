@@ -2,16 +2,20 @@
 //!
 //! Used by tests and benches. It prints one JSON line: tallies by event, and for the first `--log` calls what a
 //! recorder should have seen of each, under the names of the capture's columns. What is expected comes from the
-//! arguments and from the numbered payload (`buffer::content`), never from a recorder.
+//! arguments and from the numbered payload (`buffer::content`), never from a recorder. SIGTERM ends its loops, and the line is
+//! still printed.
 
 mod buffer;
 mod drive;
 mod edge;
+mod layout;
 mod mem;
 mod peer;
 mod pipes;
+mod progress;
 mod report;
 mod sendfile;
+mod stop;
 mod sweep;
 mod sys;
 mod trace;
@@ -99,6 +103,9 @@ enum Word {
 fn main() -> Result<()> {
     let cli = Cli::parse();
     let plan = &cli.plan;
+    if plan.noise {
+        buffer::make_noise();
+    }
     let mut report = Report::default();
     match cli.what {
         What::Readv => vm::run(plan, false, &mut report)?,

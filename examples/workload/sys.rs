@@ -44,6 +44,14 @@ pub fn gettid() -> i32 {
     unsafe { libc::gettid() }
 }
 
+/// CLOCK_MONOTONIC in ns.
+pub fn monotonic_ns() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` outlives the call, which cannot fail on this clock.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
 /// Turns libc's `-1` into an error that names `what`.
 pub fn check(ret: i32, what: &str) -> Result<i32> {
     ensure!(ret != -1, "{what}: {}", Error::last_os_error());

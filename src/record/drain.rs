@@ -1,13 +1,12 @@
 //! The thread that empties the kernel's rings: copies records into chunks and hands them on, nothing else.
 //!
-//! It must never wait for the encoder while rings fill, so chunks queue up to [`QUEUE_CHUNKS`]; beyond that the
-//! rings fill and the kernel counts what is lost.
+//! It must never wait for the encoder while rings fill, so chunks go into the journal; only when the disk takes
+//! nothing does it wait, and then the rings fill and the kernel counts what is lost.
 
 use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -16,27 +15,47 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::host::monotonic_ns;
+use super::journal::frame::{self, HEADER};
 use super::privileges;
 use super::wire::vmt_hdr;
 
-/// A chunk is handed on when it has this many bytes, or after [`CHUNK_AGE`].
-const CHUNK_BYTES: usize = 1 << 20;
-/// Longest a record waits for its chunk to fill.
-const CHUNK_AGE: Duration = Duration::from_millis(100);
-/// Chunks that may wait for the encoder: with full ones this bounds the queue to 256 MiB.
-pub const QUEUE_CHUNKS: usize = 256;
-/// How long to sleep when the rings are empty and nobody wakes us; the kernel does when a ring is an eighth full.
-const IDLE: Duration = Duration::from_millis(100);
+/// Most bytes of a chunk, but for the record that fills it.
+pub const CHUNK_BYTES: usize = 1 << 20;
 /// What a full chunk answers the ring with, so that it stops; the record has been taken (libbpf ringbuf.c).
 const CHUNK_FULL: i32 = -libc::EAGAIN;
 
+/// When chunks are handed on.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// With this many bytes.
+    pub chunk: usize,
+    /// Longest that a record waits in its ring or chunk. The kernel wakes us before, when a ring is an eighth full.
+    pub window: Duration,
+}
+
 /// Records, each padded to 8 bytes, in the order they left their rings.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Chunk {
-    /// The records.
-    pub bytes: Vec<u8>,
+    /// A frame's header, to be filled in, and the records.
+    pub frame: Vec<u8>,
     /// Every record older than this has been handed on, in this chunk or before.
     pub complete_until_ns: u64,
+}
+
+impl Chunk {
+    fn new() -> Self {
+        Chunk { frame: frame::begin(), complete_until_ns: 0 }
+    }
+
+    /// The records.
+    pub fn records(&self) -> &[u8] {
+        self.frame.get(HEADER..).unwrap_or_default()
+    }
+
+    /// Drops the records, and keeps the memory.
+    fn clear(&mut self) {
+        self.frame.truncate(HEADER);
+    }
 }
 
 /// How the other threads speak to the draining one.
@@ -77,20 +96,41 @@ impl Control {
 /// Where the callbacks put records.
 struct Intake {
     chunk: RefCell<Chunk>,
+    chunk_bytes: usize,
     /// mono_ns of the last record of each ring.
     last: RefCell<Vec<u64>>,
 }
 
-/// Where full chunks go; may wait.
-pub type Deliver<'a> = dyn FnMut(Chunk) -> Result<()> + 'a;
+impl Intake {
+    fn new(rings: usize, chunk_bytes: usize) -> Self {
+        Intake { chunk: RefCell::new(Chunk::new()), chunk_bytes, last: RefCell::new(vec![0; rings]) }
+    }
 
-/// Empties `rings` and delivers chunks until told to stop. Buffers come back through `used`.
+    fn is_full(&self) -> bool {
+        self.chunk.borrow().records().len() >= self.chunk_bytes
+    }
+
+    fn is_empty(&self) -> bool {
+        self.chunk.borrow().records().is_empty()
+    }
+
+    fn hand_on(&self, deliver: &mut Deliver<'_>) -> Result<()> {
+        let mut chunk = self.chunk.borrow_mut();
+        deliver(&mut chunk)?;
+        chunk.clear();
+        Ok(())
+    }
+}
+
+/// Where chunks go; may wait.
+pub type Deliver<'a> = dyn FnMut(&mut Chunk) -> Result<()> + 'a;
+
+/// Empties `rings` and delivers chunks until told to stop.
 ///
 /// # Errors
 /// When the rings cannot be read, or delivery fails.
-pub fn run(rings: &[MapHandle], control: &Control, deliver: &mut Deliver<'_>, used: &Receiver<Vec<u8>>) -> Result<()> {
-    let last = RefCell::new(vec![0; rings.len()]);
-    let intake = Intake { chunk: RefCell::new(Chunk::default()), last };
+pub fn run(rings: &[MapHandle], control: &Control, pace: Pace, deliver: &mut Deliver<'_>) -> Result<()> {
+    let intake = Intake::new(rings.len(), pace.chunk);
     let buffers = rings.iter().enumerate().map(|(i, ring)| open_ring(i, ring, &intake)).collect::<Result<Vec<_>>>()?;
     let epoll = watch(rings, &control.wake)?;
     privileges::keep_only(privileges::DRAIN);
@@ -98,13 +138,13 @@ pub fn run(rings: &[MapHandle], control: &Control, deliver: &mut Deliver<'_>, us
     loop {
         let stopping = control.stop.load(Ordering::Acquire);
         if control.abandon.load(Ordering::Acquire) {
-            return hand_on(&intake, deliver, used);
+            return intake.hand_on(deliver);
         }
-        let (complete_until_ns, drained) = pass(&buffers, &intake)?;
-        intake.chunk.borrow_mut().complete_until_ns = complete_until_ns;
-        let filled = intake.chunk.borrow().bytes.len();
-        if filled >= CHUNK_BYTES || (filled > 0 && (stopping || since.elapsed() >= CHUNK_AGE)) {
-            hand_on(&intake, deliver, used)?;
+        let drained = pass(&buffers, &intake)?;
+        // With nothing left in the rings there is nothing to be gained by waiting, but frames.
+        let due = stopping || since.elapsed() >= pace.window / 2;
+        if intake.is_full() || (due && !intake.is_empty()) {
+            intake.hand_on(deliver)?;
             since = Instant::now();
         }
         if drained && stopping {
@@ -112,7 +152,7 @@ pub fn run(rings: &[MapHandle], control: &Control, deliver: &mut Deliver<'_>, us
         }
         if drained {
             let mut events = [EpollEvent::empty()];
-            let timeout = EpollTimeout::try_from(IDLE).unwrap_or(EpollTimeout::ZERO);
+            let timeout = EpollTimeout::try_from(pace.window / 2).unwrap_or(EpollTimeout::ZERO);
             // An interrupted wait is as good as any other.
             let _ = epoll.wait(&mut events, timeout);
         }
@@ -124,14 +164,11 @@ pub fn run(rings: &[MapHandle], control: &Control, deliver: &mut Deliver<'_>, us
 /// # Errors
 /// As [`run`].
 pub fn once(rings: &[MapHandle], deliver: &mut Deliver<'_>) -> Result<()> {
-    let last = RefCell::new(vec![0; rings.len()]);
-    let intake = Intake { chunk: RefCell::new(Chunk::default()), last };
+    let intake = Intake::new(rings.len(), CHUNK_BYTES);
     let buffers = rings.iter().enumerate().map(|(i, ring)| open_ring(i, ring, &intake)).collect::<Result<Vec<_>>>()?;
-    let (_used, empties) = channel();
     loop {
-        let (complete_until_ns, drained) = pass(&buffers, &intake)?;
-        intake.chunk.borrow_mut().complete_until_ns = complete_until_ns;
-        hand_on(&intake, deliver, &empties)?;
+        let drained = pass(&buffers, &intake)?;
+        intake.hand_on(deliver)?;
         if drained {
             return Ok(());
         }
@@ -147,25 +184,33 @@ fn open_ring<'a>(index: usize, ring: &'a MapHandle, intake: &'a Intake) -> Resul
 /// Copies one record. What does not even hold a header's clock is kept for the decoder to refuse.
 fn take_record(ring: usize, record: &[u8], intake: &Intake) -> i32 {
     let mut chunk = intake.chunk.borrow_mut();
-    chunk.bytes.extend_from_slice(record);
-    let padded = chunk.bytes.len().next_multiple_of(8);
-    chunk.bytes.resize(padded, 0);
+    chunk.frame.extend_from_slice(record);
+    // The header's length keeps the alignment.
+    let padded = chunk.frame.len().next_multiple_of(8);
+    chunk.frame.resize(padded, 0);
     const CLOCK: usize = std::mem::offset_of!(vmt_hdr, mono_ns);
     let clock = record.get(CLOCK..CLOCK + 8).and_then(|b| b.try_into().ok()).map(u64::from_ne_bytes);
     if let (Some(slot), Some(clock)) = (intake.last.borrow_mut().get_mut(ring), clock) {
         *slot = clock;
     }
-    if chunk.bytes.len() >= CHUNK_BYTES { CHUNK_FULL } else { 0 }
+    if chunk.records().len() >= intake.chunk_bytes { CHUNK_FULL } else { 0 }
 }
 
-/// Goes once over all rings. Returns the instant up to which everything has been taken, and whether all rings
-/// were found empty in the end.
-fn pass(buffers: &[RingBuffer<'_>], intake: &Intake) -> Result<(u64, bool)> {
-    let begun = monotonic_ns();
-    let mut complete_until = begun;
+/// Goes once over all rings, the one that is furthest behind first, until the chunk is full. Notes the instant up to
+/// which everything has been taken. Returns whether all rings were found empty in the end.
+fn pass(buffers: &[RingBuffer<'_>], intake: &Intake) -> Result<bool> {
+    let mut complete_until = monotonic_ns();
     let mut drained = true;
-    for (index, ring) in buffers.iter().enumerate() {
-        // A chunk may be full already: then each further ring adds at least one record, and so does every pass.
+    let mut order: Vec<(u64, usize)> = intake.last.borrow().iter().copied().zip(0..).collect();
+    order.sort_unstable();
+    for (last, index) in order {
+        let Some(ring) = buffers.get(index) else { continue };
+        if intake.is_full() {
+            // A record that comes now may be as old as the ring's last.
+            drained = false;
+            complete_until = complete_until.min(last);
+            continue;
+        }
         match ring.consume_raw() {
             CHUNK_FULL => {
                 drained = false;
@@ -177,14 +222,8 @@ fn pass(buffers: &[RingBuffer<'_>], intake: &Intake) -> Result<(u64, bool)> {
             taken => drained &= taken == 0,
         }
     }
-    Ok((complete_until, drained))
-}
-
-fn hand_on(intake: &Intake, deliver: &mut Deliver<'_>, used: &Receiver<Vec<u8>>) -> Result<()> {
-    let empty = used.try_recv().unwrap_or_default();
-    let complete_until_ns = intake.chunk.borrow().complete_until_ns;
-    let chunk = intake.chunk.replace(Chunk { bytes: empty, complete_until_ns });
-    deliver(chunk)
+    intake.chunk.borrow_mut().complete_until_ns = complete_until;
+    Ok(drained)
 }
 
 /// Edge-triggered: we wake when the kernel says a ring filled up, not whenever there is something in one.

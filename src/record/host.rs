@@ -3,10 +3,12 @@
 use nix::sys::utsname::uname;
 use nix::time::{ClockId, clock_gettime};
 
-use crate::schema::manifest::{Clocks, Host, Tool};
+use crate::schema::manifest::{ClockState, Clocks, Host, Tool};
 
 /// The inode of the initial pid namespace (include/linux/proc_ns.h, PROC_PID_INIT_INO).
 const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
+/// Ours.
+const PID_NAMESPACE: &str = "/proc/self/ns/pid";
 
 fn read(clock: ClockId) -> i64 {
     // These three clocks exist on every kernel we load on; 0 would be seen as such.
@@ -31,6 +33,27 @@ pub fn clocks() -> Clocks {
     (0..5).map(attempt).min_by_key(|c| c.uncertainty_ns).unwrap_or_default()
 }
 
+/// What disciplines the wall clock.
+pub fn clock_state() -> Option<ClockState> {
+    // SAFETY: all zeros is a timex that asks for nothing to be changed.
+    let mut timex: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: `timex` lives through the call, which writes only to it.
+    let state = unsafe { libc::adjtimex(&mut timex) };
+    let states = ["TIME_OK", "TIME_INS", "TIME_DEL", "TIME_OOP", "TIME_WAIT", "TIME_ERROR"];
+    let state = usize::try_from(state).ok().and_then(|state| states.get(state))?;
+    let nanoseconds = timex.status & libc::STA_NANO != 0;
+    Some(ClockState {
+        state: (*state).into(),
+        status: timex.status,
+        offset_ns: if nanoseconds { timex.offset } else { timex.offset.saturating_mul(1000) },
+        // In units of 2^-16 ppm.
+        frequency_ppm: timex.freq as f64 / 65_536.0,
+        max_error_us: timex.maxerror,
+        estimated_error_us: timex.esterror,
+        tai_s: timex.tai,
+    })
+}
+
 fn line(path: &str) -> Option<String> {
     std::fs::read_to_string(path).ok().map(|text| text.trim().to_string())
 }
@@ -51,6 +74,11 @@ pub fn capture_id() -> std::io::Result<String> {
     Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
 }
 
+/// Whether our processes have other numbers than in the initial pid namespace.
+pub fn inside_pid_namespace() -> bool {
+    std::fs::read_link(PID_NAMESPACE).is_ok_and(|link| link.as_os_str() != INITIAL_PID_NAMESPACE)
+}
+
 /// This machine.
 pub fn host() -> Host {
     let name = uname().ok();
@@ -67,7 +95,7 @@ pub fn host() -> Host {
         machine_id: line("/etc/machine-id").filter(|id| !id.is_empty()),
         cpus: libbpf_rs::num_possible_cpus().unwrap_or(0) as u32,
         lockdown: line("/sys/kernel/security/lockdown"),
-        initial_pid_namespace: std::fs::read_link("/proc/self/ns/pid")
+        initial_pid_namespace: std::fs::read_link(PID_NAMESPACE)
             .is_ok_and(|link| link.as_os_str() == INITIAL_PID_NAMESPACE),
     }
 }

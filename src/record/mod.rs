@@ -1,31 +1,46 @@
 //! `vmtrace record`: from the kernel's hooks to a finished capture.
 //!
-//! Three threads: the main one watches signals and limits; one empties the kernel's rings ([`drain`]); one turns
-//! records into rows and the file ([`write`]).
+//! Four threads: the main one watches signals and limits; one empties the kernel's rings into the journal ([`drain`]);
+//! one makes captures of the journal ([`encode`]); one brings the journal to the disk.
 
+mod arm;
+mod books;
+mod cgroups;
+mod checkpoint;
 mod command;
 mod container;
 mod decode;
 mod drain;
+mod encode;
 mod host;
+mod journal;
+mod keep;
 mod load;
 mod options;
 mod output;
 mod privileges;
 mod processes;
 mod prove;
+pub mod recover;
 mod reorder;
 mod report;
+mod reserve;
+mod room;
 mod selftest;
+mod series;
 mod session;
+mod signals;
+mod table;
 mod text;
+mod threads;
+mod timers;
 #[allow(unreachable_pub)]
 mod wire;
-mod write;
+mod witness;
 
 pub use options::Args;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::check::Seen;
 use crate::cli::{self, status};
@@ -54,13 +69,8 @@ pub fn run(args: &Args) -> Result<u8> {
 /// Why nothing can be recorded, with the remedy.
 pub fn check() -> Result<Seen> {
     let options = Options::for_check();
-    let (mut programs, families) = session::arm(&options)?;
+    let (mut programs, families) = arm::arm(&options)?;
     programs.detach();
-    if families.iter().all(|family| family.tier == "none") {
-        // There its processes have other numbers than the kernel tells the hooks.
-        let inside = if host::host().initial_pid_namespace { "" } else { ": run it outside of this pid namespace" };
-        bail!("the hooks are in place, but see nothing of what vmtrace's own processes do{inside}");
-    }
     Ok(Seen { families, gaps: load::gaps(&programs, &options.events) })
 }
 

@@ -8,10 +8,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 
-use super::processes::cgroup_mount;
+use super::cgroups::cgroup_mount;
+use super::keep::Limit;
+use super::room::OnFull;
 use super::wire::VMT_SNAPLEN_MAX;
 use crate::schema::events::EventSet;
+use crate::schema::expr::Expr;
 use crate::schema::manifest::Filters;
+use crate::schema::sign::Key;
 
 /// Most uids that one recording selects (bpf/common.bpf.h, MAX_UIDS).
 const MAX_UIDS: usize = 16;
@@ -69,6 +73,40 @@ pub struct Args {
     /// Kernel buffer for all CPUs together: bytes, or with K, M, G
     #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "64M")]
     pub buffer_size: u64,
+    /// Begin a new file when the present one has this size; files are numbered: trace-0001.parquet
+    #[arg(short = 'C', long, value_name = "SIZE", value_parser = parse_size)]
+    pub file_size: Option<u64>,
+    /// Begin a new file every N seconds, aligned to the wall clock; files are numbered
+    #[arg(short = 'G', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub file_seconds: Option<u64>,
+    /// Keep the latest N files; older ones are removed
+    #[arg(short = 'W', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub files: Option<u32>,
+    /// Stop when all files together have this size
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub max_size: Option<u64>,
+    /// Keep the last of it in memory, so many bytes or so much time, and write it when SIGUSR2 comes, --trigger is met,
+    /// or at the end
+    #[arg(long, value_name = "SIZE|TIME", value_parser = parse_keep)]
+    pub flight_recorder: Option<Limit>,
+    /// With --flight-recorder: write what is kept when an event meets this, such as 'errno = EPERM'
+    #[arg(long, value_name = "EXPR", value_parser = Expr::parse, requires = "flight_recorder")]
+    pub trigger: Option<Expr>,
+    /// What to do when the disk is full
+    #[arg(long, value_enum, value_name = "POLICY", default_value_t = OnFull::Stop)]
+    pub on_full: OnFull,
+    /// With COMMAND: end with status 125 if events were lost
+    #[arg(long)]
+    pub fail_on_loss: bool,
+    /// Sign each file with this OpenSSH private key: FILE.sig
+    #[arg(long, value_name = "KEY")]
+    pub sign_key: Option<PathBuf>,
+    /// Longest time until what was seen is in the journal, where it survives a killed recorder
+    #[arg(long, value_name = "T", value_parser = parse_duration, default_value = "100ms")]
+    pub journal_window: Duration,
+    /// Memory for rows that are not encoded yet: bytes, or with K, M, G
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "64M")]
+    pub memory_limit: u64,
     /// A note to keep in the capture
     #[arg(long, value_name = "TEXT")]
     pub comment: Option<String>,
@@ -87,6 +125,24 @@ pub struct Args {
     /// Program to run and record, with its arguments
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
+}
+
+/// When a file ends and the next begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rotation {
+    /// With so many bytes.
+    pub size: Option<u64>,
+    /// Every so many seconds of the wall clock.
+    pub seconds: Option<u64>,
+    /// Files kept.
+    pub files: Option<u32>,
+}
+
+impl Rotation {
+    /// Whether there can be more than one file.
+    pub fn is_on(&self) -> bool {
+        *self != Rotation::default()
+    }
 }
 
 /// Checked options.
@@ -114,6 +170,24 @@ pub struct Options {
     pub duration: Option<Duration>,
     /// Bytes of all rings.
     pub buffer_size: u64,
+    /// When a file ends.
+    pub rotation: Rotation,
+    /// Bytes of all files.
+    pub max_size: Option<u64>,
+    /// What the flight recorder keeps.
+    pub keep: Option<Limit>,
+    /// When it tells.
+    pub trigger: Option<Expr>,
+    /// When the disk is full.
+    pub on_full: OnFull,
+    /// Loss is a failure, with COMMAND too.
+    pub fail_on_loss: bool,
+    /// Signs every file.
+    pub key: Option<Key>,
+    /// Longest way into the journal.
+    pub window: Duration,
+    /// Bytes of rows that are not encoded yet.
+    pub memory_limit: usize,
     /// Note.
     pub comment: Option<String>,
     /// Test the hooks at the start.
@@ -150,6 +224,7 @@ impl Options {
             args.buffer_size
         );
         ensure!(args.count != Some(0), "--count 0: nothing would be recorded");
+        check_files(args)?;
         Ok(Options {
             output: args.output.clone().unwrap_or_else(default_output),
             pids: args.pid.iter().map(|pid| process_of(*pid)).collect::<Result<_>>()?,
@@ -162,6 +237,15 @@ impl Options {
             count: args.count,
             duration: args.duration,
             buffer_size: args.buffer_size,
+            rotation: Rotation { size: args.file_size, seconds: args.file_seconds, files: args.files },
+            max_size: args.max_size,
+            keep: args.flight_recorder,
+            trigger: args.trigger.clone(),
+            on_full: args.on_full,
+            fail_on_loss: args.fail_on_loss,
+            key: args.sign_key.as_deref().map(Key::load).transpose()?,
+            window: args.journal_window,
+            memory_limit: usize::try_from(args.memory_limit).unwrap_or(usize::MAX),
             comment: args.comment.clone(),
             self_test: !args.no_self_test,
             force: args.force,
@@ -185,6 +269,15 @@ impl Options {
             count: None,
             duration: None,
             buffer_size: DEFAULT_BUFFER,
+            rotation: Rotation::default(),
+            max_size: None,
+            keep: None,
+            trigger: None,
+            on_full: OnFull::Stop,
+            fail_on_loss: false,
+            key: None,
+            window: Duration::from_millis(100),
+            memory_limit: 64 << 20,
             comment: None,
             self_test: true,
             force: false,
@@ -211,6 +304,39 @@ impl Options {
         }
     }
 }
+
+/// Options that are about files, and fit together or not.
+fn check_files(args: &Args) -> Result<()> {
+    let rotates = args.file_size.is_some() || args.file_seconds.is_some();
+    for (option, size) in [("-C", args.file_size), ("--max-size", args.max_size)] {
+        ensure!(size.is_none_or(|size| size >= MIN_FILE), "{option}: at least 128K, since a file has a fixed part");
+    }
+    ensure!(args.memory_limit >= MIN_MEMORY, "--memory-limit {}: at least 4M", args.memory_limit);
+    ensure!(
+        (Duration::from_millis(10)..=Duration::from_secs(60)).contains(&args.journal_window),
+        "--journal-window: choose between 10ms and 60s"
+    );
+    ensure!(
+        !(rotates && args.flight_recorder.is_some()),
+        "--flight-recorder writes a file when it is told to: it does not go with -C and -G"
+    );
+    ensure!(
+        args.files.is_none() || rotates || args.flight_recorder.is_some(),
+        "-W {}: says how many files are kept: begin new ones with -C or -G",
+        args.files.unwrap_or_default()
+    );
+    ensure!(
+        args.on_full != OnFull::RotateOut || rotates,
+        "--on-full rotate-out removes finished files: begin new ones with -C or -G"
+    );
+    ensure!(!args.fail_on_loss || !args.command.is_empty(), "--fail-on-loss is for COMMAND: without, loss is status 3");
+    Ok(())
+}
+
+const MIN_FILE: u64 = 128 << 10;
+const MIN_MEMORY: u64 = 4 << 20;
+/// Most bytes that the flight recorder keeps where a time is asked for.
+const KEPT_FOR_TIME: u64 = 512 << 20;
 
 const DEFAULT_SNAPLEN: u32 = 256;
 /// As `--buffer-size` has it in its own words.
@@ -296,6 +422,19 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     if time.is_zero() { Err("that time is zero".into()) } else { Ok(time) }
 }
 
+/// What the flight recorder keeps: a size has a unit of its own, or none.
+fn parse_keep(text: &str) -> Result<Limit, String> {
+    let is_time = ["ms", "s", "m", "h"]
+        .iter()
+        .any(|unit| text.strip_suffix(unit).is_some_and(|number| number.ends_with(|c: char| c.is_ascii_digit())));
+    let limit = if is_time {
+        Limit { bytes: KEPT_FOR_TIME, age: Some(parse_duration(text)?) }
+    } else {
+        Limit { bytes: parse_size(text)?, age: None }
+    };
+    if limit.bytes < MIN_FILE { Err("at least 128K are kept".into()) } else { Ok(limit) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -308,6 +447,10 @@ mod tests {
         for bad in ["", "M", "1T", "-1", "99999999999G"] {
             assert!(parse_size(bad).is_err(), "{bad}");
         }
+        assert_eq!(parse_keep("64M"), Ok(Limit { bytes: 64 << 20, age: None }));
+        assert_eq!(parse_keep("30s"), Ok(Limit { bytes: KEPT_FOR_TIME, age: Some(Duration::from_secs(30)) }));
+        assert!(parse_keep("5m").unwrap().age.is_some(), "minutes, as everywhere");
+        assert!(parse_keep("1K").is_err() && parse_keep("x").is_err());
         assert_eq!(parse_duration("1.5"), Ok(Duration::from_millis(1500)));
         assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));

@@ -9,25 +9,26 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use nix::fcntl::{AT_FDCWD, AtFlags, RenameFlags, renameat2};
+use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, faccessat, geteuid};
 
 /// An output being written under a temporary name beside its own.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Output {
     path: PathBuf,
     partial: PathBuf,
     force: bool,
 }
 
-/// The name while recording: `trace.parquet.partial`.
-fn partial_name(path: &Path) -> PathBuf {
+/// The name until the file is whole: `trace.parquet.partial`.
+fn temporary_name(path: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(path);
-    name.push(".partial");
+    name.push(ending);
     PathBuf::from(name)
 }
 
 /// Where `path` is.
-fn directory(path: &Path) -> &Path {
+pub fn directory(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -37,6 +38,14 @@ impl Output {
     /// # Errors
     /// When the output or its temporary name exists (and not `force`), or cannot be created.
     pub fn create(path: &Path, force: bool) -> Result<(Self, File)> {
+        Output::create_as(path, ".partial", force)
+    }
+
+    /// The same with another ending of the temporary name.
+    ///
+    /// # Errors
+    /// As [`Output::create`].
+    pub fn create_as(path: &Path, ending: &str, force: bool) -> Result<(Self, File)> {
         let name = path.display();
         match path.symlink_metadata() {
             Ok(found) if found.is_dir() => bail!("{name} is a directory: name a file in it with -o"),
@@ -46,7 +55,7 @@ impl Output {
             Ok(_) if !force => bail!("{name} exists: choose another -o, or replace it with --force"),
             _ => (),
         }
-        let partial = partial_name(path);
+        let partial = temporary_name(path, ending);
         if force && partial.symlink_metadata().is_ok() {
             std::fs::remove_file(&partial).with_context(|| format!("cannot remove {}", partial.display()))?;
         }
@@ -58,6 +67,11 @@ impl Output {
             .open(&partial)
             .map_err(|error| explain(error, path, &partial))?;
         Ok((Output { path: path.to_path_buf(), partial, force }, file))
+    }
+
+    /// Another name for the capture; its temporary one stays.
+    pub fn rename(&mut self, path: &Path) {
+        self.path = path.to_path_buf();
     }
 
     /// The name the capture will have.
@@ -75,7 +89,7 @@ impl Output {
     /// # Errors
     /// When a file of that name has appeared meanwhile (and not `force`), or the rename fails. The capture then
     /// stays under its temporary name.
-    pub fn publish(self) -> Result<()> {
+    pub fn publish(&self) -> Result<()> {
         let flags = if self.force { RenameFlags::empty() } else { RenameFlags::RENAME_NOREPLACE };
         renameat2(AT_FDCWD, &self.partial, AT_FDCWD, &self.path, flags).map_err(|errno| {
             anyhow!("the finished capture stays at {}: {}: {errno}", self.partial.display(), self.path.display())
@@ -101,8 +115,14 @@ impl Output {
         dir.mode() & libc::S_ISVTX == 0 || file.uid() == own || dir.uid() == own
     }
 
+    /// Whether the disk has little room left: an eighth, or 256 MiB if that is less.
+    pub fn is_scarce(&self) -> bool {
+        let Ok(fs) = statvfs(directory(&self.path)) else { return false };
+        fs.blocks_available().saturating_mul(fs.fragment_size()) < (fs.blocks() * fs.fragment_size() / 8).min(256 << 20)
+    }
+
     /// Removes the temporary file: nothing worth keeping is in it.
-    pub fn discard(self) {
+    pub fn discard(&self) {
         let _ = std::fs::remove_file(&self.partial);
     }
 }
@@ -111,8 +131,9 @@ fn explain(error: std::io::Error, path: &Path, partial: &Path) -> anyhow::Error 
     let name = path.display();
     match error.kind() {
         ErrorKind::AlreadyExists => anyhow!(
-            "{} exists: another recording writes it, or one did not finish; choose another -o, or replace it with \
-             --force",
+            "{} exists: another recording writes it, or one did not finish: then recover it with `vmtrace recover {} -o \
+             FILE`; or choose another -o, or replace it with --force",
+            partial.display(),
             partial.display()
         ),
         ErrorKind::NotFound => anyhow!("the directory of {name} does not exist: create it or choose another -o"),

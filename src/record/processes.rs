@@ -7,8 +7,10 @@ use std::collections::{HashMap, VecDeque};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 
-use super::container::container_id;
+use serde::{Deserialize, Serialize};
+
 use super::text;
+use super::witness::Witness;
 use crate::schema::key::{TICK_NS, process_key};
 
 /// Ended processes remembered, for records that arrive late.
@@ -17,7 +19,7 @@ const KEEP_ENDED: usize = 4096;
 const MAX_ARGV: usize = 2048;
 
 /// What is known of one process.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Process {
     /// Thread-group id in the initial namespace.
     pub pid: i32,
@@ -30,7 +32,7 @@ pub struct Process {
 }
 
 /// A process as /proc shows it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Identity and executable.
     pub process: Process,
@@ -51,25 +53,18 @@ pub struct Snapshot {
 pub struct Processes {
     boot_id: String,
     by_pid: HashMap<i32, Process>,
-    /// What /proc showed at the start of processes that no row has named yet.
-    lived: HashMap<i32, Snapshot>,
     ended: VecDeque<(i32, u64)>,
 }
 
 /// Whether two start times name the same process: /proc knows them in ticks only.
-fn same_start(a: u64, b: u64) -> bool {
+pub fn same_start(a: u64, b: u64) -> bool {
     a / TICK_NS == b / TICK_NS
 }
 
 impl Processes {
     /// Nothing known yet. `boot_id` goes into keys.
     pub fn new(boot_id: &str) -> Self {
-        Processes {
-            boot_id: boot_id.to_string(),
-            by_pid: HashMap::new(),
-            lived: HashMap::new(),
-            ended: VecDeque::new(),
-        }
+        Processes { boot_id: boot_id.to_string(), by_pid: HashMap::new(), ended: VecDeque::new() }
     }
 
     /// The process, if it is known.
@@ -102,26 +97,35 @@ impl Processes {
         }
     }
 
-    /// Remembers who lives now, for the case that one is gone by the time a row names it.
-    pub fn remember_living(&mut self) {
-        let boot_id = &self.boot_id;
-        let unknown = all_pids().into_iter().filter(|pid| !self.by_pid.contains_key(pid));
-        self.lived = unknown.filter_map(|pid| Some((pid, snapshot(boot_id, pid)?))).collect();
-    }
-
-    /// Makes sure the process is known. Returns what /proc says of it where it was not known before, or what it
-    /// said at the start of one that is gone; one of which it never said anything has no executable.
-    pub fn meet(&mut self, pid: i32, start_ns: u64) -> Option<Snapshot> {
+    /// Makes sure the process is known. Returns what `witness` says of one that was not known before; one of which it
+    /// knows nothing has no executable.
+    pub fn meet(&mut self, pid: i32, start_ns: u64, witness: &mut dyn Witness) -> Option<Snapshot> {
         if pid == 0 || self.get(pid, start_ns).is_some() {
             return None;
         }
-        let same = |s: &Snapshot| same_start(s.process.start_ns, start_ns);
-        let before = self.lived.remove(&pid).filter(same);
-        let found = snapshot(&self.boot_id, pid).filter(same).or(before);
+        let found = witness.process(pid, start_ns);
         let exe = found.as_ref().and_then(|s| s.process.exe.clone());
         self.insert(pid, start_ns, exe);
         found
     }
+
+    /// All that is known, for a checkpoint.
+    pub fn known(&self) -> Known {
+        Known { processes: self.by_pid.values().cloned().collect(), ended: self.ended.iter().copied().collect() }
+    }
+
+    /// Knows what a checkpoint says, and nothing else.
+    pub fn restore(&mut self, known: Known) {
+        self.by_pid = known.processes.into_iter().map(|p| (p.pid, p)).collect();
+        self.ended = known.ended.into();
+    }
+}
+
+/// All that is known of processes at one instant.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Known {
+    processes: Vec<Process>,
+    ended: Vec<(i32, u64)>,
 }
 
 /// Reads one process from /proc; `None` when it is gone.
@@ -169,65 +173,22 @@ pub fn all_pids() -> Vec<i32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// A cgroup by its path, and the container that the path tells.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Cgroup {
-    /// Path in the hierarchy of cgroup v2, or `id:N`; empty for no cgroup.
-    pub path: String,
-    /// Id or name of the container, empty for none.
-    pub container: String,
-}
-
-/// Every cgroup v2 id by what it stands for, resolved once per id.
-#[derive(Debug, Default)]
-pub struct Cgroups {
-    by_id: HashMap<u64, Cgroup>,
-}
-
-impl Cgroups {
-    /// The cgroup of that id; its path is `id:N` where it cannot be resolved. Id 0 is no cgroup.
-    ///
-    /// A cgroup's id is the inode number of its directory (kernel/cgroup/cgroup.c, cgroup_id).
-    pub fn get(&mut self, id: u64) -> &Cgroup {
-        self.by_id.entry(id).or_insert_with(|| {
-            if id == 0 {
-                return Cgroup::default();
-            }
-            let path = find_cgroup(id).unwrap_or_else(|| format!("id:{id}"));
-            let container = container_id(&path).unwrap_or_default().to_string();
-            Cgroup { path, container }
-        })
+/// Gone, or dead with all its threads and not yet waited for.
+pub fn is_gone(pid: i32) -> bool {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.iter().rposition(|b| *b == b')').and_then(|close| stat.get(close + 2));
+    let threads = || std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    match state {
+        None | Some(b'X') => true,
+        Some(b'Z') => threads() <= 1,
+        Some(_) => false,
     }
-}
-
-/// Where cgroup v2 is mounted.
-pub fn cgroup_mount() -> Option<String> {
-    let mounts = std::fs::read_to_string("/proc/self/mounts").ok()?;
-    mounts.lines().find_map(|line| {
-        let mut words = line.split(' ');
-        let point = words.nth(1)?;
-        (words.next()? == "cgroup2").then(|| point.to_string())
-    })
-}
-
-fn find_cgroup(id: u64) -> Option<String> {
-    use std::os::unix::fs::MetadataExt;
-    let mount = cgroup_mount()?;
-    let mut open = vec![std::path::PathBuf::from(&mount)];
-    while let Some(dir) = open.pop() {
-        if std::fs::metadata(&dir).is_ok_and(|m| m.ino() == id) {
-            let path = dir.strip_prefix(&mount).ok()?;
-            return Some(format!("/{}", text::escape(path.as_os_str().as_bytes())));
-        }
-        let entries = std::fs::read_dir(&dir).into_iter().flatten().flatten();
-        open.extend(entries.filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()));
-    }
-    None
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::witness::Live;
 
     #[test]
     fn a_name_with_parentheses_does_not_shift_the_fields() {
@@ -242,27 +203,16 @@ mod tests {
         let pid = std::process::id() as i32;
         let me = snapshot("boot", pid).unwrap();
         assert!(me.process.exe.as_ref().unwrap().contains("vmtrace"));
-        let mut processes = Processes::new("boot");
-        assert_eq!(processes.meet(pid, me.process.start_ns), Some(me.clone()));
-        assert_eq!(processes.meet(pid, me.process.start_ns + 1), None, "the same tick is the same process");
+        let (mut processes, witness) = (Processes::new("boot"), &mut Live::new("boot", None));
+        assert_eq!(processes.meet(pid, me.process.start_ns, witness), Some(me.clone()));
+        assert_eq!(processes.meet(pid, me.process.start_ns + 1, witness), None, "the same tick is the same process");
         assert_eq!(processes.key(pid, me.process.start_ns), me.process.key);
-        assert_eq!(processes.meet(pid, me.process.start_ns + 5 * TICK_NS), None, "another process of that pid");
+        assert_eq!(
+            processes.meet(pid, me.process.start_ns + 5 * TICK_NS, witness),
+            None,
+            "another process of that pid"
+        );
         assert_eq!(processes.get(pid, me.process.start_ns + 5 * TICK_NS).unwrap().exe, None);
-    }
-
-    #[test]
-    fn a_process_that_lived_at_the_start_is_known_after_its_end() {
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let pid = child.id() as i32;
-        let start_ns = snapshot("boot", pid).unwrap().process.start_ns;
-        let mut processes = Processes::new("boot");
-        processes.remember_living();
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert_eq!(snapshot("boot", pid), None);
-        let found = processes.meet(pid, start_ns).unwrap();
-        assert!(found.process.exe.unwrap().ends_with("/sleep"));
-        assert_eq!(processes.meet(pid, start_ns), None, "once");
     }
 
     #[test]
@@ -273,5 +223,8 @@ mod tests {
             processes.end(pid, 1);
         }
         assert_eq!(processes.by_pid.len(), KEEP_ENDED);
+        let mut again = Processes::new("boot");
+        again.restore(processes.known());
+        assert_eq!((again.by_pid, again.ended), (processes.by_pid, processes.ended));
     }
 }

@@ -1,6 +1,6 @@
 //! What the self-test means for a recording: which tier each family is left with, and what is said of it.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::load::{Family, FamilyState, Programs, Tier};
 use super::selftest::{self, Tested};
@@ -18,7 +18,7 @@ const OFF: &str = "off";
 /// The hooks are in place and nobody reads the rings yet. Leaves no trace in books, rings and selection.
 ///
 /// # Errors
-/// When the rings cannot be read, or the exit of syscalls cannot be hooked.
+/// When the rings cannot be read, the exit of syscalls cannot be hooked, or no family is seen at all.
 pub fn test(programs: &mut Programs, events: &EventSet, snaplen: u32) -> Result<Vec<FamilyReport>> {
     let families: Vec<Family> = programs.families().iter().map(|state| state.family).collect();
     let mut tested = selftest::run(programs, &families, events, snaplen)?;
@@ -36,7 +36,13 @@ pub fn test(programs: &mut Programs, events: &EventSet, snaplen: u32) -> Result<
     }
     programs.clear_books()?;
     let of = |state: &FamilyState| report(state, events, tested.iter().find(|t| t.family == state.family));
-    Ok(programs.families().iter().map(of).collect())
+    let reports: Vec<FamilyReport> = programs.families().iter().map(of).collect();
+    if reports.iter().all(|family| family.tier == Tier::None.name()) {
+        bail!(
+            "the hooks are in place, but see nothing of what vmtrace's own processes do (--no-self-test records all the same)"
+        );
+    }
+    Ok(reports)
 }
 
 /// What is said of the families where nothing was tested.

@@ -1,69 +1,133 @@
 //! Records of several rings brought into the order of their clock.
 //!
 //! A record waits here until every ring has been emptied past its instant. Owns order only; bytes stay as they are.
+//! What comes out depends on the frames that went in and on nothing else: [`Reorder::place`] says from which frame on
+//! they must be read again to go on from here.
 
-use super::drain::Chunk;
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
 use super::wire::vmt_hdr;
 
 /// A record is stamped a little before it is committed; this much later than its stamp it has surely been.
 const COMMIT_NS: u64 = 5_000_000;
 
+/// Where to go on reading: the records of frame `from` and later ones come out in the same order again, and the first
+/// `skip` of them have come out before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Number of a frame.
+    pub from: u64,
+    /// Records.
+    pub skip: u64,
+    /// ns of CLOCK_MONOTONIC, up to which all rings had been emptied before that frame.
+    pub complete_until_ns: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    clock: u64,
+    at: usize,
+    size: usize,
+    frame: u64,
+}
+
+/// A frame of which some record has not been handed on.
+#[derive(Debug)]
+struct Open {
+    frame: u64,
+    records: u64,
+    handed_on: u64,
+    /// `complete_until_ns` before it came.
+    complete_before_ns: u64,
+}
+
 /// Records not yet handed on.
 #[derive(Debug, Default)]
 pub struct Reorder {
     bytes: Vec<u8>,
-    /// Instant and place of each record in `bytes`.
-    index: Vec<(u64, usize, usize)>,
+    /// Sorted from `next` on; what stands before was handed on.
+    index: Vec<Entry>,
+    next: usize,
     complete_until_ns: u64,
+    /// In order; all before the first were handed on whole.
+    open: VecDeque<Open>,
+    /// The frame behind the last that was pushed.
+    behind: u64,
+    everything: bool,
 }
 
 impl Reorder {
-    /// Takes the records of a chunk. Returns how many bytes at its end were no whole record, 0 in practice.
-    pub fn push(&mut self, chunk: &Chunk) -> usize {
-        self.complete_until_ns = self.complete_until_ns.max(chunk.complete_until_ns);
-        let mut at = 0;
-        while let Some((size, clock)) = chunk.bytes.get(at..).and_then(size_and_clock) {
-            let Some(record) = at.checked_add(size).and_then(|end| chunk.bytes.get(at..end)) else { break };
-            self.index.push((clock, self.bytes.len(), size));
-            self.bytes.extend_from_slice(record);
-            at = (at + size).next_multiple_of(8);
-        }
-        chunk.bytes.len().saturating_sub(at)
+    /// Goes on from a place.
+    pub fn at(place: Place) -> Self {
+        Reorder { complete_until_ns: place.complete_until_ns, behind: place.from, ..Reorder::default() }
     }
 
-    /// Hands on, in order, every record that no older one can follow any more.
-    pub fn release(&mut self, take: impl FnMut(&[u8])) {
-        self.release_until(self.complete_until_ns.saturating_sub(COMMIT_NS), take);
-    }
-
-    /// Hands on all records, in order.
-    pub fn release_all(&mut self, take: impl FnMut(&[u8])) {
-        self.release_until(u64::MAX, take);
-    }
-
-    fn release_until(&mut self, until_ns: u64, mut take: impl FnMut(&[u8])) {
-        // Stable, so that records of one ring with the same stamp stay as they came; cheap on sorted runs.
-        self.index.sort_by_key(|(clock, ..)| *clock);
-        let ready = self.index.partition_point(|(clock, ..)| *clock < until_ns);
-        for (_, at, size) in self.index.drain(..ready) {
-            if let Some(record) = self.bytes.get(at..at + size) {
-                take(record);
-            }
-        }
+    /// Takes the records of frame number `frame`; all older than `complete_until_ns` are in it or in one before. Returns
+    /// how many bytes at its end were no whole record, 0 in practice.
+    pub fn push(&mut self, frame: u64, complete_until_ns: u64, bytes: &[u8]) -> usize {
         self.compact();
+        let complete_before_ns = self.complete_until_ns;
+        self.complete_until_ns = self.complete_until_ns.max(complete_until_ns);
+        let (mut at, before) = (0, self.index.len());
+        while let Some((size, clock)) = bytes.get(at..).and_then(size_and_clock) {
+            let Some(end) = at.checked_add(size).filter(|end| *end <= bytes.len()) else { break };
+            self.index.push(Entry { clock, at: self.bytes.len() + at, size, frame });
+            at = end.next_multiple_of(8);
+        }
+        let whole = at.min(bytes.len());
+        self.bytes.extend_from_slice(bytes.get(..whole).unwrap_or_default());
+        let records = (self.index.len() - before) as u64;
+        self.open.push_back(Open { frame, records, handed_on: 0, complete_before_ns });
+        self.behind = frame + 1;
+        // Stable, so that records of one ring with the same stamp stay as they came; cheap on sorted runs.
+        self.index.sort_by_key(|entry| entry.clock);
+        bytes.len() - whole
+    }
+
+    /// From now on nothing waits: no more frames come.
+    pub fn release_all(&mut self) {
+        self.everything = true;
+    }
+
+    /// The next record in order, if no older one can follow any more.
+    pub fn next(&mut self) -> Option<&[u8]> {
+        let until = if self.everything { u64::MAX } else { self.complete_until_ns.saturating_sub(COMMIT_NS) };
+        let entry = self.index.get(self.next).filter(|entry| entry.clock < until || self.everything)?;
+        self.next += 1;
+        let of = self.open.binary_search_by_key(&entry.frame, |open| open.frame);
+        if let Some(open) = of.ok().and_then(|i| self.open.get_mut(i)) {
+            open.handed_on += 1;
+        }
+        self.bytes.get(entry.at..entry.at + entry.size)
+    }
+
+    /// From where on to read again, to go on behind the record handed on last.
+    pub fn place(&mut self) -> Place {
+        while self.open.front().is_some_and(|open| open.handed_on == open.records) {
+            self.open.pop_front();
+        }
+        Place {
+            from: self.open.front().map_or(self.behind, |open| open.frame),
+            skip: self.open.iter().map(|open| open.handed_on).sum(),
+            complete_until_ns: self.open.front().map_or(self.complete_until_ns, |open| open.complete_before_ns),
+        }
     }
 
     /// Drops the bytes of records that were handed on.
     fn compact(&mut self) {
+        self.index.drain(..self.next);
+        self.next = 0;
         if self.index.is_empty() {
             self.bytes.clear();
             return;
         }
-        let mut kept = Vec::with_capacity(self.index.iter().map(|(.., size)| size).sum());
-        for (_, at, size) in &mut self.index {
+        let mut kept = Vec::with_capacity(self.index.iter().map(|entry| entry.size).sum());
+        for entry in &mut self.index {
             let start = kept.len();
-            kept.extend_from_slice(self.bytes.get(*at..*at + *size).unwrap_or_default());
-            *at = start;
+            kept.extend_from_slice(self.bytes.get(entry.at..entry.at + entry.size).unwrap_or_default());
+            entry.at = start;
         }
         self.bytes = kept;
     }
@@ -81,7 +145,7 @@ fn size_and_clock(bytes: &[u8]) -> Option<(usize, u64)> {
 mod tests {
     use super::*;
 
-    fn chunk(records: &[(u64, usize)], complete_until_ns: u64) -> Chunk {
+    fn records(records: &[(u64, usize)]) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (clock, extra) in records {
             let size = size_of::<vmt_hdr>() + extra;
@@ -91,45 +155,84 @@ mod tests {
             bytes.extend(record);
             bytes.resize(bytes.len().next_multiple_of(8), 0);
         }
-        Chunk { bytes, complete_until_ns }
+        bytes
     }
 
-    fn clocks(reorder: &mut Reorder, all: bool) -> Vec<(u64, usize)> {
+    fn out(reorder: &mut Reorder) -> Vec<(u64, usize)> {
         let mut out = Vec::new();
-        let mut take = |r: &[u8]| out.push((size_and_clock(r).unwrap().1, r.len() - size_of::<vmt_hdr>()));
-        if all {
-            reorder.release_all(&mut take)
-        } else {
-            reorder.release(&mut take)
+        while let Some(record) = reorder.next() {
+            out.push((size_and_clock(record).unwrap().1, record.len() - size_of::<vmt_hdr>()));
         }
         out
     }
 
+    const fn ms(n: u64) -> u64 {
+        n * 1_000_000
+    }
+
     #[test]
     fn rings_are_merged_by_clock() {
-        let ms = |n: u64| n * 1_000_000;
         let mut reorder = Reorder::default();
-        assert_eq!(reorder.push(&chunk(&[(ms(20), 3), (ms(40), 0), (ms(30), 1)], ms(36))), 0);
-        assert_eq!(clocks(&mut reorder, false), [(ms(20), 3), (ms(30), 1)]);
-        assert_eq!(reorder.push(&chunk(&[(ms(35), 2)], ms(60))), 0);
-        assert_eq!(clocks(&mut reorder, false), [(ms(35), 2), (ms(40), 0)]);
-        assert!(reorder.bytes.is_empty());
+        assert_eq!(reorder.push(0, ms(36), &records(&[(ms(20), 3), (ms(40), 0), (ms(30), 1)])), 0);
+        assert_eq!(out(&mut reorder), [(ms(20), 3), (ms(30), 1)]);
+        assert_eq!(reorder.push(1, ms(60), &records(&[(ms(35), 2)])), 0);
+        assert_eq!(out(&mut reorder), [(ms(35), 2), (ms(40), 0)]);
     }
 
     #[test]
     fn the_end_releases_everything() {
         let mut reorder = Reorder::default();
-        reorder.push(&chunk(&[(9, 0), (5, 0)], 0));
-        assert_eq!(clocks(&mut reorder, false), []);
-        assert_eq!(clocks(&mut reorder, true), [(5, 0), (9, 0)]);
+        reorder.push(0, 0, &records(&[(9, 0), (5, 0)]));
+        assert_eq!(out(&mut reorder), []);
+        reorder.release_all();
+        assert_eq!(out(&mut reorder), [(5, 0), (9, 0)]);
     }
 
     #[test]
     fn broken_bytes_are_counted_not_followed() {
         let mut reorder = Reorder::default();
-        let mut broken = chunk(&[(1, 0)], 10);
-        broken.bytes.extend([0xff; 24]);
-        assert_eq!(reorder.push(&broken), 24);
-        assert_eq!(clocks(&mut reorder, true).len(), 1);
+        let mut broken = records(&[(1, 0)]);
+        broken.extend([0xff; 24]);
+        assert_eq!(reorder.push(0, 10, &broken), 24);
+        reorder.release_all();
+        assert_eq!(out(&mut reorder).len(), 1);
+    }
+
+    /// Whatever came out before: from the place on, the rest comes out as it would have.
+    #[test]
+    fn reading_goes_on_from_a_place_as_if_it_had_not_stopped() {
+        let frames: Vec<(u64, Vec<u8>)> = (0..12)
+            .map(|f| {
+                // Clocks of two rings that lag behind each other, some equal, some late.
+                let clocks = [f * 10 + 7, f * 10 + 30, f * 10 + 30, f * 10 + 2, f * 10 + 55];
+                (ms(f * 10 + 20), records(&clocks.map(|c| (ms(c), (c % 5) as usize))))
+            })
+            .collect();
+        let mut whole = Reorder::default();
+        let mut all = Vec::new();
+        let mut places = Vec::new();
+        // Other frames stand between them.
+        for (number, (until, bytes)) in (0..).step_by(3).zip(&frames) {
+            whole.push(number, *until, bytes);
+            loop {
+                places.push((whole.place(), number, all.len()));
+                let Some(record) = whole.next() else { break };
+                all.push((size_and_clock(record).unwrap().1, record.len() - size_of::<vmt_hdr>()));
+            }
+        }
+        whole.release_all();
+        all.extend(out(&mut whole));
+        assert_eq!(all.len(), 60);
+        for (place, number, before) in places {
+            let mut again = Reorder::at(place);
+            let mut rest = Vec::new();
+            for (number, (until, bytes)) in (0..).step_by(3).zip(&frames).filter(|(n, _)| *n >= place.from) {
+                again.push(number, *until, bytes);
+                rest.extend(out(&mut again));
+            }
+            again.release_all();
+            rest.extend(out(&mut again));
+            assert_eq!(rest[place.skip as usize..], all[before..], "at {place:?} in frame {number}");
+        }
     }
 }

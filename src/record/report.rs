@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 
 use super::load::{self, Programs};
-use super::write::Progress;
+use super::recover::Recovered;
+use super::series::Finished;
+use super::table::Progress;
 use crate::schema::events::EventSet;
-use crate::schema::manifest::{FamilyReport, Manifest};
+use crate::schema::manifest::{FamilyReport, Hook, LedgerRow};
 
 /// How often the progress line is renewed.
 const EVERY: Duration = Duration::from_millis(250);
@@ -91,36 +93,73 @@ pub fn families(families: &[FamilyReport]) {
     }
 }
 
-/// The last line: written, filtered, lost by cause, bytes, duration.
-pub fn summary(path: &Path, manifest: &Manifest, elapsed: Duration) {
-    let sum = |f: fn(&crate::schema::manifest::LedgerRow) -> u64| manifest.ledger.iter().map(f).sum::<u64>();
-    let causes = [
-        (sum(|r| r.lost_ring_full), "ring full"),
-        (sum(|r| r.lost_scratch_full), "scratch full"),
-        (sum(|r| r.lost_hook_skipped), "hook skipped"),
-        (sum(|r| r.lost_unread), "left in the ring"),
-        (sum(|r| r.lost_undecodable), "undecodable"),
-        (sum(|r| r.lost_write_error), "write error"),
-    ];
-    let causes: Vec<String> =
-        causes.iter().filter(|(n, _)| *n > 0).map(|(n, cause)| format!("{} {cause}", HumanCount(*n))).collect();
-    let lost = match manifest.lost() {
+/// What SIGUSR1 asks for.
+pub fn statistics(progress: &Progress, lost: u64, journal: u64, elapsed: Duration) {
+    say(format_args!(
+        "{} transfers, {} rows, {} moved, {} lost, {} in the journal, {:.1} s",
+        HumanCount(progress.transfers.load(Ordering::Relaxed)),
+        HumanCount(progress.rows.load(Ordering::Relaxed)),
+        HumanBytes(progress.bytes.load(Ordering::Relaxed)),
+        HumanCount(lost),
+        HumanBytes(journal),
+        elapsed.as_secs_f64(),
+    ));
+}
+
+/// Why a recording has ended before its time.
+pub fn full(output: &Path, cause: &str) {
+    say(format_args!(
+        "{}: the disk is full ({cause}): recording stopped, the capture is complete up to there",
+        output.display()
+    ));
+}
+
+/// The last lines: each file's root digest; then written, filtered, lost by cause, bytes, duration.
+pub fn summary(output: &Path, finished: &[Finished], ledger: &[LedgerRow], hooks: &[Hook], elapsed: Duration) {
+    let sum = |f: fn(&LedgerRow) -> u64| ledger.iter().map(f).sum::<u64>();
+    let causes = LedgerRow::total(ledger).causes();
+    let causes = causes.iter().filter(|(_, n)| *n > 0).map(|(cause, n)| format!("{} {cause}", HumanCount(*n)));
+    let causes: Vec<String> = causes.collect();
+    let lost = match sum(LedgerRow::lost) {
         0 => "0 lost".to_string(),
         n => format!("{} LOST ({})", HumanCount(n), causes.join(", ")),
     };
-    let skipped: u64 = manifest.hooks.iter().map(|h| h.skipped).sum();
-    let skipped = match skipped {
+    let skipped = match hooks.iter().map(|h| h.skipped).sum::<u64>() {
         0 => String::new(),
         n => format!(", {} runs of hooks SKIPPED by the kernel", HumanCount(n)),
     };
-    let size = std::fs::metadata(path).map_or(0, |m| m.len());
+    let forgotten = match sum(|r| r.forgotten) {
+        0 => String::new(),
+        n => format!(", {} not kept", HumanCount(n)),
+    };
+    let name = match finished {
+        [one] => one.path.display().to_string(),
+        more => format!("{} ({} files)", output.display(), more.len()),
+    };
+    let size: u64 = finished.iter().filter_map(|f| Some(std::fs::metadata(&f.path).ok()?.len())).sum();
+    for file in finished {
+        say(format_args!("{}: root digest {}", file.path.display(), file.root));
+    }
     say(format_args!(
-        "{}: {} events written, {} filtered, {lost}{skipped}; {} moved, {} on disk, {:.2} s",
-        path.display(),
+        "{name}: {} events written, {} filtered, {lost}{skipped}{forgotten}; {} moved, {} on disk, {:.2} s",
         HumanCount(sum(|r| r.written)),
         HumanCount(sum(|r| r.filtered)),
         HumanBytes(sum(|r| r.bytes)),
         HumanBytes(size),
         elapsed.as_secs_f64(),
+    ));
+}
+
+/// The last line of `vmtrace recover`.
+pub fn summary_of_recovery(output: &Path, recovered: &Recovered) {
+    let lost = recovered.ledger.iter().fold(0u64, |sum, row| sum.saturating_add(row.lost()));
+    let lost = if lost == 0 { "0 known to be lost".to_string() } else { format!("{} LOST", HumanCount(lost)) };
+    say(format_args!("{}: root digest {}", output.display(), recovered.root));
+    say(format_args!(
+        "{}: {} events recovered, {} from the file and {} from the journal; {lost}",
+        output.display(),
+        HumanCount(recovered.from_file + recovered.from_journal),
+        HumanCount(recovered.from_file),
+        HumanCount(recovered.from_journal),
     ));
 }

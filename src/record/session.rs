@@ -1,33 +1,38 @@
 //! One recording from beginning to end: `prepare` → `start_command` → `watch` → `finish`.
+//!
+//! Owns the threads and the reasons to end. Rows, files and the journal are theirs.
 
-use std::fs::File;
 use std::path::Path;
 use std::process::{Child, ExitStatus};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use anyhow::{Result, anyhow};
 
+use super::arm;
+use super::books::Counted;
+use super::checkpoint::{Cut, Finish, Loss};
 use super::command::{self, CannotStart, shell_status};
-use super::decode::{Decoder, WallClock, wire_kind};
-use super::drain::{self, Control, QUEUE_CHUNKS};
+use super::drain::Control;
+use super::encode::Written;
 use super::host;
-use super::load::{self, Knobs, Programs};
+use super::journal::{Journal, Kind, Syncer};
+use super::load::{self, Counters, Programs};
 use super::options::Options;
 use super::output::Output;
 use super::privileges;
-use super::processes::{Processes, all_pids, snapshot};
+use super::processes::is_gone;
 use super::prove;
 use super::report::{self, Display};
-use super::write::{self, Books, Job, Message, Progress, Residue, Written, output_error};
+use super::room::Room;
+use super::series::{Plan, Series};
+use super::signals::Signals;
+use super::table::Progress;
+use super::threads::{self, Threads};
+use super::timers::Timers;
 use crate::cli::status;
-use crate::schema::events::{EVENTS, EventKind};
-use crate::schema::manifest::{Clocks, FamilyReport, LedgerRow, Manifest};
-use crate::schema::writer::CaptureWriter;
+use crate::schema::manifest::Manifest;
 
 /// How often limits and signals are looked at.
 const TICK: Duration = Duration::from_millis(20);
@@ -45,8 +50,12 @@ pub enum End {
     Duration,
     /// `-c` is reached.
     Count,
+    /// `--max-size` is reached.
+    MaxSize,
     /// The last `-p` process is gone.
     ProcessesGone,
+    /// The disk is full.
+    Full,
     /// The output failed, or a thread did.
     Failed,
 }
@@ -58,7 +67,9 @@ impl End {
             End::Signal(_) => "signal",
             End::Duration => "duration",
             End::Count => "count",
+            End::MaxSize => "max_size",
             End::ProcessesGone => "processes_gone",
+            End::Full => "disk_full",
             End::Failed => "write_error",
         }
     }
@@ -69,53 +80,20 @@ impl End {
 pub struct Session<'a> {
     options: &'a Options,
     programs: Programs,
-    output: Output,
+    counters: Counters,
     manifest: Manifest,
+    output: Output,
     started: Instant,
     signals: Arc<Signals>,
     progress: Arc<Progress>,
+    room: Arc<Room>,
     control: Arc<Control>,
+    journal: Journal,
     drainer: Option<JoinHandle<Result<()>>>,
     writer: JoinHandle<Result<Written>>,
-    messages: SyncSender<Message>,
+    syncer: Syncer,
+    timers: Timers,
     child: Option<Child>,
-}
-
-/// Signals that came, as counters that a handler may touch.
-#[derive(Debug, Default)]
-struct Signals {
-    last: AtomicUsize,
-    interrupts: AtomicUsize,
-}
-
-impl Signals {
-    /// INT, TERM and HUP end the recording; a second INT ends it without emptying the rings. XFSZ is harmless.
-    fn install() -> Result<Arc<Self>> {
-        let signals = Arc::new(Signals::default());
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            let seen = signals.clone();
-            let note = move || {
-                seen.last.store(signal as usize, Ordering::Release);
-                if signal == SIGINT {
-                    seen.interrupts.fetch_add(1, Ordering::Release);
-                }
-            };
-            // SAFETY: the action only stores to atomics, which is async-signal-safe.
-            unsafe { signal_hook::low_level::register(signal, note) }.context("signals cannot be handled")?;
-        }
-        // Caught, so that a write beyond RLIMIT_FSIZE fails as one to a full disk does, instead of killing us. Not
-        // ignored: COMMAND would inherit that.
-        // SAFETY: the action does nothing.
-        unsafe { signal_hook::low_level::register(SIGXFSZ, || ()) }.context("signals cannot be handled")?;
-        Ok(signals)
-    }
-
-    fn pending(&self) -> Option<i32> {
-        match self.last.load(Ordering::Acquire) {
-            0 => None,
-            signal => i32::try_from(signal).ok(),
-        }
-    }
 }
 
 impl<'a> Session<'a> {
@@ -124,47 +102,49 @@ impl<'a> Session<'a> {
     /// # Errors
     /// When the programs cannot be loaded or the output cannot be created; nothing is left behind then.
     pub fn prepare(options: &'a Options) -> Result<Self> {
-        let (output, file) = Output::create(&options.output, options.force)?;
-        let partial = output.partial().to_path_buf();
-        Session::begin(options, output, file).inspect_err(|_| {
+        let plan = Plan {
+            output: options.output.clone(),
+            force: options.force,
+            numbered: options.rotation.is_on() || options.keep.is_some(),
+            keep: options.rotation.files.map(|n| n as usize),
+            key: options.key.clone(),
+        };
+        let series = Series::create(plan)?;
+        let output = series.output().clone();
+        Session::begin(options, series).inspect_err(|_| {
             // Nothing is in it yet.
-            let _ = std::fs::remove_file(partial);
+            output.discard();
+            let _ = super::journal::remove_all(&options.output);
         })
     }
 
-    fn begin(options: &'a Options, output: Output, file: File) -> Result<Self> {
+    fn begin(options: &'a Options, series: Series) -> Result<Self> {
         // Before the hooks, so that a signal always finds someone who tidies up.
         let signals = Signals::install()?;
-        let (programs, families) = arm(options)?;
-        let manifest = Manifest { families, ..manifest(options)? };
-        let start = manifest.start;
-        let progress = Arc::new(Progress::default());
-        let control = Control::new()?;
-        let job = Job {
-            decoder: Decoder::new(wall_clock(&start), Processes::new(&manifest.host.boot_id)),
-            writer: CaptureWriter::new(file).context("the capture cannot be written")?,
-            selected: options.events.clone(),
-            limit: options.count,
-            progress: progress.clone(),
-        };
-        let (messages, inbox) = sync_channel(QUEUE_CHUNKS);
-        let (used, empties) = channel();
-        let writer = thread("vmtrace-write", move || write::run(job, &inbox, &used))?;
-        let drainer = Some(start_draining(&programs, &control, &messages, empties)?);
-        introduce(options, &manifest.host.boot_id, &start, &messages)?;
-        let started = Instant::now();
+        let (programs, families) = arm::arm(options)?;
+        let manifest = arm::manifest(options, &programs, families)?;
+        let (progress, room) = (Arc::new(Progress::default()), Arc::new(Room::new(options.on_full)));
+        let output = series.output().clone();
+        let parts =
+            threads::Parts { options, programs: &programs, manifest: &manifest, progress: &progress, room: &room };
+        let Threads { journal, control, drainer, writer, syncer } = parts.start(series)?;
+        let counters = programs.counters()?;
         Ok(Session {
             options,
             programs,
-            output,
+            counters,
             manifest,
-            started,
+            output,
+            started: Instant::now(),
             signals,
             progress,
+            room,
             control,
-            drainer,
+            journal,
+            drainer: Some(drainer),
             writer,
-            messages,
+            syncer,
+            timers: Timers::new(options.rotation.seconds),
             child: None,
         })
     }
@@ -190,14 +170,12 @@ impl<'a> Session<'a> {
 
     /// Gives up the capabilities that finishing does not take. Not before COMMAND is started: it gets ours.
     pub fn give_up_privileges(&self) {
-        let reads_maps = || self.programs.stats().is_ok();
-        let publishes = || self.output.can_publish();
-        let replaces = || self.output.can_replace();
+        let reads_maps = || self.counters.read().is_ok();
+        let removes = || self.output.can_publish();
         let sees_pids = || self.options.pids.iter().all(|pid| Path::new(&format!("/proc/{pid}/stat")).exists());
         privileges::keep_only(privileges::needed_for(&[
             (&reads_maps, privileges::read_maps()),
-            (&publishes, privileges::PUBLISH),
-            (&replaces, privileges::REPLACE),
+            (&removes, privileges::PUBLISH),
             (&sees_pids, privileges::IDENTIFY), // where /proc is mounted with hidepid
         ]));
     }
@@ -210,9 +188,48 @@ impl<'a> Session<'a> {
                 display.clear();
                 return end;
             }
+            self.tend();
             display.update(&self.progress, self.started.elapsed(), || self.lost_so_far());
             std::thread::sleep(TICK);
         }
+    }
+
+    /// What is done from time to time, and when a signal asks for it.
+    fn tend(&mut self) {
+        if self.timers.books_are_due()
+            && let Ok(counted) = self.counters.read()
+        {
+            self.note_books(&counted);
+        }
+        if self.timers.room_is_due() && self.output.is_scarce() {
+            self.room.is_scarce();
+        }
+        if self.timers.file_is_due() || self.signals.wants_rotation() {
+            self.cut();
+        }
+        if self.signals.wants_statistics() {
+            let lost = self.lost_so_far();
+            report::statistics(&self.progress, lost, self.journal.bytes(), self.started.elapsed());
+        }
+    }
+
+    /// Puts the kernel's books into the journal, where they differ from those that were put there last.
+    fn note_books(&mut self, counted: &Counted) {
+        if self.timers.noted.as_ref() == Some(&counted.kernel) {
+            return;
+        }
+        if let Ok(json) = serde_json::to_vec(counted) {
+            self.journal.offer(Kind::Books, 0, &json);
+        }
+        self.timers.noted = Some(counted.kernel.clone());
+    }
+
+    /// Ends the present file here.
+    fn cut(&self) {
+        let reason = if self.options.keep.is_some() { "triggered" } else { "rotated" };
+        let cut = Cut { reason: reason.into() };
+        // With nobody to read it, the recording is about to end anyway.
+        let _ = threads::append(&self.journal, Kind::Cut, 0, &cut);
     }
 
     fn ended(&mut self) -> Option<End> {
@@ -222,11 +239,17 @@ impl<'a> Session<'a> {
         if let Some(signal) = self.signals.pending() {
             return Some(End::Signal(signal));
         }
-        if self.progress.failed.load(Ordering::Acquire) || self.thread_ended() {
+        if self.room.must_stop() {
+            return Some(End::Full);
+        }
+        if self.room.has_failed() || self.thread_ended() {
             return Some(End::Failed);
         }
-        if self.progress.limit_reached.load(Ordering::Acquire) {
+        if self.progress.limit_reached() {
             return Some(End::Count);
+        }
+        if self.room.at_max_size() {
+            return Some(End::MaxSize);
         }
         if self.options.duration.is_some_and(|limit| self.started.elapsed() >= limit) {
             return Some(End::Duration);
@@ -242,7 +265,7 @@ impl<'a> Session<'a> {
     }
 
     fn lost_so_far(&self) -> u64 {
-        self.programs.stats().map_or(0, |stats| stats.iter().map(|s| s.lost + s.unplaced).sum())
+        self.counters.read().map_or(0, |counted| counted.kernel.values().map(|k| k.lost + k.unplaced).sum())
     }
 
     /// Gives up before anything was recorded; leaves nothing behind.
@@ -250,8 +273,10 @@ impl<'a> Session<'a> {
         self.programs.detach();
         self.control.abandon();
         let _ = self.drainer.take().map(JoinHandle::join);
-        let _ = self.messages.send(Message::Finish(Residue::default()));
+        self.journal.close();
         let _ = self.writer.join();
+        self.syncer.join();
+        self.journal.remove();
         self.output.discard();
     }
 
@@ -262,56 +287,71 @@ impl<'a> Session<'a> {
     pub fn finish(mut self, end: End) -> Result<u8> {
         self.programs.detach();
         let elapsed = self.started.elapsed();
-        self.manifest.end = host::clocks();
-        let drained = self.stop_draining();
-        let residue = Residue {
-            losses: self.programs.losses()?,
-            requests: self.programs.open_requests()?,
-            delivered: self.programs.stats()?.iter().map(|s| s.delivered).collect(),
-            end_ns: u64::try_from(self.manifest.end.monotonic_ns).unwrap_or(0),
-        };
-        // A writing thread that is gone says why when it is joined.
-        let _ = self.messages.send(Message::Finish(residue));
-        let joined = self.writer.join().map_err(|_| anyhow!("the writing thread broke down"))?;
-        let Written { writer, books, error } = joined?;
-        self.manifest.ledger = ledger(&self.programs, &books)?;
-        let skips = self.programs.skips();
-        self.manifest.hooks = self.programs.hooks().cloned().collect();
-        self.manifest.hooks.iter_mut().for_each(|hook| hook.skipped = skips.of(&hook.program));
-        self.manifest.gaps.extend(load::gaps(&self.programs, &self.options.events));
-        self.manifest.gaps.extend(prove::gaps(&self.manifest.families));
-        self.manifest.end_reason = end.reason().into();
-        let path = self.output.path().to_path_buf();
-        let partial = self.output.partial().to_path_buf();
-        if let Err(error) = drained {
+        let at_end = self.counters.read();
+        let mut gaps = Vec::new();
+        if let Err(error) = self.stop_draining() {
             // What was taken out is worth keeping; the ledger says how much was not.
-            self.manifest.gaps.push(format!("the ring buffers could not be emptied: {error:#}"));
+            gaps.push(format!("the ring buffers could not be emptied: {error:#}"));
         }
-        let closed = match error {
-            Some(error) => Err(error),
-            None => writer.close_durably(&self.manifest).map_err(output_error),
-        };
-        if let Err(error) = closed {
-            let left =
-                format!("{}: recording stopped; what was written stays at {}", path.display(), partial.display());
-            return Err(error.context(left));
+        let at_end = Counted { clocks: at_end?.clocks, ..self.counters.read()? };
+        let finish = self.last_words(end, at_end, gaps)?;
+        // A writing thread that is gone says why when it is joined.
+        let _ = threads::append(&self.journal, Kind::Finish, 0, &finish);
+        self.journal.close();
+        let written = self.writer.join().map_err(|_| anyhow!("the writing thread broke down"))?;
+        self.syncer.join();
+        let Written { finished, ledger, error, .. } = written?;
+        if let Some(error) = error {
+            return Err(error);
         }
-        self.output.publish()?;
-        let status = exit_status(end, self.child.as_mut(), &self.manifest);
+        self.journal.remove();
+        if !self.options.quiet && end == End::Full {
+            report::full(&self.options.output, &self.room.cause().unwrap_or_default());
+        }
+        let lost = ledger.iter().fold(0u64, |sum, row| sum.saturating_add(row.lost()));
+        let status = exit_status(self.options, end, self.child.as_mut(), &self.signals, lost);
         // Last, behind whatever is said of COMMAND: scripts read the last line.
         if !self.options.quiet {
-            report::summary(&path, &self.manifest, elapsed);
+            report::summary(&self.options.output, &finished, &ledger, &finish.hooks, elapsed);
         }
         Ok(status)
+    }
+
+    /// What the capture has to say of the end.
+    fn last_words(&self, end: End, counted: Counted, mut gaps: Vec<String>) -> Result<Finish> {
+        gaps.extend(load::gaps(&self.programs, &self.options.events));
+        gaps.extend(prove::gaps(&self.manifest.families));
+        if let Some(cause) = self.room.cause() {
+            gaps.push(format!("recording ended early: {cause}"));
+        }
+        let skips = self.programs.skips();
+        let mut hooks: Vec<_> = self.programs.hooks().cloned().collect();
+        hooks.iter_mut().for_each(|hook| hook.skipped = skips.of(&hook.program));
+        let losses = self.programs.losses()?.into_iter().map(|(cpu, loss)| Loss {
+            cpu,
+            first_ns: loss.first_ns,
+            last_ns: loss.last_ns,
+            count: loss.count.to_vec(),
+        });
+        Ok(Finish {
+            counted,
+            losses: losses.collect(),
+            requests: self.programs.open_requests()?,
+            hooks,
+            gaps,
+            reason: end.reason().into(),
+            clock: host::clock_state(),
+            killed: false,
+        })
     }
 
     /// Empties the rings, unless a second INT says to leave it.
     fn stop_draining(&mut self) -> Result<()> {
         let Some(drainer) = self.drainer.take() else { return Ok(()) };
-        let interrupts = self.signals.interrupts.load(Ordering::Acquire);
+        let interrupts = self.signals.interrupts();
         self.control.stop();
         while !drainer.is_finished() {
-            if self.signals.interrupts.load(Ordering::Acquire) > interrupts {
+            if self.signals.interrupts() > interrupts {
                 self.control.abandon();
             }
             std::thread::sleep(Duration::from_millis(1));
@@ -320,133 +360,24 @@ impl<'a> Session<'a> {
     }
 }
 
-fn thread<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
-    std::thread::Builder::new().name(name.into()).spawn(work).context("a thread cannot be started")
-}
-
-/// Loads the programs, attaches and tests them, and selects what exists already: from here on the kernel records.
-///
-/// # Errors
-/// As [`load::load`]; or when what everything rests on cannot be attached.
-pub fn arm(options: &Options) -> Result<(Programs, Vec<FamilyReport>)> {
-    let knobs = Knobs {
-        events: options.events.clone(),
-        snaplen: options.snaplen,
-        all: options.all,
-        follow: options.follow,
-        uids: options.uids.clone(),
-        cgroup: options.cgroup.as_ref().map(|(_, id, level)| (*id, *level)),
-        buffer_size: options.buffer_size,
-    };
-    let mut programs = load::load(&knobs)?;
-    // While the self-test lasts nobody else is seen, so that none of it comes into books and rings.
-    programs.self_test(options.self_test);
-    programs.attach()?;
-    let families = if options.self_test {
-        prove::test(&mut programs, &options.events, options.snaplen)?
-    } else {
-        prove::untested(&programs, &options.events)
-    };
-    options.pids.iter().try_for_each(|pid| programs.track(*pid))?;
-    programs.self_test(false);
-    Ok((programs, families))
-}
-
-fn wall_clock(start: &Clocks) -> WallClock {
-    WallClock { offset_ns: start.realtime_ns.saturating_sub(start.monotonic_ns) }
-}
-
-fn manifest(options: &Options) -> Result<Manifest> {
-    Ok(Manifest {
-        capture_id: host::capture_id().context("no random numbers")?,
-        tool: host::tool(),
-        argv: std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect(),
-        comment: options.comment.clone(),
-        filters: options.filters(),
-        host: host::host(),
-        start: host::clocks(),
-        gaps: privileges::gaps(),
-        ..Manifest::default()
-    })
-}
-
-fn start_draining(
-    programs: &Programs,
-    control: &Arc<Control>,
-    messages: &SyncSender<Message>,
-    empties: Receiver<Vec<u8>>,
-) -> Result<JoinHandle<Result<()>>> {
-    let rings = programs.rings()?;
-    let (control, messages) = (control.clone(), messages.clone());
-    thread("vmtrace-drain", move || {
-        let mut deliver = |chunk| messages.send(Message::Chunk(chunk)).ok().context("the writing thread has ended");
-        drain::run(&rings, &control, &mut deliver, &empties)
-    })
-}
-
-/// Tells the writer who lives already: with -a everybody, else the -p processes.
-fn introduce(options: &Options, boot_id: &str, start: &Clocks, messages: &SyncSender<Message>) -> Result<()> {
-    let pids = if options.all { all_pids() } else { options.pids.clone() };
-    let snapshots = pids.into_iter().filter_map(|pid| snapshot(boot_id, pid)).collect();
-    let message = Message::Snapshots(snapshots, start.monotonic_ns);
-    messages.send(message).ok().context("the writing thread has ended")
-}
-
-/// Gone, or dead with all its threads and not yet waited for.
-fn is_gone(pid: i32) -> bool {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = stat.iter().rposition(|b| *b == b')').and_then(|close| stat.get(close + 2));
-    let threads = || std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
-    match state {
-        None | Some(b'X') => true,
-        Some(b'Z') => threads() <= 1,
-        Some(_) => false,
-    }
-}
-
-/// The books of every event: the kernel's side and the writer's side.
-fn ledger(programs: &Programs, books: &Books) -> Result<Vec<LedgerRow>> {
-    let stats = programs.stats()?;
-    let skips = programs.skips();
-    let rows = EVENTS.iter().map(|event| {
-        let kernel = wire_kind(event.kind).and_then(|wire| stats.get(wire as usize).copied()).unwrap_or_default();
-        let own = books.get(&event.kind).copied().unwrap_or_default();
-        let from_kernel = wire_kind(event.kind).is_some() && event.kind != EventKind::Lost;
-        // Snapshots and `lost` rows are made here, not in the kernel.
-        let made_here = own.written + own.write_error + own.undecodable;
-        LedgerRow {
-            event: event.name.into(),
-            seen: if from_kernel { kernel.seen + skips.of_event(event.kind) } else { made_here },
-            filtered: if from_kernel { kernel.filtered + own.filtered } else { 0 },
-            lost_ring_full: kernel.lost,
-            lost_scratch_full: kernel.unplaced,
-            lost_hook_skipped: skips.of_event(event.kind),
-            lost_unread: own.unread,
-            lost_undecodable: own.undecodable,
-            lost_write_error: own.write_error,
-            written: own.written,
-            failed: own.failed,
-            bytes: own.bytes,
-            read_faults: own.read_faults,
-        }
-    });
-    Ok(rows.filter(|row| row.seen > 0 || row.written > 0).collect())
-}
-
-/// COMMAND's status; without it, whether anything was lost.
-fn exit_status(end: End, child: Option<&mut Child>, manifest: &Manifest) -> u8 {
-    match (end, child) {
+/// COMMAND's status; without it, whether the recording went to its end and anything was lost.
+fn exit_status(options: &Options, end: End, child: Option<&mut Child>, signals: &Signals, lost: u64) -> u8 {
+    let status = match (end, child) {
         (End::Command(ended), _) => shell_status(ended),
-        (_, Some(child)) => await_command(end, child),
-        (_, None) if manifest.lost() > 0 => status::LOSS,
+        (_, Some(child)) => await_command(end, child, signals),
+        (End::Full | End::Failed, None) => status::ERROR,
+        (_, None) if lost > 0 => status::LOSS,
         (_, None) => status::OK,
-    }
+    };
+    let failed = lost > 0 || end == End::Full;
+    if options.fail_on_loss && failed { status::RECORDER_FAILED } else { status }
 }
 
-/// The recording ended first. COMMAND is left alone, but a ^C has usually reached it too.
-fn await_command(end: End, child: &mut Child) -> u8 {
+/// The recording ended first. COMMAND is left alone, but a ^C has usually reached it too. When the disk is full, nobody
+/// has asked for an end: then its status is awaited.
+fn await_command(end: End, child: &mut Child, signals: &Signals) -> u8 {
     let deadline = Instant::now() + GRACE;
-    while Instant::now() < deadline {
+    while Instant::now() < deadline || (end == End::Full && signals.pending().is_none()) {
         if let Ok(Some(ended)) = child.try_wait() {
             return shell_status(ended);
         }

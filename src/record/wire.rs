@@ -20,3 +20,6 @@ pub fn take_bytes<'a>(tail: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
     *tail = rest;
     Some(taken)
 }
+
+/// BLAKE3 of `bpf/wire.h`: the layout of all that stands in a journal.
+pub const LAYOUT: &str = env!("VMTRACE_WIRE_DIGEST");

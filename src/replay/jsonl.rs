@@ -44,7 +44,7 @@ impl<W: Write> Render for Jsonl<W> {
 }
 
 /// Writes `value` as one line of terminal-safe JSON.
-pub(super) fn line(out: &mut impl Write, value: &impl Serialize) -> Result<()> {
+pub(crate) fn line(out: &mut impl Write, value: &impl Serialize) -> Result<()> {
     let mut serializer = serde_json::Serializer::with_formatter(&mut *out, SafeJson);
     // As an io::Error, so that a closed pipe is known for one.
     value.serialize(&mut serializer).map_err(io::Error::from)?;

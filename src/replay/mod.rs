@@ -6,7 +6,7 @@
 mod csv;
 mod filter;
 pub mod info;
-mod jsonl;
+pub(crate) mod jsonl;
 mod processes;
 pub use crate::safe;
 mod story;

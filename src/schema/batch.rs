@@ -40,6 +40,11 @@ impl BatchBuilder {
         self.rows
     }
 
+    /// Bytes of their payloads and iovec arrays.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether the batch has reached its size and should be taken.
     pub fn is_full(&self) -> bool {
         self.rows >= BATCH_ROWS || self.bytes >= BATCH_BYTES

@@ -73,6 +73,8 @@ pub struct ColumnSpec {
     pub unit: &'static str,
     /// One line of meaning.
     pub doc: &'static str,
+    /// Its value in an event.
+    pub cell: for<'a> fn(&Event<'a>) -> Cell<'a>,
 }
 
 macro_rules! toctou {
@@ -96,6 +98,7 @@ macro_rules! columns {
             layout: Layout::$layout,
             unit: $unit,
             doc: $doc,
+            cell: |event| Cell::from(event.$name),
         },)+];
 
         /// One row of a capture, borrowed from whoever holds its text and bytes.
@@ -184,7 +187,7 @@ impl EventBatch {
 }
 
 columns! {
-    seq: U64, Recorder, Clock, "", "Number of the row in the capture, from 0 without gaps.";
+    seq: U64, Recorder, Clock, "", "Number of the row in the recording, from 0 without gaps; where that has several files, they count on.";
     ts: Timestamp, Kernel, Clock, "µs since 1970, UTC", "When the syscall returned (or the process event happened): mono_ns put on the wall clock of the recording's start.";
     ts_ns: I64, Kernel, Clock, "ns since 1970, UTC", "The same instant to the nanosecond.";
     mono_ns: I64, Kernel, Clock, "ns of CLOCK_MONOTONIC", "The same instant on the clock that never steps: order and differences come from here.";
@@ -244,7 +247,7 @@ columns! {
     payload: OptBytes, User toctou, Payload, "", "The first bytes that moved, gathered over all segments in transfer order, up to the snap length.";
     payload_len: U32, Recorder, Plain, "bytes", "Bytes captured in payload.";
     payload_total: I64, Recorder, Plain, "bytes", "Bytes that moved and could have been captured; 0 where none.";
-    payload_status: OptText, Recorder, Repeating, "", "ok (all of it), truncated (by the snap length), fault (a segment could not be read), off (not asked for), none (nothing to capture, or not to be had).";
+    payload_status: OptText, Recorder, Repeating, "", "ok (all of it), truncated (by the snap length), fault (a segment could not be read), off (not asked for), dropped (--on-full drop-payload: the disk was nearly full), none (nothing to capture, or not to be had).";
     payload_side: OptText, Recorder, Repeating, "", "Where payload was read: caller (its memory), kernel (the kernel's own buffer: /proc/PID/mem and words that ptrace read, function tier) or register (a word that ptrace wrote); null without payload.";
     payload_at: OptText, Recorder, Repeating, "", "When payload was read: exit (as the call returned) or transfer (as the kernel copied it); null without payload.";
     payload_by_ref: OptBool, Recorder, Repeating, "", "true where the kernel moved pages, not bytes (vmsplice): the sender may still change what the reader gets.";

@@ -4,6 +4,9 @@
 //! its meaning; a new event is a new entry, an old one stays. The numbers in `bpf/wire.h` are the recorder's
 //! own and never reach a file.
 
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use super::columns::Origin;
 use Origin::{Kernel, User};
 
@@ -36,6 +39,26 @@ pub enum EventKind {
     ProcessExit,
     ProcessSnapshot,
     Lost,
+}
+
+impl EventKind {
+    /// The event of that name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        EVENTS.iter().find(|event| event.name == name).map(|event| event.kind)
+    }
+}
+
+impl Serialize for EventKind {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for EventKind {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(from)?;
+        EventKind::of_name(&name).ok_or_else(|| D::Error::custom(format!("no event is called {name:?}")))
+    }
 }
 
 /// A named set of events, `@name` on the command line.

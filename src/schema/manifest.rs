@@ -27,15 +27,23 @@ pub struct Manifest {
     pub host: Host,
     /// Clocks when the hooks were in place.
     pub start: Clocks,
-    /// Clocks when the hooks were taken away.
+    /// Clocks when the hooks were taken away, or when the file was finished and the recording went on.
     pub end: Clocks,
+    /// What disciplined the wall clock at the start.
+    pub start_clock: Option<ClockState>,
+    /// The same at the end.
+    pub end_clock: Option<ClockState>,
+    /// The file's place among those of its recording; absent where it is the only one.
+    pub segment: Option<Segment>,
     /// Every hook that was tried.
     pub hooks: Vec<Hook>,
     /// By what the selected families of events were seen.
     pub families: Vec<FamilyReport>,
     /// What this recording could not see, in words.
     pub gaps: Vec<String>,
-    /// Why it ended: command_exit, signal, duration, count, processes_gone, write_error.
+    /// Why it ended: command_exit, signal, duration, count, processes_gone, write_error; max_size, disk_full; rotated (the
+    /// recording went on in the next file), triggered (the flight recorder was told to write), recovered (by `vmtrace
+    /// recover`, after the recorder had died).
     pub end_reason: String,
     /// Seen, filtered, lost and written by event.
     pub ledger: Vec<LedgerRow>,
@@ -123,6 +131,42 @@ pub struct Clocks {
     pub uncertainty_ns: i64,
 }
 
+/// What adjtimex(2) says of the wall clock.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClockState {
+    /// Its return value: TIME_OK, TIME_INS, TIME_DEL, TIME_OOP, TIME_WAIT, TIME_ERROR (not synchronised).
+    pub state: String,
+    /// STA_* bits.
+    pub status: i32,
+    /// What is still to be slewed, ns.
+    pub offset_ns: i64,
+    /// How much faster or slower the clock is made to run, parts per million.
+    pub frequency_ppm: f64,
+    /// Largest error, µs.
+    pub max_error_us: i64,
+    /// Estimated error, µs.
+    pub estimated_error_us: i64,
+    /// TAI − UTC, s; 0 where the kernel has not been told.
+    pub tai_s: i32,
+}
+
+/// The place of a file among those of one recording, which share a capture id.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Segment {
+    /// Number of the file, from 1.
+    pub index: u64,
+    /// When the file began.
+    pub begin: Clocks,
+    /// `seq` of its first row.
+    pub first_seq: u64,
+    /// Root digest of the file before.
+    pub previous_root: Option<String>,
+    /// Its name when it was written, without directories.
+    pub previous_file: Option<String>,
+}
+
 /// One hook that was tried.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -165,7 +209,7 @@ pub struct FamilyReport {
     pub gap: Option<String>,
 }
 
-/// The books of one event: `seen = filtered + lost + written`.
+/// The books of one event: `seen + carried_in = filtered + forgotten + lost + written + carried_out`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LedgerRow {
@@ -173,8 +217,12 @@ pub struct LedgerRow {
     pub event: String,
     /// Occurrences that reached the hook, counted in the kernel.
     pub seen: u64,
+    /// Counted as seen for the file before, and not yet accounted for there: they were under way. 0 in a first file.
+    pub carried_in: u64,
     /// Of those, not selected by pid, uid, cgroup or `-c`.
     pub filtered: u64,
+    /// Of those, kept by the flight recorder for as long as it was told to, and dropped untold.
+    pub forgotten: u64,
     /// Of those, selected and lost because the ring buffer was full, counted in the kernel.
     pub lost_ring_full: u64,
     /// Of those, selected and lost because there was no room to put the record together, counted in the kernel.
@@ -184,13 +232,19 @@ pub struct LedgerRow {
     pub lost_hook_skipped: u64,
     /// Of those, delivered to the ring and never taken out: a second ^C ended the recording at once.
     pub lost_unread: u64,
+    /// Of those, taken from the ring and not kept because the journal could not be written.
+    pub lost_journal: u64,
+    /// Of those, not in the journal when the recorder died: what `vmtrace recover` could not find any more.
+    pub lost_crash: u64,
     /// Of those, taken from the ring and refused by the decoder.
     pub lost_undecodable: u64,
     /// Of those, taken from the ring and not written because the output failed.
     pub lost_write_error: u64,
     /// Rows in the file.
     pub written: u64,
-    /// Of them, calls that returned an error.
+    /// Under way when the file was finished, and in the books of the next one. 0 in a last file.
+    pub carried_out: u64,
+    /// Of the rows in the file, calls that returned an error.
     pub failed: u64,
     /// Bytes moved by the written rows.
     pub bytes: u64,
@@ -199,22 +253,67 @@ pub struct LedgerRow {
 }
 
 impl LedgerRow {
+    /// Events lost, cause by cause, and the cause in words.
+    pub fn causes(&self) -> [(&'static str, u64); 8] {
+        [
+            ("ring full", self.lost_ring_full),
+            ("scratch full", self.lost_scratch_full),
+            ("hook skipped by the kernel", self.lost_hook_skipped),
+            ("left in the ring", self.lost_unread),
+            ("journal not written", self.lost_journal),
+            ("recorder died", self.lost_crash),
+            ("undecodable", self.lost_undecodable),
+            ("write error", self.lost_write_error),
+        ]
+    }
+
     /// Events lost, by whatever cause.
     pub fn lost(&self) -> u64 {
-        let causes = [
-            self.lost_ring_full,
-            self.lost_scratch_full,
-            self.lost_hook_skipped,
-            self.lost_unread,
-            self.lost_undecodable,
-            self.lost_write_error,
-        ];
-        causes.iter().fold(0, |sum, lost| sum.saturating_add(*lost))
+        self.causes().iter().fold(0, |sum, (_, lost)| sum.saturating_add(*lost))
     }
 
     /// Whether every occurrence is accounted for.
     pub fn balances(&self) -> bool {
-        self.filtered.checked_add(self.lost()).and_then(|sum| sum.checked_add(self.written)) == Some(self.seen)
+        let ends = [self.filtered, self.forgotten, self.lost(), self.written, self.carried_out];
+        let ended = ends.iter().try_fold(0u64, |sum, end| sum.checked_add(*end));
+        ended.is_some() && ended == self.seen.checked_add(self.carried_in)
+    }
+
+    /// Why the row does not balance, in words; `None` where it does.
+    pub fn imbalance(&self) -> Option<String> {
+        let some = |number: u64, what: &str| if number > 0 { format!(" + {number} {what}") } else { String::new() };
+        let LedgerRow { event, seen, filtered, written, .. } = self;
+        let (carried_in, forgotten) = (some(self.carried_in, "carried in"), some(self.forgotten, "forgotten"));
+        let (lost, carried_out) = (self.lost(), some(self.carried_out, "carried out"));
+        (!self.balances()).then(|| {
+            let ends = format!("{filtered} filtered{forgotten} + {lost} lost + {written} written{carried_out}");
+            format!("{event}: {seen} seen{carried_in} is not {ends}")
+        })
+    }
+
+    /// The rows of a ledger in one.
+    pub fn total(ledger: &[LedgerRow]) -> Self {
+        let sum = |field: fn(&LedgerRow) -> u64| ledger.iter().fold(0u64, |sum, row| sum.saturating_add(field(row)));
+        LedgerRow {
+            event: "total".into(),
+            seen: sum(|r| r.seen),
+            carried_in: sum(|r| r.carried_in),
+            filtered: sum(|r| r.filtered),
+            forgotten: sum(|r| r.forgotten),
+            lost_ring_full: sum(|r| r.lost_ring_full),
+            lost_scratch_full: sum(|r| r.lost_scratch_full),
+            lost_hook_skipped: sum(|r| r.lost_hook_skipped),
+            lost_unread: sum(|r| r.lost_unread),
+            lost_journal: sum(|r| r.lost_journal),
+            lost_crash: sum(|r| r.lost_crash),
+            lost_undecodable: sum(|r| r.lost_undecodable),
+            lost_write_error: sum(|r| r.lost_write_error),
+            written: sum(|r| r.written),
+            carried_out: sum(|r| r.carried_out),
+            failed: sum(|r| r.failed),
+            bytes: sum(|r| r.bytes),
+            read_faults: sum(|r| r.read_faults),
+        }
     }
 }
 
@@ -236,11 +335,32 @@ mod tests {
     }
 
     #[test]
+    fn every_cause_of_loss_counts() {
+        let row = LedgerRow { seen: 8, written: 0, ..LedgerRow::default() };
+        let json = serde_json::to_value(&row).unwrap();
+        let mut json = json.as_object().unwrap().clone();
+        let causes: Vec<String> = json.keys().filter(|key| key.starts_with("lost_")).cloned().collect();
+        causes.iter().for_each(|cause| json[cause] = 1.into());
+        let row: LedgerRow = serde_json::from_value(json.into()).unwrap();
+        assert_eq!(row.lost(), causes.len() as u64);
+        let total = LedgerRow::total(&[row.clone(), row.clone()]);
+        assert_eq!((total.lost(), total.seen), (2 * row.lost(), 16));
+        assert!(row.balances());
+    }
+
+    #[test]
     fn the_books_balance_or_not() {
         let mut row = LedgerRow { seen: 10, filtered: 2, lost_ring_full: 3, written: 5, ..LedgerRow::default() };
         assert!(row.balances());
         row.lost_write_error = 1;
         assert!(!row.balances());
+        row.carried_in = 1;
+        assert!(row.balances());
+        (row.carried_out, row.forgotten, row.seen) = (2, 3, 15);
+        assert_eq!(row.imbalance(), None);
+        (row.carried_in, row.event) = (2, "tee".into());
+        let words = "tee: 15 seen + 2 carried in is not 2 filtered + 3 forgotten + 4 lost + 5 written + 2 carried out";
+        assert_eq!(row.imbalance().as_deref(), Some(words));
         row.written = u64::MAX;
         assert!(!row.balances(), "no overflow");
     }

@@ -23,6 +23,12 @@ pub fn errno_name(ret: i64) -> Option<&'static str> {
     Some(named.filter(|name| *name != "UnknownErrno").or(restart).unwrap_or("EUNKNOWN"))
 }
 
+/// Every name that [`errno_name`] gives.
+pub fn errno_names() -> impl Iterator<Item = &'static str> {
+    let named = ERRNO.iter().map(String::as_str).filter(|name| *name != "UnknownErrno");
+    named.chain(RESTARTS.iter().map(|(_, name)| *name)).chain(["EUNKNOWN"])
+}
+
 /// ptrace(2) requests (include/uapi/linux/ptrace.h; 12–33 arch/x86/include/uapi/asm/ptrace-abi.h), Linux 6.18.
 const PTRACE: &[(u64, &str)] = &[
     (0, "PTRACE_TRACEME"),
@@ -77,6 +83,11 @@ pub fn ptrace_request_name(request: u64) -> Option<&'static str> {
     PTRACE.iter().find(|(number, _)| *number == request).map(|(_, name)| *name)
 }
 
+/// Every name that [`ptrace_request_name`] gives.
+pub fn ptrace_request_names() -> impl Iterator<Item = &'static str> {
+    PTRACE.iter().map(|(_, name)| *name)
+}
+
 /// Advice of madvise(2) and process_madvise(2) (include/uapi/asm-generic/mman-common.h), Linux 6.18.
 const ADVICE: &[(i32, &str)] = &[
     (0, "MADV_NORMAL"),
@@ -111,6 +122,11 @@ const ADVICE: &[(i32, &str)] = &[
 /// Name of an advice, or `None` where this table has none.
 pub fn advice_name(advice: i32) -> Option<&'static str> {
     ADVICE.iter().find(|(number, _)| *number == advice).map(|(_, name)| *name)
+}
+
+/// Every name that [`advice_name`] gives.
+pub fn advice_names() -> impl Iterator<Item = &'static str> {
+    ADVICE.iter().map(|(_, name)| *name)
 }
 
 /// Address families (include/linux/socket.h).

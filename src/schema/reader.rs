@@ -7,23 +7,25 @@
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 
 use super::SCHEMA_VERSION;
+use super::chain::{Chain, KEY_CHAIN, KEY_SEAL};
 use super::columns::column_spec;
 use super::manifest::{KEY_MANIFEST, KEY_SCHEMA_VERSION, Manifest};
 use super::nesting;
 pub use super::scan::{Events, Scan};
 
 /// Largest footer accepted; ours take about 10 KB per row group.
-const MAX_FOOTER: u64 = 256 << 20;
+pub(super) const MAX_FOOTER: u64 = 256 << 20;
 /// Largest row group accepted, uncompressed; ours end near 100 MiB.
 const MAX_ROW_GROUP: i64 = 1 << 30;
 /// Most rows accepted in one row group.
@@ -35,9 +37,17 @@ pub struct Capture {
     path: PathBuf,
     file: File,
     size: u64,
+    own: Own,
+    metadata: ArrowReaderMetadata,
+}
+
+/// Our own key-value metadata.
+#[derive(Debug)]
+struct Own {
     version: u32,
     manifest: Manifest,
-    metadata: ArrowReaderMetadata,
+    chain: Option<Chain>,
+    seal: Option<String>,
 }
 
 impl Capture {
@@ -53,9 +63,9 @@ impl Capture {
             ArrowReaderMetadata::load(&file, options).map_err(|e| anyhow!("{e}"))
         })
         .with_context(|| format!("{}: the Parquet footer is damaged", path.display()))?;
-        let (version, manifest) = own_metadata(&metadata).with_context(|| path.display().to_string())?;
+        let own = own_metadata(&metadata).with_context(|| path.display().to_string())?;
         check_layout(&metadata, size).with_context(|| path.display().to_string())?;
-        Ok(Capture { path: path.to_path_buf(), file, size, version, manifest, metadata })
+        Ok(Capture { path: path.to_path_buf(), file, size, own, metadata })
     }
 
     /// The file's path as given.
@@ -70,7 +80,7 @@ impl Capture {
 
     /// Schema version the file states.
     pub fn version(&self) -> u32 {
-        self.version
+        self.own.version
     }
 
     /// The open file, for engines that read Parquet themselves.
@@ -85,7 +95,22 @@ impl Capture {
 
     /// What the capture says about itself.
     pub fn manifest(&self) -> &Manifest {
-        &self.manifest
+        &self.own.manifest
+    }
+
+    /// The digest chain over its row groups; `None` where it has none that can be read.
+    pub fn chain(&self) -> Option<&Chain> {
+        self.own.chain.as_ref()
+    }
+
+    /// The root digest as the file states it, unchecked: `vmtrace verify` checks it.
+    pub fn root(&self) -> Option<&str> {
+        self.own.seal.as_deref()
+    }
+
+    /// The open file.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
     }
 
     /// Rows the footer states.
@@ -96,6 +121,15 @@ impl Capture {
     /// Number of row groups.
     pub fn row_group_count(&self) -> usize {
         self.row_groups().len()
+    }
+
+    /// Rows of a row group and the range of bytes that its columns take, as the footer states them.
+    pub fn row_group(&self, index: usize) -> Option<(u64, Range<u64>)> {
+        let group = self.row_groups().get(index)?;
+        let ranges = || group.columns().iter().map(ColumnChunkMetaData::byte_range);
+        let start = ranges().map(|(start, _)| start).min()?;
+        let end = ranges().map(|(start, len)| start.saturating_add(len)).max()?;
+        Some((u64::try_from(group.num_rows()).ok()?, start..end))
     }
 
     /// First and last `mono_ns`, from statistics alone; `None` where there is no row or no statistic.
@@ -192,8 +226,8 @@ fn open_file(path: &Path) -> Result<(File, u64)> {
     Ok((file, size))
 }
 
-/// Our own key-value metadata: schema version and manifest.
-fn own_metadata(metadata: &ArrowReaderMetadata) -> Result<(u32, Manifest)> {
+/// Our own key-value metadata: schema version, manifest, chain and seal.
+fn own_metadata(metadata: &ArrowReaderMetadata) -> Result<Own> {
     let pairs = metadata.metadata().file_metadata().key_value_metadata();
     let value = |key: &str| pairs?.iter().find(|p| p.key == key)?.value.as_deref();
     let version = value(KEY_SCHEMA_VERSION)
@@ -205,7 +239,9 @@ fn own_metadata(metadata: &ArrowReaderMetadata) -> Result<(u32, Manifest)> {
     );
     let json = value(KEY_MANIFEST).context("has no vmtrace.manifest: the capture is damaged")?;
     let manifest = serde_json::from_str(json).context("has a vmtrace.manifest that cannot be read")?;
-    Ok((version, manifest))
+    // Events can be read without these; that they are missing or damaged is for `vmtrace verify` to say.
+    let chain = value(KEY_CHAIN).and_then(|json| serde_json::from_str(json).ok());
+    Ok(Own { version, manifest, chain, seal: value(KEY_SEAL).map(str::to_string) })
 }
 
 /// Refuses types we do not write and sizes we cannot have written.

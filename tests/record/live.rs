@@ -66,9 +66,20 @@ impl Live {
         self.recorder.id()
     }
 
+    /// The capture's name.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Sends the recorder a signal.
     pub fn signal(&self, signal: i32) {
         send(self.recorder.id(), signal);
+    }
+
+    /// Waits for this long, or until the recorder has ended. Whether it has.
+    pub fn has_ended_within(&mut self, time: std::time::Duration) -> bool {
+        std::thread::sleep(time);
+        self.recorder.try_wait().expect("recorder").is_some()
     }
 
     /// Presses ^C again and again.
@@ -108,13 +119,20 @@ pub fn send(pid: u32, signal: i32) {
     assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "kill {pid}");
 }
 
-/// A process that ends with the test.
-pub struct Subject(Child);
+/// Whether a process lives. One that has ended and that nobody has waited for does not.
+pub fn is_running(pid: u32) -> bool {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let behind_name = stat.iter().rposition(|b| *b == b')');
+    behind_name.and_then(|at| stat.get(at + 2)).is_some_and(|state| !b"ZX".contains(state))
+}
+
+/// A process that ends with the test. Until then somebody could read what it prints.
+pub struct Subject(Child, #[allow(dead_code)] Option<BufReader<ChildStdout>>);
 
 impl Subject {
     /// Starts it.
     pub fn start(command: &mut Command) -> Self {
-        Subject(command.stdin(Stdio::null()).spawn().expect("subject starts"))
+        Subject(command.stdin(Stdio::null()).spawn().expect("subject starts"), None)
     }
 
     /// Its process id.
@@ -178,7 +196,7 @@ impl Waiting {
     /// Lets it begin, and returns the running process; ends it when dropped.
     pub fn begin(mut self) -> Subject {
         self.stdin.write_all(b"\n").expect("start");
-        Subject(self.child)
+        Subject(self.child, Some(self.stdout))
     }
 
     /// Lets it make its calls. It and its peers live on.

@@ -6,21 +6,30 @@
 #![cfg(feature = "record")]
 
 mod bad_input;
+mod captures;
 mod check;
 mod containers;
+mod crash;
+mod dice;
 mod edges;
 mod exact;
 mod fallbacks;
+mod flight;
+mod full;
 mod harness;
 mod invariants;
 mod life;
 mod live;
+mod overload;
 mod privileges;
 mod programs;
+mod progress;
 mod races;
+mod rotate;
 mod selection;
 mod stopping;
 mod sweep;
 mod threads;
+mod torn;
 mod transfers;
 mod whole_system;

@@ -64,17 +64,40 @@ fn a_flipping_iovec_of_vmsplice_on_the_tracepoint_tier() {
     judge_flips(Tier::Tracepoint, "flip-vmsplice", "vmsplice", &["-e", "vmsplice,@process"]);
 }
 
-/// The array in memory is, as the call returns, what the call itself has put there.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_flipping_iovec_of_mem_on_the_best_tier() {
+    judge_flips(Tier::Best, "flip-mem", "preadv", &["-e", "preadv,@process"]);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_flipping_iovec_of_mem_on_the_tracepoint_tier() {
+    judge_flips(Tier::Tracepoint, "flip-mem", "preadv", &["-e", "preadv,@process"]);
+}
+
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_call_that_overwrites_its_own_iovec() {
-    let recording = record(&[], &work("edge self-overwrite"));
-    let rows = recording.event("process_vm_readv");
+    judge_overwriting("edge self-overwrite", "process_vm_readv");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_mem_call_that_overwrites_its_own_iovec() {
+    judge_overwriting("edge mem-overwrite", "preadv");
+}
+
+/// The array in memory is, as the call returns, what the call itself has put there.
+fn judge_overwriting(case: &str, event: &str) {
+    let recording = record(&[], &work(case));
+    let rows = recording.event(event);
     let [row] = rows.as_slice() else { panic!("{rows:?}") };
     let stable = recording.report()["stable"].as_str().expect("stable").to_string();
     assert_eq!((row.number("ret"), row.number("bytes"), row.number("payload_total")), (64, 64, 64));
-    let book = recording.manifest().ledger.into_iter().find(|l| l.event == "process_vm_readv").expect("ledger");
+    let book = recording.manifest().ledger.into_iter().find(|l| l.event == event).expect("ledger");
     if by_functions(&recording.manifest(), row) {
+        assert_eq!(row["local_iov"], recording.report()["ranges"], "{row:?}");
         assert_eq!((row.text("iov_verdict"), &row["toctou"]), ("kernel", &Value::Bool(true)), "{row:?}");
         assert_eq!((row.text("payload_status"), row.number("payload_len")), ("ok", 64));
         assert!(row.text("payload").ends_with(&stable));

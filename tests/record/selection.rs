@@ -69,6 +69,17 @@ fn a_process_that_is_not_selected_is_not_recorded() {
     compare(&recording, &report);
 }
 
+/// What files of /proc/PID/mem look like is learned, whichever of their calls is wanted.
+#[test]
+#[ignore = "needs root and BPF"]
+fn one_call_of_mem_alone_is_recorded() {
+    for call in ["read", "pread", "write", "preadv", "pwritev2"] {
+        let recording = record(&["-e", call], &work(&format!("mem --with {call} --count 5 --log 5")));
+        compare(&recording, &recording.report());
+        assert_eq!(count(&recording.calls()).get(call), Some(&5), "{call}");
+    }
+}
+
 #[test]
 #[ignore = "needs root and BPF"]
 fn several_processes_can_be_selected() {

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
+use vmtrace::schema::group::EncodedGroup;
 use vmtrace::schema::manifest::{Clocks, FamilyReport, Filters, Hook, Host, LedgerRow, Tool};
 use vmtrace::schema::types::{Iovec, Iovecs};
-use vmtrace::schema::writer::CaptureWriter;
+use vmtrace::schema::writer::CaptureFile;
 use vmtrace::schema::{BatchBuilder, Event, EventSet, Manifest};
 
 /// 2023-11-14T22:13:20Z.
@@ -112,15 +113,21 @@ pub fn ledger(events: &[Event<'_>]) -> Vec<LedgerRow> {
 }
 
 pub fn write(path: &Path, manifest: &Manifest, groups: &[&[Event<'_>]]) {
-    let mut writer = CaptureWriter::new(std::fs::File::create(path).unwrap()).unwrap();
+    let mut next = 0..;
+    let numbered =
+        groups.iter().map(|group| group.iter().map(|event| (next.next().unwrap(), *event)).collect::<Vec<_>>());
+    let numbered: Vec<_> = numbered.collect();
+    write_numbered(path, manifest, &numbered.iter().map(Vec::as_slice).collect::<Vec<_>>());
+}
+
+/// The same, with `seq` as given.
+pub fn write_numbered(path: &Path, manifest: &Manifest, groups: &[&[(u64, Event<'_>)]]) {
+    let mut writer = CaptureFile::create(std::fs::File::create(path).unwrap(), manifest).unwrap();
     let mut builder = BatchBuilder::default();
-    let mut seq = 0;
-    for group in groups {
-        for event in *group {
-            builder.push(&Event { seq, ..*event });
-            seq += 1;
-        }
-        writer.write(&builder.take().unwrap()).unwrap();
+    for group in groups.iter().filter(|group| !group.is_empty()) {
+        group.iter().for_each(|(seq, event)| builder.push(&Event { seq: *seq, ..*event }));
+        let encoded = EncodedGroup::encode(&builder.take().unwrap()).unwrap();
+        writer.append(&encoded, manifest.end, &serde_json::Value::Null).unwrap();
     }
     writer.close(manifest).unwrap();
 }

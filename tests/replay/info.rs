@@ -51,7 +51,7 @@ fn books_that_do_not_balance_are_flagged() {
     let ran = vmtrace(&["info", made.path()]);
     for part in [
         "DOES NOT BALANCE\n",
-        "Lost         4 by ring buffer full\n",
+        "Lost         4 by ring full\n",
         "Lost         1 by write error\n",
         "Problem      process_vm_readv: 9 seen is not 0 filtered + 5 lost + 3 written\n",
         "Problem      the file holds 2 rows, but the ledger says 3 were written\n",

@@ -1,4 +1,4 @@
-//! `vmtrace replay` and `vmtrace info` as a user meets them: the program is run on captures made with the
+//! `vmtrace replay`, `info` and `verify` as a user meets them: the program is run on captures made with the
 //! project's own writer, and on files that are none.
 
 mod captures;
@@ -9,7 +9,9 @@ mod formats;
 mod hostile;
 mod info;
 mod select;
+mod tamper;
 mod text;
+mod verify;
 
 use std::process::{Command, Output, Stdio};
 

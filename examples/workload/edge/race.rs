@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::vm::Pair;
 use crate::buffer::{Buffer, content, hex};
+use crate::mem::{self, MemCall};
 use crate::report::{Report, Tally};
 use crate::sys::Region;
 use crate::vm::{call_raw, event};
@@ -72,17 +73,30 @@ impl Used {
 /// afterwards, is `used`.
 pub fn flip(report: &mut Report) -> Result<()> {
     let pair = Pair::new(Buffer::new(Region::private, &[8, 8])?, Buffer::new(Region::shared, &[8])?)?;
+    let (pid, remote) = (pair.peer.pid() as u64, pair.remote.iov().as_ptr() as u64);
+    flip_reads(report, &pair, event(false), |array| call_raw(false, [pid, array, 1, remote, 1], 0))
+}
+
+/// The same from /proc/PID/mem.
+pub fn flip_mem(report: &mut Report) -> Result<()> {
+    let pair = Pair::new(Buffer::new(Region::private, &[8, 8])?, Buffer::new(Region::shared, &[8])?)?;
+    let fd = mem::open(&format!("/proc/{}/mem", pair.peer.pid()))?;
+    let offset = pair.remote.addr();
+    flip_reads(report, &pair, "preadv", |array| mem::call_array(MemCall::Preadv, &fd, array, 1, offset))
+}
+
+/// Reads the peer's eight bytes by `call`, which gets the address of the array.
+fn flip_reads(report: &mut Report, pair: &Pair, event: &'static str, call: impl Fn(u64) -> i64) -> Result<()> {
     let bases: Vec<u64> = pair.local.iov().iter().map(|v| v.iov_base as u64).collect();
     let [first, second] = bases[..] else { return Ok(()) };
     let (array, used, number) = (Flipping::new([first, second]), Used::default(), Cell::new(0u64));
-    let (pid, remote) = (pair.peer.pid() as u64, pair.remote.iov().as_ptr() as u64);
     let tally = race(
         || array.flip(),
         || {
             number.set(number.get() + 1);
             // SAFETY: eight bytes each of our own mappings, which only the kernel writes besides.
             unsafe { (pair.remote.addr() as *mut u64).write_volatile(number.get()) };
-            let ret = call_raw(false, [pid, array.addr(), 1, remote, 1], 0);
+            let ret = call(array.addr());
             // SAFETY: as above.
             let arrived = |base: u64| unsafe { (base as *const u64).read_volatile() } == number.get();
             assert_ne!(arrived(first), arrived(second), "the bytes went to one of two places");
@@ -92,7 +106,7 @@ pub fn flip(report: &mut Report) -> Result<()> {
     )?;
     report.fact("bases", bases);
     report.fact("used", used.0.into_inner());
-    report.calls(event(false), tally, Vec::new());
+    report.calls(event, tally, Vec::new());
     Ok(())
 }
 
@@ -143,6 +157,21 @@ pub fn vanish(report: &mut Report) -> Result<()> {
 /// No second thread needed: the call's own bytes land on its iovec array, of two segments of 32 bytes. By the
 /// time it returns, the first one points nowhere; the second is `stable`.
 pub fn self_overwrite(report: &mut Report) -> Result<()> {
+    overwriting(report, event(false), |array, pair| {
+        call_raw(false, [pair.peer.pid() as u64, array, 2, pair.remote.iov().as_ptr() as u64, 1], 0)
+    })
+}
+
+/// The same from /proc/PID/mem.
+pub fn mem_overwrite(report: &mut Report) -> Result<()> {
+    overwriting(report, "preadv", |array, pair| {
+        let fd = mem::open(&format!("/proc/{}/mem", pair.peer.pid())).expect("the peer's memory opens");
+        mem::call_array(MemCall::Preadv, &fd, array, 2, pair.remote.addr())
+    })
+}
+
+/// Makes the call with the array at the address that it gets.
+fn overwriting(report: &mut Report, event: &'static str, call: impl Fn(u64, &Pair) -> i64) -> Result<()> {
     const NOWHERE: u64 = 0x1000;
     let region = Region::private(4096)?;
     let (array, stable) = (region.addr(), region.addr() + 1024);
@@ -152,11 +181,12 @@ pub fn self_overwrite(report: &mut Report) -> Result<()> {
     remote.write(0, &list(NOWHERE));
     remote.write(32, &content(0, 32));
     let pair = Pair::new(Buffer::over(region, vec![(0, 32), (1024, 32)]), Buffer::over(remote, vec![(0, 64)]))?;
-    let ret = call_raw(false, [pair.peer.pid() as u64, array, 2, pair.remote.iov().as_ptr() as u64, 1], 0);
+    let ret = call(array, &pair);
     ensure!(ret == 64 && pair.local.gather() == [list(NOWHERE), content(0, 32)].concat(), "the call returned {ret}");
     let mut tally = Tally::default();
     tally.add(ret, 64);
+    report.fact("ranges", [[array, 32], [stable, 32]]);
     report.fact("stable", hex(&content(0, 32)));
-    report.calls(event(false), tally, Vec::new());
+    report.calls(event, tally, Vec::new());
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Text and arrays of the row being made, and how wire parts are put into them. Empty text means none.
 
-use super::super::processes::{Cgroup, Processes};
+use super::super::cgroups::Cgroup;
+use super::super::processes::Processes;
 use super::super::text;
 use super::super::wire::*;
 use crate::schema::types::{Iovec, Iovecs};

@@ -11,10 +11,14 @@ mod pipe;
 mod ptrace;
 mod verdict;
 
+use serde::{Deserialize, Serialize};
+
 use self::buffers::Buffers;
+use super::cgroups::Cgroups;
 use super::container::container_id;
-use super::processes::{Cgroups, Processes, Snapshot};
+use super::processes::{self, Processes, Snapshot};
 use super::wire::*;
+use super::witness::Witness;
 use crate::schema::Event;
 use crate::schema::events::EventKind;
 
@@ -61,6 +65,16 @@ pub const RING_FULL: &str = "ring_full";
 /// `lost_cause`: delivered, but a second ^C ended the recording before it was taken from the ring.
 pub const LEFT_IN_RING: &str = "left_in_ring";
 
+/// `lost_cause`: delivered, but the recorder was killed before it was in the journal.
+pub const RECORDER_KILLED: &str = "recorder_killed";
+
+/// What a decoder has learned.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Known {
+    processes: processes::Known,
+    cgroups: Vec<(u64, String)>,
+}
+
 /// A record was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Undecodable {
@@ -100,13 +114,25 @@ pub struct Decoder {
     clock: WallClock,
     processes: Processes,
     cgroups: Cgroups,
+    witness: Box<dyn Witness>,
     buffers: Buffers,
 }
 
 impl Decoder {
-    /// A decoder that resolves identity through `processes`.
-    pub fn new(clock: WallClock, processes: Processes) -> Self {
-        Decoder { clock, processes, cgroups: Cgroups::default(), buffers: Buffers::default() }
+    /// A decoder that knows `processes`, and asks `witness` for others.
+    pub fn new(clock: WallClock, processes: Processes, witness: Box<dyn Witness>) -> Self {
+        Decoder { clock, processes, cgroups: Cgroups::default(), witness, buffers: Buffers::default() }
+    }
+
+    /// All that is known, for a checkpoint.
+    pub fn known(&self) -> Known {
+        Known { processes: self.processes.known(), cgroups: self.cgroups.known() }
+    }
+
+    /// Goes on from a checkpoint.
+    pub fn restore(&mut self, known: Known) {
+        self.processes.restore(known.processes);
+        self.cgroups.restore(known.cgroups);
     }
 
     /// Reads one record and hands its rows to `sink`: usually one; one more for each process that is met for the
@@ -173,14 +199,9 @@ impl Decoder {
         }
     }
 
-    /// Remembers who lives now; no rows. For the start of a recording.
-    pub fn remember_living(&mut self) {
-        self.processes.remember_living();
-    }
-
     /// Makes sure a process is known before a row names it; the first meeting is a row of its own.
     fn meet(&mut self, hdr: &vmt_hdr, process: &vmt_process, sink: &mut impl Sink) {
-        if let Some(found) = self.processes.meet(process.pid, process.start_boottime) {
+        if let Some(found) = self.processes.meet(process.pid, process.start_boottime, self.witness.as_mut()) {
             self.snapshot(&found, signed(hdr.mono_ns), hdr.cpu, sink);
         }
     }
@@ -208,7 +229,7 @@ impl Decoder {
     /// that rows cost no allocation.
     fn caller(&mut self, hdr: &vmt_hdr) -> Buffers {
         let mut buffers = std::mem::take(&mut self.buffers);
-        buffers.set_caller(&hdr.self_, &self.processes, self.cgroups.get(hdr.self_.cgroup_id));
+        buffers.set_caller(&hdr.self_, &self.processes, self.cgroups.get(hdr.self_.cgroup_id, self.witness.as_mut()));
         buffers
     }
 
@@ -216,7 +237,7 @@ impl Decoder {
     fn caller_and_target(&mut self, hdr: &vmt_hdr, target: &vmt_process) -> Buffers {
         let mut buffers = self.caller(hdr);
         if target.pid != 0 {
-            buffers.set_target(target, &self.processes, self.cgroups.get(target.cgroup_id));
+            buffers.set_target(target, &self.processes, self.cgroups.get(target.cgroup_id, self.witness.as_mut()));
         }
         buffers
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::record::witness::Recorded;
 use crate::schema::columns::EventBatch;
 use crate::schema::types::{Iovec, Iovecs};
 use crate::schema::{BatchBuilder, key::process_key};
@@ -25,10 +26,9 @@ impl Rows {
 
 fn decoder() -> Decoder {
     let mut processes = Processes::new("boot");
-    // No process of this machine has these pids, so nothing is looked up in /proc.
     processes.insert(CALLER.0, CALLER.1, Some("/usr/bin/caller".into()));
     processes.insert(TARGET.0, TARGET.1, Some("/usr/bin/target".into()));
-    Decoder::new(WallClock { offset_ns: 1_000 }, processes)
+    Decoder::new(WallClock { offset_ns: 1_000 }, processes, Box::new(Recorded::default()))
 }
 
 const CALLER: (i32, u64) = (2_000_000_001, 50_000_000_000);

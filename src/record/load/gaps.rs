@@ -2,7 +2,7 @@
 
 use super::Programs;
 use super::families::{Family, Tier};
-use crate::schema::events::{EventKind, EventSet};
+use crate::schema::events::EventSet;
 
 /// What a recording cannot see, told in the capture.
 pub fn gaps(programs: &Programs, events: &EventSet) -> Vec<String> {
@@ -22,7 +22,7 @@ pub fn gaps(programs: &Programs, events: &EventSet) -> Vec<String> {
             gaps.push("reads and writes of /proc/PID/mem through io_uring are not seen".to_string());
         }
     }
-    if events.contains(EventKind::Pread) && !programs.knows_mem_files() {
+    if Family::Mem.spec().is_some_and(|mem| mem.is_wanted(events)) && !programs.knows_mem_files() {
         gaps.push("/proc/PID/mem files could not be recognised: @mem events are not seen".to_string());
     }
     let skips = programs.skips();

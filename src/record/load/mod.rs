@@ -2,6 +2,7 @@
 //!
 //! Owns the BPF object, its maps and links. Decides nothing about selection: [`Knobs`] says what to set.
 
+mod counters;
 mod families;
 mod functions;
 mod gaps;
@@ -24,11 +25,13 @@ use self::functions::Functions;
 use self::object::{Maps, Refused, last_messages};
 use self::switches::Switches;
 use super::decode::wire_kind;
+use super::host;
 use super::privileges;
 use super::wire::{self, VMT_KINDS, VMT_SPARES, vmt_knobs, vmt_loss, vmt_stats};
 use crate::schema::events::{EVENTS, EventKind, EventSet, EventSpec};
 use crate::schema::manifest::Hook;
 
+pub use counters::Counters;
 pub use families::{Family, FamilyState, Tier};
 pub use gaps::gaps;
 pub use skips::Skips;
@@ -83,10 +86,16 @@ impl std::fmt::Debug for Programs {
 /// Loads the programs.
 ///
 /// # Errors
-/// One sentence with the remedy: no BTF, no privileges, or what the kernel refused.
+/// One sentence with the remedy: no BTF, a pid namespace, no privileges, or what the kernel refused.
 pub fn load(knobs: &Knobs) -> Result<Programs> {
     if !Path::new("/sys/kernel/btf/vmlinux").exists() {
         bail!("no BTF at /sys/kernel/btf/vmlinux: run on a kernel built with CONFIG_DEBUG_INFO_BTF");
+    }
+    if host::inside_pid_namespace() {
+        // Neither we ourselves nor COMMAND, -p PID and what /proc says of processes would be those that the hooks see.
+        bail!(
+            "processes have other numbers here than the kernel tells the hooks: run vmtrace outside of this pid namespace"
+        );
     }
     object::keep_messages();
     let cpus = libbpf_rs::num_possible_cpus().context("the number of CPUs cannot be read")?;
@@ -188,6 +197,16 @@ fn list_syscalls(data: &mut vmt_knobs, event: &EventSpec) -> Result<()> {
     Ok(())
 }
 
+/// Whether calls of a kind are looked at for the sake of others: reads of pipes are reads first, and what files of
+/// /proc/PID/mem look like is learned from a pread of ours.
+fn is_looked_at(kind: EventKind, wanted: &EventSet) -> bool {
+    match kind {
+        EventKind::Read | EventKind::Readv => wanted.contains(EventKind::PipeRead),
+        EventKind::Pread => Family::Mem.spec().is_some_and(|mem| mem.is_wanted(wanted)),
+        _ => false,
+    }
+}
+
 fn wire_knobs(knobs: &Knobs, cpus: usize, rings: usize) -> Result<vmt_knobs> {
     let mut data = vmt_knobs::default();
     for event in EVENTS.iter().filter(|e| knobs.events.contains(e.kind)) {
@@ -195,12 +214,8 @@ fn wire_knobs(knobs: &Knobs, cpus: usize, rings: usize) -> Result<vmt_knobs> {
         list_syscalls(&mut data, event)?;
         *data.wanted.get_mut(kind as usize).context("an event kind is outside the table")? = 1;
     }
-    if knobs.events.contains(EventKind::PipeRead) {
-        // Reads of pipes are reads first.
-        for kind in [EventKind::Read, EventKind::Readv] {
-            let Some(event) = EVENTS.iter().find(|e| e.kind == kind) else { continue };
-            list_syscalls(&mut data, event)?;
-        }
+    for event in EVENTS.iter().filter(|e| is_looked_at(e.kind, &knobs.events)) {
+        list_syscalls(&mut data, event)?;
     }
     data.cpus = cpus as u32;
     data.snaplen = knobs.snaplen;
@@ -410,27 +425,13 @@ impl Programs {
         self.switches.get().untracked
     }
 
-    /// The kernel's books by wire kind, summed over all CPUs.
+    /// The kernel's books, to be read by any thread.
     ///
     /// # Errors
-    /// When the map cannot be read.
-    pub fn stats(&self) -> Result<Vec<vmt_stats>> {
-        let stats = self.maps.get("stats")?;
-        (0..VMT_KINDS)
-            .map(|kind| {
-                let per_cpu = stats.lookup_percpu(&kind.to_ne_bytes(), MapFlags::ANY)?;
-                let mut sum = vmt_stats::default();
-                for bytes in per_cpu.into_iter().flatten() {
-                    let (cpu, _) = wire::take::<vmt_stats>(&bytes).context("the books have another size")?;
-                    sum.seen += cpu.seen;
-                    sum.filtered += cpu.filtered;
-                    sum.lost += cpu.lost;
-                    sum.unplaced += cpu.unplaced;
-                    sum.delivered += cpu.delivered;
-                }
-                Ok(sum)
-            })
-            .collect()
+    /// When descriptors cannot be shared.
+    pub fn counters(&self) -> Result<Counters> {
+        let objects = [Some(&self.object), self.later.as_ref()].into_iter().flatten();
+        Counters::of(self.maps.get("stats")?, objects, &self.skipped_before)
     }
 
     /// Forgets what was counted so far. While the books are cleared nothing may be recorded.

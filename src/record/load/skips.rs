@@ -3,7 +3,7 @@
 //! kernel/trace/bpf_trace.c, `__bpf_trace_run`). It counts them, since 5.12.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use libbpf_rs::Object;
 use libbpf_rs::libbpf_sys::{bpf_obj_get_info_by_fd, bpf_prog_info};
@@ -20,6 +20,15 @@ impl Skips {
         let mut skips = BTreeMap::new();
         for program in objects.flat_map(|object| object.progs()).filter(|p| p.autoload()) {
             *skips.entry(program.name().to_string_lossy().into_owned()).or_default() += skipped(program.as_fd());
+        }
+        Skips(skips)
+    }
+
+    /// The same of programs by their descriptors.
+    pub fn of_programs(programs: &[(String, OwnedFd)]) -> Self {
+        let mut skips = BTreeMap::new();
+        for (name, fd) in programs {
+            *skips.entry(name.clone()).or_default() += skipped(fd);
         }
         Skips(skips)
     }

@@ -18,11 +18,12 @@ pub use self::seen::Outcome;
 use self::seen::{Demand, Seen};
 use self::table::{KINDS, chosen};
 use super::decode::{Decoder, WallClock};
-use super::drain;
+use super::drain::{self, Chunk};
 use super::host;
 use super::load::{Family, Programs, Tier};
 use super::processes::Processes;
 use super::reorder::Reorder;
+use super::witness::Live;
 use crate::schema::events::EventSet;
 
 /// What came of the transfers of one family.
@@ -110,16 +111,20 @@ fn outcome(seen: &Seen, board: &Result<Board>, slot: usize, demand: Demand) -> O
 /// Empties the rings the way a recording does: drain, order, decode.
 fn collect(programs: &Programs) -> Result<Seen> {
     let mut reorder = Reorder::default();
-    let mut take = |chunk| {
-        reorder.push(&chunk);
+    let mut numbers = 0..;
+    let mut take = |chunk: &mut Chunk| {
+        reorder.push(numbers.next().unwrap_or(0), chunk.complete_until_ns, chunk.records());
         Ok(())
     };
     drain::once(&programs.rings()?, &mut take)?;
-    let mut decoder = Decoder::new(WallClock { offset_ns: 0 }, Processes::new(&host::boot_id()));
+    let boot_id = host::boot_id();
+    let witness = Box::new(Live::new(&boot_id, None));
+    let mut decoder = Decoder::new(WallClock { offset_ns: 0 }, Processes::new(&boot_id), witness);
     let mut seen = Seen::default();
-    // What the decoder refuses makes no row, which the judgement finds.
-    reorder.release_all(|record| {
+    reorder.release_all();
+    while let Some(record) = reorder.next() {
+        // What the decoder refuses makes no row, which the judgement finds.
         let _ = decoder.record(record, &mut seen);
-    });
+    }
     Ok(seen)
 }

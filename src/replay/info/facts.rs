@@ -8,6 +8,8 @@ use crate::replay::story::{Line, Role};
 use crate::replay::time;
 use crate::safe::Safe;
 use crate::schema::Manifest;
+use crate::schema::chain::Chain;
+use crate::schema::clocks::{self, Step};
 use crate::schema::manifest::LedgerRow;
 use crate::schema::reader::Capture;
 
@@ -36,6 +38,12 @@ pub struct Facts<'a> {
     pub first_event_ns: Option<i64>,
     /// Last event, ns since the start.
     pub last_event_ns: Option<i64>,
+    /// Where the wall clock was stepped.
+    pub wall_clock_steps: Vec<Step>,
+    /// The root digest as the file states it, unchecked.
+    pub root: Option<&'a str>,
+    /// The digest chain as the file states it, with the clocks of every row group.
+    pub chain: Option<&'a Chain>,
     /// Bytes of captured payload; null where the file does not say.
     pub payload_bytes: Option<u64>,
     /// All events of the ledger in one row.
@@ -62,7 +70,7 @@ impl<'a> Facts<'a> {
         let since_start = |at: i64| at.saturating_sub(start.monotonic_ns);
         let duration = if has_end { Some(end.monotonic_ns) } else { span.map(|(_, last)| last) };
         let wall = end.realtime_ns.saturating_sub(start.realtime_ns);
-        let total = total(&manifest.ledger);
+        let total = LedgerRow::total(&manifest.ledger);
         let rows = capture.rows();
         Facts {
             file: capture.path().display().to_string(),
@@ -76,6 +84,9 @@ impl<'a> Facts<'a> {
             wall_clock_drift_ns: has_end.then(|| wall.saturating_sub(since_start(end.monotonic_ns))),
             first_event_ns: span.map(|(first, _)| since_start(first)),
             last_event_ns: span.map(|(_, last)| since_start(last)),
+            wall_clock_steps: clocks::steps(&clocks::instants(manifest, capture.chain())),
+            root: capture.root(),
+            chain: capture.chain(),
             payload_bytes: capture.payload_bytes(),
             lost: manifest.lost(),
             balances: manifest.ledger.iter().all(LedgerRow::balances),
@@ -87,32 +98,8 @@ impl<'a> Facts<'a> {
     }
 }
 
-fn total(ledger: &[LedgerRow]) -> LedgerRow {
-    let sum = |field: fn(&LedgerRow) -> u64| ledger.iter().fold(0u64, |sum, row| sum.saturating_add(field(row)));
-    LedgerRow {
-        event: "total".into(),
-        seen: sum(|r| r.seen),
-        filtered: sum(|r| r.filtered),
-        lost_ring_full: sum(|r| r.lost_ring_full),
-        lost_scratch_full: sum(|r| r.lost_scratch_full),
-        lost_hook_skipped: sum(|r| r.lost_hook_skipped),
-        lost_unread: sum(|r| r.lost_unread),
-        lost_undecodable: sum(|r| r.lost_undecodable),
-        lost_write_error: sum(|r| r.lost_write_error),
-        written: sum(|r| r.written),
-        failed: sum(|r| r.failed),
-        bytes: sum(|r| r.bytes),
-        read_faults: sum(|r| r.read_faults),
-    }
-}
-
 fn problems(ledger: &[LedgerRow], total: &LedgerRow, rows: u64) -> Vec<String> {
-    let unbalanced = ledger.iter().filter(|row| !row.balances()).map(|row| {
-        let (event, seen, filtered) = (&row.event, row.seen, row.filtered);
-        let (lost, written) = (row.lost(), row.written);
-        format!("{event}: {seen} seen is not {filtered} filtered + {lost} lost + {written} written")
-    });
-    let mut problems: Vec<String> = unbalanced.collect();
+    let mut problems: Vec<String> = ledger.iter().filter_map(LedgerRow::imbalance).collect();
     if rows != total.written {
         let written = total.written;
         problems.push(format!("the file holds {rows} rows, but the ledger says {written} were written"));
@@ -167,7 +154,7 @@ mod tests {
         let good = LedgerRow { event: "tee".into(), seen: 5, written: 5, ..LedgerRow::default() };
         let bad = LedgerRow { event: "splice".into(), seen: 5, written: 3, lost_ring_full: 1, ..LedgerRow::default() };
         let ledger = [good, bad];
-        let sum = total(&ledger);
+        let sum = LedgerRow::total(&ledger);
         assert_eq!((sum.seen, sum.written, sum.lost()), (10, 8, 1));
         assert_eq!(
             problems(&ledger, &sum, 9),
@@ -176,7 +163,7 @@ mod tests {
                 "the file holds 9 rows, but the ledger says 8 were written"
             ]
         );
-        assert!(problems(&ledger[..1], &total(&ledger[..1]), 5).is_empty());
+        assert!(problems(&ledger[..1], &LedgerRow::total(&ledger[..1]), 5).is_empty());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::families;
 use crate::replay::time;
 use crate::safe::Safe;
 use crate::schema::EventSet;
-use crate::schema::manifest::{Filters, LedgerRow};
+use crate::schema::manifest::{ClockState, Filters, LedgerRow, Segment};
 
 /// The description of one capture.
 pub fn render(facts: &Facts<'_>) -> String {
@@ -46,6 +46,12 @@ fn origin(out: &mut String, facts: &Facts<'_>) {
         ),
     );
     line(out, "Capture", Safe(&manifest.capture_id));
+    if let Some(root) = facts.root {
+        line(out, "Root digest", format_args!("{} (as stated; vmtrace verify checks it)", Safe(root)));
+    }
+    if let Some(segment) = &manifest.segment {
+        line(out, "Segment", place(segment));
+    }
     let git = if tool.git.is_empty() { String::new() } else { format!(" (git {})", Safe(&tool.git)) };
     line(out, "Recorder", format_args!("{} {}{git}", Safe(&tool.name), Safe(&tool.version)));
     let command: Vec<String> = manifest.argv.iter().map(|word| Word(word).to_string()).collect();
@@ -120,6 +126,17 @@ fn selected(filters: &Filters) -> String {
     parts.join("; ")
 }
 
+fn place(segment: &Segment) -> String {
+    let mut place = format!("file {} of its recording, from row {} on", segment.index, grouped(segment.first_seq));
+    if let Some(file) = &segment.previous_file {
+        place += &format!(", after {}", Safe(file));
+    }
+    if let Some(root) = &segment.previous_root {
+        place += &format!(" with root digest {}", Safe(root));
+    }
+    place
+}
+
 fn list<T: Display>(items: &[T]) -> String {
     items.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
 }
@@ -142,9 +159,26 @@ fn times(out: &mut String, facts: &Facts<'_>) {
         let seconds = time::seconds(ns.into(), 0);
         line(out, "Wall clock", format_args!("moved by {seconds} s against the monotonic clock meanwhile"));
     }
+    for step in &facts.wall_clock_steps {
+        let seconds = time::seconds(step.by_ns.into(), 0);
+        line(out, "Wall clock", format_args!("STEPPED by {seconds} s between {} and {}", step.from, step.to));
+    }
+    for (name, state) in [("at the start", &facts.manifest.start_clock), ("at the end", &facts.manifest.end_clock)] {
+        if let Some(state) = state {
+            line(out, "Wall clock", format_args!("{name} {}", clock(state)));
+        }
+    }
     if let Some(bytes) = facts.payload_bytes {
         line(out, "Payload", format_args!("{} bytes captured", grouped(bytes)));
     }
+}
+
+fn clock(state: &ClockState) -> String {
+    let ClockState { offset_ns, frequency_ppm, max_error_us, .. } = state;
+    format!(
+        "{}, {offset_ns} ns to be slewed, {frequency_ppm:+.3} ppm, largest error {max_error_us} µs",
+        Safe(&state.state)
+    )
 }
 
 fn ledger(out: &mut String, facts: &Facts<'_>) {
@@ -172,15 +206,7 @@ fn ledger(out: &mut String, facts: &Facts<'_>) {
             if row.balances() { "" } else { "  DOES NOT BALANCE" }
         );
     }
-    let causes = [
-        ("ring buffer full", facts.total.lost_ring_full),
-        ("scratch full", facts.total.lost_scratch_full),
-        ("hook skipped by the kernel", facts.total.lost_hook_skipped),
-        ("left in the ring", facts.total.lost_unread),
-        ("undecodable", facts.total.lost_undecodable),
-        ("write error", facts.total.lost_write_error),
-    ];
-    for (cause, count) in causes.iter().filter(|(_, count)| *count > 0) {
+    for (cause, count) in facts.total.causes().iter().filter(|(_, count)| *count > 0) {
         let _ = writeln!(out, "Lost         {} by {cause}", grouped(*count));
     }
     for problem in &facts.problems {

@@ -1,0 +1,295 @@
+//! The books: what the kernel counted, what became of every record that was taken from it, and the ledger that puts
+//! both sides together.
+//!
+//! Everything is counted from the recording's begin. A file's ledger is what was added since the file before it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::decode::{event_kind, wire_kind};
+use super::wire::vmt_stats;
+use crate::schema::events::{EVENTS, EventKind, EventSpec};
+use crate::schema::manifest::{Clocks, LedgerRow};
+
+/// What the kernel counted of one kind of event; see `struct vmt_stats`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KernelEntry {
+    /// Occurrences that a hook looked at.
+    pub seen: u64,
+    /// Of those, not selected.
+    pub filtered: u64,
+    /// Of those, lost since the ring was full.
+    pub lost: u64,
+    /// Of those, lost since there was no room to put them together.
+    pub unplaced: u64,
+    /// Of those, put into a ring.
+    pub delivered: u64,
+    /// Occurrences that no hook looked at, since the kernel skipped it.
+    pub skipped: u64,
+}
+
+impl From<vmt_stats> for KernelEntry {
+    fn from(s: vmt_stats) -> Self {
+        let vmt_stats { seen, filtered, lost, unplaced, delivered } = s;
+        KernelEntry { seen, filtered, lost, unplaced, delivered, skipped: 0 }
+    }
+}
+
+/// The kernel's books by event.
+pub type KernelBooks = BTreeMap<EventKind, KernelEntry>;
+
+/// The kernel's books at one instant.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Counted {
+    /// The instant.
+    pub clocks: Clocks,
+    /// The books.
+    pub kernel: KernelBooks,
+}
+
+/// What became of the records of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Entry {
+    /// Rows in a file.
+    pub written: u64,
+    /// Bytes they moved.
+    pub bytes: u64,
+    /// Of them, those that returned an error.
+    pub failed: u64,
+    /// Of them, those with something unreadable.
+    pub read_faults: u64,
+    /// Not asked for, or past `-c`.
+    pub filtered: u64,
+    /// Delivered by the kernel and never taken from the ring.
+    pub unread: u64,
+    /// Refused by the decoder.
+    pub undecodable: u64,
+    /// Decoded, and not written because the output failed.
+    pub write_error: u64,
+    /// Kept for a while by the flight recorder, and dropped untold.
+    pub forgotten: u64,
+    /// Delivered by the kernel, and lost with the recorder.
+    pub crashed: u64,
+}
+
+impl Entry {
+    fn each(&mut self, other: Entry, op: fn(u64, u64) -> u64) {
+        let Entry {
+            written,
+            bytes,
+            failed,
+            read_faults,
+            filtered,
+            unread,
+            undecodable,
+            write_error,
+            forgotten,
+            crashed,
+        } = self;
+        for (mine, its) in [
+            (written, other.written),
+            (bytes, other.bytes),
+            (failed, other.failed),
+            (read_faults, other.read_faults),
+            (filtered, other.filtered),
+            (unread, other.unread),
+            (undecodable, other.undecodable),
+            (write_error, other.write_error),
+            (forgotten, other.forgotten),
+            (crashed, other.crashed),
+        ] {
+            *mine = op(*mine, its);
+        }
+    }
+
+    /// Records that came out of the rings and have found their end.
+    pub fn came(&self) -> u64 {
+        self.written + self.filtered + self.undecodable + self.write_error + self.forgotten
+    }
+}
+
+/// What became of all records, by event.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Books(BTreeMap<EventKind, Entry>);
+
+impl Books {
+    /// The entry of an event, to be changed.
+    pub fn of(&mut self, kind: EventKind) -> &mut Entry {
+        self.0.entry(kind).or_default()
+    }
+
+    /// The entry of an event.
+    pub fn get(&self, kind: EventKind) -> Entry {
+        self.0.get(&kind).copied().unwrap_or_default()
+    }
+
+    /// Adds what others say.
+    pub fn add(&mut self, other: &Books) {
+        other.0.iter().for_each(|(kind, entry)| self.of(*kind).each(*entry, u64::saturating_add));
+    }
+
+    /// These rows were not written, but met another end, which `end` counts.
+    pub fn unwritten(&self, end: fn(&mut Entry) -> &mut u64) -> Books {
+        let mut books = Books::default();
+        self.0.iter().for_each(|(kind, entry)| *end(books.of(*kind)) = entry.written);
+        books
+    }
+
+    /// Takes over what `counted` says never came.
+    pub fn count_missing(&mut self, counted: &Books) {
+        for (kind, entry) in counted.iter().filter(|(_, e)| e.unread + e.crashed > 0) {
+            (self.of(kind).unread, self.of(kind).crashed) = (entry.unread, entry.crashed);
+        }
+    }
+
+    /// All entries.
+    pub fn iter(&self) -> impl Iterator<Item = (EventKind, Entry)> {
+        self.0.iter().map(|(kind, entry)| (*kind, *entry))
+    }
+
+    /// Counts the records that `kernel` says were put into the rings and never came out, at `end` of their entries; by
+    /// wire kind.
+    pub fn count_unread(&mut self, kernel: &KernelBooks, end: fn(&mut Entry) -> &mut u64) -> Vec<u32> {
+        let mut by_wire = vec![0; super::wire::VMT_KINDS as usize];
+        for (wire, count) in (0u32..).zip(&mut by_wire) {
+            let Some(kind) = event_kind(wire).filter(|kind| *kind != EventKind::Lost) else { continue };
+            let delivered = kernel.get(&kind).map_or(0, |k| k.delivered);
+            let unread = delivered.saturating_sub(self.get(kind).came());
+            *end(self.of(kind)) = unread;
+            *count = u32::try_from(unread).unwrap_or(u32::MAX);
+        }
+        by_wire
+    }
+}
+
+/// Takes over what was counted by another instant, where that was later.
+pub fn catch_up(kernel: &mut KernelBooks, other: &KernelBooks) {
+    for (kind, other) in other {
+        let entry = kernel.entry(*kind).or_default();
+        let KernelEntry { seen, filtered, lost, unplaced, delivered, skipped } = entry;
+        for (mine, its) in [
+            (seen, other.seen),
+            (filtered, other.filtered),
+            (lost, other.lost),
+            (unplaced, other.unplaced),
+            (delivered, other.delivered),
+            (skipped, other.skipped),
+        ] {
+            *mine = its.max(*mine);
+        }
+    }
+}
+
+/// The kernel's books of a recorder that was killed were noted before the last records were delivered: these were seen and
+/// delivered, too.
+pub fn settle(kernel: &mut KernelBooks, own: &Books) {
+    for (kind, entry) in own.iter().filter(|(kind, _)| is_from_kernel(*kind)) {
+        let kernel = kernel.entry(kind).or_default();
+        kernel.delivered = kernel.delivered.max(entry.came());
+    }
+    for kernel in kernel.values_mut() {
+        let KernelEntry { filtered, lost, unplaced, delivered, .. } = *kernel;
+        kernel.seen = filtered + lost + unplaced + delivered;
+    }
+}
+
+/// Both sides at the begin of a file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Since {
+    /// The kernel's.
+    pub kernel: KernelBooks,
+    /// Ours.
+    pub own: Books,
+}
+
+/// The ledger of the file that began at `since`.
+pub fn ledger(since: &Since, kernel: &KernelBooks, own: &Books) -> Vec<LedgerRow> {
+    let rows = EVENTS.iter().map(|event| row(event, since, kernel, own));
+    rows.filter(|row| row.seen > 0 || row.written > 0 || row.carried_in > 0 || row.carried_out > 0).collect()
+}
+
+/// Whether the kernel counts events of that kind: snapshots and `lost` rows are made here.
+pub fn is_from_kernel(kind: EventKind) -> bool {
+    wire_kind(kind).is_some() && kind != EventKind::Lost
+}
+
+fn row(event: &EventSpec, since: &Since, kernel: &KernelBooks, own: &Books) -> LedgerRow {
+    let kind = event.kind;
+    let from_kernel = is_from_kernel(kind);
+    let of = |books: &KernelBooks| books.get(&kind).copied().unwrap_or_default();
+    let (before, now) = (of(&since.kernel), of(kernel));
+    let (own_before, own_now) = (since.own.get(kind), own.get(kind));
+    let mut added = own_now;
+    added.each(own_before, u64::saturating_sub);
+    let counted = |f: fn(&KernelEntry) -> u64| f(&now).saturating_sub(f(&before));
+    let made_here = added.written + added.write_error + added.undecodable + added.forgotten;
+    let pending = |k: &KernelEntry, e: &Entry| {
+        let ended = k.filtered + k.lost + k.unplaced + e.came() + e.unread + e.crashed;
+        if from_kernel { k.seen.saturating_sub(ended) } else { 0 }
+    };
+    LedgerRow {
+        event: event.name.into(),
+        seen: if from_kernel { counted(|k| k.seen + k.skipped) } else { made_here },
+        carried_in: pending(&before, &own_before),
+        filtered: if from_kernel { counted(|k| k.filtered) + added.filtered } else { 0 },
+        lost_ring_full: counted(|k| k.lost),
+        lost_scratch_full: counted(|k| k.unplaced),
+        lost_hook_skipped: counted(|k| k.skipped),
+        lost_unread: added.unread,
+        lost_undecodable: added.undecodable,
+        lost_write_error: added.write_error,
+        lost_crash: added.crashed,
+        forgotten: added.forgotten,
+        written: added.written,
+        carried_out: pending(&now, &own_now),
+        failed: added.failed,
+        bytes: added.bytes,
+        read_faults: added.read_faults,
+        ..LedgerRow::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIND: EventKind = EventKind::ProcessVmReadv;
+
+    fn kernel(seen: u64, filtered: u64, lost: u64, delivered: u64) -> KernelBooks {
+        [(KIND, KernelEntry { seen, filtered, lost, delivered, ..KernelEntry::default() })].into()
+    }
+
+    fn own(written: u64) -> Books {
+        let mut books = Books::default();
+        books.of(KIND).written = written;
+        books
+    }
+
+    #[test]
+    fn what_is_under_way_between_two_files_is_carried() {
+        // 100 seen, 10 filtered, 5 lost, 85 delivered, of which 60 are in the first file.
+        let start = Since::default();
+        let first = ledger(&start, &kernel(100, 10, 5, 85), &own(60));
+        assert_eq!((first[0].seen, first[0].written, first[0].carried_in, first[0].carried_out), (100, 60, 0, 25));
+        assert!(first[0].balances());
+        let since = Since { kernel: kernel(100, 10, 5, 85), own: own(60) };
+        let second = ledger(&since, &kernel(150, 10, 5, 135), &own(135));
+        assert_eq!((second[0].seen, second[0].written, second[0].carried_in), (50, 75, 25));
+        assert_eq!((second[0].carried_out, second[0].filtered, second[0].lost()), (0, 0, 0));
+        assert!(second[0].balances());
+    }
+
+    #[test]
+    fn what_was_delivered_and_never_came_is_unread() {
+        let mut books = own(60);
+        books.of(KIND).filtered = 3;
+        let by_wire = books.count_unread(&kernel(100, 10, 5, 85), |e| &mut e.unread);
+        assert_eq!(by_wire[wire_kind(KIND).unwrap() as usize], 22);
+        let ledger = ledger(&Since::default(), &kernel(100, 10, 5, 85), &books);
+        assert_eq!(ledger[0].lost_unread, 22);
+        assert!(ledger[0].balances());
+    }
+}

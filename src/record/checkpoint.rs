@@ -1,0 +1,82 @@
+//! What the journal holds beside records: where the capture stands, and how the recording ended.
+//!
+//! All of it is JSON, read by `recover` with the same version of vmtrace that wrote it.
+
+use serde::{Deserialize, Serialize};
+
+use super::books::{Books, Counted, Since};
+use super::decode::Known;
+use super::processes::Snapshot;
+use super::reorder::Place;
+use crate::schema::manifest::{ClockState, Hook};
+
+/// All that decoding takes to go on behind the rows that stand in a file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Number of the file, from 1.
+    pub file: u64,
+    /// Row groups in it that came before.
+    pub groups: usize,
+    /// Where to read on.
+    pub place: Place,
+    /// `seq` of the next row.
+    pub seq: u64,
+    /// `seq` of the file's first row.
+    pub first_seq: u64,
+    /// Latest mono_ns of any row.
+    pub last_ns: i64,
+    /// Transfers so far.
+    pub transfers: u64,
+    /// Our books.
+    pub books: Books,
+    /// The books at the file's begin.
+    pub since: Since,
+    /// Who is who.
+    pub known: Known,
+}
+
+/// Processes that lived when recording began.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Living(pub Vec<Snapshot>);
+
+/// A file ends, and why.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Cut {
+    /// `end_reason` of that file.
+    pub reason: String,
+}
+
+/// What one CPU lost and could not tell any more.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Loss {
+    /// The CPU.
+    pub cpu: u32,
+    /// ns of CLOCK_MONOTONIC.
+    pub first_ns: u64,
+    /// ns of CLOCK_MONOTONIC.
+    pub last_ns: u64,
+    /// Events by wire kind.
+    pub count: Vec<u32>,
+}
+
+/// The end of a recording: what is known when the hooks are gone and the rings are empty.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Finish {
+    /// Clocks when the hooks were taken away, and the kernel's books.
+    pub counted: Counted,
+    /// Losses that no record told.
+    pub losses: Vec<Loss>,
+    /// io_uring requests without a completion, as records.
+    pub requests: Vec<Vec<u8>>,
+    /// Every hook, with the runs that the kernel skipped.
+    pub hooks: Vec<Hook>,
+    /// Gaps that the end has shown.
+    pub gaps: Vec<String>,
+    /// `end_reason`.
+    pub reason: String,
+    /// What disciplined the wall clock then.
+    pub clock: Option<ClockState>,
+    /// Nobody ended it: what is not there was lost with the recorder.
+    #[serde(default)]
+    pub killed: bool,
+}

@@ -1,0 +1,535 @@
+//! Frames of the journal to captures: order, decode, build, encode, and when a file ends.
+//!
+//! What comes out depends on the frames alone (and, while recording, on how full the disk is), so that `recover` makes
+//! the same of them as the recorder would have. Owns the order of events; files are [`super::series`]'s, rows
+//! [`super::table`]'s.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use serde::de::DeserializeOwned;
+
+use super::books::{Books, Counted, Entry, Since, catch_up, ledger, settle};
+use super::checkpoint::{Checkpoint, Cut, Finish, Living};
+use super::decode::{Decoder, LEFT_IN_RING, RECORDER_KILLED, RING_FULL};
+use super::journal::{Frame, Journal, Kind};
+use super::keep::{Keep, Kept};
+use super::load::Counters;
+use super::reorder::{Place, Reorder};
+use super::room::Room;
+use super::series::{Finished, Series};
+use super::table::Table;
+use super::wire::VMT_KINDS;
+use crate::schema::events::EventKind;
+use crate::schema::group::EncodedGroup;
+use crate::schema::manifest::{ClockState, Clocks, Hook, LedgerRow, Manifest};
+use crate::schema::partial::PartialGroup;
+use crate::schema::reader::{Capture, Scan};
+
+/// Between two files that the trigger makes.
+const TRIGGER_PAUSE_NS: i64 = 1_000_000_000;
+
+/// What ends a row group, a file, or the recording.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sizes {
+    /// Bytes that an encoded row group should have at most.
+    pub group: Option<u64>,
+    /// `-C`: a file ends with this many bytes.
+    pub file: Option<u64>,
+    /// `--max-size`: the recording does.
+    pub recording: Option<u64>,
+}
+
+/// The running recording, as far as encoding needs it. `recover` has none.
+#[derive(Debug)]
+pub struct Running {
+    /// Where checkpoints go.
+    pub journal: Journal,
+    /// The kernel's books.
+    pub counters: Counters,
+    /// What is done when the disk is full, and what main is told.
+    pub room: Arc<Room>,
+}
+
+/// Makes captures of frames.
+#[derive(Debug)]
+pub struct Encoder {
+    running: Option<Running>,
+    begin: Manifest,
+    reorder: Reorder,
+    decoder: Decoder,
+    table: Table,
+    series: Series,
+    keep: Option<Keep>,
+    sizes: Sizes,
+    counted: Counted,
+    end_clock: Option<ClockState>,
+    /// Books at the begin of the present file.
+    since: Since,
+    /// `seq` of its first row.
+    first_seq: u64,
+    /// Records that come out again, and are in the file already.
+    skip: u64,
+    /// Where the rows in `table` begin.
+    began: Place,
+    /// mono_ns of the first of them.
+    began_ns: i64,
+    /// A row has met the trigger, and is in no file yet.
+    triggered: bool,
+    /// mono_ns when the trigger last made a file.
+    told_ns: i64,
+    /// Bytes of finished files.
+    finished_bytes: u64,
+    error: Option<anyhow::Error>,
+}
+
+/// What is left when everything is written.
+#[derive(Debug)]
+pub struct Written {
+    /// Finished files that are there, oldest first.
+    pub finished: Vec<Finished>,
+    /// The books of the whole recording.
+    pub ledger: Vec<LedgerRow>,
+    /// Rows of the last file.
+    pub rows: u64,
+    /// Why something was not written, if that is so.
+    pub error: Option<anyhow::Error>,
+}
+
+impl Encoder {
+    /// An encoder of a recording that begins with `begin`. The first file's begin is written.
+    ///
+    /// # Errors
+    /// When it cannot be.
+    pub fn new(begin: Manifest, decoder: Decoder, table: Table, mut series: Series) -> Result<Self> {
+        series.begin(&begin, begin.start, table.next_seq())?;
+        let counted = Counted { clocks: begin.start, ..Counted::default() };
+        Ok(Encoder {
+            running: None,
+            begin,
+            reorder: Reorder::default(),
+            decoder,
+            table,
+            series,
+            keep: None,
+            sizes: Sizes::default(),
+            counted,
+            end_clock: None,
+            since: Since::default(),
+            first_seq: 0,
+            skip: 0,
+            began: Place::default(),
+            began_ns: 0,
+            triggered: false,
+            told_ns: i64::MIN,
+            finished_bytes: 0,
+            error: None,
+        })
+    }
+
+    /// The same for a recording under way.
+    pub fn of_running(self, running: Running, sizes: Sizes, keep: Option<Keep>) -> Self {
+        Encoder { running: Some(running), sizes, keep, ..self }
+    }
+
+    /// Copies a row group of a file of the same recording.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub fn adopt(&mut self, source: &File, group: &PartialGroup) -> Result<()> {
+        if self.series.groups() == 0 {
+            self.first_seq = group.seq.0;
+        }
+        self.series.adopt(source, group)?;
+        self.table.restore(group.seq.1.saturating_add(1), group.mono_ns.1, 0, Books::default());
+        Ok(())
+    }
+
+    /// Counts the rows that were copied, where no checkpoint says what they are.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn count_adopted(&mut self) -> Result<()> {
+        self.series.write_footer(&self.begin)?;
+        self.table.books = Books::default();
+        let capture = Capture::open(self.series.output().partial())?;
+        let scan = Scan { columns: vec!["event", "bytes", "errno"], ..Scan::default() };
+        for batch in capture.scan(&scan)? {
+            for event in batch?.iter() {
+                let Some(kind) = EventKind::of_name(event.event) else { continue };
+                let entry = self.table.books.of(kind);
+                entry.written += 1;
+                entry.failed += u64::from(event.errno.is_some());
+                entry.bytes = entry.bytes.saturating_add(event.bytes.and_then(|b| u64::try_from(b).ok()).unwrap_or(0));
+            }
+        }
+        self.since = Since::default();
+        Ok(())
+    }
+
+    /// Rows so far.
+    pub fn rows(&self) -> u64 {
+        self.table.next_seq() - self.first_seq
+    }
+
+    /// Latest mono_ns of any row.
+    pub fn last_ns(&self) -> i64 {
+        self.table.last_ns()
+    }
+
+    /// What became of the records so far.
+    pub fn books(&self) -> Books {
+        let mut books = self.table.books.clone();
+        books.add(self.table.rows_so_far());
+        if let Some(keep) = &self.keep {
+            books.add(&keep.as_forgotten());
+        }
+        books
+    }
+
+    /// Goes on behind what a checkpoint says is written.
+    pub fn restore(&mut self, checkpoint: Checkpoint) {
+        self.skip = checkpoint.place.skip;
+        let Checkpoint { place, seq, first_seq, last_ns, transfers, books, since, known, .. } = checkpoint;
+        self.reorder = Reorder::at(place);
+        self.table.restore(seq, last_ns, transfers, books);
+        self.decoder.restore(known);
+        (self.since, self.first_seq, self.began) = (since, first_seq, place);
+    }
+
+    /// Whether the kernel's books can be read, with the capabilities now in effect.
+    pub fn reads_books(&self) -> bool {
+        self.running.as_ref().is_none_or(|running| running.counters.read().is_ok())
+    }
+
+    /// Takes a frame. Returns what is left of the recording if it was the last.
+    ///
+    /// # Errors
+    /// When the frame cannot be understood.
+    pub fn take(&mut self, frame: &Frame) -> Result<Option<Finish>> {
+        self.look_at_journal();
+        match frame.kind {
+            Kind::Records => self.records(frame),
+            Kind::Living => {
+                let Living(living) = json(frame)?;
+                let at = i64::try_from(frame.stamp_ns).unwrap_or(i64::MAX);
+                living.iter().for_each(|s| self.decoder.introduce(s, at, &mut self.table));
+            }
+            Kind::Books => {
+                self.counted = json(frame)?;
+                self.tell_trigger(self.counted.clocks.monotonic_ns);
+            }
+            Kind::Cut => {
+                let Cut { reason } = json(frame)?;
+                self.cut(&reason);
+            }
+            Kind::Finish => return json(frame).map(Some),
+            Kind::Begin | Kind::Answer | Kind::Checkpoint => (),
+        }
+        Ok(None)
+    }
+
+    fn records(&mut self, frame: &Frame) {
+        if self.reorder.push(frame.number, frame.stamp_ns, &frame.payload) > 0 {
+            self.table.books.of(EventKind::Lost).undecodable += 1;
+        }
+        self.decode_ready();
+    }
+
+    /// Decodes what is in order, and writes row groups as they become full.
+    fn decode_ready(&mut self) {
+        while let Some(record) = self.reorder.next() {
+            if self.skip > 0 {
+                self.skip -= 1;
+                continue;
+            }
+            if let Err(refused) = self.decoder.record(record, &mut self.table) {
+                self.table.books.of(refused.kind.unwrap_or(EventKind::Lost)).undecodable += 1;
+            }
+            if self.table.is_full() || self.is_old() {
+                self.flush(false);
+            }
+            self.triggered |= self.table.was_triggered();
+            self.tell_trigger(self.table.last_ns());
+        }
+    }
+
+    fn is_old(&mut self) -> bool {
+        if self.table.rows() <= 1 {
+            self.began_ns = self.table.last_ns();
+        }
+        self.keep.as_ref().is_some_and(|keep| keep.is_old(self.began_ns, self.table.last_ns()))
+    }
+
+    /// Makes a row group of the rows that are there. `last`: the file is closed next.
+    fn flush(&mut self, last: bool) {
+        if self.table.rows() == 0 {
+            return;
+        }
+        let seq = self.table.next_seq() - self.table.rows() as u64;
+        let raw = self.table.bytes();
+        let (batch, rows) = self.table.take();
+        let began = std::mem::replace(&mut self.began, self.reorder.place());
+        let encoded = batch.and_then(|batch| EncodedGroup::encode(&batch).context("a row group cannot be encoded"));
+        if let (Ok(group), Some(wanted)) = (&encoded, self.sizes.group) {
+            self.table.resize(raw, group.len(), wanted);
+        }
+        let written = match encoded {
+            _ if self.error.is_some() => false,
+            Err(error) => self.fail(error),
+            Ok(group) if self.keep.is_some() => {
+                self.keep_group(group, &rows, seq, began);
+                return;
+            }
+            Ok(group) => {
+                let clocks = self.counted.clocks;
+                let mut books = self.table.books.clone();
+                books.add(&rows);
+                let number = self.checkpoint(self.series.groups() + 1, &books);
+                self.append(&group, clocks, number)
+            }
+        };
+        if !written {
+            self.table.books.add(&rows.unwritten(|e| &mut e.write_error));
+            return;
+        }
+        self.table.books.add(&rows);
+        self.release(self.began.from);
+        if !last {
+            self.look_at_size();
+        }
+    }
+
+    fn keep_group(&mut self, group: EncodedGroup, rows: &Books, seq: u64, began: Place) {
+        let (clocks, last_ns) = (self.counted.clocks, self.table.last_ns());
+        let kept = Kept { group, books: rows.clone(), clocks, seq, last_ns, from: began.from };
+        let Some(keep) = &mut self.keep else { return };
+        let dropped = keep.push(kept);
+        let from = keep.from();
+        self.table.books.add(&dropped);
+        // Where the next group begins. Whoever goes on from there does not have those before.
+        let mut books = self.table.books.clone();
+        books.add(&keep.as_forgotten());
+        self.checkpoint(0, &books);
+        if let Some(from) = from {
+            self.release(from);
+        }
+    }
+
+    /// Says in the journal what it takes to go on from here, `groups` row groups into the present file.
+    fn checkpoint(&mut self, groups: usize, books: &Books) -> Option<u64> {
+        let running = self.running.as_ref()?;
+        let checkpoint = Checkpoint {
+            file: self.series.index(),
+            groups,
+            place: self.began,
+            seq: self.table.next_seq(),
+            first_seq: self.first_seq,
+            last_ns: self.table.last_ns(),
+            transfers: self.table.transfers(),
+            books: books.clone(),
+            since: self.since.clone(),
+            known: self.decoder.known(),
+        };
+        running.journal.offer(Kind::Checkpoint, 0, &serde_json::to_vec(&checkpoint).ok()?)
+    }
+
+    /// Appends a group to the present file; makes room where the disk is full. Whether it is there.
+    fn append(&mut self, group: &EncodedGroup, clocks: Clocks, checkpoint: Option<u64>) -> bool {
+        let place = serde_json::json!({ "frame": checkpoint });
+        let mut tries = 0;
+        loop {
+            let error = match self.series.append(group, clocks, &place) {
+                Ok(()) => return true,
+                Err(error) => error,
+            };
+            let path = self.series.output().path().to_path_buf();
+            let made = self.running.as_ref().is_some_and(|running| {
+                running.room.make(&mut self.series, &running.journal, self.began.from, &error, &mut tries)
+            });
+            if !made {
+                return self.fail(super::series::stopped(&path, &error));
+            }
+        }
+    }
+
+    fn fail(&mut self, error: anyhow::Error) -> bool {
+        if let Some(running) = &self.running {
+            running.room.fail(&error);
+        }
+        self.error.get_or_insert(error);
+        false
+    }
+
+    fn release(&self, from: u64) {
+        if let (Some(running), Some(file)) = (&self.running, self.series.file()) {
+            running.journal.release(from, file);
+        }
+    }
+
+    fn look_at_size(&mut self) {
+        let bytes = self.series.bytes();
+        if self.sizes.recording.is_some_and(|limit| self.finished_bytes + bytes >= limit)
+            && let Some(running) = &self.running
+        {
+            running.room.reached_max_size();
+        }
+        if self.sizes.file.is_some_and(|limit| bytes >= limit) {
+            self.cut("rotated");
+        }
+    }
+
+    /// Ends the present file and begins the next.
+    fn cut(&mut self, reason: &str) {
+        let Some(running) = self.running.as_ref().filter(|_| self.error.is_none()) else { return };
+        match running.counters.read() {
+            Ok(counted) => self.counted = counted,
+            Err(error) => {
+                self.fail(error);
+                return;
+            }
+        }
+        self.flush(self.keep.is_none());
+        if self.keep.is_some() && !self.write_kept() {
+            return;
+        }
+        self.series.number();
+        let next = self.close(reason, &[], None).and_then(|()| self.begin_next());
+        if let Err(error) = next.and_then(|()| self.series.publish()) {
+            self.fail(error);
+        }
+    }
+
+    /// Puts the kept row groups into the present file. Whether there were any.
+    fn write_kept(&mut self) -> bool {
+        let groups = self.keep.as_mut().map(Keep::take).unwrap_or_default();
+        let Some(first) = groups.front() else { return false };
+        self.first_seq = first.seq;
+        for kept in groups {
+            let written = self.error.is_none() && self.append(&kept.group, kept.clocks, None);
+            let books = if written { kept.books } else { kept.books.unwritten(|e| &mut e.write_error) };
+            self.table.books.add(&books);
+        }
+        true
+    }
+
+    /// Begins a file before the one before it is named, so that a killed recorder leaves a name to recover from.
+    fn begin_next(&mut self) -> Result<()> {
+        self.since = Since { kernel: self.counted.kernel.clone(), own: self.table.books.clone() };
+        self.first_seq = self.table.next_seq();
+        self.series.begin(&self.begin, self.counted.clocks, self.first_seq)?;
+        let books = self.table.books.clone();
+        self.checkpoint(0, &books);
+        self.release(self.began.from);
+        Ok(())
+    }
+
+    /// Closes the present file.
+    fn close(&mut self, reason: &str, gaps: &[String], hooks: Option<&[Hook]>) -> Result<()> {
+        let mut manifest = self.begin.clone();
+        manifest.end = self.counted.clocks;
+        manifest.ledger = ledger(&self.since, &self.counted.kernel, &self.table.books);
+        manifest.gaps.extend(gaps.iter().filter(|gap| !self.begin.gaps.contains(gap)).cloned());
+        if let Some(hooks) = hooks {
+            manifest.hooks = hooks.to_vec();
+        }
+        manifest.end_clock = self.end_clock.clone();
+        manifest.end_reason = reason.into();
+        let bytes = self.series.bytes();
+        self.series.close(&manifest, self.first_seq)?;
+        self.finished_bytes += bytes;
+        Ok(())
+    }
+
+    /// Writes what is kept if the trigger was met; at most one file a second.
+    fn tell_trigger(&mut self, now_ns: i64) {
+        if self.triggered && now_ns.saturating_sub(self.told_ns) >= TRIGGER_PAUSE_NS {
+            self.told_ns = now_ns;
+            self.triggered = false;
+            self.cut("triggered");
+        }
+    }
+
+    /// Does what is to be done where the disk took nothing of the journal.
+    fn look_at_journal(&mut self) {
+        let Some(running) = &self.running else { return };
+        if let Some(error) = running.journal.failure() {
+            running.room.journal_failed(&mut self.series, &error);
+        }
+    }
+
+    /// Writes everything that is there, and closes the last file.
+    pub fn finish(mut self, end: Finish) -> Written {
+        self.counted = end.counted.clone();
+        self.end_clock = end.clock.clone();
+        self.reorder.release_all();
+        self.decode_ready();
+        // Before the requests below, which never were in a ring.
+        let mut came = self.books();
+        if end.killed {
+            // At the begin of a file they are read anew, and may not have been noted since.
+            catch_up(&mut self.counted.kernel, &self.since.kernel);
+            settle(&mut self.counted.kernel, &came);
+        }
+        let kernel = &self.counted.kernel;
+        let ended: fn(&mut Entry) -> &mut u64 = if end.killed { |e| &mut e.crashed } else { |e| &mut e.unread };
+        let unread = came.count_unread(kernel, ended);
+        self.table.books.count_missing(&came);
+        self.tell_the_rest(&end, &unread);
+        self.flush(self.keep.is_none());
+        let nothing_new = self.keep.is_some() && !self.write_kept() && self.series.index() > 1;
+        if nothing_new {
+            self.series.discard();
+        } else if let Err(error) = self.close_last(&end).and_then(|()| self.series.publish()) {
+            self.error.get_or_insert(error);
+        }
+        let ledger = ledger(&Since::default(), &self.counted.kernel, &self.table.books);
+        let rows = self.rows();
+        Written { finished: self.series.finished().cloned().collect(), ledger, rows, error: self.error }
+    }
+
+    fn close_last(&mut self, end: &Finish) -> Result<()> {
+        let mut tries = 0;
+        while self.series.is_open() {
+            let Err(error) = self.close(&end.reason, &end.gaps, Some(&end.hooks)) else { break };
+            let made = self.running.as_ref().is_some_and(|running| {
+                let io = super::series::io_cause(&error);
+                io.is_some_and(|io| running.room.make(&mut self.series, &running.journal, u64::MAX, io, &mut tries))
+            });
+            if !made {
+                let output = self.series.output();
+                return Err(error.context(format!(
+                    "{}: recording stopped; what was written stays at {}: recover it with `vmtrace recover`",
+                    output.path().display(),
+                    output.partial().display()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows of what no ring told any more.
+    fn tell_the_rest(&mut self, end: &Finish, unread: &[u32]) {
+        for request in &end.requests {
+            // Stored at the map's value size; the record says its own.
+            let size = request.first_chunk().map_or(0, |b| u32::from_ne_bytes(*b) as usize);
+            let record = request.get(..size).unwrap_or(request);
+            if self.decoder.record(record, &mut self.table).is_err() {
+                self.table.books.of(EventKind::Lost).undecodable += 1;
+            }
+        }
+        for loss in &end.losses {
+            let counts = loss.count.get(..VMT_KINDS as usize).unwrap_or_default();
+            self.decoder.lost(loss.cpu, loss.first_ns, loss.last_ns, counts, RING_FULL, &mut self.table);
+        }
+        let last_ns = u64::try_from(self.table.last_ns()).unwrap_or(0);
+        let end_ns = u64::try_from(end.counted.clocks.monotonic_ns).unwrap_or(0);
+        let cause = if end.killed { RECORDER_KILLED } else { LEFT_IN_RING };
+        self.decoder.lost(0, last_ns, end_ns, unread, cause, &mut self.table);
+    }
+}
+
+fn json<T: DeserializeOwned>(frame: &Frame) -> Result<T> {
+    serde_json::from_slice(&frame.payload).with_context(|| format!("frame {} cannot be understood", frame.number))
+}

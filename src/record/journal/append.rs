@@ -1,0 +1,309 @@
+//! The journal's growing end, and what waits there where the disk takes no more.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, Result, bail};
+
+use super::frame::{self, HEADER, Kind};
+use super::segments::{Base, Begin};
+
+/// How much a journal holds where.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of a file, after which the next begins. A frame larger than that gets a file of its own.
+    pub segment: u64,
+    /// Bytes of frames kept in memory while the disk takes none.
+    pub memory: usize,
+}
+
+/// One file of the journal, as far as it is complete.
+#[derive(Clone, Debug)]
+struct Segment {
+    number: u64,
+    /// Number of its first frame.
+    first: u64,
+    len: u64,
+    file: Arc<File>,
+}
+
+/// What a reader at a place of a file finds behind it.
+pub(super) enum Ahead {
+    /// At least one more frame in that file.
+    Here,
+    /// The next file.
+    Next(u64),
+    /// A frame that no file holds.
+    Memory(Vec<u8>),
+    /// Nothing, ever.
+    End,
+}
+
+#[derive(Debug)]
+struct State {
+    segments: VecDeque<Segment>,
+    next: u64,
+    /// Frames behind those on disk. While there are any, none goes to disk.
+    memory: VecDeque<Vec<u8>>,
+    memory_bytes: usize,
+    /// Why the last attempt to write failed; taken by whoever asks.
+    failure: Option<io::Error>,
+    /// Files that have grown since they were last synced.
+    unsynced: Vec<Arc<File>>,
+    /// Frames before this one are no longer needed once that file is on disk.
+    releasable: Option<(u64, Arc<File>)>,
+    closed: bool,
+    reader_gone: bool,
+}
+
+#[derive(Debug)]
+struct Shared {
+    base: Base,
+    tag: u64,
+    begin: Begin,
+    limits: Limits,
+    state: Mutex<State>,
+    /// A frame came, or the end.
+    grown: Condvar,
+    /// A frame left memory, or the reader is gone.
+    room: Condvar,
+    /// Something is to be synced, or the end.
+    work: Condvar,
+}
+
+/// A journal being written, shared between threads.
+#[derive(Clone, Debug)]
+pub struct Journal(Arc<Shared>);
+
+/// What the syncing thread has to do.
+pub(super) struct Work {
+    pub files: Vec<Arc<File>>,
+    pub release: Option<(u64, Arc<File>)>,
+    pub closed: bool,
+}
+
+impl Journal {
+    /// Begins the journal of the recording that writes `output`.
+    ///
+    /// # Errors
+    /// When its first file exists or cannot be created.
+    pub fn create(output: &Path, begin: Begin, limits: Limits) -> Result<Self> {
+        let base = Base::of(output);
+        let tag = frame::tag(&begin.manifest.capture_id);
+        let state = State {
+            segments: VecDeque::new(),
+            next: 0,
+            memory: VecDeque::new(),
+            memory_bytes: 0,
+            failure: None,
+            unsynced: Vec::new(),
+            releasable: None,
+            closed: false,
+            reader_gone: false,
+        };
+        let [grown, room, work] = std::array::from_fn(|_| Condvar::new());
+        let shared = Shared { base, tag, begin, limits, state: Mutex::new(state), grown, room, work };
+        let path = shared.base.path(1);
+        shared.open_segment(&mut shared.lock()).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Journal(Arc::new(shared)))
+    }
+
+    /// Appends the frame that [`frame::begin`] began. Where the disk takes nothing it waits in memory, and where that
+    /// is full, until the reader has made room.
+    ///
+    /// # Errors
+    /// When there is no reader any more.
+    pub fn append(&self, kind: Kind, stamp_ns: u64, frame: &mut [u8]) -> Result<u64> {
+        let shared = &*self.0;
+        let mut state = shared.lock();
+        let number = state.next;
+        frame::seal(frame, kind, shared.tag, number, stamp_ns);
+        if !shared.write(&mut state, frame) {
+            while state.memory_bytes + frame.len() > shared.limits.memory && !state.memory.is_empty() {
+                if state.reader_gone {
+                    bail!("the writing thread has ended");
+                }
+                state = shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            // Others may have come while we waited.
+            frame::seal(frame, kind, shared.tag, state.next, stamp_ns);
+            state.memory_bytes += frame.len();
+            state.memory.push_back(frame.to_vec());
+        }
+        let number = state.next;
+        state.next += 1;
+        shared.grown.notify_one();
+        Ok(number)
+    }
+
+    /// Appends a frame if the disk takes it: of what is worth nothing in memory, since only `recover` reads it.
+    /// Returns its number.
+    pub fn offer(&self, kind: Kind, stamp_ns: u64, payload: &[u8]) -> Option<u64> {
+        let shared = &*self.0;
+        let mut bytes = frame::begin();
+        bytes.extend_from_slice(payload);
+        let mut state = shared.lock();
+        let number = state.next;
+        frame::seal(&mut bytes, kind, shared.tag, number, stamp_ns);
+        if !shared.write(&mut state, &bytes) {
+            return None;
+        }
+        state.next += 1;
+        shared.grown.notify_one();
+        Some(number)
+    }
+
+    /// No frame comes any more.
+    pub fn close(&self) {
+        self.0.lock().closed = true;
+        self.0.grown.notify_all();
+        self.0.work.notify_all();
+    }
+
+    /// Nobody reads any more: whoever waits for room gives up.
+    pub fn reader_is_gone(&self) {
+        self.0.lock().reader_gone = true;
+        self.0.room.notify_all();
+    }
+
+    /// Why the disk took nothing, if that happened since this was last asked.
+    pub fn failure(&self) -> Option<io::Error> {
+        self.0.lock().failure.take()
+    }
+
+    /// Frames before `from` are not needed any more once `capture`, which holds their rows, is on disk.
+    pub fn release(&self, from: u64, capture: Arc<File>) {
+        self.0.lock().releasable = Some((from, capture));
+        self.0.work.notify_all();
+    }
+
+    /// Removes the files that hold nothing but frames before `from`.
+    pub fn remove_before(&self, from: u64) {
+        let mut state = self.0.lock();
+        while state.segments.get(1).is_some_and(|second| second.first <= from) {
+            let Some(first) = state.segments.pop_front() else { return };
+            // A file that stays costs room and nothing else.
+            let _ = std::fs::remove_file(self.0.base.path(first.number));
+        }
+    }
+
+    /// Removes all files: the capture is whole.
+    pub fn remove(&self) {
+        let mut state = self.0.lock();
+        for segment in std::mem::take(&mut state.segments) {
+            let _ = std::fs::remove_file(self.0.base.path(segment.number));
+        }
+    }
+
+    /// Bytes in its files.
+    pub fn bytes(&self) -> u64 {
+        self.0.lock().segments.iter().map(|s| s.len).sum()
+    }
+
+    pub(super) fn base(&self) -> &Base {
+        &self.0.base
+    }
+
+    pub(super) fn tag(&self) -> u64 {
+        self.0.tag
+    }
+
+    /// What follows in file `segment` behind `offset`; waits until there is something.
+    pub(super) fn ahead(&self, segment: u64, offset: u64) -> Ahead {
+        let mut state = self.0.lock();
+        loop {
+            let at = state.segments.iter().position(|s| s.number == segment);
+            if at.and_then(|at| state.segments.get(at)).is_some_and(|s| offset < s.len) {
+                return Ahead::Here;
+            }
+            if let Some(next) = state.segments.get(at.map_or(0, |at| at + 1)) {
+                return Ahead::Next(next.number);
+            }
+            if let Some(frame) = state.memory.pop_front() {
+                state.memory_bytes -= frame.len();
+                self.0.room.notify_all();
+                return Ahead::Memory(frame);
+            }
+            if state.closed {
+                return Ahead::End;
+            }
+            state = self.0.grown.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// What is to be synced and released; waits until there is something.
+    pub(super) fn work(&self) -> Work {
+        let mut state = self.0.lock();
+        while state.unsynced.is_empty() && state.releasable.is_none() && !state.closed {
+            state = self.0.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let files = std::mem::take(&mut state.unsynced);
+        Work { files, release: state.releasable.take(), closed: state.closed }
+    }
+
+    /// Waits for that time, or the end if it comes before.
+    pub(super) fn pause(&self, time: std::time::Duration) {
+        let state = self.0.lock();
+        let _ = self.0.work.wait_timeout_while(state, time, |state| !state.closed);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a frame to the last file, or to a new one if that is full. Whether it could.
+    fn write(&self, state: &mut State, frame: &[u8]) -> bool {
+        if !state.memory.is_empty() {
+            return false;
+        }
+        let len = frame.len() as u64;
+        let full = state.segments.back().is_none_or(|s| s.len + len > self.limits.segment && s.first < state.next);
+        let result = if full { self.open_segment(state) } else { Ok(()) };
+        match result.and_then(|()| self.write_behind(state, frame)) {
+            Ok(()) => true,
+            Err(error) => {
+                state.failure = Some(error);
+                false
+            }
+        }
+    }
+
+    fn write_behind(&self, state: &mut State, frame: &[u8]) -> io::Result<()> {
+        let last = state.segments.back_mut().ok_or(io::ErrorKind::NotFound)?;
+        if let Err(error) = last.file.write_all_at(frame, last.len) {
+            // What came there is no whole frame. If it stays, no reader believes it.
+            let _ = last.file.set_len(last.len);
+            return Err(error);
+        }
+        last.len += frame.len() as u64;
+        let file = last.file.clone();
+        if !state.unsynced.iter().any(|f| Arc::ptr_eq(f, &file)) {
+            state.unsynced.push(file);
+            self.work.notify_all();
+        }
+        Ok(())
+    }
+
+    fn open_segment(&self, state: &mut State) -> io::Result<()> {
+        let number = state.segments.back().map_or(1, |last| last.number + 1);
+        let begin = Begin { segment: number, ..self.begin.clone() };
+        let mut bytes = frame::begin();
+        serde_json::to_writer(&mut bytes, &begin)?;
+        frame::seal(&mut bytes, Kind::Begin, self.tag, state.next, 0);
+        let file = self.base.create(number)?;
+        if let Err(error) = file.write_all_at(&bytes, 0) {
+            let _ = std::fs::remove_file(self.base.path(number));
+            return Err(error);
+        }
+        debug_assert!(bytes.len() >= HEADER);
+        let len = bytes.len() as u64;
+        state.segments.push_back(Segment { number, first: state.next, len, file: Arc::new(file) });
+        Ok(())
+    }
+}

@@ -1,0 +1,203 @@
+//! The journal read: by the writing thread while it grows, and by `recover` when its recorder is gone.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use super::append::{Ahead, Journal};
+use super::frame::{self, Frame, HEADER, Header, Kind};
+use super::segments::{Base, Begin};
+
+/// Where frames come from.
+#[derive(Debug)]
+enum Source {
+    /// A journal that grows.
+    Live(Journal),
+    /// The files that are left of one.
+    Left { base: Base, segments: VecDeque<u64> },
+}
+
+/// Reads frames in their order.
+#[derive(Debug)]
+pub struct Reader {
+    source: Source,
+    tag: u64,
+    file: Option<File>,
+    segment: u64,
+    offset: u64,
+    /// Number of the frame that must come next, once one has come.
+    next: Option<u64>,
+    /// Why reading ended before the end of the files.
+    broken: Option<String>,
+}
+
+impl Reader {
+    /// Reads a journal while it is written, from its begin.
+    pub fn live(journal: Journal) -> Self {
+        let tag = journal.tag();
+        Reader { source: Source::Live(journal), tag, file: None, segment: 0, offset: 0, next: None, broken: None }
+    }
+
+    /// Reads what is left of the journal of the recording that wrote `output`. `None` if there is nothing.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn left(output: &Path, capture_id: &str) -> Result<Option<Self>> {
+        let base = Base::of(output);
+        let segments = base.list().with_context(|| format!("{}: cannot be looked for", base.path(1).display()))?;
+        if segments.is_empty() {
+            return Ok(None);
+        }
+        let source = Source::Left { base, segments: segments.into() };
+        let tag = frame::tag(capture_id);
+        Ok(Some(Reader { source, tag, file: None, segment: 0, offset: 0, next: None, broken: None }))
+    }
+
+    /// The next frame, of any kind but `Begin`; waits for it if the journal grows. `None` at the end, and where what
+    /// is left is damaged: see [`Reader::broken`].
+    ///
+    /// # Errors
+    /// When a file cannot be read, or one that grows holds something else than was written.
+    pub fn next(&mut self) -> Result<Option<Frame>> {
+        loop {
+            let frame = match &self.source {
+                Source::Live(_) => self.next_live()?,
+                Source::Left { .. } => self.next_left()?,
+            };
+            let Some(frame) = frame else { return Ok(None) };
+            if self.next.is_some_and(|next| next != frame.number) {
+                let gap = format!("frame {} stands where {} should", frame.number, self.next.unwrap_or(0));
+                if matches!(self.source, Source::Live(_)) {
+                    bail!("the journal was changed while it was written: {gap}");
+                }
+                self.broken = Some(gap);
+                return Ok(None);
+            }
+            if frame.kind == Kind::Begin {
+                self.check_layout(&frame)?;
+                self.next = Some(frame.number);
+                continue;
+            }
+            self.next = Some(frame.number + 1);
+            return Ok(Some(frame));
+        }
+    }
+
+    /// Why reading ended before the end of the files, if it did.
+    pub fn broken(&self) -> Option<&str> {
+        self.broken.as_deref()
+    }
+
+    fn next_live(&mut self) -> Result<Option<Frame>> {
+        loop {
+            let Source::Live(journal) = &self.source else { return Ok(None) };
+            match journal.ahead(self.segment, self.offset) {
+                Ahead::Here => {
+                    let path = journal.base().path(self.segment);
+                    let found = self.read_here().with_context(|| path.display().to_string())?;
+                    return found.map(Some).with_context(|| format!("{} was changed meanwhile", path.display()));
+                }
+                Ahead::Next(segment) => {
+                    let path = journal.base().path(segment);
+                    self.open(segment, &path)?;
+                }
+                Ahead::Memory(bytes) => return in_memory(&bytes, self.tag).map(Some),
+                Ahead::End => return Ok(None),
+            }
+        }
+    }
+
+    fn next_left(&mut self) -> Result<Option<Frame>> {
+        loop {
+            if self.file.is_some() {
+                let found = self.read_here().with_context(|| self.path().display().to_string())?;
+                if found.is_some() {
+                    return Ok(found);
+                }
+                let end = self.file.as_ref().and_then(|f| f.metadata().ok()).map_or(0, |m| m.len());
+                self.broken = (self.offset < end)
+                    .then(|| format!("{} holds no whole frame behind byte {}", self.path().display(), self.offset));
+            }
+            let Source::Left { base, segments } = &mut self.source else { return Ok(None) };
+            let Some(segment) = segments.pop_front() else { return Ok(None) };
+            let path = base.path(segment);
+            self.open(segment, &path)?;
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        match &self.source {
+            Source::Live(journal) => journal.base().path(self.segment),
+            Source::Left { base, .. } => base.path(self.segment),
+        }
+    }
+
+    fn open(&mut self, segment: u64, path: &Path) -> Result<()> {
+        self.file = Some(File::open(path).with_context(|| format!("cannot open {}", path.display()))?);
+        self.segment = segment;
+        self.offset = 0;
+        Ok(())
+    }
+
+    /// The frame at the present place, if there is a whole one of this recording.
+    fn read_here(&mut self) -> io::Result<Option<Frame>> {
+        let Some(file) = &self.file else { return Ok(None) };
+        let mut head = [0; HEADER];
+        if !read_whole(file, &mut head, self.offset)? {
+            return Ok(None);
+        }
+        let Some(header) = frame::header(&head, self.tag) else { return Ok(None) };
+        let behind = self.offset + HEADER as u64;
+        // A length that the file cannot hold must not be allocated.
+        if behind + header.len as u64 > file.metadata()?.len() {
+            return Ok(None);
+        }
+        let mut payload = vec![0; header.len];
+        if !read_whole(file, &mut payload, behind)? || !frame::is_whole(&head, &header, &payload) {
+            return Ok(None);
+        }
+        self.offset = behind + header.len as u64;
+        Ok(Some(framed(&header, payload)))
+    }
+
+    /// Refuses records that are laid out otherwise than we read them.
+    fn check_layout(&self, frame: &Frame) -> Result<()> {
+        let begin: Begin = serde_json::from_slice(&frame.payload)
+            .with_context(|| format!("{}: its first frame cannot be read", self.path().display()))?;
+        if begin.wire != crate::record::wire::LAYOUT {
+            bail!(
+                "{} was written by another version of vmtrace ({}{}): recover it with that one",
+                self.path().display(),
+                begin.manifest.tool.version,
+                Some(begin.manifest.tool.git).filter(|git| !git.is_empty()).map_or(String::new(), |g| format!(", {g}"))
+            );
+        }
+        Ok(())
+    }
+}
+
+fn framed(header: &Header, payload: Vec<u8>) -> Frame {
+    Frame { kind: header.kind, number: header.number, stamp_ns: header.stamp_ns, payload }
+}
+
+fn in_memory(bytes: &[u8], tag: u64) -> Result<Frame> {
+    let (head, payload) = bytes.split_first_chunk::<HEADER>().ok_or_else(|| anyhow!("a frame without a header"))?;
+    let header = frame::header(head, tag).ok_or_else(|| anyhow!("a frame of another recording"))?;
+    Ok(framed(&header, payload.to_vec()))
+}
+
+/// Reads as many bytes as `into` has; false if the file ends before.
+fn read_whole(file: &File, into: &mut [u8], offset: u64) -> io::Result<bool> {
+    match file.read_exact_at(into, offset) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests;

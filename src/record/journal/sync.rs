@@ -1,0 +1,51 @@
+//! The thread that brings the journal to the disk itself, so that even a loss of power costs little; and that removes
+//! files once the capture that holds their rows is there, too. It sleeps while nothing comes.
+
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::append::Journal;
+use crate::record::output::Output;
+use crate::record::privileges;
+
+/// The syncing thread.
+#[derive(Debug)]
+pub struct Syncer(JoinHandle<()>);
+
+impl Syncer {
+    /// Syncs what `journal` got, at most once every `interval`; it stands beside `output`.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub fn start(journal: Journal, interval: Duration, output: Output) -> Result<Self> {
+        let run = move || {
+            let removes = || output.can_publish();
+            privileges::keep_only(privileges::needed_for(&[(&removes, privileges::PUBLISH)]));
+            loop {
+                let work = journal.work();
+                for file in &work.files {
+                    // What cannot be synced can still be read as long as the machine runs.
+                    let _ = file.sync_data();
+                }
+                if let Some((from, capture)) = work.release
+                    && capture.sync_data().is_ok()
+                {
+                    journal.remove_before(from);
+                }
+                if work.closed {
+                    return;
+                }
+                journal.pause(interval);
+            }
+        };
+        let thread = std::thread::Builder::new().name("vmtrace-sync".into()).spawn(run);
+        thread.map(Syncer).context("a thread cannot be started")
+    }
+
+    /// Waits for its end, which follows that of the journal.
+    pub fn join(self) {
+        let _ = self.0.join();
+    }
+}

@@ -1,0 +1,90 @@
+//! `vmtrace recover`: a capture from what a killed recorder left.
+//!
+//! Row groups that are whole in the unfinished file are copied; from there on the journal is read, by the code that
+//! reads it while recording. Never touches its input. What cannot be had is named in the capture, never made up.
+
+mod found;
+mod left;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use self::found::{Found, Sources};
+use self::left::Left;
+use super::report;
+use crate::cli::status;
+use crate::schema::manifest::LedgerRow;
+
+/// Options of `vmtrace recover`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Reads NAME.parquet.partial and, beside it, NAME.parquet.journal-*; neither is changed. Exit status: 0, 3 if events are \
+known to be lost, 2 if nothing could be recovered.")]
+pub struct Args {
+    /// Unfinished files of one recording
+    #[arg(required = true, value_name = "PARTIAL")]
+    pub partial: Vec<PathBuf>,
+    /// File to write
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Replace an existing output file
+    #[arg(long)]
+    pub force: bool,
+    /// Say nothing but errors
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// Runs `vmtrace recover`; returns the exit status.
+///
+/// # Errors
+/// One sentence naming the file.
+pub fn run(args: &Args) -> Result<u8> {
+    let sources = Sources::open(&args.partial)?;
+    let recovered = match sources.complete()? {
+        Some(found) => copy(found, args)?,
+        None => Left::of(&sources)?.write(&args.output, args.force)?,
+    };
+    if !args.quiet {
+        recovered.gaps.iter().for_each(|gap| report::say(format_args!("gap: {gap}")));
+        report::summary_of_recovery(&args.output, &recovered);
+    }
+    let lost = recovered.ledger.iter().any(|row| row.lost() > 0);
+    Ok(if lost { status::LOSS } else { status::OK })
+}
+
+/// What was recovered.
+#[derive(Debug)]
+pub struct Recovered {
+    /// Rows that stood in the unfinished file.
+    pub from_file: u64,
+    /// Rows made of the journal.
+    pub from_journal: u64,
+    /// The capture's ledger.
+    pub ledger: Vec<LedgerRow>,
+    /// What is missing.
+    pub gaps: Vec<String>,
+    /// Root digest.
+    pub root: String,
+}
+
+/// A file that was complete and only had not got its name.
+fn copy(found: &Found, args: &Args) -> Result<Recovered> {
+    let (output, mut file) = found::create(&args.output, args.force)?;
+    let mut copied = || -> Result<()> {
+        let mut source = std::fs::File::open(&found.path)?;
+        std::io::copy(&mut source, &mut file)?;
+        file.sync_all()?;
+        Ok(())
+    };
+    if let Err(error) = copied() {
+        output.discard();
+        return Err(error).with_context(|| format!("{} cannot be written", args.output.display()));
+    }
+    output.publish()?;
+    let capture = crate::schema::reader::Capture::open(&args.output)?;
+    let ledger = capture.manifest().ledger.clone();
+    let root = capture.root().unwrap_or_default().to_string();
+    Ok(Recovered { from_file: capture.rows(), from_journal: 0, ledger, gaps: Vec::new(), root })
+}

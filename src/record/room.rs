@@ -1,0 +1,128 @@
+//! What is done when the disk is full, and what the encoder has to say to the main thread.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use clap::ValueEnum;
+
+use super::journal::Journal;
+use super::series::{Series, is_full};
+
+/// `--on-full`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum OnFull {
+    /// Stop recording; what was recorded is a complete capture
+    #[default]
+    Stop,
+    /// Go on without payloads, then stop
+    DropPayload,
+    /// Remove the oldest finished files of this recording, and stop when there are none
+    RotateOut,
+}
+
+/// Shared by the encoder, which meets a full disk, and the main thread, which ends the recording.
+#[derive(Debug, Default)]
+pub struct Room {
+    policy: OnFull,
+    full: AtomicBool,
+    without_payload: AtomicBool,
+    max_size: AtomicBool,
+    failed: AtomicBool,
+    cause: Mutex<Option<String>>,
+}
+
+impl Room {
+    /// With that policy.
+    pub fn new(policy: OnFull) -> Self {
+        Room { policy, ..Room::default() }
+    }
+
+    /// Makes room for what could not be written for `error`. `from`: the first frame of the journal that is needed once
+    /// it is written. Each call tries something else; `tries` counts. Whether it is worth another attempt.
+    pub fn make(&self, series: &mut Series, journal: &Journal, from: u64, error: &io::Error, tries: &mut u32) -> bool {
+        if !is_full(error) {
+            return false;
+        }
+        if self.policy == OnFull::RotateOut && series.drop_oldest() {
+            return true;
+        }
+        self.is_full(error);
+        if series.release_reserve() {
+            return true;
+        }
+        *tries += 1;
+        if *tries == 1 {
+            // All that is in those files is in what is to be written.
+            journal.remove_before(from);
+        }
+        *tries == 1
+    }
+
+    /// The journal could not be written. Whether room was made.
+    pub fn journal_failed(&self, series: &mut Series, error: &io::Error) -> bool {
+        if is_full(error) && self.policy == OnFull::RotateOut && series.drop_oldest() {
+            return true;
+        }
+        if is_full(error) {
+            self.is_full(error);
+        } else {
+            self.tell(&self.failed, &format!("the journal cannot be written: {error}"));
+        }
+        false
+    }
+
+    fn is_full(&self, error: &io::Error) {
+        if self.policy == OnFull::DropPayload && !self.without_payload.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.tell(&self.full, &error.to_string());
+    }
+
+    /// Little room is left, says whoever looks at the file system.
+    pub fn is_scarce(&self) {
+        if self.policy == OnFull::DropPayload {
+            self.without_payload.store(true, Ordering::Release);
+        }
+    }
+
+    /// Something cannot be written, for another reason.
+    pub fn fail(&self, error: &anyhow::Error) {
+        self.tell(&self.failed, &format!("{error:#}"));
+    }
+
+    /// `--max-size` is reached.
+    pub fn reached_max_size(&self) {
+        self.max_size.store(true, Ordering::Release);
+    }
+
+    fn tell(&self, flag: &AtomicBool, cause: &str) {
+        self.cause.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| cause.to_string());
+        flag.store(true, Ordering::Release);
+    }
+
+    /// Whether recording is to end since the disk is full.
+    pub fn must_stop(&self) -> bool {
+        self.full.load(Ordering::Acquire)
+    }
+
+    /// Whether recording is to end since something failed.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// Whether payloads are no longer wanted.
+    pub fn without_payload(&self) -> bool {
+        self.without_payload.load(Ordering::Acquire)
+    }
+
+    /// Whether `--max-size` is reached.
+    pub fn at_max_size(&self) -> bool {
+        self.max_size.load(Ordering::Acquire)
+    }
+
+    /// Why recording is to end.
+    pub fn cause(&self) -> Option<String> {
+        self.cause.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

@@ -1,0 +1,341 @@
+//! The files of a recording: one, or with rotation and the flight recorder a numbered series of them, each chained to
+//! the one before.
+//!
+//! Owns names, room for the footer, and the order of closing: synced, then named. What stands in them comes from
+//! elsewhere.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::Value;
+
+use super::journal;
+use super::output::{Output, directory};
+use super::reserve::Reserve;
+use crate::schema::group::EncodedGroup;
+use crate::schema::manifest::{Clocks, Manifest, Segment};
+use crate::schema::partial::PartialGroup;
+use crate::schema::sign::Key;
+use crate::schema::writer::CaptureFile;
+
+/// What a recording writes.
+#[derive(Debug)]
+pub struct Plan {
+    /// `-o`.
+    pub output: PathBuf,
+    /// `--force`.
+    pub force: bool,
+    /// Whether files are numbered.
+    pub numbered: bool,
+    /// `-W`: most files kept.
+    pub keep: Option<usize>,
+    /// `--sign-key`.
+    pub key: Option<Key>,
+}
+
+/// A file that was finished.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// Its name.
+    pub path: PathBuf,
+    /// Its root digest, in hexadecimal.
+    pub root: String,
+}
+
+#[derive(Debug)]
+struct Open {
+    capture: CaptureFile,
+    /// The same file, to be synced by others.
+    file: Arc<File>,
+}
+
+/// The files of one recording.
+#[derive(Debug)]
+pub struct Series {
+    plan: Plan,
+    /// Number of the present file, from 1.
+    index: u64,
+    /// When it began.
+    began: Clocks,
+    /// Its name.
+    output: Output,
+    /// Where it is written, once its begin is known.
+    created: Option<File>,
+    open: Option<Open>,
+    /// A file that is complete, and not yet named.
+    closed: Option<(Output, Finished)>,
+    previous: Option<Finished>,
+    finished: VecDeque<Finished>,
+    reserve: Reserve,
+}
+
+/// An unfinished file of the recording that writes `output`, if there is one.
+fn unfinished(output: &Path) -> Option<PathBuf> {
+    let stem = output.file_stem()?.to_string_lossy().into_owned();
+    let entries = std::fs::read_dir(directory(output)).ok()?.flatten();
+    let names = entries.map(|entry| entry.file_name());
+    let partials = names.filter(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with(&stem) && name.ends_with(".partial")
+    });
+    partials.max().map(|name| output.with_file_name(name))
+}
+
+/// The name of file number `index`: `trace-0001.parquet`.
+pub fn numbered(output: &Path, index: u64) -> PathBuf {
+    let stem = output.file_stem().unwrap_or_default().to_string_lossy();
+    let name = match output.extension() {
+        Some(extension) => format!("{stem}-{index:04}.{}", extension.to_string_lossy()),
+        None => format!("{stem}-{index:04}"),
+    };
+    output.with_file_name(name)
+}
+
+impl Plan {
+    fn path(&self, index: u64) -> PathBuf {
+        if self.numbered { numbered(&self.output, index) } else { self.output.clone() }
+    }
+}
+
+impl Series {
+    /// Creates the first file under its temporary name.
+    ///
+    /// # Errors
+    /// As [`Output::create`].
+    pub fn create(plan: Plan) -> Result<Self> {
+        let name = plan.output.display();
+        if plan.force {
+            journal::remove_all(&plan.output)
+                .with_context(|| format!("the old journal of {name} cannot be removed"))?;
+        }
+        if let Some(left) = journal::exists(&plan.output) {
+            let left = left.display();
+            match unfinished(&plan.output) {
+                Some(partial) => bail!(
+                    "{left} exists: another recording writes {name}, or one did not finish: then recover it with `vmtrace \
+                     recover {} -o FILE`; or choose another -o, or drop it with --force",
+                    partial.display()
+                ),
+                None => bail!("{left} is left of a recording that has finished: remove it, or choose another -o"),
+            }
+        }
+        let created = Output::create(&plan.path(1), plan.force)?;
+        Ok(Series::on(plan, created))
+    }
+
+    /// The same in a file that was created elsewhere.
+    pub fn on(plan: Plan, (output, file): (Output, File)) -> Self {
+        let reserve = Reserve::beside(directory(&plan.output));
+        Series {
+            plan,
+            index: 1,
+            began: Clocks::default(),
+            output,
+            created: Some(file),
+            open: None,
+            closed: None,
+            previous: None,
+            finished: VecDeque::new(),
+            reserve,
+        }
+    }
+
+    /// Writes the begin of the next file. `begin` is when it begins, `first_seq` the number of its first row.
+    ///
+    /// # Errors
+    /// When it cannot be created or written.
+    pub fn begin(&mut self, manifest: &Manifest, begin: Clocks, first_seq: u64) -> Result<()> {
+        let file = match self.created.take() {
+            Some(file) => file,
+            None => {
+                let (output, file) = Output::create(&self.plan.path(self.index + 1), self.plan.force)?;
+                self.output = output;
+                self.index += 1;
+                file
+            }
+        };
+        self.began = begin;
+        let manifest = self.complete(manifest, first_seq);
+        let file = Arc::new(file);
+        let copy = file.try_clone().with_context(|| self.output.partial().display().to_string())?;
+        let capture = CaptureFile::create(copy, &manifest)
+            .with_context(|| format!("{} cannot be written", self.output.partial().display()))?;
+        self.reserve.hold(capture.footer_estimate());
+        self.open = Some(Open { capture, file });
+        Ok(())
+    }
+
+    /// The manifest with the file's place in the series.
+    fn complete(&self, manifest: &Manifest, first_seq: u64) -> Manifest {
+        let segment = self.segment(first_seq).or(manifest.segment.clone());
+        Manifest { segment, ..manifest.clone() }
+    }
+
+    fn segment(&self, first_seq: u64) -> Option<Segment> {
+        let previous = self.previous.as_ref();
+        self.plan.numbered.then(|| Segment {
+            index: self.index,
+            begin: self.began,
+            first_seq,
+            previous_root: previous.map(|p| p.root.clone()),
+            previous_file: previous.and_then(|p| p.path.file_name()).map(|name| name.to_string_lossy().into_owned()),
+        })
+    }
+
+    /// Appends a row group of another file, as it is.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub fn adopt(&mut self, source: &File, group: &PartialGroup) -> io::Result<()> {
+        let open = self.open.as_mut().ok_or_else(|| io::Error::other("no file is open"))?;
+        open.capture.adopt(source, group)
+    }
+
+    /// Appends a row group. When that fails, the file is as it was.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn append(&mut self, group: &EncodedGroup, clocks: Clocks, checkpoint: &Value) -> io::Result<()> {
+        let open = self.open.as_mut().ok_or_else(|| io::Error::other("no file is open"))?;
+        open.capture.append(group, clocks, checkpoint)?;
+        self.reserve.hold(open.capture.footer_estimate());
+        Ok(())
+    }
+
+    /// Writes a footer for the time being, so that the present file can be read: the next row group takes its place.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_footer(&mut self, manifest: &Manifest) -> io::Result<()> {
+        let open = self.open.as_mut().ok_or_else(|| io::Error::other("no file is open"))?;
+        open.capture.close(manifest).map(drop)
+    }
+
+    /// Completes the present file and brings it to the disk; [`Series::publish`] names it.
+    ///
+    /// # Errors
+    /// When it cannot be written; it is as it was then.
+    pub fn close(&mut self, manifest: &Manifest, first_seq: u64) -> Result<()> {
+        let manifest = self.complete(manifest, first_seq);
+        let partial = self.output.partial().display().to_string();
+        let open = self.open.as_mut().with_context(|| format!("{partial}: no file is open"))?;
+        // The room kept for it is for it.
+        self.reserve.release();
+        let root = open.capture.close(&manifest).with_context(|| partial.clone())?;
+        open.capture.sync().with_context(|| partial.clone())?;
+        self.open = None;
+        let finished = Finished { path: self.output.path().to_path_buf(), root };
+        self.previous = Some(finished.clone());
+        self.closed = Some((self.output.clone(), finished));
+        Ok(())
+    }
+
+    /// Names the file that was closed, and signs it. Old ones beyond `-W` go.
+    ///
+    /// # Errors
+    /// When it cannot be named; it keeps its temporary name. A missing signature is an error, too.
+    pub fn publish(&mut self) -> Result<()> {
+        let Some((output, finished)) = self.closed.take() else { return Ok(()) };
+        output.publish()?;
+        let path = finished.path.clone();
+        self.finished.push_back(finished);
+        while self.plan.keep.is_some_and(|keep| self.finished.len() > keep) {
+            self.drop_oldest();
+        }
+        match &self.plan.key {
+            Some(key) => key.sign_file(&path).with_context(|| format!("{} is not signed", path.display())),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes the oldest finished file of this recording. Whether there was one.
+    pub fn drop_oldest(&mut self) -> bool {
+        let Some(oldest) = self.finished.pop_front() else { return false };
+        let _ = std::fs::remove_file(crate::schema::sign::signature_path(&oldest.path));
+        std::fs::remove_file(&oldest.path).is_ok()
+    }
+
+    /// From now on files are numbered, this one included.
+    pub fn number(&mut self) {
+        if !self.plan.numbered {
+            self.plan.numbered = true;
+            self.output.rename(&self.plan.path(self.index));
+        }
+    }
+
+    /// Gives up the room kept for the footer. Whether there was any.
+    pub fn release_reserve(&mut self) -> bool {
+        self.reserve.release()
+    }
+
+    /// Number of the present file, from 1.
+    pub fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// Row groups in the present file.
+    pub fn groups(&self) -> usize {
+        self.open.as_ref().map_or(0, |open| open.capture.groups())
+    }
+
+    /// Bytes that the present file would have if it were closed now.
+    pub fn bytes(&self) -> u64 {
+        self.open.as_ref().map_or(0, |open| open.capture.bytes() + open.capture.footer_estimate())
+    }
+
+    /// The present file, to be synced.
+    pub fn file(&self) -> Option<Arc<File>> {
+        self.open.as_ref().map(|open| open.file.clone())
+    }
+
+    /// The name that the present file will have.
+    pub fn output(&self) -> &Output {
+        &self.output
+    }
+
+    /// Files finished and still there, oldest first.
+    pub fn finished(&self) -> impl Iterator<Item = &Finished> {
+        self.finished.iter()
+    }
+
+    /// Whether a file is open.
+    pub fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Removes the present file, in which there is nothing worth keeping.
+    pub fn discard(&mut self) {
+        self.open = None;
+        self.output.discard();
+    }
+}
+
+/// Whether the disk is full, or as much of it as we may have.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
+}
+
+/// An I/O error in a chain of causes, if there is one.
+pub fn io_cause(error: &anyhow::Error) -> Option<&io::Error> {
+    error.chain().find_map(|cause| cause.downcast_ref())
+}
+
+/// What is said when a recording stops since `path` cannot be written.
+pub fn stopped(path: &Path, error: &io::Error) -> anyhow::Error {
+    anyhow!("{}: {error}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_numbered_before_the_extension() {
+        assert_eq!(numbered(Path::new("a/trace.parquet"), 1), Path::new("a/trace-0001.parquet"));
+        assert_eq!(numbered(Path::new("trace"), 12_345), Path::new("trace-12345"));
+    }
+}

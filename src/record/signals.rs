@@ -1,0 +1,70 @@
+//! Signals, as counters that a handler may touch.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context, Result};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
+
+/// Signals that came.
+#[derive(Debug, Default)]
+pub struct Signals {
+    last: AtomicUsize,
+    interrupts: AtomicUsize,
+    statistics: AtomicUsize,
+    rotations: AtomicUsize,
+}
+
+impl Signals {
+    /// INT, TERM and HUP end the recording; a second INT ends it without emptying the rings. USR1 asks for statistics,
+    /// USR2 for a new file. XFSZ is harmless.
+    ///
+    /// # Errors
+    /// When the kernel refuses a handler.
+    pub fn install() -> Result<Arc<Self>> {
+        let signals = Arc::new(Signals::default());
+        for signal in [SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2] {
+            let seen = signals.clone();
+            let note = move || {
+                match signal {
+                    SIGUSR1 => drop(seen.statistics.fetch_add(1, Ordering::Release)),
+                    SIGUSR2 => drop(seen.rotations.fetch_add(1, Ordering::Release)),
+                    _ => seen.last.store(signal as usize, Ordering::Release),
+                }
+                if signal == SIGINT {
+                    seen.interrupts.fetch_add(1, Ordering::Release);
+                }
+            };
+            // SAFETY: the action only stores to atomics, which is async-signal-safe.
+            unsafe { signal_hook::low_level::register(signal, note) }.context("signals cannot be handled")?;
+        }
+        // Caught, so that a write beyond RLIMIT_FSIZE fails as one to a full disk does, instead of killing us. Not
+        // ignored: COMMAND would inherit that.
+        // SAFETY: the action does nothing.
+        unsafe { signal_hook::low_level::register(SIGXFSZ, || ()) }.context("signals cannot be handled")?;
+        Ok(signals)
+    }
+
+    /// The latest signal that ends the recording.
+    pub fn pending(&self) -> Option<i32> {
+        match self.last.load(Ordering::Acquire) {
+            0 => None,
+            signal => i32::try_from(signal).ok(),
+        }
+    }
+
+    /// How many INTs have come.
+    pub fn interrupts(&self) -> usize {
+        self.interrupts.load(Ordering::Acquire)
+    }
+
+    /// Whether USR1 came since this was last asked.
+    pub fn wants_statistics(&self) -> bool {
+        self.statistics.swap(0, Ordering::AcqRel) > 0
+    }
+
+    /// Whether USR2 came since this was last asked.
+    pub fn wants_rotation(&self) -> bool {
+        self.rotations.swap(0, Ordering::AcqRel) > 0
+    }
+}

@@ -1,0 +1,165 @@
+//! What can be understood of a capture without its footer: an unfinished one, or one that was cut off.
+//!
+//! Owns the walk from its begin, frame by frame. Believes nothing that the capture's id and the digest chain do not
+//! vouch for, and stops at the first thing that they do not.
+
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+
+use anyhow::{Context, Result, anyhow, ensure};
+
+use super::chain::{self, Digest};
+use super::file::each_part;
+use super::frame::Frame;
+use super::group::Description;
+use super::manifest::{Clocks, Manifest};
+use super::writer::{GroupHead, PARQUET_MAGIC};
+
+/// What was found.
+#[derive(Debug)]
+pub struct Partial {
+    /// The manifest as it was when the recording began.
+    pub manifest: Manifest,
+    /// Whole row groups, in the order of the file.
+    pub groups: Vec<PartialGroup>,
+    /// Why nothing more was found.
+    pub end: String,
+    /// Where that was.
+    pub end_at: u64,
+}
+
+/// A row group that is whole.
+#[derive(Clone, Debug)]
+pub struct PartialGroup {
+    /// Rows in it.
+    pub rows: u64,
+    /// First and last `seq`.
+    pub seq: (u64, u64),
+    /// Smallest and largest `mono_ns`.
+    pub mono_ns: (i64, i64),
+    /// When it was written.
+    pub clocks: Clocks,
+    /// BLAKE3 of its bytes.
+    pub digest: Digest,
+    /// Where they are.
+    pub body: Range<u64>,
+    /// Where its frame begins.
+    frame_at: u64,
+    frame_end: u64,
+}
+
+/// The begin of a capture, which was written when its recording began.
+#[derive(Debug)]
+pub struct Begin {
+    /// The manifest as it was then.
+    pub manifest: Manifest,
+    /// The chain's first link.
+    pub link: Digest,
+    /// Where it ends.
+    pub end: u64,
+}
+
+/// Reads the begin of a capture.
+///
+/// # Errors
+/// When `file` does not begin as a capture of this version does.
+pub fn begin(file: &File) -> Result<Begin> {
+    let size = file.metadata()?.len();
+    let mut magic = [0; PARQUET_MAGIC.len()];
+    let begins = file.read_exact_at(&mut magic, 0).is_ok() && magic == *PARQUET_MAGIC;
+    ensure!(begins, "does not begin as a capture does");
+    let frame = Frame::read(file, magic.len() as u64, size).context("the manifest at its begin is damaged")?;
+    let manifest: Manifest = serde_json::from_slice(&frame.head).context("the manifest at its begin cannot be read")?;
+    ensure!(frame.body.is_empty() && frame.is_of(&manifest.capture_id), "the manifest at its begin is damaged");
+    Ok(Begin { manifest, link: chain::first(&frame.head), end: frame.end })
+}
+
+/// Reads what is whole in `file`.
+///
+/// # Errors
+/// As [`begin`].
+pub fn read(file: &File) -> Result<Partial> {
+    let size = file.metadata()?.len();
+    let Begin { manifest, link: mut previous, end: mut at } = begin(file)?;
+    let mut groups = Vec::new();
+    let end = loop {
+        match group(file, at, size, &manifest.capture_id, &previous) {
+            Ok((group, link)) => {
+                at = group.frame_end;
+                previous = link;
+                groups.push(group);
+            }
+            Err(error) => break format!("after {} whole row groups: {error:#}", groups.len()),
+        }
+    };
+    Ok(Partial { manifest, groups, end, end_at: at })
+}
+
+/// The row group whose frame is at `at`, and its link.
+fn group(file: &File, at: u64, size: u64, capture_id: &str, previous: &Digest) -> Result<(PartialGroup, Digest)> {
+    let frame = Frame::read(file, at, size)?;
+    ensure!(frame.is_of(capture_id), "a frame is damaged, or of another capture");
+    let head = head(&frame)?;
+    let digest = digest(file, &frame.body).context("a row group cannot be read")?;
+    let link = chain::link(previous, &digest, head.rows, &head.clocks);
+    ensure!(head.link == link.to_string(), "a row group is damaged: its digest is not the one in the chain");
+    let (_, described) = Description::from_file(frame.tail, frame.body.end - frame.body.start)?;
+    let rows = described.group()?.num_rows();
+    ensure!(u64::try_from(rows) == Ok(head.rows), "a row group of {} rows is described with {rows}", head.rows);
+    let span = |name: &str| described.span(name).with_context(|| format!("a row group without statistics of {name}"));
+    let seq = span("seq")?;
+    let group = PartialGroup {
+        rows: head.rows,
+        seq: (seq.0.cast_unsigned(), seq.1.cast_unsigned()),
+        mono_ns: span("mono_ns")?,
+        clocks: head.clocks,
+        digest,
+        body: frame.body,
+        frame_at: at,
+        frame_end: frame.end,
+    };
+    Ok((group, link))
+}
+
+fn head(frame: &Frame) -> Result<GroupHead> {
+    serde_json::from_slice(&frame.head).context("the head of a row group's frame cannot be read")
+}
+
+/// BLAKE3 of a range of bytes.
+///
+/// # Errors
+/// When they cannot be read.
+pub(crate) fn digest(file: &File, range: &Range<u64>) -> Result<Digest> {
+    let mut hasher = blake3::Hasher::new();
+    each_part(file, range, |part| {
+        hasher.update(part);
+        Ok(())
+    })?;
+    Ok(hasher.finalize())
+}
+
+impl PartialGroup {
+    /// Where the group and what belongs to it end.
+    pub fn end(&self) -> u64 {
+        self.frame_end
+    }
+
+    /// The note that the writer left with the group.
+    ///
+    /// # Errors
+    /// When `file` is not what it was when the group was found.
+    pub fn checkpoint(&self, file: &File) -> Result<serde_json::Value> {
+        let (head, _) = self.reread(file)?;
+        serde_json::from_str(head.checkpoint.get()).map_err(|e| anyhow!("a checkpoint cannot be read: {e}"))
+    }
+
+    /// What the group's frame says, read again: kept in memory it would be most of what is.
+    pub(super) fn reread(&self, file: &File) -> Result<(GroupHead, Description)> {
+        let frame = Frame::read(file, self.frame_at, self.frame_end).context("the file changed while it was read")?;
+        ensure!(frame.body == self.body, "the file changed while it was read");
+        let head = head(&frame)?;
+        let (description, _) = Description::from_file(frame.tail, self.body.end - self.body.start)?;
+        Ok((head, description))
+    }
+}

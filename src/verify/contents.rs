@@ -1,0 +1,204 @@
+//! What a file says, compared with itself: numbers of rows, books, clocks.
+//!
+//! Owns these comparisons. Reads every value of the file, a few rows at a time; what it keeps grows with the ledger, not
+//! with the rows.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+
+use super::report::{Kind, Report};
+use crate::schema::Event;
+use crate::schema::chain::Chain;
+use crate::schema::clocks;
+use crate::schema::manifest::{LedgerRow, Manifest};
+use crate::schema::reader::{Capture, Scan};
+
+/// Columns that are looked at.
+const COLUMNS: &[&str] = &["seq", "mono_ns", "event", "abi", "lost_count", "lost_event", "lost_cause"];
+/// A count of the ledger.
+type Count = fn(&LedgerRow) -> u64;
+/// `lost` rows of these causes stand for what the ledger counts.
+const TOLD: [(&str, Count); 2] = [("ring_full", |row| row.lost_ring_full), ("left_in_ring", |row| row.lost_unread)];
+
+/// Compares the file with itself.
+pub fn check(capture: &Capture, report: &mut Report) {
+    let manifest = capture.manifest();
+    manifest.ledger.iter().filter_map(LedgerRow::imbalance).for_each(|what| report.add(Kind::Contradiction, what));
+    check_clocks(manifest, capture.chain(), report);
+    if report.has(Kind::Altered) {
+        report.add(Kind::Note, "its rows were not looked at, since it is altered");
+    } else {
+        check_rows(capture, report);
+    }
+    check_loss(manifest, report);
+}
+
+fn check_rows(capture: &Capture, report: &mut Report) {
+    let mut rows = Rows::new(capture.manifest());
+    match every_value(capture).and_then(|()| look(capture, &mut rows)) {
+        Ok(()) => rows.conclude(capture.manifest(), report),
+        Err(error) => report.add(Kind::Unreadable, format!("{error:#}")),
+    }
+}
+
+/// Decodes all columns; where pages have checksums, the library compares them.
+fn every_value(capture: &Capture) -> Result<()> {
+    capture.scan(&Scan::default())?.try_for_each(|batch| batch.map(drop))
+}
+
+fn look(capture: &Capture, rows: &mut Rows<'_>) -> Result<()> {
+    for batch in capture.scan(&Scan { columns: COLUMNS.to_vec(), ..Scan::default() })? {
+        batch?.iter().for_each(|event| rows.take(&event));
+    }
+    Ok(())
+}
+
+/// Clocks that the file states: the monotonic one only goes forward; the wall clock may be stepped, which is said.
+fn check_clocks(manifest: &Manifest, chain: Option<&Chain>, report: &mut Report) {
+    let instants = clocks::instants(manifest, chain);
+    for ((from, a), (to, b)) in instants.iter().zip(instants.iter().skip(1)) {
+        if b.monotonic_ns < a.monotonic_ns {
+            report.add(Kind::Contradiction, format!("the monotonic clock stands lower at {to} than at {from}"));
+        }
+    }
+    for step in clocks::steps(&instants) {
+        let seconds = step.by_ns as f64 / 1e9;
+        let text = format!("the wall clock was stepped by {seconds:+.6} s between {} and {}", step.from, step.to);
+        report.add(Kind::Note, text);
+    }
+}
+
+fn check_loss(manifest: &Manifest, report: &mut Report) {
+    let total = LedgerRow::total(&manifest.ledger);
+    for (cause, count) in total.causes().iter().filter(|(_, count)| *count > 0) {
+        report.add(Kind::Loss, format!("{count} events lost: {cause}"));
+    }
+    if total.read_faults > 0 {
+        report.add(
+            Kind::Note,
+            format!("of {} rows some bytes could not be read when they were recorded", total.read_faults),
+        );
+    }
+}
+
+/// What the rows say, as they come.
+struct Rows<'a> {
+    next: u64,
+    count: u64,
+    /// Row, its number, and the number it should have, where the first gap is.
+    gap: Option<(u64, u64, u64)>,
+    gaps: u64,
+    /// Latest instant so far.
+    last_ns: i64,
+    late: u64,
+    late_ns: i64,
+    /// Rows that stand late by their nature.
+    placed: u64,
+    /// By the ledger's events: rows.
+    written: BTreeMap<&'a str, u64>,
+    /// Rows of events that are not in the ledger.
+    others: u64,
+    /// By the ledger's events, and by cause as in [`TOLD`]: what `lost` rows tell.
+    told: BTreeMap<&'a str, [u64; TOLD.len()]>,
+}
+
+impl<'a> Rows<'a> {
+    fn new(manifest: &'a Manifest) -> Self {
+        let first = manifest.segment.as_ref().map_or(0, |segment| segment.first_seq);
+        let events = || manifest.ledger.iter().map(|row| row.event.as_str());
+        Rows {
+            next: first,
+            count: 0,
+            gap: None,
+            gaps: 0,
+            last_ns: i64::MIN,
+            late: 0,
+            late_ns: 0,
+            placed: 0,
+            written: events().map(|event| (event, 0)).collect(),
+            others: 0,
+            told: events().map(|event| (event, [0; TOLD.len()])).collect(),
+        }
+    }
+
+    fn take(&mut self, event: &Event<'_>) {
+        if event.seq != self.next {
+            self.gap.get_or_insert((self.count, event.seq, self.next));
+            self.gaps += 1;
+        }
+        self.next = event.seq.saturating_add(1);
+        self.count += 1;
+        self.clock(event);
+        match self.written.get_mut(event.event) {
+            Some(count) => *count += 1,
+            None => self.others += 1,
+        }
+        if let (Some(count), Some(lost), Some(cause)) = (event.lost_count, event.lost_event, event.lost_cause)
+            && let Some(told) = self.told.get_mut(lost)
+            && let Some((_, told)) = TOLD.iter().zip(told).find(|((name, _), _)| *name == cause)
+        {
+            *told = told.saturating_add(count);
+        }
+    }
+
+    fn clock(&mut self, event: &Event<'_>) {
+        if event.mono_ns >= self.last_ns {
+            self.last_ns = event.mono_ns;
+            return;
+        }
+        // A gap is told when it is over, a process when it is first met, a request without completion at the end.
+        if matches!(event.event, "lost" | "process_snapshot") || event.abi == Some("io_uring") {
+            self.placed += 1;
+            return;
+        }
+        self.late += 1;
+        self.late_ns = self.late_ns.max(self.last_ns.saturating_sub(event.mono_ns));
+    }
+
+    fn conclude(&self, manifest: &Manifest, report: &mut Report) {
+        if let Some((row, found, expected)) = self.gap {
+            let more = if self.gaps > 1 { format!(", and {} more gaps", self.gaps - 1) } else { String::new() };
+            let text = format!("row {row} has the number {found}, not {expected}: rows are missing or doubled{more}");
+            report.add(Kind::Contradiction, text);
+        }
+        for row in &manifest.ledger {
+            let found = self.written.get(row.event.as_str()).copied().unwrap_or(0);
+            if found != row.written {
+                let text = format!("{}: {found} rows in the file, {} in the ledger", row.event, row.written);
+                report.add(Kind::Contradiction, text);
+            }
+        }
+        if self.others > 0 {
+            report
+                .add(Kind::Contradiction, format!("{} rows are of events that the ledger does not list", self.others));
+        }
+        self.conclude_losses(manifest, report);
+        if self.late > 0 {
+            let ms = self.late_ns as f64 / 1e6;
+            let text = format!("{} rows stand behind rows of later instants, by up to {ms:.3} ms", self.late);
+            report.add(Kind::Note, text);
+        }
+        if self.placed > 0 {
+            let which = "losses, processes first met, io_uring requests that did not complete";
+            report.add(Kind::Note, format!("{} rows stand where they were told ({which})", self.placed));
+        }
+    }
+
+    /// What `lost` rows tell is what the ledger counts. Of a recording in several files it may be told in a later one
+    /// than it is counted in; a recorder that died, or forgets, may not have told it.
+    fn conclude_losses(&self, manifest: &Manifest, report: &mut Report) {
+        let whole = manifest.segment.is_none() && manifest.end_reason != "recovered";
+        let kind = if whole { Kind::Contradiction } else { Kind::Note };
+        for row in &manifest.ledger {
+            let told = self.told.get(row.event.as_str()).copied().unwrap_or_default();
+            for ((cause, counted), told) in TOLD.iter().zip(told) {
+                let counted = counted(row);
+                if told != counted {
+                    let text = format!("{}: `lost` rows tell of {told} ({cause}), the ledger of {counted}", row.event);
+                    report.add(kind, text);
+                }
+            }
+        }
+    }
+}

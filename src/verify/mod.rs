@@ -1,0 +1,158 @@
+//! `vmtrace verify`: whether captures are what was recorded, and complete. Offline, without privileges.
+//!
+//! Data flows one way: a file → its digests, its contents, its place among others, its signature → a report. Each check
+//! adds to the report what it finds; none decides what follows. docs/INTEGRITY.md says what this proves.
+
+mod contents;
+mod digests;
+mod report;
+mod segments;
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use chrono::Utc;
+use clap::ValueEnum;
+
+use self::report::Kind;
+pub use self::report::Report;
+use self::segments::Known;
+use crate::cli::status;
+use crate::replay::jsonl;
+use crate::schema::partial;
+use crate::schema::reader::Capture;
+use crate::schema::sign::allowed::AllowedSigners;
+use crate::schema::sign::{Checked, Signature};
+
+/// Options of `vmtrace verify`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Checks all bytes against the digest chain and the seal, the books, the numbers of the rows and \
+the clocks; of several files of one recording, that each follows the one before. That proves that a file is what it was \
+when its root digest was noted, or when it was signed; without either, only that it was not damaged by accident.\n\
+Exit status: 0 intact and complete; 3 intact, but it records loss, or a file between those given is missing; 1 altered; \
+2 it cannot be read, or there is nothing to check it against."
+)]
+pub struct Args {
+    /// Captures to verify
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Demand that FILE.sig is a signature of one of these (ssh-keygen(1), ALLOWED SIGNERS)
+    #[arg(long, value_name = "FILE")]
+    allowed_signers: Option<PathBuf>,
+    /// Demand that it is this one's
+    #[arg(short = 'I', long, requires = "allowed_signers", value_name = "PRINCIPAL")]
+    identity: Option<String>,
+    /// Output format
+    #[arg(short = 'T', long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Output format.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A description to read
+    #[default]
+    Text,
+    /// One JSON object per line and capture
+    Json,
+}
+
+/// Runs `vmtrace verify`; returns the exit status.
+///
+/// # Errors
+/// When the allowed signers cannot be read or the output cannot be written.
+pub fn run(args: &Args) -> Result<u8> {
+    let allowed = args.allowed_signers.as_deref().map(AllowedSigners::load).transpose()?;
+    let known: Vec<Option<Known>> = args.files.iter().map(|path| Known::of(path)).collect();
+    let mut worst = status::OK;
+    for (path, this) in args.files.iter().zip(&known) {
+        let mut report = examine(path);
+        if let Some(this) = this {
+            segments::check(this, &known, &mut report);
+        }
+        if let Some(allowed) = &allowed {
+            check_signature(path, allowed, args.identity.as_deref(), &mut report);
+        }
+        report.conclude();
+        let mut text = Vec::new();
+        match args.format {
+            Format::Json => jsonl::line(&mut text, &report)?,
+            Format::Text => text.extend(report.render().bytes()),
+        }
+        std::io::stdout().write_all(&text)?;
+        worst = worse(worst, report.status);
+    }
+    Ok(worst)
+}
+
+/// Verifies one file by itself.
+pub fn file(path: &Path) -> Report {
+    let mut report = examine(path);
+    report.conclude();
+    report
+}
+
+fn examine(path: &Path) -> Report {
+    let mut report = Report { file: path.display().to_string(), ..Report::default() };
+    match Capture::open(path) {
+        Ok(capture) => {
+            report.root = capture.root().map(str::to_string);
+            report.row_groups = Some(capture.row_group_count());
+            report.rows = Some(capture.rows());
+            digests::check(&capture, &mut report);
+            contents::check(&capture, &mut report);
+        }
+        Err(error) => {
+            report.add(Kind::Unreadable, format!("{error:#}"));
+            note_what_is_whole(path, &mut report);
+        }
+    }
+    report
+}
+
+/// Of a file without footer: what can be saved.
+fn note_what_is_whole(path: &Path, report: &mut Report) {
+    let is_file = std::fs::metadata(path).is_ok_and(|kind| kind.is_file());
+    let Some(Ok(partial)) = is_file.then(|| File::open(path).map(|file| partial::read(&file))).and_then(Result::ok)
+    else {
+        return;
+    };
+    let rows = partial.groups.iter().fold(0u64, |sum, group| sum.saturating_add(group.rows));
+    let groups = partial.groups.len();
+    report.add(Kind::Note, format!("{groups} row groups with {rows} rows are whole: `vmtrace recover` saves them"));
+}
+
+fn check_signature(path: &Path, allowed: &AllowedSigners, identity: Option<&str>, report: &mut Report) {
+    match Signature::check(path) {
+        Err(error) => report.add(Kind::Unreadable, format!("{error:#}")),
+        Ok(Checked::Bad(why)) => report.add(Kind::Altered, format!("the signature is not good: {why}")),
+        Ok(Checked::Fits(signature)) => match allowed.allow(&signature, identity, Utc::now()) {
+            Ok(principal) => report.signed_by = Some(format!("{principal} with {}", signature.key())),
+            Err(why) => {
+                report.add(Kind::Altered, format!("the signature ({}) does not count: {why}", signature.key()));
+            }
+        },
+    }
+}
+
+/// Altered is worse than unreadable, that is worse than incomplete.
+fn worse(a: u8, b: u8) -> u8 {
+    let order = [status::ALTERED, status::ERROR, status::LOSS];
+    order.into_iter().find(|status| [a, b].contains(status)).unwrap_or(status::OK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_file_decides() {
+        assert_eq!(worse(status::OK, status::OK), status::OK);
+        assert_eq!(worse(status::LOSS, status::OK), status::LOSS);
+        assert_eq!(worse(status::LOSS, status::ERROR), status::ERROR);
+        assert_eq!(worse(status::ALTERED, status::ERROR), status::ALTERED);
+    }
+}

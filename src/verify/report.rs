@@ -1,0 +1,131 @@
+//! What is found out about one file, and how it is said.
+//!
+//! Owns the words, the JSON and the exit status that follow from what was found. Everything from a file passes `Safe`.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use crate::cli::status;
+use crate::safe::{Safe, SafeMessage};
+
+/// What a finding means for the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Bytes are not those that were digested or signed.
+    Altered,
+    /// What the file says does not agree with itself.
+    Contradiction,
+    /// Something cannot be read, or there is nothing to check it against.
+    Unreadable,
+    /// Events are missing, and the capture says so.
+    Loss,
+    /// Nothing is wrong with it.
+    Note,
+}
+
+/// One thing that was found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Finding {
+    /// What it means.
+    pub kind: Kind,
+    /// The row group it is about.
+    pub row_group: Option<usize>,
+    /// In words.
+    pub text: String,
+}
+
+/// Everything that was found out about one file. The JSON of `verify -T json` is this as it stands; fields are only added.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    /// Path as given; bytes that are no UTF-8 replaced.
+    pub file: String,
+    /// Exit status of this file alone: 0, 1, 2 or 3.
+    pub status: u8,
+    /// The root digest, if the file is intact.
+    pub root: Option<String>,
+    /// Row groups, as the footer states them.
+    pub row_groups: Option<usize>,
+    /// Rows, as the footer states them.
+    pub rows: Option<u64>,
+    /// The first row group with altered bytes, counted from 0.
+    pub first_altered_row_group: Option<usize>,
+    /// Of a recording in several files: the FILE that this one follows, where it was given and is the right one.
+    pub follows: Option<String>,
+    /// By whom the file is signed, if that was asked and is so.
+    pub signed_by: Option<String>,
+    /// Everything that was found, in the order of the checks.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// Adds what was found.
+    pub fn add(&mut self, kind: Kind, text: impl Into<String>) {
+        self.findings.push(Finding { kind, row_group: None, text: text.into() });
+    }
+
+    /// Adds what was found of a row group.
+    pub fn add_of(&mut self, kind: Kind, row_group: usize, text: impl Into<String>) {
+        self.findings.push(Finding { kind, row_group: Some(row_group), text: text.into() });
+    }
+
+    /// Whether something of this kind was found.
+    pub fn has(&self, kind: Kind) -> bool {
+        self.findings.iter().any(|finding| finding.kind == kind)
+    }
+
+    /// Settles status and root when everything has been found out.
+    pub fn conclude(&mut self) {
+        self.status = if self.has(Kind::Altered) || self.has(Kind::Contradiction) {
+            status::ALTERED
+        } else if self.has(Kind::Unreadable) {
+            status::ERROR
+        } else if self.has(Kind::Loss) {
+            status::LOSS
+        } else {
+            status::OK
+        };
+        if !matches!(self.status, status::OK | status::LOSS) {
+            self.root = None;
+        }
+        let altered = self.findings.iter().filter(|finding| finding.kind == Kind::Altered);
+        self.first_altered_row_group = altered.filter_map(|finding| finding.row_group).min();
+    }
+
+    /// The text for people.
+    pub fn render(&self) -> String {
+        let verdict = match self.status {
+            status::OK => "intact and complete",
+            status::LOSS => "intact, not complete",
+            status::ALTERED => "ALTERED, or contradicts itself",
+            _ => "CANNOT BE VERIFIED",
+        };
+        let mut out = String::new();
+        // Writing to a String cannot fail, here and below.
+        let _ = writeln!(out, "{}: {verdict}", Safe(&self.file));
+        if let Some(root) = &self.root {
+            let _ = writeln!(out, "  root digest {}", Safe(root));
+        }
+        if let (Some(groups), Some(rows)) = (self.row_groups, self.rows) {
+            let _ = writeln!(out, "  {rows} rows in {groups} row groups");
+        }
+        if let Some(file) = &self.follows {
+            let _ = writeln!(out, "  follows {}", Safe(file));
+        }
+        if let Some(signer) = &self.signed_by {
+            let _ = writeln!(out, "  signed by {}", Safe(signer));
+        }
+        for finding in &self.findings {
+            let kind = match finding.kind {
+                Kind::Altered => "ALTERED: ",
+                Kind::Contradiction => "CONTRADICTION: ",
+                Kind::Unreadable => "UNREADABLE: ",
+                Kind::Loss => "loss: ",
+                Kind::Note => "note: ",
+            };
+            let _ = writeln!(out, "  {kind}{}", SafeMessage(&finding.text).to_string().replace('\n', " "));
+        }
+        out
+    }
+}

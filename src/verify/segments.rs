@@ -1,0 +1,93 @@
+//! Several files of one recording: whether each follows the one before, and whether one is missing between them.
+//!
+//! Owns what is compared between files. What is within them is for the other checks.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::report::{Kind, Report};
+use crate::schema::manifest::{LedgerRow, Segment};
+use crate::schema::reader::Capture;
+
+/// What is kept of each file, as it states it.
+#[derive(Debug)]
+pub struct Known {
+    path: PathBuf,
+    root: Option<String>,
+    capture_id: String,
+    segment: Option<Segment>,
+    rows: u64,
+    went_on: bool,
+    forgotten: bool,
+    ledger: Vec<LedgerRow>,
+}
+
+impl Known {
+    /// What the footer of `path` states, if that can be read.
+    pub fn of(path: &Path) -> Option<Self> {
+        let capture = Capture::open(path).ok()?;
+        let manifest = capture.manifest();
+        Some(Known {
+            path: path.to_path_buf(),
+            root: capture.root().map(str::to_string),
+            capture_id: manifest.capture_id.clone(),
+            segment: manifest.segment.clone(),
+            rows: capture.rows(),
+            went_on: manifest.end_reason == "rotated",
+            forgotten: manifest.ledger.iter().any(|row| row.forgotten > 0),
+            ledger: manifest.ledger.clone(),
+        })
+    }
+
+    fn index(&self) -> u64 {
+        self.segment.as_ref().map_or(0, |segment| segment.index)
+    }
+}
+
+/// Compares the file of `report`, which is `this`, with the others.
+pub fn check(this: &Known, all: &[Option<Known>], report: &mut Report) {
+    let Some(segment) = &this.segment else { return };
+    let others =
+        || all.iter().flatten().filter(|other| other.capture_id == this.capture_id && other.index() != segment.index);
+    if this.went_on && !others().any(|other| other.index() == segment.index.saturating_add(1)) {
+        report.add(Kind::Note, "the recording went on in another file");
+    }
+    let Some(root) = &segment.previous_root else {
+        if segment.index > 1 {
+            report
+                .add(Kind::Contradiction, format!("is file {} of its recording and names none before", segment.index));
+        }
+        return;
+    };
+    if let Some(previous) = all.iter().flatten().find(|other| other.root.as_ref() == Some(root)) {
+        report.follows = Some(previous.path.display().to_string());
+        return follows(this, segment, previous, report);
+    }
+    let before = segment.index.saturating_sub(1);
+    let name = segment.previous_file.as_deref().unwrap_or("its name is not known");
+    if let Some(previous) = others().find(|other| other.index() == before) {
+        let path = previous.path.display();
+        report.add(Kind::Altered, format!("follows a file with the root digest {root}, which {path} does not have"));
+    } else if others().any(|other| other.index() < before) {
+        report.add(Kind::Loss, format!("file {before} of the recording ({name}) is not among those given"));
+    } else {
+        report.add(Kind::Note, format!("file {before} of the recording ({name}), root digest {root}, is not given"));
+    }
+}
+
+/// Numbers and books go on where the file before ended.
+fn follows(this: &Known, segment: &Segment, previous: &Known, report: &mut Report) {
+    let first = previous.segment.as_ref().map_or(0, |segment| segment.first_seq);
+    let next = first.saturating_add(previous.rows);
+    let forgot = this.forgotten && segment.first_seq > next;
+    if segment.first_seq != next && !forgot {
+        let text = format!("begins with row {}, the file before ends before row {next}", segment.first_seq);
+        report.add(Kind::Contradiction, text);
+    }
+    let carried = |ledger: &[LedgerRow], count: fn(&LedgerRow) -> u64| -> BTreeMap<String, u64> {
+        ledger.iter().filter(|row| count(row) > 0).map(|row| (row.event.clone(), count(row))).collect()
+    };
+    if carried(&this.ledger, |row| row.carried_in) != carried(&previous.ledger, |row| row.carried_out) {
+        report.add(Kind::Contradiction, "what the file before carries over is not what this one takes over");
+    }
+}
