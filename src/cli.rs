@@ -9,13 +9,13 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::replay;
-use crate::replay::safe::SafeMessage;
+use crate::safe::SafeMessage;
 
 /// Exit statuses, as documented in the README.
 pub mod status {
     /// Everything asked for was done.
     pub const OK: u8 = 0;
-    /// `replay` found no event that matches.
+    /// `replay` found no event that matches, `query` no row.
     pub const NO_MATCH: u8 = 1;
     /// `check`: recording works, but not everything at its best.
     pub const GAPS: u8 = 1;
@@ -53,6 +53,12 @@ enum Command {
     Replay(replay::Args),
     /// Say what a capture holds and how it was made
     Info(replay::info::Args),
+    /// Ask captures in SQL
+    #[cfg(feature = "query")]
+    Query(Box<crate::query::Args>),
+    /// Ask captures in SQL (not in this build)
+    #[cfg(not(feature = "query"))]
+    Query(NoQuery),
     /// Say whether captures are what was recorded, and complete
     Verify(crate::verify::Args),
     /// Say whether and how well this system can be recorded
@@ -67,6 +73,15 @@ enum Command {
 struct Completions {
     /// Shell to complete for
     shell: clap_complete::Shell,
+}
+
+/// What `query` takes where it was not built: anything.
+#[cfg(not(feature = "query"))]
+#[derive(Debug, Args)]
+struct NoQuery {
+    /// Captures, options, SQL
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<std::ffi::OsString>,
 }
 
 /// When to colour terminal output.
@@ -98,6 +113,12 @@ pub fn main() -> ExitCode {
         Command::Recover(args) => crate::record::recover::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Info(args) => replay::info::run(&args),
+        #[cfg(feature = "query")]
+        Command::Query(args) => crate::query::run(&args),
+        #[cfg(not(feature = "query"))]
+        Command::Query(NoQuery { words: _ }) => Err(anyhow::anyhow!(
+            "this vmtrace was built without the query engine: build it with `cargo build --features query`"
+        )),
         Command::Verify(args) => crate::verify::run(&args),
         Command::Check(args) => crate::check::run(&args),
         Command::Completions(args) => completions(args.shell),

@@ -1,11 +1,14 @@
 //! vmtrace: a forensic flight recorder for transfers of bytes across address spaces on Linux.
 //!
-//! Data flows one way: `bpf/` → `record` → `schema` → file → `schema` → `replay`. See docs/ARCHITECTURE.md.
+//! Data flows one way: `bpf/` → `record` → `schema` → file → `schema` → `replay`, `query`. See docs/ARCHITECTURE.md.
 
 pub mod check;
 pub mod cli;
+#[cfg(feature = "query")]
+pub mod query;
 #[cfg(feature = "record")]
 pub mod record;
 pub mod replay;
+pub mod safe;
 pub mod schema;
 pub mod verify;

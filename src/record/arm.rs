@@ -9,7 +9,6 @@ use super::privileges;
 use super::prove;
 use crate::schema::manifest::{FamilyReport, Manifest};
 
-
 /// Loads the programs, attaches and tests them, and selects what exists already: from here on the kernel records.
 ///
 /// # Errors

@@ -23,9 +23,9 @@ use super::table::Table;
 use super::wire::VMT_KINDS;
 use crate::schema::events::EventKind;
 use crate::schema::group::EncodedGroup;
+use crate::schema::manifest::{ClockState, Clocks, Hook, LedgerRow, Manifest};
 use crate::schema::partial::PartialGroup;
 use crate::schema::reader::{Capture, Scan};
-use crate::schema::manifest::{ClockState, Clocks, Hook, LedgerRow, Manifest};
 
 /// Between two files that the trigger makes.
 const TRIGGER_PAUSE_NS: i64 = 1_000_000_000;

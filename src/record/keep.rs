@@ -109,8 +109,7 @@ mod tests {
     fn the_last_that_fits_is_kept() {
         let each = kept(0, 0).group.len() as u64;
         let mut keep = Keep::new(Limit { bytes: 2 * each + each / 2, age: None });
-        let dropped: u64 =
-            (0..5).map(|n| keep.push(kept(n, n as i64)).get(EventKind::Tee)).map(|e| e.forgotten).sum();
+        let dropped: u64 = (0..5).map(|n| keep.push(kept(n, n as i64)).get(EventKind::Tee)).map(|e| e.forgotten).sum();
         assert_eq!((dropped, keep.from()), (3, Some(3)));
         assert_eq!(keep.take().iter().map(|k| k.seq).collect::<Vec<_>>(), [3, 4]);
         assert_eq!(keep.from(), None);

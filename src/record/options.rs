@@ -9,9 +9,9 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 
 use super::cgroups::cgroup_mount;
-use super::wire::VMT_SNAPLEN_MAX;
 use super::keep::Limit;
 use super::room::OnFull;
+use super::wire::VMT_SNAPLEN_MAX;
 use crate::schema::events::EventSet;
 use crate::schema::expr::Expr;
 use crate::schema::manifest::Filters;
@@ -425,9 +425,9 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 
 /// What the flight recorder keeps: a size has a unit of its own, or none.
 fn parse_keep(text: &str) -> Result<Limit, String> {
-    let is_time = ["ms", "s", "m", "h"].iter().any(|unit| {
-        text.strip_suffix(unit).is_some_and(|number| number.ends_with(|c: char| c.is_ascii_digit()))
-    });
+    let is_time = ["ms", "s", "m", "h"]
+        .iter()
+        .any(|unit| text.strip_suffix(unit).is_some_and(|number| number.ends_with(|c: char| c.is_ascii_digit())));
     let limit = if is_time {
         Limit { bytes: KEPT_FOR_TIME, age: Some(parse_duration(text)?) }
     } else {

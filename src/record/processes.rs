@@ -207,7 +207,11 @@ mod tests {
         assert_eq!(processes.meet(pid, me.process.start_ns, witness), Some(me.clone()));
         assert_eq!(processes.meet(pid, me.process.start_ns + 1, witness), None, "the same tick is the same process");
         assert_eq!(processes.key(pid, me.process.start_ns), me.process.key);
-        assert_eq!(processes.meet(pid, me.process.start_ns + 5 * TICK_NS, witness), None, "another process of that pid");
+        assert_eq!(
+            processes.meet(pid, me.process.start_ns + 5 * TICK_NS, witness),
+            None,
+            "another process of that pid"
+        );
         assert_eq!(processes.get(pid, me.process.start_ns + 5 * TICK_NS).unwrap().exe, None);
     }
 

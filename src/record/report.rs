@@ -108,7 +108,10 @@ pub fn statistics(progress: &Progress, lost: u64, journal: u64, elapsed: Duratio
 
 /// Why a recording has ended before its time.
 pub fn full(output: &Path, cause: &str) {
-    say(format_args!("{}: the disk is full ({cause}): recording stopped, the capture is complete up to there", output.display()));
+    say(format_args!(
+        "{}: the disk is full ({cause}): recording stopped, the capture is complete up to there",
+        output.display()
+    ));
 }
 
 /// The last lines: each file's root digest; then written, filtered, lost by cause, bytes, duration.

@@ -110,7 +110,8 @@ impl Series {
     pub fn create(plan: Plan) -> Result<Self> {
         let name = plan.output.display();
         if plan.force {
-            journal::remove_all(&plan.output).with_context(|| format!("the old journal of {name} cannot be removed"))?;
+            journal::remove_all(&plan.output)
+                .with_context(|| format!("the old journal of {name} cannot be removed"))?;
         }
         if let Some(left) = journal::exists(&plan.output) {
             let left = left.display();

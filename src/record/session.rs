@@ -125,7 +125,8 @@ impl<'a> Session<'a> {
         let manifest = arm::manifest(options, &programs, families)?;
         let (progress, room) = (Arc::new(Progress::default()), Arc::new(Room::new(options.on_full)));
         let output = series.output().clone();
-        let parts = threads::Parts { options, programs: &programs, manifest: &manifest, progress: &progress, room: &room };
+        let parts =
+            threads::Parts { options, programs: &programs, manifest: &manifest, progress: &progress, room: &room };
         let Threads { journal, control, drainer, writer, syncer } = parts.start(series)?;
         let counters = programs.counters()?;
         Ok(Session {

@@ -8,8 +8,8 @@ use std::io::{self, Write};
 use anyhow::Result;
 
 use super::filter::View;
-use super::safe::{Hex, Safe};
 use super::{Render, time};
+use crate::safe::{Hex, Safe};
 use crate::schema::columns::COLUMNS;
 use crate::schema::reader::Capture;
 use crate::schema::{Cell, Event};

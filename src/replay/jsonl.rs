@@ -10,8 +10,8 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 
 use super::filter::View;
-use super::safe::{Hex, SafeJson};
 use super::{Render, time};
+use crate::safe::{Hex, SafeJson};
 use crate::schema::reader::Capture;
 use crate::schema::types::Iovecs;
 use crate::schema::{Cell, Event};

@@ -8,7 +8,7 @@ mod filter;
 pub mod info;
 pub(crate) mod jsonl;
 mod processes;
-pub mod safe;
+pub use crate::safe;
 mod story;
 mod text;
 mod time;

@@ -10,8 +10,8 @@ use std::fmt::{self, Arguments, Write};
 
 use super::filter::View;
 use super::processes::Processes;
-use super::safe::{Preview, Safe};
 use super::time;
+use crate::safe::{Preview, Safe};
 use crate::schema::{Event, EventKind};
 
 /// Columns of a payload preview.

@@ -19,12 +19,14 @@ pub mod group;
 pub mod key;
 pub mod manifest;
 pub mod names;
+mod nesting;
 pub mod partial;
 mod properties;
 pub mod reader;
 mod scan;
 pub(crate) mod seal;
 pub mod sign;
+pub mod thrift;
 pub mod types;
 pub mod writer;
 

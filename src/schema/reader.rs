@@ -21,6 +21,7 @@ use super::SCHEMA_VERSION;
 use super::chain::{Chain, KEY_CHAIN, KEY_SEAL};
 use super::columns::column_spec;
 use super::manifest::{KEY_MANIFEST, KEY_SCHEMA_VERSION, Manifest};
+use super::nesting;
 pub use super::scan::{Events, Scan};
 
 /// Largest footer accepted; ours take about 10 KB per row group.
@@ -80,6 +81,16 @@ impl Capture {
     /// Schema version the file states.
     pub fn version(&self) -> u32 {
         self.own.version
+    }
+
+    /// The open file, for engines that read Parquet themselves.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// The footer and page index, checked, for engines that read Parquet themselves.
+    pub fn metadata(&self) -> &ArrowReaderMetadata {
+        &self.metadata
     }
 
     /// What the capture says about itself.
@@ -206,6 +217,11 @@ fn open_file(path: &Path) -> Result<(File, u64)> {
         footer <= size - 12 && footer <= MAX_FOOTER,
         "{name}: the Parquet footer is damaged: its length is {footer}"
     );
+    let mut metadata = Vec::new();
+    let read =
+        file.seek(SeekFrom::Start(size - 8 - footer)).and_then(|_| (&file).take(footer).read_to_end(&mut metadata));
+    read.with_context(|| format!("cannot read {name}"))?;
+    nesting::check(&metadata).with_context(|| name.to_string())?;
     file.seek(SeekFrom::Start(0)).with_context(|| format!("cannot read {name}"))?;
     Ok((file, size))
 }
@@ -272,7 +288,7 @@ thread_local! {
 
 /// Runs `work` on bytes from a file; a panic in the Parquet library becomes an error, without a backtrace on
 /// the user's screen.
-pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let default = std::panic::take_hook();

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::cli::status;
-use crate::replay::safe::{Safe, SafeMessage};
+use crate::safe::{Safe, SafeMessage};
 
 /// What a finding means for the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

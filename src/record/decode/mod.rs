@@ -14,11 +14,11 @@ mod verdict;
 use serde::{Deserialize, Serialize};
 
 use self::buffers::Buffers;
-use super::container::container_id;
 use super::cgroups::Cgroups;
+use super::container::container_id;
 use super::processes::{self, Processes, Snapshot};
-use super::witness::Witness;
 use super::wire::*;
+use super::witness::Witness;
 use crate::schema::Event;
 use crate::schema::events::EventKind;
 

@@ -119,9 +119,8 @@ impl Reader {
                     return Ok(found);
                 }
                 let end = self.file.as_ref().and_then(|f| f.metadata().ok()).map_or(0, |m| m.len());
-                self.broken = (self.offset < end).then(|| {
-                    format!("{} holds no whole frame behind byte {}", self.path().display(), self.offset)
-                });
+                self.broken = (self.offset < end)
+                    .then(|| format!("{} holds no whole frame behind byte {}", self.path().display(), self.offset));
             }
             let Source::Left { base, segments } = &mut self.source else { return Ok(None) };
             let Some(segment) = segments.pop_front() else { return Ok(None) };

@@ -21,11 +21,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    pub(super) fn of<'a>(
-        stats: &MapHandle,
-        objects: impl Iterator<Item = &'a Object>,
-        before: &Skips,
-    ) -> Result<Self> {
+    pub(super) fn of<'a>(stats: &MapHandle, objects: impl Iterator<Item = &'a Object>, before: &Skips) -> Result<Self> {
         let programs = objects.flat_map(|object| object.progs()).filter(|p| p.autoload()).map(|program| {
             let fd = program.as_fd().try_clone_to_owned().context("a program cannot be shared")?;
             Ok((program.name().to_string_lossy().into_owned(), fd))

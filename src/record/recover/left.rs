@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::found::{self, Sources};
 use super::Recovered;
+use super::found::{self, Sources};
 use crate::record::books::Counted;
 use crate::record::checkpoint::{Checkpoint, Finish};
 use crate::record::encode::{Encoder, Written};
@@ -59,7 +59,9 @@ impl<'a> Left<'a> {
         let mut left = Left { sources, manifest, survey: Survey::default(), gaps: Vec::new() };
         match left.reader()? {
             Some(reader) => left.look(reader)?,
-            None => left.gaps.push("the journal is missing: events behind the last whole row group are not known".into()),
+            None => {
+                left.gaps.push("the journal is missing: events behind the last whole row group are not known".into())
+            }
         }
         Ok(left)
     }
@@ -113,7 +115,13 @@ impl<'a> Left<'a> {
         let room = Arc::new(Room::new(OnFull::Stop));
         let filters = &self.manifest.filters;
         let events = EventSet::parse(&filters.events.join(",")).unwrap_or_else(|_| EventSet::all());
-        let asked = Asked { events, count: filters.count, trigger: None, group_bytes: GROUP_BYTES, first_group_bytes: GROUP_BYTES };
+        let asked = Asked {
+            events,
+            count: filters.count,
+            trigger: None,
+            group_bytes: GROUP_BYTES,
+            first_group_bytes: GROUP_BYTES,
+        };
         let table = Table::new(asked, Arc::new(Progress::default()), room);
         let answers = std::mem::take(&mut self.survey.answers);
         let decoder = threads::decoder(&self.manifest, Box::new(answers));

@@ -4,9 +4,9 @@
 
 use serde::Serialize;
 
-use crate::replay::safe::Safe;
 use crate::replay::story::{Line, Role};
 use crate::replay::time;
+use crate::safe::Safe;
 use crate::schema::Manifest;
 use crate::schema::chain::Chain;
 use crate::schema::clocks::{self, Step};

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::replay::safe::Safe;
+use crate::safe::Safe;
 use crate::schema::manifest::FamilyReport;
 
 /// Appends the table.

@@ -4,8 +4,8 @@ use std::fmt::{Display, Write};
 
 use super::facts::{Facts, Word};
 use super::families;
-use crate::replay::safe::Safe;
 use crate::replay::time;
+use crate::safe::Safe;
 use crate::schema::EventSet;
 use crate::schema::manifest::{ClockState, Filters, LedgerRow, Segment};
 

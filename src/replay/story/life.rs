@@ -2,8 +2,8 @@
 
 use super::{Line, Named, Role};
 use crate::replay::processes::Processes;
-use crate::replay::safe::Safe;
 use crate::replay::time;
+use crate::safe::Safe;
 use crate::schema::{Event, EventKind};
 
 /// Characters shown of an argument list; the whole of it is in `-T jsonl`.

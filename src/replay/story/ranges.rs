@@ -1,7 +1,7 @@
 //! Words for addresses, descriptors and flags.
 
 use super::{Line, Role};
-use crate::replay::safe::Safe;
+use crate::safe::Safe;
 use crate::schema::types::Iovecs;
 use crate::schema::{Event, EventKind};
 

@@ -1,0 +1,200 @@
+//! The engine: DataFusion with our table, views and functions, in bounded memory.
+//!
+//! Owns its settings. Statements that would write are refused: results leave through `output`, which never writes over
+//! anything unasked.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Result, anyhow, ensure};
+use datafusion::common::DataFusionError;
+use datafusion::dataframe::DataFrame;
+use datafusion::execution::context::SQLOptions;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::parser::{DFParserBuilder, Statement};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+
+use super::events::Events;
+use super::open::{self, Opened};
+use super::{error, functions, tables, views};
+
+/// Least memory that anything can be done with.
+const MIN_MEMORY: usize = 16 << 20;
+
+/// Address space for the stack of each thread: long expressions are worked on recursively.
+const STACK: usize = 256 << 20;
+/// Longest SQL accepted.
+const MAX_SQL: usize = 64 << 10;
+
+/// What a query may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes for sorting, grouping and joining; half of the machine's where not given.
+    pub memory: Option<usize>,
+    /// Whether statistics may exclude what need not be read.
+    pub pruning: bool,
+}
+
+/// DataFusion over some captures.
+pub struct Engine {
+    /// Runs the engine's tasks.
+    pub runtime: Runtime,
+    /// What is registered and set.
+    pub context: SessionContext,
+    /// Notified of every ^C.
+    pub interrupts: Arc<Notify>,
+    /// The captures.
+    pub captures: Vec<Arc<Opened>>,
+}
+
+impl Engine {
+    /// Opens the captures at `paths` and registers tables, views and functions.
+    ///
+    /// # Errors
+    /// When a capture cannot be read, or threads cannot be started.
+    pub fn new(paths: &[PathBuf], limits: Limits) -> Result<Self> {
+        let captures = paths.iter().map(|path| Opened::open(path).map(Arc::new)).collect::<Result<Vec<_>>>()?;
+        let columns = open::table_schema(&captures)?;
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(threads).thread_stack_size(STACK).enable_all().build()?;
+        let memory = limits.memory.unwrap_or_else(half_of_memory);
+        let pool = FairSpillPool::new(memory);
+        let consumers = std::num::NonZeroUsize::new(3).ok_or_else(|| anyhow!("three is not zero"))?;
+        let environment = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(TrackConsumersPool::new(pool, consumers)))
+            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::OsTmpDirectory))
+            .build_arc();
+        let environment = environment.map_err(|error| anyhow!("{error}"))?;
+        let context = SessionContext::new_with_config_rt(config(threads, memory, limits.pruning), environment);
+        functions::register(&context);
+        let engine = Engine { runtime, context, interrupts: interrupts()?, captures };
+        engine.register(Events::new(engine.captures.clone(), &columns))?;
+        Ok(engine)
+    }
+
+    fn register(&self, events: Events) -> Result<()> {
+        let plain = |error| anyhow!("{error}");
+        self.context.register_table("events", Arc::new(events)).map_err(plain)?;
+        self.context.register_table("manifest", Arc::new(tables::manifest(&self.captures)?)).map_err(plain)?;
+        self.context.register_table("ledger", Arc::new(tables::ledger(&self.captures)?)).map_err(plain)?;
+        for (name, view) in views::VIEWS {
+            let sql = format!("CREATE VIEW {name} AS {view}");
+            self.runtime.block_on(self.context.sql(&sql)).map_err(|e| anyhow!("view {name}: {e}"))?;
+        }
+        Ok(())
+    }
+
+    /// The statements of `text`.
+    ///
+    /// # Errors
+    /// Where the text is no SQL.
+    pub fn parse(&self, text: &str) -> Result<Vec<Statement>> {
+        ensure!(text.len() <= MAX_SQL, "the SQL is longer than {MAX_SQL} bytes");
+        let owned = text.to_string();
+        let parse = move || DFParserBuilder::new(owned.as_str()).with_recursion_limit(64).build()?.parse_statements();
+        let parsed = self.runtime.block_on(self.runtime.spawn_blocking(parse))?;
+        Ok(parsed.map_err(|error| error::pointing(&error, text))?.into())
+    }
+}
+
+impl Drop for Engine {
+    /// Threads that are busy with a cancelled query are not waited for.
+    fn drop(&mut self) {
+        if let Ok(idle) = tokio::runtime::Builder::new_current_thread().build() {
+            std::mem::replace(&mut self.runtime, idle).shutdown_background();
+        }
+    }
+}
+
+/// What `statement` comes to.
+///
+/// # Errors
+/// Where it names what is not there, means nothing, or would write.
+pub async fn plan(context: &SessionContext, statement: Statement) -> Result<DataFrame, DataFusionError> {
+    let options = SQLOptions::new().with_allow_ddl(true).with_allow_dml(false).with_allow_statements(true);
+    let plan = context.state().statement_to_plan(statement).await?;
+    options.verify_plan(&plan)?;
+    context.execute_logical_plan(plan).await
+}
+
+/// Tells of every ^C, from a thread that the engine cannot keep busy.
+fn interrupts() -> Result<Arc<Notify>> {
+    let told = Arc::new(Notify::new());
+    let teller = Arc::clone(&told);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut signal = {
+        let _entered = runtime.enter();
+        signal(SignalKind::interrupt())?
+    };
+    std::thread::Builder::new().name("vmtrace-signal".into()).spawn(move || {
+        runtime.block_on(async {
+            while signal.recv().await.is_some() {
+                teller.notify_waiters();
+            }
+        });
+    })?;
+    Ok(told)
+}
+
+fn config(threads: usize, memory: usize, pruning: bool) -> SessionConfig {
+    // In little memory, little at a time: what is sorted must fit several times over, batch by batch.
+    let rows = (memory >> 17).clamp(128, 8192);
+    let config = SessionConfig::new().with_target_partitions(threads).with_batch_size(rows);
+    let mut config = config.with_information_schema(true);
+    let options = config.options_mut();
+    options.execution.sort_spill_reservation_bytes = (memory / 8 / threads.max(1)).min(10 << 20);
+    options.sql_parser.collect_spans = true;
+    options.execution.parquet.pruning = pruning;
+    options.execution.parquet.enable_page_index = pruning;
+    options.execution.parquet.bloom_filter_on_read = pruning;
+    config
+}
+
+fn half_of_memory() -> usize {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib = total.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<usize>().ok());
+    kib.map_or(1 << 30, |kib| kib.saturating_mul(512)).max(MIN_MEMORY)
+}
+
+/// Reads a size in bytes: `64M`, `2G`, `1GiB`.
+///
+/// # Errors
+/// Says what it may look like.
+pub fn parse_size(text: &str) -> Result<usize, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit {
+        "" | "B" => Some(0),
+        "K" | "KiB" => Some(10),
+        "M" | "MiB" => Some(20),
+        "G" | "GiB" => Some(30),
+        "T" | "TiB" => Some(40),
+        _ => None,
+    };
+    let size = number.parse::<usize>().ok().zip(shift).and_then(|(n, shift)| n.checked_mul(1usize.checked_shl(shift)?));
+    let size = size.ok_or_else(|| format!("{text:?} is no size: write 512M or 4G"))?;
+    if size < MIN_MEMORY { Err(format!("{text} is too little: give at least 16M")) } else { Ok(size) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(parse_size("64M"), Ok(64 << 20));
+        assert_eq!(parse_size("2GiB"), Ok(2 << 30));
+        assert_eq!(parse_size("20000000"), Ok(20_000_000));
+        for bad in ["", "M", "1X", "-1", "99999999999999999999G", "99999999999T"] {
+            assert!(parse_size(bad).unwrap_err().contains("is no size"), "{bad}");
+        }
+        assert!(parse_size("1M").unwrap_err().contains("too little"));
+    }
+}

@@ -1,0 +1,107 @@
+//! The table `events`: all captures as one, with the column `capture` in front.
+//!
+//! Owns what the engine is told of the files: their columns, row counts, and how they are spread over threads. What a
+//! filter excludes is found by the engine, from statistics, page index and bloom filters.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::common::stats::Precision;
+use datafusion::common::{Result, ScalarValue, Statistics};
+use datafusion::datasource::TableProvider;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+
+use super::open::Opened;
+use super::reader::Readers;
+
+/// Bytes of payload that a batch of rows may come to, on average.
+const BATCH_BYTES: usize = 16 << 20;
+
+/// All captures of a query.
+#[derive(Debug)]
+pub struct Events {
+    captures: Vec<Arc<Opened>>,
+    /// As queries see it: `capture`, then the columns of the files.
+    schema: SchemaRef,
+    /// As the scan knows it: columns of the files, then `capture`.
+    table: TableSchema,
+}
+
+impl Events {
+    /// The table over `captures`, whose columns are `columns`.
+    pub fn new(captures: Vec<Arc<Opened>>, columns: &SchemaRef) -> Self {
+        let capture = Arc::new(Field::new("capture", DataType::Utf8View, false));
+        let fields = std::iter::once(&capture).chain(columns.fields()).cloned().collect::<Vec<_>>();
+        let table = TableSchema::builder(Arc::clone(columns)).with_table_partition_cols(vec![capture]).build();
+        Events { captures, schema: Arc::new(Schema::new(fields)), table }
+    }
+
+    fn file(&self, opened: &Arc<Opened>) -> PartitionedFile {
+        let mut statistics = Statistics::new_unknown(self.table.file_schema());
+        statistics.num_rows = Precision::Exact(opened.rows());
+        let path = Path::new(&opened.name).file_name().map(|name| name.to_string_lossy().into_owned());
+        PartitionedFile::new(path.unwrap_or_default(), opened.capture.size())
+            .with_partition_values(vec![ScalarValue::Utf8View(Some(opened.name.clone()))])
+            .with_arrow_schema(Arc::clone(&opened.schema))
+            .with_extension(Arc::clone(opened))
+            .with_statistics(Arc::new(statistics))
+    }
+
+    /// Rows to decode at a time: fewer where payloads are large.
+    fn batch_rows(&self, usual: usize) -> usize {
+        let groups = self.captures.iter().flat_map(|c| c.capture.metadata().metadata().row_groups());
+        let per_row = groups.map(|group| {
+            let bytes = usize::try_from(group.total_byte_size()).unwrap_or(usize::MAX);
+            bytes / usize::try_from(group.num_rows()).unwrap_or(0).max(1)
+        });
+        (BATCH_BYTES / per_row.max().unwrap_or(0).max(1)).clamp(64, usual.max(64))
+    }
+}
+
+#[async_trait]
+impl TableProvider for Events {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let columns = self.table.file_schema().fields().len();
+        let all = || (0..=columns).collect::<Vec<_>>();
+        let projection = projection.cloned().unwrap_or_else(all);
+        let projection = projection.iter().map(|index| index.checked_sub(1).unwrap_or(columns)).collect();
+        let threads = state.config().target_partitions().max(1);
+        let groups = FileGroup::new(self.captures.iter().map(|c| self.file(c)).collect()).split_files(threads);
+        let mut statistics = Statistics::new_unknown(self.table.table_schema());
+        statistics.num_rows = Precision::Exact(self.captures.iter().map(|c| c.rows()).sum());
+        let source = ParquetSource::new(self.table.clone())
+            .with_table_parquet_options(state.table_options().parquet.clone())
+            .with_parquet_file_reader_factory(Arc::new(Readers));
+        let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
+            .with_file_groups(groups)
+            .with_statistics(statistics)
+            .with_batch_size(Some(self.batch_rows(state.config().batch_size())))
+            .with_limit(limit)
+            .with_projection_indices(Some(projection))?
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+}

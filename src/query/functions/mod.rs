@@ -1,0 +1,191 @@
+//! SQL functions for captured bytes: hexdump, printable, contains_bytes, entropy, payload_at.
+//!
+//! Owns the binding to the engine; what each one computes stands in a file of its own, without Arrow. src/query/views/
+//! duckdb.sql defines the same for DuckDB.
+
+mod bytes;
+mod locate;
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryViewArray, BinaryViewBuilder, BooleanArray, Float64Array, ListArray,
+    StringViewBuilder,
+};
+use arrow::datatypes::{DataType, Field, FieldRef, UInt64Type};
+use datafusion::common::{Result, exec_err, plan_err};
+use datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+use datafusion::prelude::SessionContext;
+
+/// Field metadata of text that a table may show on several lines: it was made here, of printable characters.
+pub const LINES: &str = "vmtrace.lines";
+/// Text that a function may make of one batch of rows.
+const MAX_TEXT: usize = 128 << 20;
+
+/// The functions, as `.help` tells them.
+pub const HELP: [(&str, &str); 5] = [
+    ("hexdump(bytes)", "the bytes as rows of 16, in hexadecimal and as text"),
+    ("printable(bytes)", "the bytes as text, a dot for each that is not printable ASCII"),
+    ("contains_bytes(bytes, part)", "whether part, bytes (x'2f') or text, is in the bytes"),
+    ("entropy(bytes)", "Shannon entropy in bits per byte: 0 of equal bytes, 8 of random ones"),
+    ("payload_at(payload, iov, address)", "the part of payload from address on, which lies in a range of iov"),
+];
+
+/// Makes the functions known to `context`.
+pub fn register(context: &SessionContext) {
+    for kind in [Kind::Hexdump, Kind::Printable, Kind::ContainsBytes, Kind::Entropy, Kind::PayloadAt] {
+        context.register_udf(ScalarUDF::from(Function {
+            kind,
+            signature: Signature::user_defined(Volatility::Immutable),
+        }));
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    Hexdump,
+    Printable,
+    ContainsBytes,
+    Entropy,
+    PayloadAt,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Function {
+    kind: Kind,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Function {
+    fn name(&self) -> &str {
+        match self.kind {
+            Kind::Hexdump => "hexdump",
+            Kind::Printable => "printable",
+            Kind::ContainsBytes => "contains_bytes",
+            Kind::Entropy => "entropy",
+            Kind::PayloadAt => "payload_at",
+        }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        let bytes = |of: &DataType| is_bytes(of).then_some(DataType::BinaryView);
+        let wanted = match (self.kind, given) {
+            (Kind::ContainsBytes, [whole, part]) => bytes(whole).zip(bytes(part)).map(|(a, b)| vec![a, b]),
+            (Kind::PayloadAt, [whole, iov, address]) if is_iovecs(iov) && is_address(address) => {
+                bytes(whole).map(|whole| vec![whole, iov.clone(), DataType::UInt64])
+            }
+            (Kind::Hexdump | Kind::Printable | Kind::Entropy, [whole]) => bytes(whole).map(|whole| vec![whole]),
+            _ => None,
+        };
+        let help = HELP.iter().find(|(call, _)| call.starts_with(self.name())).map_or("", |(call, _)| call);
+        wanted.map_or_else(|| plan_err!("it is called {help}"), Ok)
+    }
+
+    fn return_type(&self, _given: &[DataType]) -> Result<DataType> {
+        Ok(match self.kind {
+            Kind::Hexdump | Kind::Printable => DataType::Utf8View,
+            Kind::ContainsBytes => DataType::Boolean,
+            Kind::Entropy => DataType::Float64,
+            Kind::PayloadAt => DataType::BinaryView,
+        })
+    }
+
+    fn return_field_from_args(&self, _args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        let field = Field::new(self.name(), self.return_type(&[])?, true);
+        Ok(Arc::new(match self.kind {
+            Kind::Hexdump => field.with_metadata([(LINES.to_string(), "true".to_string())].into()),
+            _ => field,
+        }))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
+        let result = match (self.kind, arrays.as_slice()) {
+            (Kind::Hexdump, [whole]) => text(whole, bytes::hexdump)?,
+            (Kind::Printable, [whole]) => text(whole, bytes::printable)?,
+            (Kind::ContainsBytes, [whole, part]) => contains(whole.as_binary_view(), part.as_binary_view()),
+            (Kind::Entropy, [whole]) => {
+                Arc::new(whole.as_binary_view().iter().map(|b| b.and_then(bytes::entropy)).collect::<Float64Array>())
+            }
+            (Kind::PayloadAt, [whole, iov, address]) => payload_at(whole.as_binary_view(), iov, address)?,
+            _ => return exec_err!("{} was called with {} arguments", self.name(), arrays.len()),
+        };
+        match constant {
+            true => Ok(ColumnarValue::Scalar(datafusion::common::ScalarValue::try_from_array(&result, 0)?)),
+            false => Ok(ColumnarValue::Array(result)),
+        }
+    }
+}
+
+fn is_bytes(of: &DataType) -> bool {
+    of.is_binary() || of.is_string() || of.is_null()
+}
+
+/// Whether it counts: a sum of an address and a number is decimal in the engine.
+fn is_address(of: &DataType) -> bool {
+    of.is_integer() || of.is_null() || matches!(of, DataType::Decimal128(_, 0))
+}
+
+/// Whether it is a list of structs whose first two fields are 64-bit numbers, or null.
+fn is_iovecs(of: &DataType) -> bool {
+    match of {
+        DataType::Null => true,
+        DataType::List(item) => match item.data_type() {
+            DataType::Struct(fields) => {
+                let named = |index: usize, name: &str| {
+                    fields.get(index).is_some_and(|f| f.name() == name && f.data_type() == &DataType::UInt64)
+                };
+                named(0, "base") && named(1, "len")
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// Text of each value, in bounded memory.
+fn text(values: &ArrayRef, of: fn(&[u8]) -> String) -> Result<ArrayRef> {
+    let values = values.as_binary_view();
+    let mut out = StringViewBuilder::with_capacity(values.len());
+    let mut total = 0usize;
+    for value in values {
+        let text = value.map(of);
+        total = total.saturating_add(text.as_ref().map_or(0, String::len));
+        if total > MAX_TEXT {
+            return exec_err!("payloads too large to be shown as text: pick fewer rows first");
+        }
+        out.append_option(text);
+    }
+    Ok(Arc::new(out.finish()))
+}
+
+fn contains(whole: &BinaryViewArray, part: &BinaryViewArray) -> ArrayRef {
+    let mut finder = bytes::Finder::default();
+    let pairs = whole.iter().zip(part.iter());
+    Arc::new(pairs.map(|(whole, part)| whole.zip(part).map(|(w, p)| finder.contains(w, p))).collect::<BooleanArray>())
+}
+
+fn payload_at(whole: &BinaryViewArray, iov: &ArrayRef, address: &ArrayRef) -> Result<ArrayRef> {
+    let mut out = BinaryViewBuilder::with_capacity(whole.len());
+    let addresses = address.as_primitive::<UInt64Type>();
+    let ranges: Option<&ListArray> = iov.as_list_opt();
+    for row in 0..whole.len() {
+        let known = whole.is_valid(row) && addresses.is_valid(row);
+        let range = ranges.filter(|ranges| known && ranges.is_valid(row)).map(|ranges| ranges.value(row));
+        let part = range.and_then(|range| {
+            let range = range.as_struct_opt()?;
+            let base = range.column(0).as_primitive_opt::<UInt64Type>()?;
+            let len = range.column(1).as_primitive_opt::<UInt64Type>()?;
+            locate::part(whole.value(row), base.values(), len.values(), addresses.value(row))
+        });
+        out.append_option(part);
+    }
+    Ok(Arc::new(out.finish()))
+}

@@ -1,0 +1,169 @@
+//! `vmtrace query`: SQL over captures, without privileges, on any machine. Built with feature `query`.
+//!
+//! Data flows one way: files → checked captures → table `events` → views → engine → output. The engine is Apache
+//! DataFusion. Nothing here knows how a capture is recorded or replayed; what a capture may look like is decided in
+//! `schema`, and captured text passes `safe` on its way to a screen.
+
+mod cell;
+mod engine;
+mod error;
+mod events;
+mod explain;
+mod files;
+mod format;
+mod functions;
+mod named;
+mod open;
+mod output;
+mod pages;
+mod prompt;
+mod reader;
+mod run;
+mod tables;
+mod views;
+
+use std::io::{IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use self::engine::{Engine, Limits};
+use self::format::Format;
+use self::run::Outcome;
+use crate::cli::status;
+
+/// Options of `vmtrace query`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Tables: events transfers processes edges pipes losses manifest ledger (docs/query.md). \
+Without SQL, statements are read from stdin; on a terminal, at a prompt. \
+Exit status: 0 rows came, 1 none, 2 an error.")]
+pub struct Args {
+    /// Captures, directories or patterns, and at the end the SQL
+    #[arg(value_name = "FILE... [SQL]", required_unless_present_any = ["list", "show"])]
+    words: Vec<String>,
+    /// Run the analysis of that name
+    #[arg(long, value_name = "NAME")]
+    named: Option<String>,
+    /// List the analyses
+    #[arg(long, exclusive = true)]
+    list: bool,
+    /// Print the SQL of an analysis
+    #[arg(long, value_name = "NAME", exclusive = true)]
+    show: Option<String>,
+    /// Say how the query is carried out and what it did not read
+    #[arg(long)]
+    explain: bool,
+    /// Print the views and functions as DuckDB SQL
+    #[arg(long, conflicts_with_all = ["named", "explain"])]
+    print_duckdb_views: bool,
+    /// Output format; a table on a terminal, else too
+    #[arg(short = 'T', long, value_enum, default_value_t, help_heading = "Output")]
+    format: Format,
+    /// Write to OUT, which must not exist, instead of stdout
+    #[arg(short = 'o', long, value_name = "OUT", help_heading = "Output")]
+    output: Option<PathBuf>,
+    /// Replace OUT if it exists
+    #[arg(long, requires = "output", help_heading = "Output")]
+    force: bool,
+    /// Memory for sorting, grouping and joining; what needs more goes to disk [default: half of this machine's]
+    #[arg(long, value_name = "SIZE", value_parser = engine::parse_size, help_heading = "Engine")]
+    memory_limit: Option<usize>,
+    /// Read every row, whatever the statistics in the file say: those of a forged capture can hide rows
+    #[arg(long, help_heading = "Engine")]
+    no_pruning: bool,
+}
+
+/// Runs `vmtrace query`; returns the exit status.
+///
+/// # Errors
+/// Options that are wrong, captures that cannot be read, SQL that is wrong, or an output that cannot be written.
+pub fn run(args: &Args) -> Result<u8> {
+    if args.list {
+        return print(&named::list());
+    }
+    if let Some(name) = &args.show {
+        return print(named::sql(name)?);
+    }
+    let (words, sql) = split(&args.words);
+    ensure!(sql.is_none() || args.named.is_none(), "--named and SQL exclude each other: give one of them");
+    let paths = files::find(words)?;
+    if args.print_duckdb_views {
+        ensure!(sql.is_none(), "--print-duckdb-views takes captures alone: leave the SQL out");
+        return print(&views::duckdb(&paths));
+    }
+    let limits = Limits { memory: args.memory_limit, pruning: !args.no_pruning };
+    let mut session = Session { engine: Engine::new(&paths, limits)?, args };
+    if let Some(name) = &args.named {
+        return session.script(named::sql(name)?);
+    }
+    match sql {
+        Some(sql) => session.script(sql),
+        None if std::io::stdin().is_terminal() => {
+            ensure!(args.output.is_none(), "-o needs SQL: give it behind the captures");
+            prompt::run(&mut session)
+        }
+        None => {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text).context("cannot read SQL from stdin")?;
+            session.script(&text)
+        }
+    }
+}
+
+/// Parts captures and SQL: the last word is SQL if it has a blank in it and is no file.
+fn split(words: &[String]) -> (&[String], Option<&str>) {
+    match words.split_last() {
+        Some((last, rest)) if !rest.is_empty() && last.contains(char::is_whitespace) && !Path::new(last).exists() => {
+            (rest, Some(last))
+        }
+        _ => (words, None),
+    }
+}
+
+fn print(text: &str) -> Result<u8> {
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(status::OK)
+}
+
+/// An engine and how its results are to be written.
+struct Session<'a> {
+    engine: Engine,
+    args: &'a Args,
+}
+
+impl Session<'_> {
+    /// Runs the statements of `text`; returns the exit status.
+    fn script(&mut self, text: &str) -> Result<u8> {
+        let statements = self.engine.parse(text)?;
+        ensure!(!statements.is_empty(), "there is no SQL to run");
+        let one = statements.len() == 1;
+        ensure!(one || self.args.output.is_none(), "-o takes one statement; there are {}", statements.len());
+        let mut rows = false;
+        for statement in statements {
+            let output = output::Output::new(self.args.output.as_deref(), self.args.force, self.args.format)?;
+            match run::statement(&self.engine, statement, text, output, self.args.explain)? {
+                Outcome::Rows(count) => rows |= count > 0,
+                Outcome::Cancelled => bail!("cancelled"),
+            }
+        }
+        Ok(if rows { status::OK } else { status::NO_MATCH })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_word_is_sql_if_it_reads_like_it() {
+        let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let both = words(&["a.parquet", "b.parquet", "SELECT 1"]);
+        assert_eq!(split(&both), (&both[..2], Some("SELECT 1")));
+        let files = words(&["a.parquet", "b.parquet"]);
+        assert_eq!(split(&files), (&files[..], None));
+        let alone = words(&["SELECT 1"]);
+        assert_eq!(split(&alone), (&alone[..], None), "SQL alone has no capture");
+        let there = words(&["a.parquet", "src/../Cargo.toml"]);
+        assert_eq!(split(&there).1, None);
+    }
+}

@@ -1,0 +1,11 @@
+-- Calls whose arguments changed under way, or contradict what the kernel did.
+--
+-- Lead: a thread that flips iovec arrays while the kernel reads them wants tracers to see another call (ATT&CK T1562,
+-- Impair Defenses).
+-- Benign: a program that reuses its iovec array from several threads without care.
+SELECT
+    capture, seq, ts, event, pid, tid, comm, exe, target_pid, target_comm, bytes, bytes_requested, iov_source, iov_verdict,
+    toctou, local_iov, remote_iov
+FROM events
+WHERE toctou OR iov_verdict = 'conflict'
+ORDER BY capture, seq

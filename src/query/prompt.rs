@@ -1,0 +1,208 @@
+//! The prompt: statements typed one after another, with history and completion.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use rustyline::completion::{Completer, Pair};
+use rustyline::error::ReadlineError;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
+use rustyline::history::DefaultHistory;
+use rustyline::validate::{ValidationContext, ValidationResult, Validator};
+use rustyline::{Config, Context, Editor, Helper};
+
+use super::{Session, functions, named};
+use crate::cli::{self, status};
+
+const HELP: &str = "\
+.tables            tables and views
+.schema [TABLE]    columns of one, or of all
+.named [NAME]      list the analyses, or run one
+.help              this
+.quit              leave; so does ^D
+Anything else is SQL, up to a semicolon. ^C cancels what is typed, or what is running.";
+
+const KEYWORDS: &[&str] = &[
+    "SELECT",
+    "FROM",
+    "WHERE",
+    "GROUP BY",
+    "ORDER BY",
+    "LIMIT",
+    "HAVING",
+    "JOIN",
+    "ON",
+    "WITH",
+    "DISTINCT",
+    "COUNT",
+    "SUM",
+    "MIN",
+    "MAX",
+    "AVG",
+    "BETWEEN",
+    "LIKE",
+    "IS NULL",
+    "IS NOT NULL",
+    "AND",
+    "OR",
+    "NOT",
+    "UNION ALL",
+    "DESCRIBE",
+    "EXPLAIN",
+    "OVER",
+    "PARTITION BY",
+    "INTERVAL",
+    "CASE",
+    "WHEN",
+    "THEN",
+    "ELSE",
+    "END",
+    "UNNEST",
+];
+
+/// Reads and runs statements until the end of input.
+///
+/// # Errors
+/// When the terminal cannot be used.
+pub(super) fn run(session: &mut Session<'_>) -> Result<u8> {
+    let words = words(session);
+    let config = Config::builder().auto_add_history(true).build();
+    let mut editor: Editor<Words, DefaultHistory> = Editor::with_config(config).context("cannot use the terminal")?;
+    editor.set_helper(Some(Words(words)));
+    let history = history_file();
+    if let Some(path) = &history {
+        // The first time there is none.
+        let _ = editor.load_history(path);
+    }
+    println!("vmtrace query: .help for help");
+    loop {
+        match editor.readline("vmtrace> ") {
+            Ok(line) => {
+                if matches!(line.trim(), ".quit" | ".exit") {
+                    break;
+                }
+                if let Err(error) = line_read(session, line.trim()) {
+                    cli::report(&error);
+                }
+            }
+            Err(ReadlineError::Interrupted) => {}
+            Err(ReadlineError::Eof) => break,
+            Err(error) => return Err(error).context("cannot read from the terminal"),
+        }
+    }
+    if let Some(path) = &history {
+        // History is a comfort: a home that cannot be written is no reason to fail.
+        let _ = editor.save_history(path);
+    }
+    Ok(status::OK)
+}
+
+fn line_read(session: &mut Session<'_>, line: &str) -> Result<()> {
+    let (command, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let argument = argument.trim().trim_end_matches(';');
+    match command {
+        "" => {}
+        ".help" => {
+            println!("{HELP}\n\nFunctions:");
+            functions::HELP.iter().for_each(|(call, what)| println!("  {call:36}{what}"));
+        }
+        ".tables" => tables(session).iter().for_each(|name| println!("{name}")),
+        ".schema" => {
+            let tables = if argument.is_empty() { tables(session) } else { vec![argument.to_string()] };
+            for table in tables {
+                println!("{table}");
+                session.script(&format!("DESCRIBE \"{}\"", table.replace('"', "\"\"")))?;
+            }
+        }
+        ".named" if argument.is_empty() => print!("{}", named::list()),
+        ".named" => {
+            session.script(named::sql(argument)?)?;
+        }
+        command if command.starts_with('.') => println!("{HELP}"),
+        _ => {
+            session.script(line)?;
+        }
+    }
+    Ok(())
+}
+
+fn tables(session: &Session<'_>) -> Vec<String> {
+    let schema = session.engine.context.catalog("datafusion").and_then(|catalog| catalog.schema("public"));
+    let mut names = schema.map(|schema| schema.table_names()).unwrap_or_default();
+    names.sort();
+    names
+}
+
+/// Everything that can be completed: keywords, functions, tables and their columns.
+fn words(session: &Session<'_>) -> Vec<String> {
+    let mut words: Vec<String> = KEYWORDS.iter().map(ToString::to_string).collect();
+    words.extend(functions::HELP.iter().filter_map(|(call, _)| call.split('(').next()).map(ToString::to_string));
+    words.extend([".tables", ".schema", ".named", ".help", ".quit"].map(ToString::to_string));
+    for table in tables(session) {
+        let frame = session.engine.runtime.block_on(session.engine.context.table(table.as_str()));
+        words.extend(frame.iter().flat_map(|frame| frame.schema().fields().iter().map(|f| f.name().clone())));
+        words.push(table);
+    }
+    words.sort();
+    words.dedup();
+    words
+}
+
+/// Where history is kept, as the XDG base directory specification says; its directory is made.
+fn history_file() -> Option<PathBuf> {
+    let state = std::env::var_os("XDG_STATE_HOME").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+    let directory = state.or_else(home)?.join("vmtrace");
+    std::fs::create_dir_all(&directory).ok()?;
+    Some(directory.join("query_history"))
+}
+
+/// Completes from a list of words.
+struct Words(Vec<String>);
+
+impl Helper for Words {}
+impl Highlighter for Words {}
+impl Hinter for Words {
+    type Hint = String;
+}
+
+impl Validator for Words {
+    /// A statement goes on until its semicolon; a command is one line.
+    fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
+        let text = context.input().trim();
+        let whole = text.is_empty() || text.starts_with('.') || text.ends_with(';');
+        Ok(if whole { ValidationResult::Valid(None) } else { ValidationResult::Incomplete })
+    }
+}
+
+impl Completer for Words {
+    type Candidate = Pair;
+
+    fn complete(&self, line: &str, at: usize, _context: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
+        let before = line.get(..at).unwrap_or(line);
+        let start = before.rfind(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.')).map_or(0, |i| i + 1);
+        let typed = before.get(start..).unwrap_or_default().to_lowercase();
+        let fits = |word: &&String| !typed.is_empty() && word.to_lowercase().starts_with(&typed);
+        let pair = |word: &String| Pair { display: word.clone(), replacement: word.clone() };
+        Ok((start, self.0.iter().filter(fits).map(pair).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_completed_whatever_their_case() {
+        let words = Words(vec!["SELECT".into(), "process_key".into(), "processes".into(), ".tables".into()]);
+        let history = DefaultHistory::new();
+        let complete = |line: &str| {
+            let (start, pairs) = words.complete(line, line.len(), &Context::new(&history)).unwrap();
+            (start, pairs.into_iter().map(|pair| pair.replacement).collect::<Vec<_>>())
+        };
+        assert_eq!(complete("sel"), (0, vec!["SELECT".to_string()]));
+        assert_eq!(complete("SELECT Proc"), (7, vec!["process_key".to_string(), "processes".to_string()]));
+        assert_eq!(complete(".t"), (0, vec![".tables".to_string()]));
+        assert_eq!(complete("SELECT "), (7, vec![]));
+    }
+}

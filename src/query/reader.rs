@@ -1,0 +1,117 @@
+//! How the engine reads bytes of a capture: from the file that was checked, by the footer that was checked.
+//!
+//! Owns no knowledge of tables. What it hands out lies within the file, and pages claim no more than the footer says.
+
+use std::fmt;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use datafusion::common::{Result, exec_datafusion_err};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{ParquetFileMetrics, ParquetFileReaderFactory};
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use futures::future::{BoxFuture, ready};
+use parquet::arrow::arrow_reader::ArrowReaderOptions;
+use parquet::arrow::async_reader::AsyncFileReader;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
+
+use super::open::Opened;
+use super::pages;
+
+/// Makes readers of the captures that a scan names.
+#[derive(Debug)]
+pub struct Readers;
+
+impl ParquetFileReaderFactory for Readers {
+    fn create_reader(
+        &self,
+        partition_index: usize,
+        file: PartitionedFile,
+        _metadata_size_hint: Option<usize>,
+        metrics: &ExecutionPlanMetricsSet,
+    ) -> Result<Box<dyn AsyncFileReader + Send>> {
+        let opened = file.extension::<Arc<Opened>>().cloned();
+        let opened = opened.ok_or_else(|| exec_datafusion_err!("{} was not opened", file.path()))?;
+        let metrics = ParquetFileMetrics::new(partition_index, &opened.name, metrics);
+        let chunks = chunks(opened.capture.metadata().metadata());
+        Ok(Box::new(Reader { opened, metrics, chunks }))
+    }
+}
+
+/// A column chunk: where it lies, what it may take uncompressed, and its row group and leaf.
+struct Chunk {
+    range: Range<u64>,
+    uncompressed: u64,
+    group: usize,
+    leaf: usize,
+}
+
+fn chunks(metadata: &ParquetMetaData) -> Vec<Chunk> {
+    let mut chunks = Vec::new();
+    for (group, columns) in metadata.row_groups().iter().enumerate() {
+        for (leaf, column) in columns.columns().iter().enumerate() {
+            let (start, length) = column.byte_range();
+            let uncompressed = u64::try_from(column.uncompressed_size()).unwrap_or(0);
+            chunks.push(Chunk { range: start..start.saturating_add(length), uncompressed, group, leaf });
+        }
+    }
+    chunks.sort_by_key(|chunk| chunk.range.start);
+    chunks
+}
+
+struct Reader {
+    opened: Arc<Opened>,
+    metrics: ParquetFileMetrics,
+    chunks: Vec<Chunk>,
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("name", &self.opened.name).finish_non_exhaustive()
+    }
+}
+
+impl Reader {
+    fn read(&self, range: &Range<u64>) -> Result<Bytes, ParquetError> {
+        let name = &self.opened.name;
+        let length = range.end.checked_sub(range.start).filter(|_| range.end <= self.opened.capture.size());
+        let length = length.and_then(|length| usize::try_from(length).ok());
+        let length =
+            length.ok_or_else(|| ParquetError::General(format!("{name}: bytes outside the file are named")))?;
+        let mut bytes = vec![0; length];
+        let read = self.opened.capture.file().read_exact_at(&mut bytes, range.start);
+        read.map_err(|error| ParquetError::General(format!("cannot read {name}: {error}")))?;
+        self.check(range, &bytes)?;
+        self.metrics.bytes_scanned.add(length);
+        Ok(bytes.into())
+    }
+
+    /// Looks at the pages in `bytes`, where they belong to a column.
+    fn check(&self, range: &Range<u64>, bytes: &[u8]) -> Result<(), ParquetError> {
+        let behind = self.chunks.partition_point(|chunk| chunk.range.start <= range.start);
+        let chunk = behind.checked_sub(1).and_then(|index| self.chunks.get(index));
+        let Some(chunk) = chunk.filter(|chunk| range.end <= chunk.range.end) else { return Ok(()) };
+        pages::check(bytes, chunk.uncompressed).map_err(|what| {
+            let schema = self.opened.capture.metadata().parquet_schema();
+            let column = schema.columns().get(chunk.leaf).map(|c| c.path().string()).unwrap_or_default();
+            let name = &self.opened.name;
+            ParquetError::General(format!("{name}: column {column} has, in row group {}, {what}", chunk.group))
+        })
+    }
+}
+
+impl AsyncFileReader for Reader {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, ParquetError>> {
+        Box::pin(ready(self.read(&range)))
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        _options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>, ParquetError>> {
+        Box::pin(ready(Ok(Arc::clone(self.opened.capture.metadata().metadata()))))
+    }
+}

@@ -1,0 +1,163 @@
+//! One statement: planned, run, its rows written; ^C cancels it.
+//!
+//! Owns what becomes of failures: an error in the SQL points into it, one in a capture names file and column. The work is
+//! a task of its own, and batches come through a channel, so that a busy engine does not keep ^C from being noticed.
+
+use std::sync::Arc;
+
+use anyhow::{Result, anyhow};
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use datafusion::common::DataFusionError;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement;
+use futures::StreamExt;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+
+use super::engine::{self, Engine};
+use super::format::Sink;
+use super::open::Opened;
+use super::output::Output;
+use super::{error, explain};
+use crate::schema::reader::guarded;
+
+/// Batches under way between the engine and the output.
+const QUEUE: usize = 2;
+
+/// How a statement ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its rows were written.
+    Rows(u64),
+    /// ^C came before all were.
+    Cancelled,
+}
+
+/// Runs `statement`, a part of `text`, and writes its rows, or with `explaining` how they came about.
+///
+/// # Errors
+/// Those of the SQL, the captures and the output.
+pub fn statement(
+    engine: &Engine,
+    statement: Statement,
+    text: &str,
+    output: Output,
+    explaining: bool,
+) -> Result<Outcome> {
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let work = engine.runtime.spawn(work(engine.context.clone(), statement, sender));
+    let abort = work.abort_handle();
+    let written = engine.runtime.block_on(async {
+        tokio::select! {
+            biased;
+            () = engine.interrupts.notified() => Ok(None),
+            written = write(receiver, &output, explaining) => written.map(Some),
+        }
+    });
+    let Some(rows) = written.inspect_err(|_| abort.abort())? else {
+        abort.abort();
+        return Ok(Outcome::Cancelled);
+    };
+    match engine.runtime.block_on(work) {
+        Ok(Ok(())) => {
+            output.publish()?;
+            Ok(Outcome::Rows(rows))
+        }
+        Ok(Err(error)) => Err(blame(engine, &error, text)),
+        Err(panic) => Err(blame(engine, &DataFusionError::ExecutionJoin(Box::new(panic)), text)),
+    }
+}
+
+/// What the engine has to tell.
+enum Message {
+    Begin(SchemaRef),
+    Rows(RecordBatch),
+    End(Arc<dyn ExecutionPlan>),
+}
+
+/// The engine's side. Ends early where nobody listens any more.
+async fn work(context: SessionContext, statement: Statement, to: Sender<Message>) -> Result<(), DataFusionError> {
+    let plan = engine::plan(&context, statement).await?.create_physical_plan().await?;
+    let mut stream = execute_stream(Arc::clone(&plan), context.task_ctx())?;
+    if to.send(Message::Begin(stream.schema())).await.is_err() {
+        return Ok(());
+    }
+    while let Some(batch) = stream.next().await {
+        if to.send(Message::Rows(batch?)).await.is_err() {
+            return Ok(());
+        }
+    }
+    // Nobody listening is no failure of the engine.
+    let _ = to.send(Message::End(plan)).await;
+    Ok(())
+}
+
+/// The output's side; returns the number of rows.
+async fn write(mut from: Receiver<Message>, output: &Output, explaining: bool) -> Result<u64> {
+    let mut sink: Option<Box<dyn Sink + '_>> = None;
+    let mut count = 0u64;
+    while let Some(message) = from.recv().await {
+        match (message, &mut sink) {
+            // A statement without a result, such as CREATE VIEW, has nothing to write.
+            (Message::Begin(schema), _) if explaining || schema.fields().is_empty() => {}
+            (Message::Begin(schema), _) => sink = Some(output.sink(&schema)?),
+            (Message::Rows(batch), sink) => {
+                count += batch.num_rows() as u64;
+                if let Some(sink) = sink {
+                    sink.rows(&batch)?;
+                }
+            }
+            (Message::End(plan), _) if explaining => explain::print(plan.as_ref(), count)?,
+            (Message::End(_), Some(sink)) => sink.finish()?,
+            (Message::End(_), None) => {}
+        }
+    }
+    Ok(count)
+}
+
+/// The error as the user is to see it. Where a capture may be damaged, it is read once more to find out which, and where.
+fn blame(engine: &Engine, error: &DataFusionError, text: &str) -> anyhow::Error {
+    let of_file = matches!(
+        error.find_root(),
+        DataFusionError::ParquetError(_)
+            | DataFusionError::ArrowError(..)
+            | DataFusionError::External(_)
+            | DataFusionError::ExecutionJoin(_)
+            | DataFusionError::Internal(_)
+    );
+    let named = engine.captures.iter().any(|c| error.to_string().contains(&format!("{}: column ", c.name)));
+    if of_file && !named {
+        let damage = engine.captures.iter().find_map(|capture| damaged(capture));
+        if let Some(damage) = damage {
+            return damage;
+        }
+    }
+    error::pointing(error, text)
+}
+
+/// The first column of a capture that cannot be read.
+fn damaged(opened: &Opened) -> Option<anyhow::Error> {
+    use parquet::arrow::ProjectionMask;
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    let metadata = opened.capture.metadata();
+    let groups = metadata.metadata().num_row_groups();
+    let roots = metadata.parquet_schema().root_schema().get_fields().len();
+    for (group, column) in (0..groups).flat_map(|group| (0..roots).map(move |column| (group, column))) {
+        let read = guarded(|| {
+            let file = opened.capture.file().try_clone()?;
+            let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
+                .with_row_groups(vec![group])
+                .with_projection(ProjectionMask::roots(metadata.parquet_schema(), [column]))
+                .with_batch_size(1024)
+                .build()?;
+            reader.into_iter().try_for_each(|batch| batch.map(|_| ()))?;
+            Ok(())
+        });
+        if let Err(error) = read {
+            let name = metadata.schema().fields().get(column).map(|f| f.name().as_str()).unwrap_or_default();
+            return Some(anyhow!("{}: column {name} is damaged in row group {group}: {error:#}", opened.name));
+        }
+    }
+    None
+}

@@ -1,0 +1,49 @@
+//! The views, as SQL that DataFusion and DuckDB understand alike; each stands in a file of its own in `views/`.
+//!
+//! Owns their names and order. What they mean stands in the files, and in docs/query.md.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+/// Name and SQL of each view, those that others use before them. `events`, `manifest` and `ledger` are tables.
+pub const VIEWS: [(&str, &str); 5] = [
+    ("transfers", include_str!("views/transfers.sql")),
+    ("processes", include_str!("views/processes.sql")),
+    ("edges", include_str!("views/edges.sql")),
+    ("pipes", include_str!("views/pipes.sql")),
+    ("losses", include_str!("views/losses.sql")),
+];
+
+/// What makes of DuckDB what the engine here is: functions, and the tables that come from files.
+const DUCKDB: &str = include_str!("views/duckdb.sql");
+
+/// All views and functions over `paths` as DuckDB SQL.
+pub fn duckdb(paths: &[PathBuf]) -> String {
+    let names = paths.iter().map(|path| format!("'{}'", path.to_string_lossy().replace('\'', "''")));
+    let names = names.collect::<Vec<_>>().join(", ");
+    let mut sql = DUCKDB.replace("{files}", &names);
+    for (name, view) in VIEWS {
+        // Writing to a String cannot fail.
+        let _ = write!(sql, "\nCREATE OR REPLACE VIEW {name} AS\n{};\n", view.trim_end());
+    }
+    sql
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_view_says_what_it_is() {
+        for (name, sql) in VIEWS {
+            assert!(sql.starts_with("-- ") && !sql.contains(';'), "{name}");
+        }
+    }
+
+    #[test]
+    fn file_names_are_quoted() {
+        let sql = duckdb(&[PathBuf::from("a'b.parquet"), PathBuf::from("c")]);
+        assert!(sql.contains("read_parquet(['a''b.parquet', 'c'],"), "{sql}");
+        assert!(!sql.contains("{files}"));
+    }
+}

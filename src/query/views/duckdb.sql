@@ -1,0 +1,66 @@
+-- What vmtrace reads from the footer, and its functions, for DuckDB. {files} is the list of captures.
+CREATE OR REPLACE MACRO contains_bytes(b, x) AS
+    regexp_matches(hex(b), '^(..)*' || hex(x));
+CREATE OR REPLACE MACRO entropy(b) AS
+    CASE WHEN octet_length(b) > 0 THEN round(list_aggregate(regexp_extract_all(hex(b), '..'), 'entropy'), 4) END;
+CREATE OR REPLACE MACRO printable(b) AS
+    array_to_string(list_transform(regexp_extract_all(hex(b), '..'),
+        lambda c: CASE WHEN c BETWEEN '20' AND '7E' THEN chr(('0x' || c)::INTEGER) ELSE '.' END), '');
+CREATE OR REPLACE MACRO hexdump(b) AS
+    array_to_string(list_transform(range(0, octet_length(b), 16), lambda o:
+        printf('%08x  ', o)
+        || rpad(array_to_string(regexp_extract_all(lower(hex(b[o + 1:o + 8])), '..'), ' '), 23, ' ') || '  '
+        || rpad(array_to_string(regexp_extract_all(lower(hex(b[o + 9:o + 16])), '..'), ' '), 23, ' ') || '  |'
+        || printable(b[o + 1:o + 16]) || '|'), chr(10));
+CREATE OR REPLACE MACRO payload_at(b, iov, address) AS (
+    SELECT nullif(b[first.skip + address - first.base + 1:least(first.skip + first.len, octet_length(b))], ''::BLOB)
+    FROM (
+        SELECT list_filter(list_transform(range(1, len(iov) + 1), lambda i: {
+            'base': iov[i].base::HUGEINT,
+            'len': iov[i].len::HUGEINT,
+            'skip': coalesce(list_sum(list_transform(iov[1:i - 1], lambda s: s.len::HUGEINT)), 0)
+        }), lambda s: address >= s.base AND address < s.base + s.len)[1] AS first
+    )
+);
+CREATE OR REPLACE VIEW events AS
+    SELECT filename AS capture, * EXCLUDE (filename)
+    FROM read_parquet([{files}], filename = true, union_by_name = true);
+CREATE OR REPLACE VIEW footers AS
+    SELECT kv.file_name AS capture, decode(kv.value) AS manifest, files.num_rows AS rows, versions.version
+    FROM parquet_kv_metadata([{files}]) AS kv
+    JOIN parquet_file_metadata([{files}]) AS files USING (file_name)
+    JOIN (
+        SELECT file_name, decode(value)::INTEGER AS version
+        FROM parquet_kv_metadata([{files}]) WHERE decode(key) = 'vmtrace.schema_version'
+    ) AS versions USING (file_name)
+    WHERE decode(kv.key) = 'vmtrace.manifest';
+CREATE OR REPLACE VIEW manifest AS
+    SELECT
+        capture,
+        manifest ->> '$.capture_id' AS capture_id,
+        version AS schema_version,
+        manifest ->> '$.tool.version' AS tool_version,
+        manifest ->> '$.tool.git' AS tool_git,
+        array_to_string(manifest ->> '$.argv[*]', ' ') AS argv,
+        manifest ->> '$.comment' AS comment,
+        manifest ->> '$.host.hostname' AS hostname,
+        manifest ->> '$.host.release' AS kernel,
+        manifest ->> '$.host.machine' AS machine,
+        manifest ->> '$.host.boot_id' AS boot_id,
+        (manifest ->> '$.start.realtime_ns')::BIGINT AS start_ts_ns,
+        (manifest ->> '$.end.realtime_ns')::BIGINT AS end_ts_ns,
+        (manifest ->> '$.start.monotonic_ns')::BIGINT AS start_mono_ns,
+        (manifest ->> '$.end.monotonic_ns')::BIGINT AS end_mono_ns,
+        (manifest ->> '$.filters.snaplen')::BIGINT AS snaplen,
+        manifest ->> '$.end_reason' AS end_reason,
+        rows,
+        manifest ->> '$.gaps[*]' AS gaps,
+        manifest
+    FROM footers;
+CREATE OR REPLACE VIEW ledger AS
+    SELECT capture, line ->> '$.event' AS event, entry, (line ->> ('$.' || entry))::BIGINT AS count
+    FROM (
+        SELECT capture, line, unnest(json_keys(line)) AS entry
+        FROM (SELECT capture, unnest(json_extract(manifest, '$.ledger[*]')) AS line FROM footers)
+    )
+    WHERE entry <> 'event';

@@ -1,0 +1,72 @@
+//! `vmtrace query` as a user meets it: the program is run on samples/, on captures made with the project's own writer, and
+//! on files that are none. What the answers are is compared with DuckDB by check.py.
+
+mod answers;
+// Those of replay, whose tests use more of them.
+#[allow(dead_code)]
+#[path = "../replay/captures.rs"]
+mod captures;
+mod damage;
+mod docs;
+mod errors;
+mod hostile;
+mod limits;
+mod output;
+mod prompt;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use vmtrace::schema::Event;
+
+/// What one run of the program gave.
+struct Ran {
+    status: i32,
+    out: String,
+    err: String,
+}
+
+/// Runs `vmtrace query` with `args`, its output to a pipe.
+fn query(args: &[&str]) -> Ran {
+    ran(&command(args).output().unwrap())
+}
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vmtrace"));
+    command.arg("query").args(args).current_dir(root()).env("TZ", "UTC-1").env("TERM", "xterm").stdin(Stdio::null());
+    command
+}
+
+fn ran(output: &Output) -> Ran {
+    Ran {
+        status: output.status.code().unwrap_or(-1),
+        out: String::from_utf8(output.stdout.clone()).unwrap(),
+        err: String::from_utf8(output.stderr.clone()).unwrap(),
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Where captures are left for check.py.
+fn kept(name: &str) -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("query");
+    std::fs::create_dir_all(&dir).unwrap();
+    dir.join(name)
+}
+
+/// Rows of a query as JSON.
+fn rows(args: &[&str]) -> Vec<serde_json::Value> {
+    let ran = query(&[args, &["-T", "jsonl"]].concat());
+    assert_eq!(ran.err, "", "{args:?}");
+    ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// `count` reads of 64 bytes, in row groups of `group` rows, 1 µs apart, by two processes in turns.
+fn many(count: usize, group: usize) -> Vec<Vec<Event<'static>>> {
+    let events: Vec<_> = (0..count)
+        .map(|n| Event { cpu: (n % 2) as u32, pid: 4211 + (n / group) as i32, ..captures::readv(n as i64) })
+        .collect();
+    events.chunks(group).map(<[_]>::to_vec).collect()
+}

@@ -1,0 +1,75 @@
+//! Where results go.
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use super::{command, query, ran};
+
+const SAMPLE: &str = "samples/mpi-pair/mpi-pair.parquet";
+const SQL: &str = "SELECT seq, comm FROM events";
+
+#[test]
+fn a_file_is_private_and_never_written_over_unasked() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("out.csv");
+    let out = path.to_str().unwrap();
+    let first = query(&[SAMPLE, SQL, "-T", "csv", "-o", out]);
+    assert_eq!((first.status, first.out.as_str(), first.err.as_str()), (0, "", ""));
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let content = std::fs::read_to_string(&path).unwrap();
+    assert!(content.starts_with("seq,comm\n"));
+    let again = query(&[SAMPLE, "SELECT 1", "-T", "csv", "-o", out]);
+    assert_eq!(again.status, 2);
+    assert!(again.err.contains("exists: give --force"), "{}", again.err);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
+    let forced = query(&[SAMPLE, "SELECT 1 AS a", "-T", "csv", "-o", out, "--force"]);
+    assert_eq!(forced.status, 0);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "a\n1\n");
+}
+
+#[test]
+fn a_failed_query_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out.csv");
+    for sql in ["SELECT nothing FROM events", "SELECT 1 / (seq - seq) FROM events", "SELECT 1; SELECT 2"] {
+        let ran = query(&[SAMPLE, sql, "-o", out.to_str().unwrap()]);
+        assert_eq!(ran.status, 2, "{sql}");
+        assert_eq!(dir.path().read_dir().unwrap().count(), 0, "{sql}");
+    }
+    let missing = query(&[SAMPLE, SQL, "-o", dir.path().join("no/out").to_str().unwrap()]);
+    assert!(missing.status == 2 && missing.err.contains("cannot create"), "{}", missing.err);
+}
+
+#[test]
+fn a_symbolic_link_is_not_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (victim, link) = (dir.path().join("victim"), dir.path().join("link"));
+    std::fs::write(&victim, "precious").unwrap();
+    symlink(&victim, &link).unwrap();
+    assert_eq!(query(&[SAMPLE, SQL, "-o", link.to_str().unwrap()]).status, 2);
+    assert_eq!(query(&[SAMPLE, SQL, "-o", link.to_str().unwrap(), "--force"]).status, 0);
+    assert_eq!(std::fs::read_to_string(&victim).unwrap(), "precious");
+}
+
+#[test]
+fn parquet_of_ours_can_be_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("out.parquet");
+    let sql = "SELECT seq, comm, payload, local_iov FROM events WHERE payload IS NOT NULL";
+    let ran = query(&[SAMPLE, sql, "-T", "parquet", "-o", path.to_str().unwrap()]);
+    assert_eq!((ran.status, ran.err.as_str()), (0, ""));
+    let file = std::fs::File::open(&path).unwrap();
+    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+    let rows: usize = reader.map(|batch| batch.unwrap().num_rows()).sum();
+    assert_eq!(rows, 10);
+    let piped = command(&[SAMPLE, sql, "-T", "parquet"]).output().unwrap();
+    assert!(piped.stdout.starts_with(b"PAR1") && piped.stdout.ends_with(b"PAR1"));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let mut child = command(&["samples", "SELECT a.seq FROM events a, events b", "-T", "csv"]);
+    let mut child = child.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let ran = ran(&child.wait_with_output().unwrap());
+    assert_eq!((ran.status, ran.err.as_str()), (0, ""));
+}
