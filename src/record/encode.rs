@@ -402,7 +402,7 @@ impl Encoder {
 
     /// Ends the present file and begins the next.
     fn cut(&mut self, reason: &str) {
-        let Some(running) = self.running.as_ref().filter(|_| self.error.is_none()) else { return };
+        let Some(running) = self.running.as_ref().filter(|_| !self.full && self.error.is_none()) else { return };
         match running.counters.read() {
             Ok(counted) => self.counted = counted,
             Err(error) => {

@@ -154,10 +154,21 @@ fn wall_clock(start: &Clocks) -> WallClock {
     WallClock { offset_ns: start.realtime_ns.saturating_sub(start.monotonic_ns) }
 }
 
+/// Says so when the reader of a journal ends, however it does.
+struct Gone(Journal);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.reader_is_gone();
+    }
+}
+
 /// The writing thread: frames to captures, until the recording ends.
 fn write(mut encoder: Encoder, journal: &Journal, output: Output) -> Result<JoinHandle<Result<Written>>> {
     let (journal, mut reader) = (journal.clone(), Reader::live(journal.clone()));
     thread("vmtrace-write", move || {
+        // Also if we break down: nobody may wait for us.
+        let _gone = Gone(journal);
         let reads_maps = || encoder.reads_books();
         let publishes = || output.can_publish();
         let replaces = || output.can_replace();
@@ -175,10 +186,7 @@ fn write(mut encoder: Encoder, journal: &Journal, output: Output) -> Result<Join
             }
             bail!("the recording was abandoned")
         };
-        let finish = until_finish();
-        let written = finish.map(|finish| encoder.finish(finish));
-        journal.reader_is_gone();
-        written
+        until_finish().map(|finish| encoder.finish(finish))
     })
 }
 
