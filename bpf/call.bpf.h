@@ -5,20 +5,6 @@
 
 #include "target.bpf.h"
 
-/* A syscall as its exit shows it, and the scratch where its record is put together. */
-struct call {
-	__u32 kind;
-	__u32 nr;
-	__u32 slot;
-	bool compat;
-	bool held; /* the function tier has followed it since its begin: see struct held */
-	bool of_pipe; /* a read of a fed pipe */
-	__u8 tier; /* enum vmt_tier */
-	long ret;
-	__u64 begin_ns; /* 0 if not seen */
-	__u64 args[6];
-};
-
 static __always_inline void args_read(struct call *call, struct pt_regs *regs)
 {
 	if (call->compat) {
@@ -39,22 +25,45 @@ static __always_inline void args_read(struct call *call, struct pt_regs *regs)
 }
 
 /* Fills a record's header for a call of the current task. */
-static __always_inline void call_header(struct vmt_hdr *hdr, struct call *call)
+static __always_inline void call_header(struct vmt_hdr *hdr, struct task_struct *task, struct call *call)
 {
-	header(hdr, call->kind, call->compat ? VMT_ABI_COMPAT32 : VMT_ABI_NATIVE);
+	header(hdr, task, call->kind, call->compat ? VMT_ABI_COMPAT32 : VMT_ABI_NATIVE);
 	hdr->tier = call->tier;
 	hdr->begin_ns = call->begin_ns;
 }
 
 /* ---- iovec arrays ---- */
 
-/* Copies an iovec array from user memory into the record at `at`; returns the record's new end. */
-static __always_inline __u32 iovs_read(struct scratch *scratch, __u32 at, struct vmt_iovs *iovs, __u64 ptr, __u64 count,
-				       bool compat)
+/* Reads `bytes` of user memory into the record at `at`; 0 if that went. By way of the stack where they are few, since
+ * the kernel checks what it copies to elsewhere for longer (CONFIG_HARDENED_USERCOPY). */
+static __always_inline long user_read(struct scratch *scratch, __u32 at, __u64 bytes, __u64 ptr)
 {
-	__u32 entry = compat ? 8 : 16;
+	__u64 one[2], *to = (void *)(scratch->bytes + at);
+
+	if (bytes != sizeof(one))
+		return bpf_probe_read_user(to, bytes, (void *)ptr);
+	if (bpf_probe_read_user(one, sizeof(one), (void *)ptr))
+		return -1;
+	to[0] = one[0];
+	to[1] = one[1];
+	return 0;
+}
+
+/* Copies an iovec array of the call's from user memory into the record at `at`, and states it in the struct vmt_iovs at
+ * `where`; returns the record's new end. With a stack below 64 bytes it is the thread's own (BPF_PRIV_STACK_MIN_SIZE).
+ */
+__noinline __u64 iovs_read(__u32 slot, __u32 at, __u32 where, __u64 ptr, __u64 count)
+{
+	struct scratch *scratch = scratch_at(slot);
+	struct vmt_iovs *iovs;
+	__u32 entry;
 	__u64 bytes;
 
+	if (!scratch)
+		return at;
+	entry = scratch->call.compat ? 8 : 16;
+	where &= 0x1f8;
+	iovs = (void *)(scratch->bytes + where);
 	iovs->count = count;
 	iovs->kept = 0;
 	iovs->entry = entry;
@@ -71,7 +80,7 @@ static __always_inline __u32 iovs_read(struct scratch *scratch, __u32 at, struct
 	if (bytes > VMT_IOV_MAX * 16)
 		return at;
 	iovs->status = VMT_READ_FAULT;
-	if (bpf_probe_read_user(scratch->bytes + at, bytes, (void *)ptr))
+	if (user_read(scratch, at, bytes, ptr))
 		return at;
 	iovs->status = VMT_READ_OK;
 	iovs->kept = count;
@@ -141,15 +150,11 @@ static __always_inline void gather_range(struct scratch *scratch, struct gather 
 }
 
 /* Gathers segment `index`; returns 1 when there is nothing left to do. */
-__noinline int gather_segment(__u32 slot, __u32 index)
+static __always_inline int gather_one(struct scratch *scratch, __u32 index)
 {
-	struct scratch *scratch = scratch_at(slot);
-	struct gather *g;
+	struct gather *g = &scratch->gather;
 	__u32 at;
 
-	if (!scratch)
-		return 1;
-	g = &scratch->gather;
 	if (index >= g->count || !g->left || !g->room)
 		return 1;
 	at = g->iovs_at + index * g->entry;
@@ -165,6 +170,13 @@ __noinline int gather_segment(__u32 slot, __u32 index)
 		gather_range(scratch, g, pair[0], pair[1]);
 	}
 	return 0;
+}
+
+__noinline int gather_segment(__u32 slot, __u32 index)
+{
+	struct scratch *scratch = scratch_at(slot);
+
+	return scratch ? gather_one(scratch, index) : 1;
 }
 
 /* Calls of a global function are one step to the verifier, so that loops over them may be long; bpf_loop() needs 5.17.
@@ -188,11 +200,8 @@ __noinline int gather_all(__u32 slot)
 	return 0;
 }
 
-/* Gathers what moved, over all segments in transfer order, up to the snap length. `iovs` is the array of the
- * caller's side, which stands in the record at `iovs_at`; `moved` is the syscall's result. Returns the record's
- * new end. */
-static __always_inline __u32 payload_gather(struct scratch *scratch, __u32 slot, __u32 at, struct vmt_payload *payload,
-					    struct vmt_iovs *iovs, __u32 iovs_at, long moved)
+static __always_inline __u32 payload_take(struct scratch *scratch, __u32 slot, __u32 at, struct vmt_payload *payload,
+					  struct vmt_iovs *iovs, __u32 iovs_at, long moved)
 {
 	struct gather *g = &scratch->gather;
 
@@ -211,7 +220,7 @@ static __always_inline __u32 payload_gather(struct scratch *scratch, __u32 slot,
 	if (!knobs.snaplen)
 		return at;
 	if (g->count == 1)
-		gather_segment(slot, 0);
+		gather_one(scratch, 0);
 	else
 		gather_all(slot);
 	payload->kept = g->at - at;
@@ -220,6 +229,15 @@ static __always_inline __u32 payload_gather(struct scratch *scratch, __u32 slot,
 	else
 		payload->status = payload->kept < payload->total ? VMT_PAYLOAD_TRUNCATED : VMT_PAYLOAD_OK;
 	return g->at;
+}
+
+/* Gathers what moved, over all segments in transfer order, up to the snap length. `iovs` is the array of the
+ * caller's side, which stands in the record at `iovs_at`; `moved` is the syscall's result. Returns the record's
+ * new end. */
+static __always_inline __u32 payload_gather(struct scratch *scratch, __u32 slot, __u32 at, struct vmt_payload *payload,
+					    struct vmt_iovs *iovs, __u32 iovs_at, long moved)
+{
+	return forget(scratch, payload_take(scratch, slot, at, payload, iovs, iovs_at, moved));
 }
 
 /* States a payload that stands in the record: the first `kept` of `moved` bytes. */
@@ -396,19 +414,20 @@ static __always_inline __u32 path_append(struct scratch *scratch, __u32 slot, __
 	return scratch->walk.at;
 }
 
+/* Whether the descriptor's path tells anything. */
+static __always_inline bool has_path(const struct vmt_fd *fd)
+{
+	return fd->kind != VMT_FD_CLOSED && fd->kind != VMT_FD_PIPE && fd->kind != VMT_FD_SOCKET &&
+	       fd->kind != VMT_FD_REGISTERED;
+}
+
 /* Appends a path where the descriptor has a telling one. */
 static __always_inline __u32 fd_path(struct scratch *scratch, __u32 slot, __u32 at, struct vmt_fd *fd,
 				     struct file *file)
 {
-	switch (fd->kind) {
-	case VMT_FD_CLOSED:
-	case VMT_FD_PIPE:
-	case VMT_FD_SOCKET:
-	case VMT_FD_REGISTERED:
-		return at;
-	default:
-		return path_append(scratch, slot, at, fd, file);
-	}
+	if (has_path(fd))
+		at = path_append(scratch, slot, at, fd, file);
+	return forget(scratch, at);
 }
 
 #endif

@@ -83,6 +83,21 @@ struct pinned {
 	bool incomplete; /* some page or buffer is not listed */
 };
 
+/* A syscall as its exit shows it, and the scratch where its record is put together. It stands there, since families are
+ * told by global functions, which the verifier checks once each and which take numbers only (5.10). */
+struct call {
+	__u32 kind;
+	__u32 nr;
+	__u32 slot;
+	bool compat;
+	bool held; /* the function tier has followed it since its begin: see struct held */
+	bool of_pipe; /* a read of a fed pipe */
+	__u8 tier; /* enum vmt_tier */
+	long ret;
+	__u64 begin_ns; /* 0 if not seen */
+	__u64 args[6];
+};
+
 /* A record is put together here. A plain array, since per-CPU values are limited to 32 KiB. Offsets are masked with
  * SCRATCH_MASK, and what is copied to the last of them still fits. */
 #define SCRATCH_MASK 0x1ffff
@@ -92,8 +107,10 @@ struct scratch {
 	struct walk walk;
 	struct held held;
 	struct pinned pinned;
+	struct call call;
+	__u64 forgotten;
 };
-/* One per CPU, and VMT_SPARES behind them. */
+/* Of each CPU one for the exit of syscalls and one for all other programs, and VMT_SPARES behind them. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -108,17 +125,22 @@ struct {
 	__uint(value_size, sizeof(__u32));
 } spares SEC(".maps");
 
-/* How many programs began and ended to use a CPU's scratch. */
-struct turn {
+/* What each CPU keeps for itself. */
+struct own {
+	/* How many programs began and ended to use the CPU's scratch. */
 	__u64 in;
 	__u64 out;
+	/* Bytes that were delivered since somebody last looked how full the ring is. */
+	__u64 unlooked;
+	/* The process last found in `tracked`: see is_tracked(). */
+	__u64 tracked;
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct turn);
-} turns SEC(".maps");
+	__type(value, struct own);
+} owns SEC(".maps");
 
 /* One value. */
 struct {
@@ -226,6 +248,16 @@ static __always_inline struct scratch *scratch_at(__u32 slot)
 	return bpf_map_lookup_elem(&scratches, &slot);
 }
 
+/* The same value, of which the verifier knows nothing any more: it has been in map memory. Where branches meet again,
+ * they do so in one state then, and what follows is checked once instead of once for each way that leads there. */
+static __always_inline __u64 forget(struct scratch *scratch, __u64 value)
+{
+	volatile __u64 *place = &scratch->forgotten;
+
+	*place = value;
+	return *place;
+}
+
 static __always_inline __u32 spare_take(void)
 {
 	__u32 slot = NO_SLOT;
@@ -238,44 +270,64 @@ static __always_inline void spare_put(__u32 slot)
 	bpf_map_push_elem(&spares, &slot, BPF_ANY);
 }
 
-/* A scratch for a record that is put together at once: the CPU's own, or a spare one if the program interrupted another
- * that uses it. Two programs on a CPU have both counted themselves in before either looks, so that at most one finds
- * itself alone. NO_SLOT if there is none. */
+static __always_inline struct own *own(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&owns, &zero);
+}
+
+/* The scratch of the program at the exit of syscalls, which is the only one to use it: tracepoints run it with
+ * preemption off, or, since they can be preempted, the kernel does not begin it on a CPU where it has not ended. */
+static __always_inline __u32 slot_of_exit(void)
+{
+	return bpf_get_smp_processor_id();
+}
+
+/* A scratch for any other record that is put together at once: the CPU's own, or a spare one if the program interrupted
+ * another that uses it. Two programs on a CPU have both counted themselves in before either looks, so that at most one
+ * finds itself alone. NO_SLOT if there is none. */
 static __always_inline __u32 slot_take(void)
 {
-	__u32 zero = 0, slot;
-	volatile struct turn *turn = bpf_map_lookup_elem(&turns, &zero);
+	volatile struct own *cpu = own();
+	__u32 slot;
 
-	if (!turn)
+	if (!cpu)
 		return NO_SLOT;
-	__sync_fetch_and_add(&turn->in, 1);
-	if (turn->in - turn->out == 1)
-		return bpf_get_smp_processor_id();
+	__sync_fetch_and_add(&cpu->in, 1);
+	if (cpu->in - cpu->out == 1)
+		return knobs.cpus + bpf_get_smp_processor_id();
 	slot = spare_take();
 	if (slot == NO_SLOT)
-		__sync_fetch_and_add(&turn->out, 1);
+		__sync_fetch_and_add(&cpu->out, 1);
 	return slot;
 }
 
 static __always_inline void slot_put(__u32 slot)
 {
-	__u32 zero = 0;
-	struct turn *turn = bpf_map_lookup_elem(&turns, &zero);
+	struct own *cpu = own();
 
-	if (slot >= knobs.cpus)
+	if (slot >= 2 * knobs.cpus)
 		spare_put(slot);
-	if (turn)
-		__sync_fetch_and_add(&turn->out, 1);
+	if (cpu)
+		__sync_fetch_and_add(&cpu->out, 1);
 }
 
 /* ---- Delivery ---- */
 
-/* Wakes the consumer when the fill crosses the threshold; below it, its timer comes soon enough. */
+/* Wakes the consumer when the ring holds more than the threshold; below it, its timer comes soon enough. Looks after
+ * each eighth of that, since a look costs as much as a small part of the record, and waking far more. */
 static __always_inline __u64 wake_flags(void *ring, __u64 size)
 {
-	__u64 fill = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
+	struct own *cpu = own();
 
-	return fill < knobs.wake_bytes && fill + size >= knobs.wake_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+	if (!cpu)
+		return BPF_RB_NO_WAKEUP;
+	cpu->unlooked += size;
+	if (cpu->unlooked < knobs.wake_bytes / 8)
+		return BPF_RB_NO_WAKEUP;
+	cpu->unlooked = 0;
+	return bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) >= knobs.wake_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
 /* Tells, in front of the next record, what this CPU lost before it. */
@@ -348,17 +400,78 @@ static __always_inline bool task_is_typed(void)
 	return bpf_core_enum_value_exists(enum bpf_func_id___task, BPF_FUNC_get_current_task_btf);
 }
 
+extern void *bpf_rdonly_cast(const void *address, __u32 type) __ksym __weak;
+
+/* Whether the verifier takes our word for the type of an address, so that what stands there is read like any memory:
+ * 6.2. Else each step takes a helper call, which costs several times more. */
+static __always_inline bool can_cast(void)
+{
+	return bpf_ksym_exists(bpf_rdonly_cast);
+}
+
+#define cast(address, type) ((type *)bpf_rdonly_cast((void *)(address), bpf_core_type_id_kernel(type)))
+
+/* A task that came as a pointer which the verifier trusts, as one that it does not. Of the former it looks up at each
+ * step, through all types of the kernel, whether to trust the next one: that took most of the time to load. */
+static __always_inline struct task_struct *untrusted(struct task_struct *task)
+{
+	return can_cast() ? cast(task, struct task_struct) : task;
+}
+
 static __always_inline struct task_struct *current_task(void)
 {
+	if (can_cast())
+		return cast(bpf_get_current_task(), struct task_struct);
 	return task_is_typed() ? bpf_get_current_task_btf() : (void *)bpf_get_current_task();
 }
 
 /* task->a->b, as BPF_CORE_READ has it. Which of the two is a constant to the verifier. */
 #define task_read(task, ...) (task_is_typed() ? ___arrow(task, __VA_ARGS__) : BPF_CORE_READ(task, __VA_ARGS__))
 
+/* A field of what stands at an address. */
+#define peek(address, type, field) (can_cast() ? cast(address, type)->field : BPF_CORE_READ((type *)(address), field))
+
+/* A struct that begins with a number, as whose first member any word can be read: typed pointers are no numbers. */
+struct timespec64 {
+	__s64 tv_sec;
+} __attribute__((preserve_access_index));
+
+/* The word at an address, 0 if there is none. */
+static __always_inline __u64 word_at(__u64 address)
+{
+	__u64 word = 0;
+
+	if (can_cast())
+		return cast(address, struct timespec64)->tv_sec;
+	bpf_probe_read_kernel(&word, sizeof(word), (void *)address);
+	return word;
+}
+
+/* comm of a task that the verifier knows; it is padded with zeros. */
+static __always_inline void comm_of(char *comm, struct task_struct *task)
+{
+	const __u64 *from = (const void *)task->comm;
+	__u64 *to = (void *)comm;
+
+	to[0] = from[0];
+	to[1] = from[1];
+}
+
 static __always_inline void process_of(struct vmt_process *p, struct task_struct *task)
 {
-	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	struct task_struct *leader;
+
+	if (can_cast()) {
+		task = cast(task, struct task_struct);
+		leader = task->group_leader;
+		p->start_boottime = leader->start_boottime;
+		p->cgroup_id = task->cgroups->dfl_cgrp->kn->id;
+		p->pid = task->tgid;
+		p->uid = task->cred->euid.val;
+		comm_of(p->comm, leader);
+		return;
+	}
+	leader = BPF_CORE_READ(task, group_leader);
 
 	p->start_boottime = BPF_CORE_READ(leader, start_boottime);
 	/* kernel/bpf/helpers.c, bpf_get_current_cgroup_id, for any task */
@@ -368,11 +481,9 @@ static __always_inline void process_of(struct vmt_process *p, struct task_struct
 	BPF_CORE_READ_STR_INTO(&p->comm, leader, comm);
 }
 
-/* Fills the header for the current task. */
-static __always_inline void header(struct vmt_hdr *hdr, __u32 kind, __u32 abi)
+/* Fills the header for `task`, which is the current one. */
+static __always_inline void header(struct vmt_hdr *hdr, struct task_struct *task, __u32 kind, __u32 abi)
 {
-	struct task_struct *task = current_task();
-
 	hdr->size = 0;
 	hdr->kind = kind;
 	hdr->abi = abi;
@@ -382,15 +493,32 @@ static __always_inline void header(struct vmt_hdr *hdr, __u32 kind, __u32 abi)
 	hdr->cpu = bpf_get_smp_processor_id();
 	hdr->tid = task_read(task, pid);
 	hdr->self.start_boottime = task_read(task, group_leader, start_boottime);
-	hdr->self.cgroup_id = bpf_get_current_cgroup_id();
+	hdr->self.cgroup_id = task_is_typed() ? task->cgroups->dfl_cgrp->kn->id : bpf_get_current_cgroup_id();
 	hdr->self.pid = task_read(task, tgid);
 	hdr->self.uid = task_read(task, cred, euid.val);
-	bpf_get_current_comm(hdr->self.comm, sizeof(hdr->self.comm));
+	if (task_is_typed())
+		comm_of(hdr->self.comm, task);
+	else
+		bpf_get_current_comm(hdr->self.comm, sizeof(hdr->self.comm));
 }
 
+/* Whether a process is in `tracked`. One that was found there is found again without a look-up, until some process is
+ * taken out. */
 static __always_inline bool is_tracked(__s32 tgid)
 {
-	return bpf_map_lookup_elem(&tracked, &tgid) != NULL;
+	volatile struct vmt_switches *s = switches();
+	struct own *cpu = own();
+	__u64 known;
+
+	if (!s || !cpu || !tgid)
+		return false;
+	known = (__u64)s->untrackings << 32 | (__u32)tgid;
+	if (cpu->tracked == known)
+		return true;
+	if (!bpf_map_lookup_elem(&tracked, &tgid))
+		return false;
+	cpu->tracked = known;
+	return true;
 }
 
 /* Whether the recorder tests itself: its processes are tracked, whatever is selected otherwise. */
@@ -420,8 +548,9 @@ static __always_inline bool caller_admitted(struct task_struct *task)
 	__u32 uid = task_read(task, cred, euid.val);
 	bool admitted = knobs.uid_count == 0;
 
-	for (__u32 i = 0; i < VMT_UIDS_MAX; i++)
-		admitted |= i < knobs.uid_count && knobs.uids[i] == uid;
+	if (knobs.uid_count)
+		for (__u32 i = 0; i < VMT_UIDS_MAX; i++)
+			admitted |= i < knobs.uid_count && knobs.uids[i] == uid;
 	if (knobs.cgroup_id && bpf_get_current_ancestor_cgroup_id(knobs.cgroup_level) != knobs.cgroup_id)
 		admitted = false;
 	return admitted || is_self_test();

@@ -87,7 +87,7 @@ static __always_inline void pipe_read_tell(struct call *call, struct scratch *sc
 	if (!fed)
 		return;
 	count_seen(VMT_PIPE_READ);
-	call_header(&ev->hdr, call);
+	call_header(&ev->hdr, current_task(), call);
 	ev->hdr.kind = VMT_PIPE_READ;
 	ev->ret = call->ret;
 	ev->writer = fed->writer;
@@ -109,17 +109,22 @@ static __always_inline bool pipe_read_concerns(struct file *file)
 }
 
 /* read and readv at their exit, tracepoint tier. */
-static __noinline int pipe_read_exit(struct call *call)
+__noinline int pipe_read_exit(__u32 slot)
 {
-	struct file *file = file_of_fd(current_task(), call->args[0]);
-	struct scratch *scratch = scratch_at(call->slot);
+	struct scratch *scratch = scratch_at(slot);
 	struct vmt_pipe_read *ev = (void *)scratch;
 	__u32 at = sizeof(*ev);
+	struct call *call;
+	struct file *file;
 
-	if (!ev || !file)
+	if (!ev)
+		return 0;
+	call = &scratch->call;
+	file = file_of_fd(current_task(), call->args[0]);
+	if (!file)
 		return 0;
 	if (call->kind == VMT_READV)
-		at = iovs_read(scratch, at, &ev->local, call->args[1], call->args[2], call->compat);
+		at = iovs_read(slot, at, offsetof(typeof(*ev), local), call->args[1], call->args[2]);
 	else
 		at = iovs_one(scratch, at, &ev->local, call->args[1], call->args[2]);
 	pipe_read_tell(call, scratch, file, call->args[0], at);

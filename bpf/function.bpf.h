@@ -148,6 +148,15 @@ static __always_inline bool call_begin(struct call *call, __u64 *ctx)
 	return call_place(call);
 }
 
+/* Puts a call where its family finds it. */
+static __always_inline void call_put(struct call *call)
+{
+	struct scratch *scratch = scratch_at(call->slot);
+
+	if (scratch)
+		scratch->call = *call;
+}
+
 static __always_inline void call_end(struct call *call)
 {
 	if (call->held)
@@ -165,7 +174,8 @@ static __always_inline void call_end(struct call *call)
                                                                                                                        \
 		if (!call_begin(&call, ctx))                                                                           \
 			return 0;                                                                                      \
-		family(&call);                                                                                         \
+		call_put(&call);                                                                                       \
+		family(call.slot);                                                                                     \
 		call_end(&call);                                                                                       \
 		return 0;                                                                                              \
 	}

@@ -44,17 +44,16 @@ static __always_inline void mem_target(struct vmt_process *target, struct file *
 		process_of(target, owner);
 }
 
-/* Whether a call is about a /proc/PID/mem file. Also learns how such files look, from the recorder's own. */
-static __always_inline bool mem_concerns(struct call *call)
+/* Whether a call on `file`, by descriptor `fd`, is about the memory of a process. Also learns how such files look, from
+ * the recorder's own. */
+static __always_inline bool mem_concerns(struct task_struct *task, __s32 fd, struct file *file)
 {
-	struct task_struct *task = current_task();
-	struct file *file = file_of_fd(task, call->args[0]);
 	__u64 fops = (__u64)BPF_CORE_READ(file, f_op);
 	struct vmt_switches *s = switches();
 
 	if (!file || !s)
 		return false;
-	if (s->learn_fd >= 0 && task_read(task, tgid) == knobs.recorder_tgid && (__s32)call->args[0] == s->learn_fd) {
+	if (s->learn_fd >= 0 && task_read(task, tgid) == knobs.recorder_tgid && fd == s->learn_fd) {
 		s->mem_fops = fops;
 		return false;
 	}
@@ -79,7 +78,7 @@ static __always_inline bool mem_selected(struct call *call, struct vmt_mem *ev, 
 static __always_inline void mem_array(struct call *call, struct scratch *scratch, struct vmt_mem *ev)
 {
 	if (is_vectored(call->kind))
-		iovs_read(scratch, MEM_ARRAY_AT, &ev->local, call->args[1], call->args[2], call->compat);
+		iovs_read(call->slot, MEM_ARRAY_AT, offsetof(typeof(*ev), local), call->args[1], call->args[2]);
 	else
 		iovs_one(scratch, MEM_ARRAY_AT, &ev->local, call->args[1], call->args[2]);
 }
@@ -107,26 +106,31 @@ static __always_inline void mem_deliver(struct call *call, struct scratch *scrat
 	ev->ret = call->ret;
 	ev->flags = call->kind == VMT_PREADV2 || call->kind == VMT_PWRITEV2 ? (__u32)call->args[5] : 0;
 	at = mem_array_append(scratch, at, ev);
-	at = iovs_read(scratch, at, &ev->user_local, call->args[1], visited ? call->args[2] : 0, call->compat);
+	at = iovs_read(call->slot, at, offsetof(typeof(*ev), user_local), call->args[1], visited ? call->args[2] : 0);
 	fd_describe(&ev->fd, fd, file);
 	at = fd_path(scratch, call->slot, at, &ev->fd, file);
 	deliver_scratch(scratch, at, call->kind);
 }
 
-static __noinline int mem_exit(struct call *call)
+__noinline int mem_exit(__u32 slot)
 {
-	struct file *file = file_of_fd(current_task(), call->args[0]);
-	struct scratch *scratch = scratch_at(call->slot);
+	struct scratch *scratch = scratch_at(slot);
 	struct vmt_mem *ev = (void *)scratch;
 	__u32 at = sizeof(*ev);
+	struct call *call;
+	struct file *file;
 
-	if (!ev || !file || !mem_selected(call, ev, file))
+	if (!ev)
 		return 0;
-	call_header(&ev->hdr, call);
+	call = &scratch->call;
+	file = file_of_fd(current_task(), call->args[0]);
+	if (!file || !mem_selected(call, ev, file))
+		return 0;
+	call_header(&ev->hdr, current_task(), call);
 	ev->exact = false;
 	ev->offset = mem_offset(call, file, call->ret > 0 ? call->ret : 0);
 	mem_array(call, scratch, ev);
-	at = payload_gather(scratch, call->slot, at, &ev->payload, &ev->local, MEM_ARRAY_AT, call->ret);
+	at = payload_gather(scratch, slot, at, &ev->payload, &ev->local, MEM_ARRAY_AT, call->ret);
 	mem_deliver(call, scratch, at, file, call->args[0]);
 	return 0;
 }

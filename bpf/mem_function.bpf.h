@@ -14,7 +14,7 @@
 static __always_inline struct pt_regs *user_regs(struct task_struct *task)
 {
 	if (bpf_core_enum_value_exists(enum bpf_func_id___regs, BPF_FUNC_task_pt_regs))
-		return (void *)bpf_task_pt_regs(task);
+		return (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	return (void *)((__u64)task_read(task, stack) + THREAD_SIZE - bpf_core_type_size(struct pt_regs));
 }
 
@@ -114,19 +114,24 @@ static __always_inline void segment_end(void *ctx, struct call *call)
 	ev->local.kept++;
 }
 
-/* Tells a call. `file` is an address without a type, as older verifiers want it for global functions. `offset` is where
+/* Tells a call. `file_address` is without a type, as older verifiers want it for global functions. `offset` is where
  * it began, should the beginning not have been seen. */
-static __noinline int mem_tell(struct call *call, struct file *file, __u64 offset)
+__noinline int mem_tell(__u32 slot, __u64 file_address, __u64 offset)
 {
-	struct scratch *scratch = scratch_at(call->slot);
+	struct file *file = (void *)file_address;
+	struct scratch *scratch = scratch_at(slot);
 	struct vmt_mem *ev = (void *)scratch;
 	__u32 at = sizeof(*ev);
+	struct call *call;
 	bool followed;
 
-	if (!ev || !mem_selected(call, ev, file))
+	if (!ev)
+		return 0;
+	call = &scratch->call;
+	if (!mem_selected(call, ev, file))
 		return 0;
 	followed = call->held && scratch->held.kind == call->kind;
-	call_header(&ev->hdr, call);
+	call_header(&ev->hdr, current_task(), call);
 	if (call->nr == NO_SYSCALL)
 		ev->hdr.abi = VMT_ABI_IO_URING;
 	ev->exact = true;
@@ -144,7 +149,7 @@ static __noinline int mem_tell(struct call *call, struct file *file, __u64 offse
 		payload_state(&ev->payload, call->ret > 0 ? call->ret : 0, ev->payload.kept, VMT_SIDE_KERNEL);
 		at += ev->payload.kept;
 	} else {
-		at = payload_gather(scratch, call->slot, at, &ev->payload, &ev->local, MEM_ARRAY_AT, call->ret);
+		at = payload_gather(scratch, slot, at, &ev->payload, &ev->local, MEM_ARRAY_AT, call->ret);
 	}
 	mem_deliver(call, scratch, at, file, call->nr == NO_SYSCALL ? -1 : (__s32)call->args[0]);
 	return 0;
@@ -169,7 +174,8 @@ int BPF_PROG(mem_end)
 	call.args[1] = argument(ctx, 1);
 	call.args[2] = argument(ctx, 2);
 	bpf_probe_read_kernel(&offset, sizeof(offset), (void *)argument(ctx, 3));
-	mem_tell(&call, (void *)argument(ctx, 0), offset - (call.ret > 0 ? call.ret : 0));
+	call_put(&call);
+	mem_tell(call.slot, argument(ctx, 0), offset - (call.ret > 0 ? call.ret : 0));
 	call_end(&call);
 	return 0;
 }
@@ -186,7 +192,8 @@ static __always_inline void vector_end(void *ctx)
 	call.ret = argument(ctx, 5);
 	if (!call_place(&call))
 		return;
-	mem_tell(&call, file, mem_offset(&call, file, 0));
+	call_put(&call);
+	mem_tell(call.slot, (__u64)file, mem_offset(&call, file, 0));
 	call_end(&call);
 }
 

@@ -62,16 +62,19 @@ static __always_inline __u32 obtained(struct scratch *scratch, struct vmt_pidfd_
 	return fd_path(scratch, call->slot, sizeof(*ev), &ev->fd, file);
 }
 
-static __noinline int pidfd_getfd_exit(struct call *call)
+__noinline int pidfd_getfd_exit(__u32 slot)
 {
 	struct task_struct *task = current_task();
-	struct scratch *scratch = scratch_at(call->slot);
+	struct scratch *scratch = scratch_at(slot);
 	struct vmt_pidfd_getfd *ev = (void *)scratch;
-	bool selected = caller_selected(task);
+	bool selected;
+	struct call *call;
 	__u32 at;
 
 	if (!ev)
 		return 0;
+	call = &scratch->call;
+	selected = forget(scratch, caller_selected(task));
 	count_seen(call->kind);
 	if (!selected && knobs.select_all) {
 		count_filtered(call->kind);
@@ -84,7 +87,7 @@ static __noinline int pidfd_getfd_exit(struct call *call)
 		count_filtered(call->kind);
 		return 0;
 	}
-	call_header(&ev->hdr, call);
+	call_header(&ev->hdr, task, call);
 	ev->ret = call->ret;
 	ev->pidfd = call->args[0];
 	ev->targetfd = call->args[1];
@@ -107,16 +110,19 @@ static __always_inline void advised(struct vmt_process *target, struct task_stru
 		process_of(target, task);
 }
 
-static __noinline int process_madvise_exit(struct call *call)
+__noinline int process_madvise_exit(__u32 slot)
 {
 	struct task_struct *task = current_task();
-	struct scratch *scratch = scratch_at(call->slot);
+	struct scratch *scratch = scratch_at(slot);
 	struct vmt_process_madvise *ev = (void *)scratch;
-	bool selected = caller_selected(task);
+	bool selected;
 	__u32 at = sizeof(*ev);
+	struct call *call;
 
 	if (!ev)
 		return 0;
+	call = &scratch->call;
+	selected = forget(scratch, caller_selected(task));
 	count_seen(call->kind);
 	if (!selected && knobs.select_all) {
 		count_filtered(call->kind);
@@ -128,12 +134,12 @@ static __noinline int process_madvise_exit(struct call *call)
 		count_filtered(call->kind);
 		return 0;
 	}
-	call_header(&ev->hdr, call);
+	call_header(&ev->hdr, task, call);
 	ev->ret = call->ret;
 	ev->pidfd = call->args[0];
 	ev->advice = call->args[3];
 	ev->flags = (__u32)call->args[4];
-	at = iovs_read(scratch, at, &ev->remote, call->args[1], call->args[2], call->compat);
+	at = iovs_read(slot, at, offsetof(typeof(*ev), remote), call->args[1], call->args[2]);
 	deliver_scratch(scratch, at, call->kind);
 	return 0;
 }

@@ -30,25 +30,27 @@ static __always_inline __u32 vmsplice_iovs(struct scratch *scratch, __u32 at, st
 		ev->local.source = VMT_SOURCE_PAGES;
 		return at;
 	}
-	return iovs_read(scratch, at, &ev->local, call->args[1], call->args[2], call->compat);
+	return iovs_read(call->slot, at, offsetof(typeof(*ev), local), call->args[1], call->args[2]);
 }
 
-static __noinline int vmsplice_exit(struct call *call)
+__noinline int vmsplice_exit(__u32 slot)
 {
 	struct task_struct *task = current_task();
-	struct scratch *scratch = scratch_at(call->slot);
+	struct scratch *scratch = scratch_at(slot);
 	struct vmt_vmsplice *ev = (void *)scratch;
 	__u32 at = sizeof(*ev), local_at = at;
 	struct file *file, *known = NULL;
+	struct call *call;
 
 	if (!ev)
 		return 0;
+	call = &scratch->call;
 	count_seen(call->kind);
 	if (!caller_selected(task)) {
 		count_filtered(call->kind);
 		return 0;
 	}
-	call_header(&ev->hdr, call);
+	call_header(&ev->hdr, task, call);
 	ev->ret = call->ret;
 	ev->flags = (__u32)call->args[3];
 	at = vmsplice_iovs(scratch, at, ev, call);
@@ -60,11 +62,11 @@ static __noinline int vmsplice_exit(struct call *call)
 	else
 		fd_describe(&ev->fd, call->args[0], file);
 	if (!known || known == file)
-		at = fd_path(scratch, call->slot, at, &ev->fd, file);
-	at = payload_gather(scratch, call->slot, at, &ev->payload, &ev->local, local_at, call->ret);
+		at = fd_path(scratch, slot, at, &ev->fd, file);
+	at = payload_gather(scratch, slot, at, &ev->payload, &ev->local, local_at, call->ret);
 	__builtin_memset(&ev->user_local, 0, sizeof(ev->user_local));
 	if (call->held && ev->local.source != VMT_SOURCE_USER)
-		at = iovs_read(scratch, at, &ev->user_local, call->args[1], call->args[2], call->compat);
+		at = iovs_read(slot, at, offsetof(typeof(*ev), user_local), call->args[1], call->args[2]);
 	if (call->ret > 0 && ev->fd.flags & VMT_MODE_WRITE)
 		pipe_feed(&ev->fd, &ev->hdr);
 	deliver_scratch(scratch, at, call->kind);
@@ -141,17 +143,19 @@ static __always_inline struct file *splice_side(struct vmt_splice *ev, struct vm
 	return NULL;
 }
 
-static __noinline int splice_exit(struct call *call)
+__noinline int splice_exit(__u32 slot)
 {
 	struct task_struct *task = current_task();
-	struct scratch *scratch = scratch_at(call->slot);
+	struct scratch *scratch = scratch_at(slot);
 	struct vmt_splice *ev = (void *)scratch;
 	struct file *in, *out, *known_in = NULL, *known_out = NULL;
 	__s32 fd_in = -1, fd_out = -1;
 	__u32 at = sizeof(*ev);
+	struct call *call;
 
 	if (!ev)
 		return 0;
+	call = &scratch->call;
 	count_seen(call->kind);
 	if (!caller_selected(task)) {
 		count_filtered(call->kind);
@@ -161,7 +165,7 @@ static __noinline int splice_exit(struct call *call)
 		known_in = scratch->held.in;
 		known_out = scratch->held.out;
 	}
-	call_header(&ev->hdr, call);
+	call_header(&ev->hdr, task, call);
 	ev->ret = call->ret;
 	ev->finished = 1;
 	ev->raced = 0;
@@ -173,9 +177,9 @@ static __noinline int splice_exit(struct call *call)
 	in = splice_side(ev, &ev->in, fd_in, known_in);
 	out = splice_side(ev, &ev->out, fd_out, known_out);
 	if (in)
-		at = fd_path(scratch, call->slot, at, &ev->in, in);
+		at = fd_path(scratch, slot, at, &ev->in, in);
 	if (out)
-		at = fd_path(scratch, call->slot, at, &ev->out, out);
+		at = fd_path(scratch, slot, at, &ev->out, out);
 	if (call->ret > 0) {
 		pipe_drained(&ev->in, in);
 		pipe_feed(&ev->out, &ev->hdr);

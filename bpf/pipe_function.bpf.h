@@ -198,11 +198,13 @@ int vmsplice_unlock(__u64 *ctx)
 	return 0;
 }
 
-static __always_inline int vmsplice_end(struct call *call)
+static __always_inline int vmsplice_end(__u32 slot)
 {
-	if (call->held)
+	struct scratch *scratch = scratch_at(slot);
+
+	if (scratch && scratch->call.held)
 		vmsplices_add(-1);
-	return vmsplice_exit(call);
+	return vmsplice_exit(slot);
 }
 
 ON_EXIT(vmsplice_return, __x64_sys_vmsplice, VMT_VMSPLICE, 278, false, vmsplice_end)

@@ -22,6 +22,14 @@ static __always_inline void track(__s32 tgid)
 		count_untracked();
 }
 
+static __always_inline void untrack(__s32 tgid)
+{
+	struct vmt_switches *s = switches();
+
+	if (!bpf_map_delete_elem(&tracked, &tgid) && s)
+		__sync_fetch_and_add(&s->untrackings, 1);
+}
+
 /* Processes whose end was told. Two threads that end together can both find that none is left. */
 struct ended_key {
 	__u64 start_boottime;
@@ -46,10 +54,12 @@ SEC("tp_btf/sched_process_fork")
 int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child)
 {
 	struct vmt_switches *s = switches();
-	bool spawned = s && s->arm_spawn && parent->tgid == knobs.recorder_tgid;
-	bool testing = is_self_test();
+	bool testing = is_self_test(), spawned;
 	struct vmt_fork ev = {};
 
+	parent = untrusted(parent);
+	child = untrusted(child);
+	spawned = s && s->arm_spawn && parent->tgid == knobs.recorder_tgid;
 	if (parent->tgid == child->tgid || (!spawned && is_bystander(parent)))
 		return 0;
 	if ((!knobs.select_all || testing) && (spawned || ((knobs.follow || testing) && is_tracked(parent->tgid))))
@@ -59,7 +69,7 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 		count_filtered(VMT_FORK);
 		return 0;
 	}
-	header(&ev.hdr, VMT_FORK, VMT_ABI_NATIVE);
+	header(&ev.hdr, parent, VMT_FORK, VMT_ABI_NATIVE);
 	ev.hdr.size = sizeof(ev);
 	ev.hdr.tid = child->pid;
 	process_of(&ev.hdr.self, child);
@@ -97,7 +107,7 @@ static __always_inline void exec_tell(struct task_struct *task, __u32 slot)
 	if (!ev || !mm)
 		return;
 	count_seen(VMT_EXEC);
-	header(&ev->hdr, VMT_EXEC, VMT_ABI_NATIVE);
+	header(&ev->hdr, task, VMT_EXEC, VMT_ABI_NATIVE);
 	file = BPF_CORE_READ(mm, exe_file);
 	fd_describe(&ev->exe, -1, file);
 	if (file)
@@ -111,6 +121,7 @@ int BPF_PROG(process_exec, struct task_struct *task, __s32 old_pid, struct linux
 {
 	__u32 slot;
 
+	task = untrusted(task);
 	if (is_bystander(task))
 		return 0;
 	if (!caller_selected(task)) {
@@ -140,20 +151,22 @@ SEC("tp_btf/sched_process_exit")
 int BPF_PROG(process_exit, struct task_struct *task)
 {
 	struct vmt_exit ev = {};
-	__s32 tgid = task->tgid;
+	__s32 tgid;
 
+	task = untrusted(task);
+	tgid = task->tgid;
 	if (task->signal->live.counter || is_bystander(task) || !ends_first(task))
 		return 0;
 	count_seen(VMT_EXIT);
 	if (caller_selected(task)) {
-		header(&ev.hdr, VMT_EXIT, VMT_ABI_NATIVE);
+		header(&ev.hdr, task, VMT_EXIT, VMT_ABI_NATIVE);
 		ev.hdr.size = sizeof(ev);
 		ev.status = wait_status(task);
 		deliver(&ev, sizeof(ev), VMT_EXIT, ev.hdr.mono_ns);
 	} else {
 		count_filtered(VMT_EXIT);
 	}
-	bpf_map_delete_elem(&tracked, &tgid);
+	untrack(tgid);
 	return 0;
 }
 

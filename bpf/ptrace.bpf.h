@@ -58,8 +58,8 @@ static __always_inline __u32 ptrace_range(struct scratch *scratch, __u32 at, str
 	if (*len)
 		return iovs_one(scratch, at, &ev->local, ev->data, *len);
 	if (ev->request != PTRACE_GETREGSET && ev->request != PTRACE_SETREGSET)
-		return iovs_read(scratch, at, &ev->local, 0, 0, call->compat);
-	at = iovs_read(scratch, at, &ev->local, ev->data, 1, call->compat);
+		return iovs_read(call->slot, at, offsetof(typeof(*ev), local), 0, 0);
+	at = iovs_read(call->slot, at, offsetof(typeof(*ev), local), ev->data, 1);
 	if (ev->local.status != VMT_READ_OK)
 		return at;
 	*len = call->compat ? *(__u32 *)(scratch->bytes + start + 4) : *(__u64 *)(scratch->bytes + start + 8);
@@ -84,17 +84,20 @@ static __always_inline __u32 ptrace_payload(struct scratch *scratch, __u32 at, s
 	return payload_gather(scratch, call->slot, at, &ev->payload, &ev->local, sizeof(*ev), call->ret < 0 ? 0 : len);
 }
 
-static __noinline int ptrace_exit(struct call *call)
+__noinline int ptrace_exit(__u32 slot)
 {
 	struct task_struct *task = current_task();
-	struct scratch *scratch = scratch_at(call->slot);
+	struct scratch *scratch = scratch_at(slot);
 	struct vmt_ptrace *ev = (void *)scratch;
-	bool selected = caller_selected(task);
+	bool selected;
 	__u32 at = sizeof(*ev);
+	struct call *call;
 	__u64 len;
 
 	if (!ev)
 		return 0;
+	call = &scratch->call;
+	selected = forget(scratch, caller_selected(task));
 	count_seen(call->kind);
 	if (!selected && knobs.select_all) {
 		count_filtered(call->kind);
@@ -109,14 +112,15 @@ static __noinline int ptrace_exit(struct call *call)
 		count_filtered(call->kind);
 		return 0;
 	}
-	call_header(&ev->hdr, call);
+	call_header(&ev->hdr, task, call);
 	ev->ret = call->ret;
 	ev->request = call->args[0];
 	ev->pid_arg = call->args[1];
 	ev->pad = 0;
 	ev->addr = call->args[2];
 	ev->data = call->args[3];
-	at = ptrace_range(scratch, at, ev, call, &len);
+	at = forget(scratch, ptrace_range(scratch, at, ev, call, &len));
+	len = forget(scratch, len);
 	at = ptrace_payload(scratch, at, ev, call, len);
 	deliver_scratch(scratch, at, call->kind);
 	return 0;

@@ -5,17 +5,18 @@
 
 #include "common.bpf.h"
 
-extern struct task_struct *bpf_task_from_vpid(__s32 vpid) __ksym __weak;
-extern void bpf_task_release(struct task_struct *p) __ksym __weak;
+/* The word in a member of what stands at an address. */
+#define word_of(address, type, member) word_at((__u64)(address) + bpf_core_field_offset(type, member))
 
-/* The pid namespace of the current task (kernel/pid.c, task_active_pid_ns). */
-static __always_inline struct pid_namespace *pid_namespace_of(struct task_struct *task)
+/* The address of the current task's pid namespace (kernel/pid.c, task_active_pid_ns). Addresses, since the verifier
+ * computes with no typed pointer. */
+static __always_inline __u64 pid_namespace_of_current(void)
 {
-	struct pid *pid = BPF_CORE_READ(task, thread_pid); /* an address: 6.1 computes with no typed pointer */
-	__u64 entry = (__u64)pid + bpf_core_field_offset(struct pid, numbers) +
-		      (__u64)BPF_CORE_READ(pid, level) * bpf_core_type_size(struct upid);
+	__u64 pid = word_of(bpf_get_current_task(), struct task_struct, thread_pid);
+	__u64 upid = pid + bpf_core_field_offset(struct pid, numbers) +
+		     (__u64)peek(pid, struct pid, level) * bpf_core_type_size(struct upid);
 
-	return BPF_CORE_READ((struct upid *)entry, ns);
+	return word_of(upid, struct upid, ns);
 }
 
 /* Levels of a tree that holds every pid (4,194,304 at most) with at least 16 slots a node. */
@@ -26,30 +27,30 @@ static __always_inline struct pid_namespace *pid_namespace_of(struct task_struct
 /* The address of the task that holds a struct pid as its own, 0 if none: tasks[PIDTYPE_PID], the first of them. */
 static __always_inline __u64 task_of_pid(struct pid *pid)
 {
-	struct hlist_node *link = BPF_CORE_READ(pid, tasks[0].first);
+	__u64 link = word_of(pid, struct pid, tasks[0].first);
 
-	return link ? (__u64)link - bpf_core_field_offset(struct task_struct, pid_links) : 0;
+	return link ? link - bpf_core_field_offset(struct task_struct, pid_links) : 0;
 }
 
 /* The address of the task that `vpid` names in the current task's pid namespace, 0 if none: the walk that idr_find()
- * does (lib/radix-tree.c), for kernels without bpf_task_from_vpid(). */
+ * does (lib/radix-tree.c), whose nodes this program's RCU read side keeps alive. */
 __noinline __u64 task_by_vpid(__u32 vpid)
 {
-	struct pid_namespace *ns = pid_namespace_of(current_task());
-	__u64 entry = (__u64)BPF_CORE_READ(ns, idr.idr_rt.xa_head);
+	__u64 entry = word_of(pid_namespace_of_current(), struct pid_namespace, idr.idr_rt.xa_head);
 	__u32 slots = bpf_core_field_size(((struct xa_node *)0)->slots) / sizeof(void *);
 
 	for (int i = 0; i < PID_TREE_LEVELS; i++) {
-		struct xa_node *node = (void *)(entry - XA_INTERNAL);
-		__u32 shift = BPF_CORE_READ(node, shift) & 31;
-		__u64 slot = vpid >> shift;
+		__u64 node = entry - XA_INTERNAL, slot;
+		__u32 shift;
 
 		if ((entry & 3) != XA_INTERNAL)
 			return 0;
+		shift = peek(node, struct xa_node, shift) & 31;
+		slot = vpid >> shift;
 		if (i == 0 && slot >= slots)
 			return 0;
-		slot = (__u64)node + bpf_core_field_offset(struct xa_node, slots) + (slot & (slots - 1)) * 8;
-		if (bpf_probe_read_kernel(&entry, sizeof(entry), (void *)slot) || !entry)
+		entry = word_of(node + (slot & (slots - 1)) * 8, struct xa_node, slots);
+		if (!entry)
 			return 0;
 		if (shift == 0)
 			break;
@@ -62,21 +63,11 @@ __noinline __u64 task_by_vpid(__u32 vpid)
 /* The process a pid names in the caller's own pid namespace. Leaves pid 0 where there is none. */
 static __always_inline void target_by_vpid(struct vmt_process *target, __s32 vpid)
 {
-	struct task_struct *task;
+	__u64 task = vpid > 0 ? task_by_vpid(vpid) : 0;
 
 	__builtin_memset(target, 0, sizeof(*target));
-	/* kfunc since 6.13 */
-	if (bpf_ksym_exists(bpf_task_from_vpid) && bpf_ksym_exists(bpf_task_release)) {
-		task = bpf_task_from_vpid(vpid);
-		if (!task)
-			return;
-		process_of(target, task);
-		bpf_task_release(task);
-	} else if (vpid > 0) {
-		task = (void *)task_by_vpid(vpid);
-		if (task)
-			process_of(target, task);
-	}
+	if (task)
+		process_of(target, (void *)task);
 }
 
 #endif

@@ -75,7 +75,7 @@ static __noinline int request_tell(struct submitted *req, __u32 slot)
 		return 0;
 	}
 	__builtin_memset(scratch->bytes, 0, sizeof(struct request));
-	header(&ev->hdr, kind, VMT_ABI_IO_URING);
+	header(&ev->hdr, task, kind, VMT_ABI_IO_URING);
 	ev->len = BPF_CORE_READ(args, len);
 	ev->flags = BPF_CORE_READ(args, flags);
 	ev->offsets_before = 1;

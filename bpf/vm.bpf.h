@@ -9,20 +9,23 @@
 /* The caller's arrays as they stand in its memory now, to be compared with the kernel's. */
 static __always_inline __u32 vm_user_iovs(struct scratch *scratch, __u32 at, struct vmt_vm *ev, struct call *call)
 {
-	at = iovs_read(scratch, at, &ev->user_local, call->args[1], call->args[2], call->compat);
-	return iovs_read(scratch, at, &ev->user_remote, call->args[3], call->args[4], call->compat);
+	at = iovs_read(call->slot, at, offsetof(typeof(*ev), user_local), call->args[1], call->args[2]);
+	return iovs_read(call->slot, at, offsetof(typeof(*ev), user_remote), call->args[3], call->args[4]);
 }
 
-static __noinline int vm_exit(struct call *call)
+__noinline int vm_exit(__u32 slot)
 {
 	struct task_struct *task = current_task();
-	struct scratch *scratch = scratch_at(call->slot);
+	struct scratch *scratch = scratch_at(slot);
 	struct vmt_vm *ev = (void *)scratch;
-	bool selected = caller_selected(task);
+	bool selected;
 	__u32 at = sizeof(*ev), local_at = at;
+	struct call *call;
 
 	if (!ev)
 		return 0;
+	call = &scratch->call;
+	selected = forget(scratch, caller_selected(task));
 	count_seen(call->kind);
 	if (!selected && knobs.select_all) {
 		count_filtered(call->kind);
@@ -34,7 +37,7 @@ static __noinline int vm_exit(struct call *call)
 		count_filtered(call->kind);
 		return 0;
 	}
-	call_header(&ev->hdr, call);
+	call_header(&ev->hdr, task, call);
 	ev->ret = call->ret;
 	ev->pid_arg = call->args[0];
 	ev->pad = 0;
@@ -42,10 +45,10 @@ static __noinline int vm_exit(struct call *call)
 	if (call->held) {
 		at = scratch->held.end;
 	} else {
-		at = iovs_read(scratch, at, &ev->local, call->args[1], call->args[2], call->compat);
-		at = iovs_read(scratch, at, &ev->remote, call->args[3], call->args[4], call->compat);
+		at = iovs_read(slot, at, offsetof(typeof(*ev), local), call->args[1], call->args[2]);
+		at = iovs_read(slot, at, offsetof(typeof(*ev), remote), call->args[3], call->args[4]);
 	}
-	at = payload_gather(scratch, call->slot, at, &ev->payload, &ev->local, local_at, call->ret);
+	at = payload_gather(scratch, slot, at, &ev->payload, &ev->local, local_at, call->ret);
 	__builtin_memset(&ev->user_local, 0, 2 * sizeof(ev->user_local));
 	if (call->held)
 		at = vm_user_iovs(scratch, at, ev, call);

@@ -16,23 +16,23 @@
 #include "uring_function.bpf.h"
 #include "vm_function.bpf.h"
 
-static __always_inline int family_exit(struct call *call)
+static __always_inline int family_exit(struct call *call, __u32 slot)
 {
 	if (call->of_pipe)
-		return pipe_read_exit(call);
+		return pipe_read_exit(slot);
 	if (call->kind <= VMT_PROCESS_VM_WRITEV)
-		return vm_exit(call);
+		return vm_exit(slot);
 	if (call->kind == VMT_VMSPLICE)
-		return vmsplice_exit(call);
+		return vmsplice_exit(slot);
 	if (call->kind <= VMT_SENDFILE)
-		return splice_exit(call);
+		return splice_exit(slot);
 	if (call->kind == VMT_PTRACE)
-		return ptrace_exit(call);
+		return ptrace_exit(slot);
 	if (call->kind == VMT_PIDFD_GETFD)
-		return pidfd_getfd_exit(call);
+		return pidfd_getfd_exit(slot);
 	if (call->kind == VMT_PROCESS_MADVISE)
-		return process_madvise_exit(call);
-	return mem_exit(call);
+		return process_madvise_exit(slot);
+	return mem_exit(slot);
 }
 
 static __always_inline bool is_read_or_write(__u32 kind)
@@ -40,47 +40,74 @@ static __always_inline bool is_read_or_write(__u32 kind)
 	return kind >= VMT_READ && kind <= VMT_PWRITEV2;
 }
 
-/* Whether a read or write matters: of the memory of a process, or of a pipe that was fed. */
-static __always_inline bool read_concerns(struct call *call, struct vmt_switches *s)
+/* Whether a read or write of a file matters: of the memory of a process, or of a pipe that was fed. */
+static __always_inline bool read_concerns(__u32 kind, __s32 fd, long ret, bool *of_pipe)
 {
-	if (mem_concerns(call))
-		return is_wanted(call->kind) && !is_by_function(s, call->kind);
-	if (call->ret <= 0 || (call->kind != VMT_READ && call->kind != VMT_READV) || is_by_function(s, VMT_PIPE_READ))
+	struct task_struct *task = current_task();
+	struct file *file = file_of_fd(task, fd);
+	struct vmt_switches *s = switches();
+
+	if (mem_concerns(task, fd, file))
+		return is_wanted(kind) && s && !is_by_function(s, kind);
+	if (ret <= 0 || (kind != VMT_READ && kind != VMT_READV) || !s || is_by_function(s, VMT_PIPE_READ))
 		return false;
-	call->of_pipe = pipe_read_concerns(file_of_fd(current_task(), call->args[0]));
-	return call->of_pipe;
+	*of_pipe = pipe_read_concerns(file);
+	return *of_pipe;
+}
+
+/* A call that somebody may have asked for. */
+static __always_inline void call_exit(struct task_struct *task, struct pt_regs *regs, long ret, __u32 kind, bool compat)
+{
+	struct vmt_switches *s = switches();
+	struct scratch *scratch;
+	bool of_pipe = false;
+	struct call *call;
+	__u32 slot;
+
+	if (!s || kind >= VMT_KINDS)
+		return;
+	if (is_read_or_write(kind)) {
+		if (!read_concerns(kind, compat ? regs->bx : regs->di, ret, &of_pipe))
+			return;
+	} else if (is_by_function(s, kind)) {
+		return;
+	}
+	if (is_bystander(task))
+		return;
+	slot = slot_of_exit();
+	scratch = scratch_at(slot);
+	if (!scratch)
+		return;
+	call = &scratch->call;
+	call->kind = kind;
+	call->nr = regs->orig_ax;
+	call->slot = slot;
+	call->compat = compat;
+	call->held = false;
+	call->of_pipe = of_pipe;
+	call->tier = VMT_TIER_TRACEPOINT;
+	call->ret = ret;
+	call->begin_ns = 0;
+	args_read(call, regs);
+	family_exit(call, slot);
 }
 
 SEC("?tp_btf/sys_exit")
 int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 {
-	struct task_struct *task = current_task();
-	struct vmt_switches *s = switches();
 	__u64 nr = regs->orig_ax;
-	struct call call = {};
+	struct task_struct *task;
+	bool compat;
+	__u32 kind;
 
-	if (nr >= VMT_SYSCALLS)
+	/* Every syscall of the machine comes here, and most are none of ours. */
+	if (nr >= VMT_SYSCALLS || !(knobs.syscalls_native[nr] | knobs.syscalls_compat[nr]))
 		return 0;
-	call.compat = (task_read(task, thread_info.status) & TS_COMPAT) != 0;
-	call.kind = call.compat ? knobs.syscalls_compat[nr] : knobs.syscalls_native[nr];
-	if (!call.kind || call.kind >= VMT_KINDS || !s)
-		return 0;
-	if (!is_read_or_write(call.kind) && is_by_function(s, call.kind))
-		return 0;
-	call.nr = nr;
-	call.ret = ret;
-	args_read(&call, regs);
-	if (is_read_or_write(call.kind) && !read_concerns(&call, s))
-		return 0;
-	if (is_bystander(task))
-		return 0;
-	call.slot = slot_take();
-	if (call.slot == NO_SLOT) {
-		count_unplaced(call.kind);
-		return 0;
-	}
-	family_exit(&call);
-	slot_put(call.slot);
+	task = current_task();
+	compat = (task_read(task, thread_info.status) & TS_COMPAT) != 0;
+	kind = compat ? knobs.syscalls_compat[nr] : knobs.syscalls_native[nr];
+	if (kind)
+		call_exit(task, regs, ret, kind, compat);
 	return 0;
 }
 

@@ -342,7 +342,7 @@ struct vmt_knobs {
 	__u32 snaplen;
 	/* The recorder itself, never recorded. */
 	__s32 recorder_tgid;
-	/* Possible CPUs: scratches behind them are spare. */
+	/* Possible CPUs: scratches behind two for each are spare. */
 	__u32 cpus;
 	/* uids selected by -u; none means any. */
 	__u32 uid_count;
@@ -374,7 +374,9 @@ struct vmt_switches {
 	__u8 self_test;
 	/* Some pipe was fed by a recorded transfer. */
 	__u8 pipes_fed;
-	__u8 pad;
+	__u8 pad[5];
+	/* Processes that were taken out of `tracked`. */
+	__u32 untrackings;
 	/* Calls of vmsplice under way in the function tier. */
 	__u64 vmsplices;
 	/* By enum vmt_kind: function hooks tell these events, so the syscall's exit does not. */

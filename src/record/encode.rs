@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use serde::de::DeserializeOwned;
 
 use super::books::{Books, Counted, Entry, Since, catch_up, ledger, settle};
@@ -18,7 +18,7 @@ use super::keep::{Keep, Kept};
 use super::load::Counters;
 use super::reorder::{Place, Reorder};
 use super::room::Room;
-use super::series::{Finished, Series};
+use super::series::{self, Finished, Series};
 use super::table::Table;
 use super::wire::VMT_KINDS;
 use crate::schema::events::EventKind;
@@ -81,6 +81,8 @@ pub struct Encoder {
     told_ns: i64,
     /// Bytes of finished files.
     finished_bytes: u64,
+    /// The disk is full, and there is no more room to be made.
+    full: bool,
     error: Option<anyhow::Error>,
 }
 
@@ -124,6 +126,7 @@ impl Encoder {
             triggered: false,
             told_ns: i64::MIN,
             finished_bytes: 0,
+            full: false,
             error: None,
         })
     }
@@ -217,7 +220,11 @@ impl Encoder {
                 living.iter().for_each(|s| self.decoder.introduce(s, at, &mut self.table));
             }
             Kind::Books => {
-                self.counted = json(frame)?;
+                let counted: Counted = json(frame)?;
+                // Those of a cut were read when this frame was in the journal already.
+                if counted.clocks.monotonic_ns >= self.counted.clocks.monotonic_ns {
+                    self.counted = counted;
+                }
                 self.tell_trigger(self.counted.clocks.monotonic_ns);
             }
             Kind::Cut => {
@@ -276,7 +283,7 @@ impl Encoder {
             self.table.resize(raw, group.len(), wanted);
         }
         let written = match encoded {
-            _ if self.error.is_some() => false,
+            _ if self.full || self.error.is_some() => false,
             Err(error) => self.fail(error),
             Ok(group) if self.keep.is_some() => {
                 self.keep_group(group, &rows, seq, began);
@@ -348,8 +355,13 @@ impl Encoder {
             let made = self.running.as_ref().is_some_and(|running| {
                 running.room.make(&mut self.series, &running.journal, self.began.from, &error, &mut tries)
             });
+            if !made && series::is_full(&error) && self.running.is_some() {
+                // What is there is a capture all the same; its books say what is not.
+                self.full = true;
+                return false;
+            }
             if !made {
-                return self.fail(super::series::stopped(&path, &error));
+                return self.fail(anyhow!("{}: {error}", path.display()));
             }
         }
     }
@@ -369,11 +381,19 @@ impl Encoder {
     }
 
     fn look_at_size(&mut self) {
+        if let Some(running) = &self.running
+            && self.series.output().is_scarce()
+        {
+            running.room.is_scarce();
+        }
         let bytes = self.series.bytes();
-        if self.sizes.recording.is_some_and(|limit| self.finished_bytes + bytes >= limit)
+        // One more row group must not go beyond it.
+        let full = |limit: u64| self.finished_bytes + bytes + self.sizes.group.unwrap_or(0) >= limit;
+        if self.sizes.recording.is_some_and(full)
             && let Some(running) = &self.running
         {
             running.room.reached_max_size();
+            self.table.end();
         }
         if self.sizes.file.is_some_and(|limit| bytes >= limit) {
             self.cut("rotated");
@@ -396,7 +416,8 @@ impl Encoder {
         }
         self.series.number();
         let next = self.close(reason, &[], None).and_then(|()| self.begin_next());
-        if let Err(error) = next.and_then(|()| self.series.publish()) {
+        let named = self.series.publish();
+        if let Err(error) = next.and(named) {
             self.fail(error);
         }
     }
@@ -407,7 +428,7 @@ impl Encoder {
         let Some(first) = groups.front() else { return false };
         self.first_seq = first.seq;
         for kept in groups {
-            let written = self.error.is_none() && self.append(&kept.group, kept.clocks, None);
+            let written = !self.full && self.error.is_none() && self.append(&kept.group, kept.clocks, None);
             let books = if written { kept.books } else { kept.books.unwritten(|e| &mut e.write_error) };
             self.table.books.add(&books);
         }
@@ -455,13 +476,18 @@ impl Encoder {
     fn look_at_journal(&mut self) {
         let Some(running) = &self.running else { return };
         if let Some(error) = running.journal.failure() {
-            running.room.journal_failed(&mut self.series, &error);
+            running.room.journal_failed(&mut self.series, &running.journal, &error);
         }
     }
 
     /// Writes everything that is there, and closes the last file.
     pub fn finish(mut self, end: Finish) -> Written {
+        let cut = self.counted.clocks;
         self.counted = end.counted.clone();
+        if cut.monotonic_ns > self.counted.clocks.monotonic_ns {
+            // A file was cut when the hooks were gone already.
+            self.counted.clocks = cut;
+        }
         self.end_clock = end.clock.clone();
         self.reorder.release_all();
         self.decode_ready();
@@ -478,6 +504,11 @@ impl Encoder {
         self.table.books.count_missing(&came);
         self.tell_the_rest(&end, &unread);
         self.flush(self.keep.is_none());
+        if let Some(error) = self.error.take() {
+            let finished = self.series.finished().cloned().collect();
+            let error = Some(error.context(self.series.left()));
+            return Written { finished, ledger: Vec::new(), rows: self.rows(), error };
+        }
         let nothing_new = self.keep.is_some() && !self.write_kept() && self.series.index() > 1;
         if nothing_new {
             self.series.discard();
@@ -494,16 +525,11 @@ impl Encoder {
         while self.series.is_open() {
             let Err(error) = self.close(&end.reason, &end.gaps, Some(&end.hooks)) else { break };
             let made = self.running.as_ref().is_some_and(|running| {
-                let io = super::series::io_cause(&error);
+                let io = series::io_cause(&error);
                 io.is_some_and(|io| running.room.make(&mut self.series, &running.journal, u64::MAX, io, &mut tries))
             });
             if !made {
-                let output = self.series.output();
-                return Err(error.context(format!(
-                    "{}: recording stopped; what was written stays at {}: recover it with `vmtrace recover`",
-                    output.path().display(),
-                    output.partial().display()
-                )));
+                return Err(error.context(self.series.left()));
             }
         }
         Ok(())

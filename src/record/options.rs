@@ -334,6 +334,7 @@ fn check_files(args: &Args) -> Result<()> {
 }
 
 const MIN_FILE: u64 = 128 << 10;
+const MIN_KEPT: u64 = 64 << 10;
 const MIN_MEMORY: u64 = 4 << 20;
 /// Most bytes that the flight recorder keeps where a time is asked for.
 const KEPT_FOR_TIME: u64 = 512 << 20;
@@ -432,7 +433,7 @@ fn parse_keep(text: &str) -> Result<Limit, String> {
     } else {
         Limit { bytes: parse_size(text)?, age: None }
     };
-    if limit.bytes < MIN_FILE { Err("at least 128K are kept".into()) } else { Ok(limit) }
+    if limit.bytes < MIN_KEPT { Err("at least 64K are kept".into()) } else { Ok(limit) }
 }
 
 #[cfg(test)]

@@ -118,7 +118,8 @@ impl Output {
     /// Whether the disk has little room left: an eighth, or 256 MiB if that is less.
     pub fn is_scarce(&self) -> bool {
         let Ok(fs) = statvfs(directory(&self.path)) else { return false };
-        fs.blocks_available().saturating_mul(fs.fragment_size()) < (fs.blocks() * fs.fragment_size() / 8).min(256 << 20)
+        let [free, all] = [fs.blocks_available(), fs.blocks()].map(|n| n.saturating_mul(fs.fragment_size()));
+        free < (all / 8).min(256 << 20)
     }
 
     /// Removes the temporary file: nothing worth keeping is in it.

@@ -96,7 +96,7 @@ pub fn families(families: &[FamilyReport]) {
 /// What SIGUSR1 asks for.
 pub fn statistics(progress: &Progress, lost: u64, journal: u64, elapsed: Duration) {
     say(format_args!(
-        "{} transfers, {} rows, {} moved, {} lost, {} in the journal, {:.1} s",
+        "{} transfers, {} events written, {} moved, {} lost, {} in the journal, {:.1} s",
         HumanCount(progress.transfers.load(Ordering::Relaxed)),
         HumanCount(progress.rows.load(Ordering::Relaxed)),
         HumanBytes(progress.bytes.load(Ordering::Relaxed)),

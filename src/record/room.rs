@@ -39,7 +39,7 @@ impl Room {
     }
 
     /// Makes room for what could not be written for `error`. `from`: the first frame of the journal that is needed once
-    /// it is written. Each call tries something else; `tries` counts. Whether it is worth another attempt.
+    /// it is written. `tries` counts. Whether it is worth another attempt. The room kept for the footer stays kept.
     pub fn make(&self, series: &mut Series, journal: &Journal, from: u64, error: &io::Error, tries: &mut u32) -> bool {
         if !is_full(error) {
             return false;
@@ -48,24 +48,24 @@ impl Room {
             return true;
         }
         self.is_full(error);
-        if series.release_reserve() {
-            return true;
-        }
+        // Or it would take what room is made.
+        journal.leave_disk();
+        // All that is in those files is in what is to be written.
+        journal.remove_before(from);
         *tries += 1;
-        if *tries == 1 {
-            // All that is in those files is in what is to be written.
-            journal.remove_before(from);
-        }
         *tries == 1
     }
 
     /// The journal could not be written. Whether room was made.
-    pub fn journal_failed(&self, series: &mut Series, error: &io::Error) -> bool {
+    pub fn journal_failed(&self, series: &mut Series, journal: &Journal, error: &io::Error) -> bool {
         if is_full(error) && self.policy == OnFull::RotateOut && series.drop_oldest() {
             return true;
         }
         if is_full(error) {
             self.is_full(error);
+            if self.must_stop() {
+                journal.leave_disk();
+            }
         } else {
             self.tell(&self.failed, &format!("the journal cannot be written: {error}"));
         }

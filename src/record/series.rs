@@ -10,7 +10,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
+use nix::sys::statvfs::statvfs;
 use serde_json::Value;
 
 use super::journal;
@@ -267,11 +268,6 @@ impl Series {
         }
     }
 
-    /// Gives up the room kept for the footer. Whether there was any.
-    pub fn release_reserve(&mut self) -> bool {
-        self.reserve.release()
-    }
-
     /// Number of the present file, from 1.
     pub fn index(&self) -> u64 {
         self.index
@@ -297,6 +293,12 @@ impl Series {
         &self.output
     }
 
+    /// What is said when the present file cannot be finished.
+    pub fn left(&self) -> String {
+        let (path, partial) = (self.output.path().display(), self.output.partial().display());
+        format!("{path}: recording stopped; what was written stays at {partial}: recover it with `vmtrace recover`")
+    }
+
     /// Files finished and still there, oldest first.
     pub fn finished(&self) -> impl Iterator<Item = &Finished> {
         self.finished.iter()
@@ -314,6 +316,12 @@ impl Series {
     }
 }
 
+/// Bytes that the file system of `output` has for us.
+pub fn free_bytes(output: &Path) -> u64 {
+    let free = statvfs(directory(output)).map(|fs| fs.blocks_available().saturating_mul(fs.fragment_size()));
+    free.unwrap_or(u64::MAX)
+}
+
 /// Whether the disk is full, or as much of it as we may have.
 pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
@@ -322,11 +330,6 @@ pub fn is_full(error: &io::Error) -> bool {
 /// An I/O error in a chain of causes, if there is one.
 pub fn io_cause(error: &anyhow::Error) -> Option<&io::Error> {
     error.chain().find_map(|cause| cause.downcast_ref())
-}
-
-/// What is said when a recording stops since `path` cannot be written.
-pub fn stopped(path: &Path, error: &io::Error) -> anyhow::Error {
-    anyhow!("{}: {error}", path.display())
 }
 
 #[cfg(test)]

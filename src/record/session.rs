@@ -133,6 +133,7 @@ impl<'a> Session<'a> {
             options,
             programs,
             counters,
+            timers: Timers::new(options.rotation.seconds, manifest.start.realtime_ns),
             manifest,
             output,
             started: Instant::now(),
@@ -144,7 +145,6 @@ impl<'a> Session<'a> {
             drainer: Some(drainer),
             writer,
             syncer,
-            timers: Timers::new(options.rotation.seconds),
             child: None,
         })
     }

@@ -62,6 +62,8 @@ pub struct Table {
     pub books: Books,
     /// A row has met the trigger.
     triggered: bool,
+    /// No more rows.
+    ended: bool,
     transfers: u64,
     progress: Arc<Progress>,
     room: Arc<Room>,
@@ -79,7 +81,7 @@ fn is_transfer(kind: EventKind) -> bool {
 impl Sink for Table {
     fn row(&mut self, kind: EventKind, event: &Event<'_>, faulted: bool) {
         let transfer = is_transfer(kind);
-        if !self.asked.events.contains(kind) || (transfer && self.limit_reached()) {
+        if self.ended || !self.asked.events.contains(kind) || (transfer && self.limit_reached()) {
             self.books.of(kind).filtered += 1;
             return;
         }
@@ -118,6 +120,7 @@ impl Table {
             rows: Books::default(),
             books: Books::default(),
             triggered: false,
+            ended: false,
             transfers: 0,
             progress,
             room,
@@ -154,6 +157,11 @@ impl Table {
     /// Whether a row has met the trigger since this was last asked.
     pub fn was_triggered(&mut self) -> bool {
         std::mem::take(&mut self.triggered)
+    }
+
+    /// From now on no row is asked for.
+    pub fn end(&mut self) {
+        self.ended = true;
     }
 
     /// Latest mono_ns of any row.

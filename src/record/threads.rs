@@ -3,12 +3,10 @@
 //! `vmtrace-drain` empties the rings into the journal; `vmtrace-write` makes captures of it; `vmtrace-sync` brings it to
 //! the disk. The main thread watches.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail};
-use nix::sys::statvfs::statvfs;
 use serde::Serialize;
 
 use super::checkpoint::Living;
@@ -19,11 +17,11 @@ use super::journal::{Begin, Journal, Kind, Limits, Reader, Syncer, frame};
 use super::keep::Keep;
 use super::load::Programs;
 use super::options::Options;
-use super::output::{Output, directory};
+use super::output::Output;
 use super::privileges;
 use super::processes::{Processes, all_pids, snapshot};
-use super::room::Room;
-use super::series::Series;
+use super::room::{OnFull, Room};
+use super::series::{self, Series};
 use super::table::{Asked, Progress, Table};
 use super::wire::LAYOUT;
 use super::witness::Live;
@@ -33,6 +31,8 @@ use crate::schema::manifest::{Clocks, Manifest};
 const SEGMENT: u64 = 32 << 20;
 /// Bytes of frames kept in memory while the disk takes none.
 const MEMORY: usize = 8 << 20;
+/// Bytes below which a disk gets small row groups, so that it can be filled to its end.
+const SMALL_DISK: u64 = 1 << 30;
 /// How often the journal is brought to the disk, in windows.
 const SYNC_WINDOWS: u32 = 10;
 
@@ -74,7 +74,7 @@ impl Parts<'_> {
     pub fn start(&self, series: Series) -> Result<Threads> {
         let output = series.output().clone();
         let begin = Begin { wire: LAYOUT.into(), segment: 0, manifest: self.manifest.clone() };
-        let limits = Limits { segment: segment_bytes(&self.options.output), memory: MEMORY };
+        let limits = self.limits();
         let journal = Journal::create(&self.options.output, begin, limits)?;
         // Before anything that names one of them.
         append(&journal, Kind::Living, self.start_ns(), &self.living())?;
@@ -85,6 +85,14 @@ impl Parts<'_> {
         let drainer = self.drain(&journal, &control, Pace { chunk, window: self.options.window })?;
         let syncer = Syncer::start(journal.clone(), self.options.window * SYNC_WINDOWS, output)?;
         Ok(Threads { journal, control, drainer, writer, syncer })
+    }
+
+    /// Files small enough that removing them makes room on a small disk; and no more of them than leaves room for the
+    /// capture.
+    fn limits(&self) -> Limits {
+        let free = series::free_bytes(&self.options.output);
+        let part = if self.options.on_full == OnFull::RotateOut { 4 } else { 2 };
+        Limits { segment: (free / 32).clamp(64 << 10, SEGMENT), total: free / part, memory: MEMORY }
     }
 
     fn start_ns(&self) -> u64 {
@@ -104,7 +112,8 @@ impl Parts<'_> {
         let decoder = decoder(self.manifest, Box::new(witness));
         let limit = options.keep.as_ref();
         // Several row groups make a file, or what is kept, so that both come close to their limits.
-        let wanted = [options.rotation.size, options.max_size, limit.map(|limit| limit.bytes)];
+        let small_disk = Some(series::free_bytes(&options.output)).filter(|free| *free < SMALL_DISK);
+        let wanted = [options.rotation.size, options.max_size, limit.map(|limit| limit.bytes), small_disk];
         let group = wanted.into_iter().flatten().min().map(|bytes| bytes / 8);
         let asked = Asked {
             events: options.events.clone(),
@@ -185,11 +194,4 @@ pub fn append(journal: &Journal, kind: Kind, stamp_ns: u64, what: &impl Serializ
 
 fn thread<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
     std::thread::Builder::new().name(name.into()).spawn(work).context("a thread cannot be started")
-}
-
-/// Bytes of the journal's files beside `output`: small enough that removing them makes room on a small disk.
-fn segment_bytes(output: &Path) -> u64 {
-    let free =
-        statvfs(directory(output)).map_or(u64::MAX, |fs| fs.blocks_available().saturating_mul(fs.fragment_size()));
-    (free / 32).clamp(64 << 10, SEGMENT)
 }

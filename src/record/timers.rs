@@ -21,9 +21,10 @@ pub struct Timers {
 }
 
 impl Timers {
-    /// From now on. `file_seconds` is `-G`.
-    pub fn new(file_seconds: Option<u64>) -> Self {
-        let file = file_seconds.map(|every| (every, span(every)));
+    /// Of a recording that began at `start_ns` of the wall clock. `file_seconds` is `-G`.
+    pub fn new(file_seconds: Option<u64>, start_ns: i64) -> Self {
+        let start = u64::try_from(start_ns).unwrap_or(0) / 1_000_000_000;
+        let file = file_seconds.map(|every| (every, start / every.max(1)));
         Timers { books: Instant::now(), room: Instant::now(), file, noted: None }
     }
 

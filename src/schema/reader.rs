@@ -108,11 +108,6 @@ impl Capture {
         self.own.seal.as_deref()
     }
 
-    /// The open file.
-    pub(crate) fn file(&self) -> &File {
-        &self.file
-    }
-
     /// Rows the footer states.
     pub fn rows(&self) -> u64 {
         self.row_groups().iter().map(|g| u64::try_from(g.num_rows()).unwrap_or(0)).sum()

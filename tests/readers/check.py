@@ -225,6 +225,26 @@ def check_sums(capture, checks):
         checks.check(f"{side} in polars", found, wanted)
 
 
+def check_search(capture, checks):
+    """Every reader finds rows by the columns that have statistics and bloom filters, whichever row group they are in."""
+    rows = capture.arrow.select(["seq", "pid", "target_pid", "mono_ns"]).to_pylist()
+    for row in (rows[0], rows[len(rows) // 2], rows[-1]) if rows else ():
+        for column, value in row.items():
+            if value is None:
+                continue
+            wanted = sorted(r["seq"] for r in rows if r[column] == value)
+            found = [r[0] for r in capture.query(f"SELECT seq FROM capture WHERE {column} = {value} ORDER BY seq")]
+            checks.check(f"{column} = {value} in duckdb", found, wanted)
+            table = pyarrow.parquet.read_table(capture.path, filters=[(column, "=", value)])
+            checks.check(f"{column} = {value} in pyarrow", sorted(table["seq"].to_pylist()), wanted)
+            frame = pandas.read_parquet(capture.path, filters=[(column, "=", value)])
+            checks.check(f"{column} = {value} in pandas", sorted(map(int, frame["seq"])), wanted)
+            lazy = polars.scan_parquet(capture.path).filter(polars.col(column) == value)
+            checks.check(f"{column} = {value} in polars", sorted(lazy.collect()["seq"].to_list()), wanted)
+    absent = 2**31 - 2
+    checks.check("no such pid in duckdb", capture.query(f"SELECT count(*) FROM capture WHERE pid = {absent}"), [(0,)])
+
+
 def check_meaning(capture, checks):
     """What the columns promise, asked the way an analyst would."""
     one = lambda condition: capture.query(f"SELECT count(*) FROM capture WHERE {condition}")[0][0]
@@ -255,9 +275,11 @@ def main(paths):
         check_values(capture, columns, checks)
         check_counts(capture, checks)
         check_sums(capture, checks)
+        check_search(capture, checks)
         check_meaning(capture, checks)
         verdict = "ok" if checks.failed == before else "FAILED"
-        print(f"{path}: {capture.arrow.num_rows} rows: {verdict}")
+        groups = pyarrow.parquet.read_metadata(path).num_row_groups
+        print(f"{path}: {capture.arrow.num_rows} rows in {groups} row groups: {verdict}")
     print(f"{checks.passed} passed, {checks.failed} failed")
     return 1 if checks.failed else 0
 

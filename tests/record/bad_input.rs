@@ -131,7 +131,7 @@ fn without_privileges_it_says_so() {
     assert_eq!(std::fs::read_dir(dir.path()).expect("directory").count(), 1, "a file was left");
 }
 
-/// The output fills up: COMMAND goes on unharmed, and what was written is named.
+/// The output fills up: COMMAND goes on unharmed, and the capture is whole up to there.
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_full_disk_ends_the_recording_and_not_command() {
@@ -148,10 +148,9 @@ fn a_full_disk_ends_the_recording_and_not_command() {
     let output = run(&mut command);
     let stderr = String::from_utf8_lossy(&output.stderr);
     let (sentences, files): (Vec<_>, Vec<_>) = stderr.lines().partition(|l| l.starts_with("vmtrace: "));
-    assert_eq!(output.status.code(), Some(status::RECORDER_FAILED.into()), "{stderr}");
-    assert_eq!(sentences.len(), 1, "{stderr}");
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
     assert!(sentences[0].contains("space") && sentences[0].contains("c.parquet"), "{stderr}");
-    assert!(!files.contains(&"c.parquet"), "a capture that is not whole has the name of one: {stderr}");
+    assert_eq!(files, ["c.parquet"], "{stderr}");
     let report = std::fs::read_to_string(&report).expect("COMMAND's report");
     assert!(report.contains("\"ok\":300000"), "COMMAND was harmed: {report}");
 }

@@ -22,7 +22,7 @@ impl Flight {
         let dir = tempfile::tempdir().expect("temporary directory");
         let progress = dir.path().join("progress");
         let (rate, name) = (1000, progress.display().to_string());
-        let words = format!("readv --rate {rate} --count {} --progress {name}", rate * seconds);
+        let words = format!("readv --noise --rate {rate} --count {} --progress {name}", rate * seconds);
         let live = Live::start_as(super::harness::vmtrace(), dir, options, &work(&words));
         Flight { live, progress }
     }
@@ -77,7 +77,8 @@ fn a_signal_writes_the_last_of_it() {
     sound(&first);
     let (begin, end) = span(&first[0]);
     eprintln!("{before} were made when told to; the capture has {begin} to {end}");
-    assert!(end + 1 >= before, "what was made before the signal is there");
+    // What is in a ring still, at most a window's worth, is in the next.
+    assert!(end + 250 >= before, "what was made before the signal is there");
     assert!(begin + 1000 <= before + 400, "at least most of a second is there");
     assert!(begin >= before.saturating_sub(2500), "what was seconds ago is not");
     let all = captures::finished(recording.path.parent().expect("directory"));
@@ -92,7 +93,7 @@ fn a_signal_writes_the_last_of_it() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn the_end_writes_the_last_that_fits() {
-    let flight = Flight::start(&["--flight-recorder", "64K", "-s", "64"], 10);
+    let flight = Flight::start(&["--flight-recorder", "128K"], 10);
     let recording = flight.live.end();
     assert_eq!(recording.status.code(), Some(0), "{}", recording.stderr);
     let all = captures::finished(recording.path.parent().expect("directory"));
@@ -100,7 +101,7 @@ fn the_end_writes_the_last_that_fits() {
     sound(&all);
     let (begin, end) = span(&all[0]);
     assert_eq!(end, 9999);
-    assert!(begin > 0, "10,000 events take more than 64 KiB");
+    assert!(begin > 0, "10,000 events take more than 128 KiB");
     let size = all[0].metadata().expect("metadata").len();
     assert!(size < 512 << 10, "{size} bytes");
 }

@@ -40,9 +40,12 @@ fn privileges(status: &str) -> BTreeMap<String, u64> {
     ours.map(|(name, value)| (name.to_string(), u64::from_str_radix(value.trim(), 16).expect("hexadecimal"))).collect()
 }
 
-/// Waits until the recorder's threads have exactly these capabilities; they give up theirs one by one.
+/// Waits until the recorder's threads have exactly these capabilities; they give up theirs one by one. `main`: of the main
+/// thread, which are needed by others for the same things.
 fn assert_threads(pid: u32, main: u64) {
-    let wanted = [("vmtrace", main), ("vmtrace-drain", 0), ("vmtrace-write", SYS_PTRACE)];
+    let directory = main & DAC_OVERRIDE;
+    let wanted =
+        [("vmtrace", main), ("vmtrace-drain", 0), ("vmtrace-sync", directory), ("vmtrace-write", SYS_PTRACE | main)];
     let wanted: BTreeMap<String, [u64; 5]> =
         wanted.iter().map(|(name, caps)| (name.to_string(), [*caps, *caps, 0, 0, 1])).collect();
     let mut found = BTreeMap::new();

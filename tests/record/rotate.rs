@@ -154,8 +154,8 @@ fn signals_rotate_and_tell() {
     live.signal(libc::SIGUSR2);
     let recording = live.end();
     assert_eq!(recording.status.code(), Some(0), "{}", recording.stderr);
-    let told: Vec<&str> = recording.stderr.lines().filter(|l| l.contains(" lost") && l.contains("written")).collect();
-    assert!(told.len() >= 2, "statistics and the summary: {}", recording.stderr);
+    let told = recording.stderr.lines().filter(|line| line.contains(" transfers, ") && line.contains(" lost"));
+    assert_eq!(told.count(), 1, "statistics, once: {}", recording.stderr);
     let captures = files(&recording);
     assert_eq!(captures.len(), 3, "{captures:?}");
     are_complete(&captures, 3000);

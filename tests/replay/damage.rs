@@ -38,6 +38,11 @@ fn files_that_are_no_captures() {
     errors(&file("text", b"some text, longer than a footer"), "is not a Parquet file: not a capture");
     errors(&file("short", b"PAR1"), "has no Parquet footer");
     errors(&file("magic", b"PAR1\xff\xff\xff\xffPAR1"), "the Parquet footer is damaged");
+    for name in ["missing", "", "empty", "text", "short", "magic"] {
+        let ran = vmtrace(&["verify", dir.path().join(name).to_str().unwrap()]);
+        assert_eq!((ran.status, ran.err.as_str()), (2, ""), "{name}");
+        assert!(ran.out.contains("CANNOT BE VERIFIED\n  UNREADABLE: "), "{}", ran.out);
+    }
 }
 
 fn parquet(path: &Path, column: &str, pairs: &[(&str, &str)]) {

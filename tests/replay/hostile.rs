@@ -1,6 +1,6 @@
 //! Captures whose every text tries to take over the terminal.
 
-use vmtrace::schema::manifest::{Hook, LedgerRow};
+use vmtrace::schema::manifest::{Hook, LedgerRow, Segment};
 use vmtrace::schema::{Event, Manifest};
 
 use super::captures::*;
@@ -115,6 +115,21 @@ fn nothing_captured_reaches_the_terminal_as_it_is() {
         let ran = vmtrace(&[args, &[made.path(), made.path()]].concat());
         assert_eq!((ran.status, ran.err.as_str()), (0, ""), "{args:?}");
         assert!(!ran.out.is_empty());
+        assert_harmless(args, &ran.out);
+    }
+}
+
+#[test]
+fn nor_does_what_verify_says_of_it() {
+    let mut manifest = evil_manifest();
+    let segment =
+        Segment { index: 7, previous_root: Some(EVIL.into()), previous_file: Some(EVIL.into()), ..Segment::default() };
+    manifest.segment = Some(segment);
+    let made = make_with(&manifest, &[&[evil_event()]]);
+    for args in [&["verify"][..], &["verify", "-T", "json"], &["info"]] {
+        let ran = vmtrace(&[args, &[made.path(), made.path()]].concat());
+        assert_eq!(ran.err, "", "{args:?}");
+        assert!(args == ["info"] || (ran.status == 1 && ran.out.contains("rows")), "{args:?}: {}", ran.out);
         assert_harmless(args, &ran.out);
     }
 }

@@ -17,6 +17,8 @@ use super::segments::{Base, Begin};
 pub struct Limits {
     /// Bytes of a file, after which the next begins. A frame larger than that gets a file of its own.
     pub segment: u64,
+    /// Bytes of all files: what does not fit waits in memory until some are removed.
+    pub total: u64,
     /// Bytes of frames kept in memory while the disk takes none.
     pub memory: usize,
 }
@@ -58,6 +60,8 @@ struct State {
     releasable: Option<(u64, Arc<File>)>,
     closed: bool,
     reader_gone: bool,
+    /// No more files: the room is for the capture.
+    in_memory: bool,
 }
 
 #[derive(Debug)]
@@ -104,6 +108,7 @@ impl Journal {
             releasable: None,
             closed: false,
             reader_gone: false,
+            in_memory: false,
         };
         let [grown, room, work] = std::array::from_fn(|_| Condvar::new());
         let shared = Shared { base, tag, begin, limits, state: Mutex::new(state), grown, room, work };
@@ -168,6 +173,11 @@ impl Journal {
     pub fn reader_is_gone(&self) {
         self.0.lock().reader_gone = true;
         self.0.room.notify_all();
+    }
+
+    /// From now on frames stay in memory: what room the disk still has is the capture's.
+    pub fn leave_disk(&self) {
+        self.0.lock().in_memory = true;
     }
 
     /// Why the disk took nothing, if that happened since this was last asked.
@@ -259,10 +269,11 @@ impl Shared {
 
     /// Writes a frame to the last file, or to a new one if that is full. Whether it could.
     fn write(&self, state: &mut State, frame: &[u8]) -> bool {
-        if !state.memory.is_empty() {
+        let len = frame.len() as u64;
+        let there: u64 = state.segments.iter().map(|s| s.len).sum();
+        if state.in_memory || !state.memory.is_empty() || there + len > self.limits.total {
             return false;
         }
-        let len = frame.len() as u64;
         let full = state.segments.back().is_none_or(|s| s.len + len > self.limits.segment && s.first < state.next);
         let result = if full { self.open_segment(state) } else { Ok(()) };
         match result.and_then(|()| self.write_behind(state, frame)) {

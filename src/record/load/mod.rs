@@ -119,7 +119,7 @@ pub fn load(knobs: &Knobs) -> Result<Programs> {
     };
     rings::install(&rings, maps.get("rings")?)?;
     let spares = maps.get("spares")?;
-    for slot in wire_knobs.cpus..wire_knobs.cpus + VMT_SPARES {
+    for slot in (2 * wire_knobs.cpus..).take(VMT_SPARES as usize) {
         spares.update(&[], &slot.to_ne_bytes(), MapFlags::ANY).context("the spare scratches cannot be listed")?;
     }
     let switches = Switches::map(maps.get("switch_values")?)?;
@@ -394,7 +394,9 @@ impl Programs {
 
     /// No longer selects the process `pid`, if it was.
     pub fn untrack(&self, pid: i32) {
-        let _ = self.maps.get("tracked").map(|tracked| tracked.delete(&pid.to_ne_bytes()));
+        if self.maps.get("tracked").is_ok_and(|tracked| tracked.delete(&pid.to_ne_bytes()).is_ok()) {
+            self.switches.count_untracking();
+        }
     }
 
     /// Whether the next process we start is the COMMAND.

@@ -118,7 +118,7 @@ pub fn load(
                 map.set_max_entries(rings.len() as u32)?;
                 map.set_inner_map_fd(first.as_fd())
             }),
-            ("scratches", _) => map.set_max_entries(knobs.cpus + VMT_SPARES),
+            ("scratches", _) => map.set_max_entries(2 * knobs.cpus + VMT_SPARES),
             _ => Ok(()),
         }
         .map_err(|e| refused(&e))?;

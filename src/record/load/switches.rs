@@ -2,6 +2,7 @@
 
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
 use libbpf_rs::MapHandle;
@@ -40,6 +41,13 @@ impl Switches {
         // SAFETY: the pointer is to a field of the live mapping; a volatile write keeps the compiler from moving it
         // across the system calls that the programs watch.
         unsafe { place(self.0.as_ptr()).write_volatile(value) };
+    }
+
+    /// Counts a process that was taken out of `tracked`, as the programs do when one ends.
+    pub fn count_untracking(&self) {
+        // SAFETY: an aligned field of the live mapping, which everybody changes atomically.
+        let count = unsafe { AtomicU32::from_ptr(&raw mut (*self.0.as_ptr()).untrackings) };
+        count.fetch_add(1, Ordering::Release);
     }
 }
 

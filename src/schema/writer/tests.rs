@@ -1,7 +1,17 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelector,
+};
+use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use parquet::file::reader::{ChunkReader, Length};
 
 use super::*;
+use crate::schema::columns::EventBatch;
 use crate::schema::partial;
 use crate::schema::reader::{Capture, Scan};
 use crate::schema::{BatchBuilder, Event};
@@ -178,4 +188,73 @@ fn a_failed_write_leaves_the_capture_as_it_was() {
     capture.append(&encoded(40_005, 1), CLOCKS, &note(3)).unwrap();
     capture.close(&manifest()).unwrap();
     assert_eq!(seqs(&path), (0..40_006).collect::<Vec<_>>());
+}
+
+/// Counts the bytes that a reader asks for.
+struct Counting {
+    file: File,
+    read: Arc<AtomicU64>,
+}
+
+impl Length for Counting {
+    fn len(&self) -> u64 {
+        self.file.len()
+    }
+}
+
+impl ChunkReader for Counting {
+    type T = <File as ChunkReader>::T;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
+        self.file.get_read(start)
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<bytes::Bytes> {
+        self.read.fetch_add(length as u64, Ordering::Relaxed);
+        self.file.get_bytes(start, length)
+    }
+}
+
+#[test]
+fn readers_find_pages_and_bloom_filters_and_read_no_more() {
+    let (_dir, path) = directory();
+    let mut capture = three(&path);
+    capture.close(&manifest()).unwrap();
+    let file = File::open(&path).unwrap();
+    let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
+    let metadata = ArrowReaderMetadata::load(&file, options).unwrap();
+    let leaf = |name| (0..73).find(|i| metadata.parquet_schema().column(*i).path().string() == name).unwrap();
+
+    // A page ends with the first batch of 1,024 values beyond 20,000 rows.
+    let ColumnIndexMetaData::INT64(index) = &metadata.metadata().column_index().unwrap()[2][leaf("seq")] else {
+        panic!("no column index of seq")
+    };
+    assert_eq!(index.min_values_iter().map(Option::unwrap).collect::<Vec<_>>(), [&5, &20_485]);
+    let payload = &metadata.metadata().offset_index().unwrap()[2][leaf("payload")];
+    let lengths = payload.unencoded_byte_array_data_bytes().unwrap();
+    assert_eq!(lengths.iter().sum::<i64>(), 40_000 * 5);
+
+    let read = Arc::new(AtomicU64::new(0));
+    let selected = |selection: Vec<RowSelector>| {
+        let input = Counting { file: file.try_clone().unwrap(), read: read.clone() };
+        read.store(0, Ordering::Relaxed);
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(input, metadata.clone())
+            .with_row_groups(vec![2])
+            .with_row_selection(selection.into());
+        let batches = reader.build().unwrap().map(|batch| EventBatch::new(&batch.unwrap()).unwrap());
+        let seqs: Vec<u64> = batches.flat_map(|b| b.iter().map(|e| e.seq).collect::<Vec<_>>()).collect();
+        (seqs, read.load(Ordering::Relaxed))
+    };
+    let (all, everything) = selected(vec![RowSelector::select(40_000)]);
+    let (last, less) = selected(vec![RowSelector::skip(39_990), RowSelector::select(10)]);
+    assert_eq!((all.len(), last), (40_000, (39_995..40_005).collect()));
+    assert!(less < everything * 2 / 3, "{less} of {everything}");
+
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone());
+    for group in 0..3 {
+        let filter = builder.get_row_group_column_bloom_filter(group, leaf("pid")).unwrap().unwrap();
+        assert!(filter.check(&7i32));
+        let absent = (1_000..2_000i32).filter(|pid| filter.check(pid)).count();
+        assert!(absent < 100, "{absent} of 1,000 pids that are not there");
+    }
 }

@@ -10,7 +10,7 @@ const ID: &str = "0123456789abcdef";
 fn journal(output: &Path, segment: u64) -> Journal {
     let manifest = Manifest { capture_id: ID.into(), ..Manifest::default() };
     let begin = Begin { wire: LAYOUT.into(), segment: 0, manifest };
-    Journal::create(output, begin, Limits { segment, memory: 1 << 20 }).unwrap()
+    Journal::create(output, begin, Limits { segment, total: u64::MAX, memory: 1 << 20 }).unwrap()
 }
 
 fn append(journal: &Journal, payload: &[u8]) {
@@ -110,7 +110,7 @@ fn a_full_disk_costs_no_frame() {
     let output = dir.path().join("t.parquet");
     let manifest = Manifest { capture_id: ID.into(), ..Manifest::default() };
     let begin = Begin { wire: LAYOUT.into(), segment: 0, manifest };
-    let journal = Journal::create(&output, begin, Limits { segment: 4096, memory: 2000 }).unwrap();
+    let journal = Journal::create(&output, begin, Limits { segment: 4096, total: u64::MAX, memory: 2000 }).unwrap();
     let payloads = fill(&journal, 20);
     // The next file cannot be created.
     let next = Base::of(&output).list().unwrap().last().unwrap() + 1;
@@ -136,7 +136,7 @@ fn nobody_waits_for_a_reader_that_is_gone() {
     let output = dir.path().join("t.parquet");
     let manifest = Manifest { capture_id: ID.into(), ..Manifest::default() };
     let begin = Begin { wire: LAYOUT.into(), segment: 0, manifest };
-    let journal = Journal::create(&output, begin, Limits { segment: 1, memory: 100 }).unwrap();
+    let journal = Journal::create(&output, begin, Limits { segment: 1, total: u64::MAX, memory: 100 }).unwrap();
     std::fs::create_dir(Base::of(&output).path(2)).unwrap();
     append(&journal, &[1; 50]);
     append(&journal, &[2; 60]);
@@ -144,4 +144,27 @@ fn nobody_waits_for_a_reader_that_is_gone() {
     let mut frame = frame::begin();
     frame.extend_from_slice(&[3; 60]);
     assert!(Arc::new(journal).append(Kind::Records, 0, &mut frame).is_err());
+}
+
+/// What does not fit waits in memory, and goes to disk again when room was made.
+#[test]
+fn the_limit_of_all_files_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = dir.path().join("t.parquet");
+    let manifest = Manifest { capture_id: ID.into(), ..Manifest::default() };
+    let begin = Begin { wire: LAYOUT.into(), segment: 0, manifest };
+    let journal = Journal::create(&output, begin, Limits { segment: 4096, total: 20_000, memory: 1 << 20 }).unwrap();
+    let payloads = fill(&journal, 60);
+    assert!(journal.bytes() <= 20_000);
+    assert!(journal.failure().is_none(), "that is no failure");
+    let mut live = Reader::live(journal.clone());
+    for payload in &payloads {
+        assert_eq!(&live.next().unwrap().unwrap().payload, payload);
+    }
+    journal.remove_before(60);
+    let next = journal.offer(Kind::Answer, 0, b"x");
+    assert_eq!(next, Some(60), "on disk");
+    journal.leave_disk();
+    assert_eq!(journal.offer(Kind::Answer, 0, b"x"), None);
+    assert_eq!(live.next().unwrap().unwrap().payload, b"x");
 }
