@@ -56,7 +56,7 @@ pub struct Args {
     /// Print the views and functions as DuckDB SQL
     #[arg(long, conflicts_with_all = ["named", "explain"])]
     print_duckdb_views: bool,
-    /// Output format; a table on a terminal, else too
+    /// Output format
     #[arg(short = 'T', long, value_enum, default_value_t, help_heading = "Output")]
     format: Format,
     /// Write to OUT, which must not exist, instead of stdout

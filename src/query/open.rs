@@ -105,6 +105,9 @@ fn check_statistics(capture: &Capture, index: usize, group: &RowGroupMetaData) -
     let pages = capture.metadata().metadata().column_index().and_then(|groups| groups.get(index));
     for (leaf, chunk) in group.columns().iter().enumerate() {
         let name = chunk.column_path().string();
+        let (rows, values) = (group.num_rows(), chunk.num_values());
+        let flat = chunk.column_descr().max_rep_level() == 0;
+        ensure!(!flat || rows == values, "column {name} claims {values} values where there are {rows} rows");
         let signed = capture.metadata().schema().field_with_name(&name).is_ok_and(|f| is_signed(f.data_type()));
         let Some(bounds) = chunk.statistics().filter(|_| signed).and_then(bounds) else { continue };
         ensure!(bounds.0 <= bounds.1, "column {name}: statistics claim values from {} to {}", bounds.0, bounds.1);
