@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use super::report::{Entry, Report, Tally};
+use super::sys::cpu_ns;
 
 /// How many calls of what size.
 #[derive(Clone, Debug, Args)]
@@ -91,13 +92,14 @@ pub fn run<T: Transfer>(plan: &Plan, mut transfers: Vec<T>, report: &mut Report)
         let first = all.next();
         let others: Vec<_> = all.map(|(t, worker)| scope.spawn(move || work(worker, t))).collect();
         let told = wait_for_start(plan);
-        let begin = Instant::now();
+        let begin = (Instant::now(), cpu_ns());
         let mut results: Vec<_> = first.map(|(t, worker)| work(worker, t)).into_iter().collect();
         results.extend(others.into_iter().map(|o| o.join().expect("a worker panicked")));
         (told, begin, results)
     });
     told?;
-    report.fact("elapsed_ns", u64::try_from(begin.elapsed().as_nanos())?);
+    report.fact("elapsed_ns", u64::try_from(begin.0.elapsed().as_nanos())?);
+    report.fact("cpu_ns", cpu_ns() - begin.1);
     wait_for_end(plan)?;
     for (transfer, result) in transfers.iter().zip(results) {
         let done = result?;
