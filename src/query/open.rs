@@ -13,7 +13,7 @@ use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
 
 use crate::schema::columns::{COLUMNS, column_spec};
-use crate::schema::reader::Capture;
+use crate::schema::reader::{Capture, guarded};
 
 /// Columns without which rows say nothing. Others may be missing in captures of earlier versions, and read as null.
 const REQUIRED: [&str; 7] = ["seq", "ts", "ts_ns", "mono_ns", "event", "pid", "tid"];
@@ -47,7 +47,8 @@ impl Opened {
             );
         }
         for (index, group) in capture.metadata().metadata().row_groups().iter().enumerate() {
-            check_statistics(&capture, index, group).with_context(|| format!("{name}: row group {index}"))?;
+            guarded(|| check_statistics(&capture, index, group))
+                .with_context(|| format!("{name}: row group {index}"))?;
         }
         let fields = schema.fields().iter().map(|f| Field::new(f.name(), viewed(f.data_type()), f.is_nullable()));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
