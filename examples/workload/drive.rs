@@ -10,11 +10,8 @@ use clap::Args;
 
 use super::progress::{Progress, Track};
 use super::report::{Entry, Report, Tally};
-<<<<<<< .merge_file_XuPE5l
 use super::stop::{self, OnTerm};
-=======
 use super::sys::cpu_ns;
->>>>>>> .merge_file_symQXq
 
 /// How many calls of what size.
 #[derive(Clone, Debug, Args)]
@@ -104,26 +101,16 @@ pub fn run<T: Transfer>(plan: &Plan, mut transfers: Vec<T>, report: &mut Report)
         let mut all = transfers.iter_mut().zip(plan.workers());
         let first = all.next();
         let others: Vec<_> = all.map(|(t, worker)| scope.spawn(move || work(worker, t))).collect();
-<<<<<<< .merge_file_XuPE5l
         let told = wait_for_start(plan).and_then(|()| OnTerm::new());
-        let begin = Instant::now();
-=======
-        let told = wait_for_start(plan);
         let begin = (Instant::now(), cpu_ns());
->>>>>>> .merge_file_symQXq
         let mut results: Vec<_> = first.map(|(t, worker)| work(worker, t)).into_iter().collect();
         results.extend(others.into_iter().map(|o| o.join().expect("a worker panicked")));
         (told, begin, results)
     });
-<<<<<<< .merge_file_XuPE5l
     drop(told?);
-    report.fact("elapsed_ns", u64::try_from(begin.elapsed().as_nanos())?);
-    report.fact("stopped", stop::requested());
-=======
-    told?;
     report.fact("elapsed_ns", u64::try_from(begin.0.elapsed().as_nanos())?);
     report.fact("cpu_ns", cpu_ns() - begin.1);
->>>>>>> .merge_file_symQXq
+    report.fact("stopped", stop::requested());
     wait_for_end(plan)?;
     let mut threads = Vec::new();
     for (transfer, result) in transfers.iter().zip(results) {
