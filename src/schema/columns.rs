@@ -257,7 +257,7 @@ columns! {
     exit_code: OptI32, Kernel, Plain, "", "Wait status of a process_exit: exit code × 256, or the signal (wait(2)).";
     lost_count: OptU64, Kernel, Plain, "events", "Events lost, for `lost` rows.";
     lost_event: OptText, Kernel, Repeating, "", "Which event was lost, for `lost` rows.";
-    lost_cause: OptText, Kernel, Repeating, "", "Why, for `lost` rows: ring_full, or left_in_ring (a second ^C ended the recording at once).";
+    lost_cause: OptText, Kernel, Repeating, "", "Why, for `lost` rows: ring_full, left_in_ring (a second ^C ended the recording at once), or recorder_killed (found out by `vmtrace recover`).";
 }
 
 /// The column named `name`.

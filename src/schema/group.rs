@@ -22,6 +22,7 @@ use parquet::file::statistics::Statistics;
 
 use super::chain::Digest;
 use super::columns::arrow_schema;
+use super::nesting;
 use super::properties::{parquet_schema, properties};
 use super::reader::guarded;
 
@@ -132,6 +133,13 @@ fn unpack(packed: &[u8]) -> Result<Bytes> {
     Ok(full.into())
 }
 
+/// Its last part, as the library will read it: in front of the footer's length and the magic.
+fn footer(full: &[u8]) -> Option<&[u8]> {
+    let (rest, _magic) = full.split_last_chunk::<4>()?;
+    let (rest, length) = rest.split_last_chunk()?;
+    rest.get(rest.len().checked_sub(u32::from_le_bytes(*length) as usize)?..)
+}
+
 /// A description, read.
 #[derive(Debug)]
 pub(super) struct Described {
@@ -140,6 +148,7 @@ pub(super) struct Described {
 
 impl Described {
     fn parse(full: &Bytes, body_len: u64) -> Result<Self> {
+        nesting::check(footer(full).context("a row group's description is damaged")?)?;
         let options = ParquetMetaDataOptions::new().with_encoding_stats_as_mask(false);
         let mut reader = ParquetMetaDataReader::new()
             .with_page_index_policy(PageIndexPolicy::Required)
@@ -275,6 +284,20 @@ mod tests {
     #[test]
     fn a_group_without_rows_is_refused() {
         assert!(EncodedGroup::encode(&BatchBuilder::default().take().unwrap()).is_err());
+    }
+
+    #[test]
+    fn a_schema_nested_deep_is_refused_before_the_library_sees_it() {
+        let levels = 1_000_000;
+        let mut full = vec![0x15, 2, 0x19, 0xfc];
+        full.extend([levels as u8 | 0x80, (levels >> 7) as u8 | 0x80, (levels >> 14) as u8]);
+        full.extend((0..levels).flat_map(|_| [0x48, 1, b'x', 0x15, 2, 0]));
+        full.push(0);
+        let len = full.len() as u32;
+        full.extend(len.to_le_bytes());
+        full.extend(b"PAR1");
+        let error = Description::from_file(zstd::bulk::compress(&full, 1).unwrap(), 0).unwrap_err();
+        assert!(error.to_string().contains("nested 1000000 levels deep"), "{error:#}");
     }
 
     #[test]

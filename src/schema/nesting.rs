@@ -19,17 +19,18 @@ pub fn check(footer: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Levels of the schema, which is a tree in depth-first order; `None` where the bytes make no sense.
+/// Levels of the schema, which is a tree in depth-first order; `None` where the bytes make no sense. A schema that
+/// stands there twice is read twice by the library, too.
 fn depth(footer: &[u8]) -> Option<usize> {
     let mut input = Input::new(footer);
     let mut id = 0;
+    let mut deepest = 0;
     while let Some(kind) = input.field(&mut id)? {
         if (id, kind) != (2, LIST) {
             input.skip(kind)?;
             continue;
         }
         let (count, kind) = input.list()?;
-        let mut deepest = 0;
         // Children still to come, of each group that is open.
         let mut open: Vec<i64> = Vec::new();
         for _ in 0..count {
@@ -48,9 +49,8 @@ fn depth(footer: &[u8]) -> Option<usize> {
                 open.pop();
             }
         }
-        return Some(deepest);
     }
-    Some(0)
+    Some(deepest)
 }
 
 /// Number of children that a `SchemaElement` states.
@@ -88,5 +88,11 @@ mod tests {
         assert!(check(&footer(9, 9)).is_ok());
         assert!(check(&footer(5000, 0)).unwrap_err().to_string().contains("nested 5001 levels"));
         assert!(check(&[0x15]).is_err());
+        // A second schema: the same field once more, its id in full.
+        let mut twice = footer(1, 0);
+        twice.pop();
+        twice.extend([0x09, 4]);
+        twice.extend(&footer(5000, 0)[3..]);
+        assert!(check(&twice).unwrap_err().to_string().contains("nested 5001 levels"));
     }
 }

@@ -19,7 +19,11 @@ const COLUMNS: &[&str] = &["seq", "mono_ns", "event", "abi", "lost_count", "lost
 /// A count of the ledger.
 type Count = fn(&LedgerRow) -> u64;
 /// `lost` rows of these causes stand for what the ledger counts.
-const TOLD: [(&str, Count); 2] = [("ring_full", |row| row.lost_ring_full), ("left_in_ring", |row| row.lost_unread)];
+const TOLD: [(&str, Count); 3] = [
+    ("ring_full", |row| row.lost_ring_full),
+    ("left_in_ring", |row| row.lost_unread),
+    ("recorder_killed", |row| row.lost_crash),
+];
 
 /// Compares the file with itself.
 pub fn check(capture: &Capture, report: &mut Report) {
@@ -73,6 +77,9 @@ fn check_loss(manifest: &Manifest, report: &mut Report) {
     let total = LedgerRow::total(&manifest.ledger);
     for (cause, count) in total.causes().iter().filter(|(_, count)| *count > 0) {
         report.add(Kind::Loss, format!("{count} events lost: {cause}"));
+    }
+    if manifest.end_reason == "recovered" {
+        report.add(Kind::Loss, "the recorder died, and this is what was recovered: nothing later is in it");
     }
     if total.read_faults > 0 {
         report.add(

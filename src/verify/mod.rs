@@ -122,7 +122,8 @@ fn note_what_is_whole(path: &Path, report: &mut Report) {
     };
     let rows = partial.groups.iter().fold(0u64, |sum, group| sum.saturating_add(group.rows));
     let groups = partial.groups.len();
-    report.add(Kind::Note, format!("{groups} row groups with {rows} rows are whole: `vmtrace recover` saves them"));
+    let what = format!("{groups} row groups with {rows} rows are whole");
+    report.add(Kind::Note, format!("{what}: `vmtrace recover` saves them, and what the journal beside it holds"));
 }
 
 fn check_signature(path: &Path, allowed: &AllowedSigners, identity: Option<&str>, report: &mut Report) {

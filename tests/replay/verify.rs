@@ -176,7 +176,11 @@ fn files_that_are_none_are_said_to_be() {
         "{}",
         ran.out
     );
-    assert!(ran.out.contains("note: 1 row groups with 2 rows are whole: `vmtrace recover` saves them"), "{}", ran.out);
+    assert!(
+        ran.out.contains("note: 1 row groups with 2 rows are whole: `vmtrace recover` saves them, and"),
+        "{}",
+        ran.out
+    );
 }
 
 /// Three files of one recording, two rows each, chained.
