@@ -21,7 +21,7 @@ const CHECK: usize = 32;
 /// Largest head accepted: a manifest with the longest command line that Linux allows stays below.
 const MAX_HEAD: u32 = 32 << 20;
 /// Largest tail accepted; ours take a few KB.
-const MAX_TAIL: u32 = 4 << 20;
+const MAX_TAIL: u32 = 2 << 20;
 
 /// Everything of a frame that stands before its body, as bytes of the file.
 ///

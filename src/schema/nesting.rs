@@ -1,4 +1,4 @@
-//! How deep a file's schema is nested, found out before the Parquet library follows it by recursion.
+//! How deep and how large a file's schema is, found out before the Parquet library follows it by recursion.
 //!
 //! Owns only that: the schema is understood by the library.
 
@@ -8,6 +8,8 @@ use super::thrift::{INT32, Input, LIST, STRUCT};
 
 /// Nesting accepted; ours has 4 levels (a list of structs).
 const MAX_NESTING: usize = 64;
+/// Columns and groups accepted; ours has about 80. The library makes a hundred bytes of the three that one can take.
+const MAX_ELEMENTS: u64 = 10_000;
 
 /// Checks the schema in `footer`, a `FileMetaData`.
 ///
@@ -31,6 +33,9 @@ fn depth(footer: &[u8]) -> Option<usize> {
             continue;
         }
         let (count, kind) = input.list()?;
+        if count > MAX_ELEMENTS {
+            return None;
+        }
         // Children still to come, of each group that is open.
         let mut open: Vec<i64> = Vec::new();
         for _ in 0..count {
@@ -88,6 +93,7 @@ mod tests {
         assert!(check(&footer(9, 9)).is_ok());
         assert!(check(&footer(5000, 0)).unwrap_err().to_string().contains("nested 5001 levels"));
         assert!(check(&[0x15]).is_err());
+        assert!(check(&footer(10_000, 0)).unwrap_err().to_string().contains("damaged"));
         // A second schema: the same field once more, its id in full.
         let mut twice = footer(1, 0);
         twice.pop();

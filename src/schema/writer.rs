@@ -128,7 +128,10 @@ impl CaptureFile {
     fn add(&mut self, group: &Incoming<'_>, write_body: impl Fn(&File, u64) -> io::Result<()>) -> io::Result<()> {
         let footer = self.footer + 512 + 2 * group.description.full_len;
         if footer > MAX_FOOTER {
-            return Err(io::Error::new(ErrorKind::FileTooLarge, "a capture cannot hold more row groups"));
+            return Err(io::Error::new(
+                ErrorKind::FileTooLarge,
+                "a capture cannot hold more row groups: let it begin new files (-C)",
+            ));
         }
         let link = chain::link(&self.last_link, &group.digest, group.rows, &group.clocks);
         let head = GroupHead {

@@ -50,7 +50,9 @@ pub fn check(this: &Known, all: &[Option<Known>], report: &mut Report) {
     let others =
         || all.iter().flatten().filter(|other| other.capture_id == this.capture_id && other.index() != segment.index);
     if this.went_on && !others().any(|other| other.index() == segment.index.saturating_add(1)) {
-        report.add(Kind::Note, "the recording went on in another file");
+        // One file alone may well be asked for; of several, the last ones are missing.
+        let kind = if others().next().is_some() { Kind::Loss } else { Kind::Note };
+        report.add(kind, "the recording went on in another file, which is not given");
     }
     let Some(root) = &segment.previous_root else {
         if segment.index > 1 {

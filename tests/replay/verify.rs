@@ -227,7 +227,12 @@ fn files_of_one_recording_follow_each_other() {
     let ran = vmtrace(&["verify", all[0], all[2]]);
     assert_eq!(ran.status, 3, "{}", ran.out);
     assert!(ran.out.contains("loss: file 2 of the recording (t-0002.parquet) is not among those given"), "{}", ran.out);
-    assert!(ran.out.contains("note: the recording went on in another file"), "{}", ran.out);
+    let ran = vmtrace(&["verify", all[0], all[1]]);
+    assert_eq!(ran.status, 3, "{}", ran.out);
+    assert!(ran.out.contains("loss: the recording went on in another file, which is not given"), "{}", ran.out);
+    let ran = vmtrace(&["verify", all[0]]);
+    assert_eq!(ran.status, 0, "{}", ran.out);
+    assert!(ran.out.contains("note: the recording went on in another file, which is not given"), "{}", ran.out);
 
     let ran = vmtrace(&["verify", all[2]]);
     assert_eq!(ran.status, 0, "{}", ran.out);
