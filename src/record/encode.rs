@@ -52,6 +52,9 @@ pub struct Running {
     pub room: Arc<Room>,
 }
 
+/// `end_reason` where the disk is full.
+pub const DISK_FULL: &str = "disk_full";
+
 /// Makes captures of frames.
 #[derive(Debug)]
 pub struct Encoder {
@@ -95,6 +98,8 @@ pub struct Written {
     pub ledger: Vec<LedgerRow>,
     /// Rows of the last file.
     pub rows: u64,
+    /// Whether something was not written since the disk is full.
+    pub full: bool,
     /// Why something was not written, if that is so.
     pub error: Option<anyhow::Error>,
 }
@@ -507,7 +512,7 @@ impl Encoder {
         if let Some(error) = self.error.take() {
             let finished = self.series.finished().cloned().collect();
             let error = Some(error.context(self.series.left()));
-            return Written { finished, ledger: Vec::new(), rows: self.rows(), error };
+            return Written { finished, ledger: Vec::new(), rows: self.rows(), full: self.full, error };
         }
         let nothing_new = self.keep.is_some() && !self.write_kept() && self.series.index() > 1;
         if nothing_new {
@@ -517,13 +522,16 @@ impl Encoder {
         }
         let ledger = ledger(&Since::default(), &self.counted.kernel, &self.table.books);
         let rows = self.rows();
-        Written { finished: self.series.finished().cloned().collect(), ledger, rows, error: self.error }
+        let finished = self.series.finished().cloned().collect();
+        Written { finished, ledger, rows, full: self.full, error: self.error }
     }
 
     fn close_last(&mut self, end: &Finish) -> Result<()> {
         let mut tries = 0;
+        // It may have become so when the recording had ended for another reason.
+        let reason = if self.full { DISK_FULL } else { &end.reason };
         while self.series.is_open() {
-            let Err(error) = self.close(&end.reason, &end.gaps, Some(&end.hooks)) else { break };
+            let Err(error) = self.close(reason, &end.gaps, Some(&end.hooks)) else { break };
             let made = self.running.as_ref().is_some_and(|running| {
                 let io = series::io_cause(&error);
                 io.is_some_and(|io| running.room.make(&mut self.series, &running.journal, u64::MAX, io, &mut tries))

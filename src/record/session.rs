@@ -15,7 +15,7 @@ use super::books::Counted;
 use super::checkpoint::{Cut, Finish, Loss};
 use super::command::{self, CannotStart, shell_status};
 use super::drain::Control;
-use super::encode::Written;
+use super::encode::{DISK_FULL, Written};
 use super::host;
 use super::journal::{Journal, Kind, Syncer};
 use super::load::{self, Counters, Programs};
@@ -69,7 +69,7 @@ impl End {
             End::Count => "count",
             End::MaxSize => "max_size",
             End::ProcessesGone => "processes_gone",
-            End::Full => "disk_full",
+            End::Full => DISK_FULL,
             End::Failed => "write_error",
         }
     }
@@ -300,16 +300,17 @@ impl<'a> Session<'a> {
         self.journal.close();
         let written = self.writer.join().map_err(|_| anyhow!("the writing thread broke down"))?;
         self.syncer.join();
-        let Written { finished, ledger, error, .. } = written?;
+        let Written { finished, ledger, error, full, .. } = written?;
         if let Some(error) = error {
             return Err(error);
         }
         self.journal.remove();
-        if !self.options.quiet && end == End::Full {
+        let full = full || end == End::Full;
+        if !self.options.quiet && full {
             report::full(&self.options.output, &self.room.cause().unwrap_or_default());
         }
         let lost = ledger.iter().fold(0u64, |sum, row| sum.saturating_add(row.lost()));
-        let status = exit_status(self.options, end, self.child.as_mut(), &self.signals, lost);
+        let status = exit_status(self.options, (end, full), self.child.as_mut(), &self.signals, lost);
         // Last, behind whatever is said of COMMAND: scripts read the last line.
         if !self.options.quiet {
             report::summary(&self.options.output, &finished, &ledger, &finish.hooks, elapsed);
@@ -361,15 +362,21 @@ impl<'a> Session<'a> {
 }
 
 /// COMMAND's status; without it, whether the recording went to its end and anything was lost.
-fn exit_status(options: &Options, end: End, child: Option<&mut Child>, signals: &Signals, lost: u64) -> u8 {
+fn exit_status(
+    options: &Options,
+    (end, full): (End, bool),
+    child: Option<&mut Child>,
+    signals: &Signals,
+    lost: u64,
+) -> u8 {
     let status = match (end, child) {
         (End::Command(ended), _) => shell_status(ended),
         (_, Some(child)) => await_command(end, child, signals),
-        (End::Full | End::Failed, None) => status::ERROR,
+        (_, None) if full || end == End::Failed => status::ERROR,
         (_, None) if lost > 0 => status::LOSS,
         (_, None) => status::OK,
     };
-    let failed = lost > 0 || end == End::Full;
+    let failed = lost > 0 || full;
     if options.fail_on_loss && failed { status::RECORDER_FAILED } else { status }
 }
 

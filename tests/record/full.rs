@@ -94,9 +94,9 @@ fn says_file_and_cause(recording: &Recording) {
     assert!(said.contains("capture.parquet") && said.contains("No space left on device"), "{said}");
 }
 
-fn stops_cleanly(mib: u64) {
+fn stops_cleanly(mib: u64, rate: u64) {
     on_a_disk_of(mib, |disk| {
-        let (words, count) = words(3 * mib, 5000);
+        let (words, count) = words(3 * mib, rate);
         let recording = record_on(disk, &[], &words);
         eprintln!("{mib} MiB: {}", recording.stderr);
         assert_eq!(recording.status.code(), Some(0), "COMMAND's status is passed on");
@@ -120,19 +120,26 @@ fn stops_cleanly(mib: u64) {
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_disk_of_1_mib_stops_the_recording_cleanly() {
-    stops_cleanly(1);
+    stops_cleanly(1, 5000);
 }
 
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_disk_of_4_mib_stops_the_recording_cleanly() {
-    stops_cleanly(4);
+    stops_cleanly(4, 5000);
 }
 
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_disk_of_16_mib_stops_the_recording_cleanly() {
-    stops_cleanly(16);
+    stops_cleanly(16, 5000);
+}
+
+/// COMMAND has ended when the disk becomes full with what was recorded of it.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_disk_that_is_full_only_at_the_end_is_told_of_all_the_same() {
+    stops_cleanly(2, 0);
 }
 
 /// Loss is a failure where that was asked for, and only loss is.

@@ -159,7 +159,7 @@ impl<'a> Left<'a> {
             None => self.killed(&encoder),
         };
         let gaps = finish.gaps.clone();
-        let Written { finished, ledger, error, rows } = encoder.finish(finish);
+        let Written { finished, ledger, error, rows, .. } = encoder.finish(finish);
         if let Some(error) = error {
             return Err(error);
         }
