@@ -64,7 +64,7 @@ fn main() -> anyhow::Result<()> {
     let mut written = [0u64; 2];
     for row in 0..rows {
         push(&mut builder, &names, &mut random, row, &mut bytes);
-        written[usize::from(row % 3 == 0)] += 1;
+        written[usize::from(row.is_multiple_of(3))] += 1;
         if builder.is_full() || row + 1 == rows {
             file.append(&EncodedGroup::encode(&builder.take()?)?, clocks(row as i64 * 2000), &serde_json::Value::Null)?;
         }
@@ -85,14 +85,14 @@ fn push(builder: &mut BatchBuilder, names: &[(String, String)], random: &mut Ran
     payload(random, row, bytes);
     // A pair of processes is busy for 200,000 rows; one row in 16 is of others.
     let busy = (row / 200_000 * 2 + row % 2) % PROCESSES;
-    let caller = if random.next() % 16 == 0 { random.next() % PROCESSES } else { busy };
+    let caller = if random.next().is_multiple_of(16) { random.next() % PROCESSES } else { busy };
     let target = (caller ^ 1) % PROCESSES;
     let name = |process: u64| names.get(process as usize).map_or(("", ""), |(comm, key)| (comm.as_str(), key.as_str()));
     let mono_ns = row as i64 * 2000 + (random.next() % 900) as i64;
     let len = bytes.len().max(64) as u64;
     let local = [Iovec { base: 0x7ffc_0000_0000 + random.next() % 65_536, len }];
     let remote = [Iovec { base: 0x5555_0000_0000 + random.next() % (1 << 30), len }];
-    let out = row % 3 == 0;
+    let out = row.is_multiple_of(3);
     builder.push(&Event {
         seq: row,
         ts: (START + mono_ns) / 1000,
