@@ -11,6 +11,7 @@ use clap::Args;
 use super::progress::{Progress, Track};
 use super::report::{Entry, Report, Tally};
 use super::stop::{self, OnTerm};
+use super::sys::cpu_ns;
 
 /// How many calls of what size.
 #[derive(Clone, Debug, Args)]
@@ -101,13 +102,14 @@ pub fn run<T: Transfer>(plan: &Plan, mut transfers: Vec<T>, report: &mut Report)
         let first = all.next();
         let others: Vec<_> = all.map(|(t, worker)| scope.spawn(move || work(worker, t))).collect();
         let told = wait_for_start(plan).and_then(|()| OnTerm::new());
-        let begin = Instant::now();
+        let begin = (Instant::now(), cpu_ns());
         let mut results: Vec<_> = first.map(|(t, worker)| work(worker, t)).into_iter().collect();
         results.extend(others.into_iter().map(|o| o.join().expect("a worker panicked")));
         (told, begin, results)
     });
     drop(told?);
-    report.fact("elapsed_ns", u64::try_from(begin.elapsed().as_nanos())?);
+    report.fact("elapsed_ns", u64::try_from(begin.0.elapsed().as_nanos())?);
+    report.fact("cpu_ns", cpu_ns() - begin.1);
     report.fact("stopped", stop::requested());
     wait_for_end(plan)?;
     let mut threads = Vec::new();

@@ -38,6 +38,14 @@ pub fn errno_name(ret: i64) -> Option<String> {
     Some(name.to_string())
 }
 
+/// CPU time of this process.
+pub fn cpu_ns() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes to our own variable.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
 /// The calling thread's id.
 pub fn gettid() -> i32 {
     // SAFETY: takes nothing and cannot fail.

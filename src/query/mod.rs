@@ -34,12 +34,15 @@ use crate::cli::status;
 
 /// Options of `vmtrace query`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Tables: events transfers processes edges pipes losses manifest ledger (docs/query.md). \
+#[command(
+    override_usage = "vmtrace query [OPTIONS] FILE... [SQL]",
+    after_help = "Tables: events transfers processes edges pipes losses manifest ledger (docs/query.md). \
 Without SQL, statements are read from stdin; on a terminal, at a prompt. \
-Exit status: 0 rows came, 1 none, 2 an error.")]
+Exit status: 0 rows came, 1 none, 2 an error."
+)]
 pub struct Args {
-    /// Captures, directories or patterns, and at the end the SQL
-    #[arg(value_name = "FILE... [SQL]", required_unless_present_any = ["list", "show"])]
+    /// Captures, directories or patterns, and behind them the SQL
+    #[arg(value_name = "FILE", required_unless_present_any = ["list", "show"])]
     words: Vec<String>,
     /// Run the analysis of that name
     #[arg(long, value_name = "NAME")]
@@ -56,7 +59,7 @@ pub struct Args {
     /// Print the views and functions as DuckDB SQL
     #[arg(long, conflicts_with_all = ["named", "explain"])]
     print_duckdb_views: bool,
-    /// Output format; a table on a terminal, else too
+    /// Output format
     #[arg(short = 'T', long, value_enum, default_value_t, help_heading = "Output")]
     format: Format,
     /// Write to OUT, which must not exist, instead of stdout

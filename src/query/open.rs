@@ -13,7 +13,7 @@ use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
 
 use crate::schema::columns::{COLUMNS, column_spec};
-use crate::schema::reader::Capture;
+use crate::schema::reader::{Capture, guarded};
 
 /// Columns without which rows say nothing. Others may be missing in captures of earlier versions, and read as null.
 const REQUIRED: [&str; 7] = ["seq", "ts", "ts_ns", "mono_ns", "event", "pid", "tid"];
@@ -47,7 +47,8 @@ impl Opened {
             );
         }
         for (index, group) in capture.metadata().metadata().row_groups().iter().enumerate() {
-            check_statistics(&capture, index, group).with_context(|| format!("{name}: row group {index}"))?;
+            guarded(|| check_statistics(&capture, index, group))
+                .with_context(|| format!("{name}: row group {index}"))?;
         }
         let fields = schema.fields().iter().map(|f| Field::new(f.name(), viewed(f.data_type()), f.is_nullable()));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
@@ -105,6 +106,9 @@ fn check_statistics(capture: &Capture, index: usize, group: &RowGroupMetaData) -
     let pages = capture.metadata().metadata().column_index().and_then(|groups| groups.get(index));
     for (leaf, chunk) in group.columns().iter().enumerate() {
         let name = chunk.column_path().string();
+        let (rows, values) = (group.num_rows(), chunk.num_values());
+        let flat = chunk.column_descr().max_rep_level() == 0;
+        ensure!(!flat || rows == values, "column {name} claims {values} values where there are {rows} rows");
         let signed = capture.metadata().schema().field_with_name(&name).is_ok_and(|f| is_signed(f.data_type()));
         let Some(bounds) = chunk.statistics().filter(|_| signed).and_then(bounds) else { continue };
         ensure!(bounds.0 <= bounds.1, "column {name}: statistics claim values from {} to {}", bounds.0, bounds.1);

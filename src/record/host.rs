@@ -3,6 +3,8 @@
 use nix::sys::utsname::uname;
 use nix::time::{ClockId, clock_gettime};
 
+use super::container::container_id;
+use super::processes::snapshot;
 use crate::schema::manifest::{ClockState, Clocks, Host, Tool};
 
 /// The inode of the initial pid namespace (include/linux/proc_ns.h, PROC_PID_INIT_INO).
@@ -95,6 +97,8 @@ pub fn host() -> Host {
         machine_id: line("/etc/machine-id").filter(|id| !id.is_empty()),
         cpus: libbpf_rs::num_possible_cpus().unwrap_or(0) as u32,
         lockdown: line("/sys/kernel/security/lockdown"),
+        container: snapshot("", std::process::id() as i32)
+            .and_then(|own| container_id(own.cgroup.as_deref()?).map(str::to_string)),
         initial_pid_namespace: std::fs::read_link(PID_NAMESPACE)
             .is_ok_and(|link| link.as_os_str() == INITIAL_PID_NAMESPACE),
     }

@@ -27,6 +27,12 @@ fn temporary_name(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Bytes that the file system of `directory` has for us.
+pub fn free_bytes(directory: &Path) -> u64 {
+    let free = statvfs(directory).map(|fs| fs.blocks_available().saturating_mul(fs.fragment_size()));
+    free.unwrap_or(u64::MAX)
+}
+
 /// Where `path` is.
 pub fn directory(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FallocateFlags, fallocate};
 
+use super::output::free_bytes;
+
 /// Bytes that are allocated and belong to no name.
 #[derive(Debug)]
 pub struct Reserve {
@@ -31,8 +33,10 @@ impl Reserve {
             self.file = options.open(&self.directory).ok();
         }
         let Some(file) = &self.file else { return };
-        // Twice as much as is asked for, so that it is not done for each row group; on a small disk less.
-        for wanted in [bytes.saturating_mul(2), bytes, bytes / 2] {
+        // Twice as much as is asked for, so that it is not done for each row group; not on a small disk.
+        let double = bytes.saturating_mul(2);
+        let has_room = free_bytes(&self.directory) / 16 > double;
+        for wanted in [if has_room { double } else { bytes }, bytes / 2] {
             let len = i64::try_from(wanted).unwrap_or(i64::MAX);
             if fallocate(file, FallocateFlags::empty(), 0, len).is_ok() {
                 self.bytes = wanted;

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use nix::sys::statvfs::statvfs;
 use serde_json::Value;
 
 use super::journal;
@@ -314,12 +313,6 @@ impl Series {
         self.open = None;
         self.output.discard();
     }
-}
-
-/// Bytes that the file system of `output` has for us.
-pub fn free_bytes(output: &Path) -> u64 {
-    let free = statvfs(directory(output)).map(|fs| fs.blocks_available().saturating_mul(fs.fragment_size()));
-    free.unwrap_or(u64::MAX)
 }
 
 /// Whether the disk is full, or as much of it as we may have.

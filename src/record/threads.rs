@@ -17,11 +17,11 @@ use super::journal::{Begin, Journal, Kind, Limits, Reader, Syncer, frame};
 use super::keep::Keep;
 use super::load::Programs;
 use super::options::Options;
-use super::output::Output;
+use super::output::{Output, directory, free_bytes};
 use super::privileges;
 use super::processes::{Processes, all_pids, snapshot};
 use super::room::{OnFull, Room};
-use super::series::{self, Series};
+use super::series::Series;
 use super::table::{Asked, Progress, Table};
 use super::wire::LAYOUT;
 use super::witness::Live;
@@ -90,8 +90,8 @@ impl Parts<'_> {
     /// Files small enough that removing them makes room on a small disk; and no more of them than leaves room for the
     /// capture.
     fn limits(&self) -> Limits {
-        let free = series::free_bytes(&self.options.output);
-        let part = if self.options.on_full == OnFull::RotateOut { 4 } else { 2 };
+        let free = free_bytes(directory(&self.options.output));
+        let part = if self.options.on_full == OnFull::RotateOut || free < SMALL_DISK { 4 } else { 2 };
         Limits { segment: (free / 32).clamp(64 << 10, SEGMENT), total: free / part, memory: MEMORY }
     }
 
@@ -112,7 +112,7 @@ impl Parts<'_> {
         let decoder = decoder(self.manifest, Box::new(witness));
         let limit = options.keep.as_ref();
         // Several row groups make a file, or what is kept, so that both come close to their limits.
-        let small_disk = Some(series::free_bytes(&options.output)).filter(|free| *free < SMALL_DISK);
+        let small_disk = Some(free_bytes(directory(&options.output))).filter(|free| *free < SMALL_DISK);
         let wanted = [options.rotation.size, options.max_size, limit.map(|limit| limit.bytes), small_disk];
         let group = wanted.into_iter().flatten().min().map(|bytes| bytes / 8);
         let asked = Asked {

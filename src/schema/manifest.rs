@@ -113,6 +113,8 @@ pub struct Host {
     pub cpus: u32,
     /// /sys/kernel/security/lockdown, where readable.
     pub lockdown: Option<String>,
+    /// Container that the recorder ran in, where its cgroup path tells one.
+    pub container: Option<String>,
     /// Whether the recorder ran in the initial pid namespace.
     pub initial_pid_namespace: bool,
 }

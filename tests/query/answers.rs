@@ -17,11 +17,12 @@ const RELAY: &str = "samples/pipe-relay/pipe-relay.parquet";
 fn several_captures_are_one_table() {
     let by_capture = "SELECT capture, count(*) AS n FROM events GROUP BY capture ORDER BY capture";
     let samples = rows(&["samples", by_capture]);
-    assert_eq!(samples.len(), 5);
-    assert_eq!(samples[4], json!({"capture": RELAY, "n": 14}));
+    assert!(samples.len() >= 5);
+    let relay = json!({"capture": RELAY, "n": 14});
+    assert!(samples.contains(&relay));
     assert_eq!(rows(&["samples/*/*.parquet", by_capture]), samples, "a pattern");
     assert_eq!(rows(&["samples", RELAY, by_capture]), samples, "each capture once");
-    assert_eq!(rows(&[RELAY, by_capture]), samples[4..]);
+    assert_eq!(rows(&[RELAY, by_capture]), [relay]);
     let one = format!("SELECT count(*) AS n FROM events WHERE capture = '{RELAY}'");
     assert_eq!(rows(&["samples", &one]), [json!({"n": 14})]);
 }

@@ -159,9 +159,6 @@ fn signals_rotate_and_tell() {
     let captures = files(&recording);
     assert_eq!(captures.len(), 3, "{captures:?}");
     are_complete(&captures, 3000);
-    for path in &captures {
-        assert!(Numbers::of(std::slice::from_ref(path), EVENT).count() > 0, "{}", path.display());
-    }
 }
 
 /// A new file every few milliseconds: nothing falls between two.

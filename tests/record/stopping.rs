@@ -87,7 +87,8 @@ fn a_count_is_kept_to_the_event() {
     let local = &recording.report()["local"][0];
     assert!(rows.iter().all(|r| &r["local_iov"] == local));
     let book = recording.manifest().ledger.into_iter().find(|l| l.event == "process_vm_readv").expect("ledger");
-    assert!(book.filtered <= 90 && book.lost() == 0, "{book:?}");
+    // Calls of others on this machine are filtered, too.
+    assert!(book.balances() && book.written == 10 && book.lost() == 0, "{book:?}");
 }
 
 #[test]

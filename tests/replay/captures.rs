@@ -53,6 +53,7 @@ pub fn manifest() -> Manifest {
             machine: "x86_64".into(),
             boot_id: "5f3e".into(),
             cpus: 2,
+            container: None,
             initial_pid_namespace: true,
             ..Host::default()
         },

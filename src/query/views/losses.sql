@@ -1,27 +1,41 @@
 -- What happened and is not in the capture: one row per event and cause, as the ledger counts it.
 --
--- rows, since and until come from the `lost` rows that tell where the gaps were, and a cause that has none is known in number
--- only. No row at all means that nothing was lost.
-WITH gaps AS (
+-- told, gaps, since and until come from the `lost` rows that tell where the gaps were, and a cause that has none is known in
+-- number only. No row at all means that nothing was lost.
+WITH books AS (
+    SELECT capture, event, entry AS cause, count FROM ledger WHERE entry LIKE 'lost%' AND count > 0
+), gaps AS (
     SELECT
         capture,
         lost_event AS event,
-        CASE lost_cause WHEN 'left_in_ring' THEN 'lost_unread' ELSE 'lost_' || lost_cause END AS cause,
+        CASE lost_cause
+            WHEN 'left_in_ring' THEN 'lost_unread'
+            WHEN 'recorder_killed' THEN 'lost_crash'
+            ELSE 'lost_' || coalesce(lost_cause, 'untold')
+        END AS cause,
+        CAST(sum(lost_count) AS BIGINT) AS told,
         count(*) AS gaps,
         min(mono_ns - coalesce(dur_ns, 0)) AS since_mono_ns,
         max(mono_ns) AS until_mono_ns
     FROM events
     WHERE event = 'lost'
-    GROUP BY capture, lost_event, CASE lost_cause WHEN 'left_in_ring' THEN 'lost_unread' ELSE 'lost_' || lost_cause END
+    GROUP BY
+        capture,
+        lost_event,
+        CASE lost_cause
+            WHEN 'left_in_ring' THEN 'lost_unread'
+            WHEN 'recorder_killed' THEN 'lost_crash'
+            ELSE 'lost_' || coalesce(lost_cause, 'untold')
+        END
 )
 SELECT
-    ledger.capture,
-    ledger.event,
-    ledger.entry AS cause,
-    ledger.count,
+    coalesce(books.capture, gaps.capture) AS capture,
+    coalesce(books.event, gaps.event) AS event,
+    coalesce(books.cause, gaps.cause) AS cause,
+    coalesce(books.count, gaps.told) AS count,
+    coalesce(gaps.told, 0) AS told,
     coalesce(gaps.gaps, 0) AS gaps,
     gaps.since_mono_ns,
     gaps.until_mono_ns
-FROM ledger
-LEFT JOIN gaps ON gaps.capture = ledger.capture AND gaps.event = ledger.event AND gaps.cause = ledger.entry
-WHERE ledger.entry LIKE 'lost%' AND ledger.count > 0
+FROM books
+FULL JOIN gaps ON gaps.capture = books.capture AND gaps.event = books.event AND gaps.cause = books.cause

@@ -76,6 +76,7 @@ fn origin(out: &mut String, facts: &Facts<'_>) {
         ("Kernel", Some(&host.version)),
         ("Boot", Some(&host.boot_id)),
         ("Machine", host.machine_id.as_ref()),
+        ("Container", host.container.as_ref()),
         ("Lockdown", host.lockdown.as_ref()),
     ];
     for (name, value) in more {
