@@ -52,6 +52,8 @@ pub struct Running {
     pub room: Arc<Room>,
 }
 
+/// `end_reason` of a file that another follows.
+pub const ROTATED: &str = "rotated";
 /// `end_reason` where the disk is full.
 pub const DISK_FULL: &str = "disk_full";
 
@@ -401,7 +403,7 @@ impl Encoder {
             self.table.end();
         }
         if self.sizes.file.is_some_and(|limit| bytes >= limit) {
-            self.cut("rotated");
+            self.cut(ROTATED);
         }
     }
 

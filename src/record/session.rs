@@ -15,7 +15,7 @@ use super::books::Counted;
 use super::checkpoint::{Cut, Finish, Loss};
 use super::command::{self, CannotStart, shell_status};
 use super::drain::Control;
-use super::encode::{DISK_FULL, Written};
+use super::encode::{DISK_FULL, ROTATED, Written};
 use super::host;
 use super::journal::{Journal, Kind, Syncer};
 use super::load::{self, Counters, Programs};
@@ -226,7 +226,7 @@ impl<'a> Session<'a> {
 
     /// Ends the present file here.
     fn cut(&self) {
-        let reason = if self.options.keep.is_some() { "triggered" } else { "rotated" };
+        let reason = if self.options.keep.is_some() { "triggered" } else { ROTATED };
         let cut = Cut { reason: reason.into() };
         // With nobody to read it, the recording is about to end anyway.
         let _ = threads::append(&self.journal, Kind::Cut, 0, &cut);

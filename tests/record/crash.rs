@@ -121,6 +121,17 @@ impl Scar {
     pub fn dir(&self) -> &Path {
         self.recording.path.parent().expect("directory")
     }
+
+    /// Copies all that is left, and what was made of it, to where it stays; says where.
+    fn evidence(&self, captures: &[PathBuf]) -> String {
+        let dir = tempfile::tempdir().expect("temporary directory").keep();
+        std::fs::write(dir.join("said"), &self.recording.stderr).expect("evidence");
+        let left = [captures::partial(self.dir()), captures::journal(self.dir()), captures.to_vec()].concat();
+        for path in left {
+            std::fs::copy(&path, dir.join(path.file_name().expect("name"))).expect("evidence");
+        }
+        format!("what was left is in {}", dir.display())
+    }
 }
 
 #[test]
@@ -220,9 +231,8 @@ fn check(scene: &Scene, scar: &Scar, label: &str) {
     for path in &all {
         captures::intact(std::slice::from_ref(path));
     }
-    if finished.len() > 1 {
-        captures::intact(&finished);
-    }
+    // As files of one recording, too.
+    captures::intact(&all);
     numbers_are_complete(scene, scar, &all);
     captures::keep(&all, label);
 }
@@ -236,6 +246,7 @@ fn recover_twice(inputs: &[PathBuf], dir: &Path, out: &Path) -> Vec<PathBuf> {
         let output = recover(inputs, &dir.join("r.parquet"));
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(matches!(output.status.code(), Some(0 | 3)), "recover {inputs:?}: {}\n{said}", output.status);
+        eprint!("{said}");
         let captures = captures::finished(dir);
         assert!(!captures.is_empty(), "recover {inputs:?} wrote nothing\n{said}");
         captures
@@ -284,7 +295,7 @@ fn numbers_are_complete(scene: &Scene, scar: &Scar, captures: &[PathBuf]) {
         );
         missing += gone.len() as u64;
     }
-    assert!(missing <= lost, "{missing} calls are missing, {lost} were counted as lost\n{}", scar.recording.stderr);
+    assert!(missing <= lost, "{missing} calls are missing, {lost} were counted as lost; {}", scar.evidence(captures));
 }
 
 /// A recorder finds what a killed one has left: it leaves that alone, and tells what to do.

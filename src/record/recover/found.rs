@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::record::encode::ROTATED;
+use crate::record::journal;
 use crate::record::output::Output;
 use crate::schema::partial::{self, Partial};
 use crate::schema::reader::Capture;
@@ -82,14 +84,17 @@ impl Sources {
         self.0.last().context("name an unfinished file")
     }
 
-    /// The one file, if it is a complete capture already.
+    /// The one file, if it is a complete capture already, and the end of what is left.
     ///
     /// # Errors
     /// When there is none.
     pub fn complete(&self) -> Result<Option<&Found>> {
         let last = self.last()?;
-        let capture = Capture::open(&last.path).ok();
-        Ok(capture.filter(|capture| self.0.len() == 1 && !capture.manifest().end_reason.is_empty()).map(|_| last))
+        let Ok(capture) = Capture::open(&last.path) else { return Ok(None) };
+        let reason = capture.manifest().end_reason.as_str();
+        // Where the next file of a series was not begun yet, what belongs into it stands in the journal alone.
+        let goes_on = reason == ROTATED && journal::exists(&last.recording()).is_some();
+        Ok((self.0.len() == 1 && !reason.is_empty() && !goes_on).then_some(last))
     }
 }
 
