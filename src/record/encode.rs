@@ -113,7 +113,9 @@ impl Encoder {
     /// When it cannot be.
     pub fn new(begin: Manifest, decoder: Decoder, table: Table, mut series: Series) -> Result<Self> {
         series.begin(&begin, begin.start, table.next_seq())?;
-        let counted = Counted { clocks: begin.start, ..Counted::default() };
+        // Of an unfinished file of a series that is recovered, its own begin.
+        let clocks = begin.segment.as_ref().map_or(begin.start, |segment| segment.begin);
+        let counted = Counted { clocks, ..Counted::default() };
         Ok(Encoder {
             running: None,
             begin,
@@ -152,8 +154,16 @@ impl Encoder {
             self.first_seq = group.seq.0;
         }
         self.series.adopt(source, group)?;
+        self.come_to(group.clocks);
         self.table.restore(group.seq.1.saturating_add(1), group.mono_ns.1, 0, Books::default());
         Ok(())
+    }
+
+    /// The clocks have been read later than those that are known: what comes now is no older.
+    fn come_to(&mut self, clocks: Clocks) {
+        if clocks.monotonic_ns > self.counted.clocks.monotonic_ns {
+            self.counted.clocks = clocks;
+        }
     }
 
     /// Counts the rows that were copied, where no checkpoint says what they are.
@@ -491,10 +501,8 @@ impl Encoder {
     pub fn finish(mut self, end: Finish) -> Written {
         let cut = self.counted.clocks;
         self.counted = end.counted.clone();
-        if cut.monotonic_ns > self.counted.clocks.monotonic_ns {
-            // A file was cut when the hooks were gone already.
-            self.counted.clocks = cut;
-        }
+        // A file may have been cut when the hooks were gone already.
+        self.come_to(cut);
         self.end_clock = end.clock.clone();
         self.reorder.release_all();
         self.decode_ready();
