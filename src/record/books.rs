@@ -184,15 +184,28 @@ pub fn catch_up(kernel: &mut KernelBooks, other: &KernelBooks) {
 }
 
 /// The kernel's books of a recorder that was killed were noted before the last records were delivered: these were seen and
-/// delivered, too.
-pub fn settle(kernel: &mut KernelBooks, own: &Books) {
-    for (kind, entry) in own.iter().filter(|(kind, _)| is_from_kernel(*kind)) {
-        let kernel = kernel.entry(kind).or_default();
-        kernel.delivered = kernel.delivered.max(entry.came());
+/// delivered, too. They may even be older than those at the begin of the file, `since`. What was seen and then neither
+/// filtered nor lost nor found is taken for delivered, and so for lost with the recorder.
+pub fn settle(kernel: &mut KernelBooks, since: &KernelBooks, own: &Books) {
+    for (kind, before) in since {
+        let now = kernel.entry(*kind).or_default();
+        *now = KernelEntry {
+            seen: now.seen.max(before.seen),
+            filtered: now.filtered.max(before.filtered),
+            lost: now.lost.max(before.lost),
+            unplaced: now.unplaced.max(before.unplaced),
+            delivered: now.delivered.max(before.delivered),
+            skipped: now.skipped.max(before.skipped),
+        };
     }
-    for kernel in kernel.values_mut() {
-        let KernelEntry { filtered, lost, unplaced, delivered, .. } = *kernel;
-        kernel.seen = filtered + lost + unplaced + delivered;
+    for (kind, entry) in own.iter().filter(|(kind, _)| is_from_kernel(*kind)) {
+        let now = kernel.entry(kind).or_default();
+        now.delivered = now.delivered.max(entry.came());
+    }
+    for now in kernel.values_mut() {
+        let others = now.filtered + now.lost + now.unplaced;
+        now.seen = now.seen.max(others + now.delivered);
+        now.delivered = now.seen - others;
     }
 }
 
@@ -291,5 +304,25 @@ mod tests {
         let ledger = ledger(&Since::default(), &kernel(100, 10, 5, 85), &books);
         assert_eq!(ledger[0].lost_unread, 22);
         assert!(ledger[0].balances());
+    }
+
+    /// Seen when the file began, and found neither in its rows nor in later books: lost, and the books balance.
+    #[test]
+    fn what_was_under_way_when_the_recorder_died_is_lost() {
+        let since = Since { kernel: kernel(101, 10, 5, 85), own: own(85) };
+        let mut noted = kernel(90, 8, 5, 77);
+        let mut books = own(88);
+        settle(&mut noted, &since.kernel, &books);
+        books.count_unread(&noted, |e| &mut e.crashed);
+        let ledger = ledger(&since, &noted, &books);
+        assert!(ledger[0].balances(), "{ledger:?}");
+        assert_eq!((ledger[0].carried_in, ledger[0].written, ledger[0].lost_crash), (1, 3, 0));
+        let mut noted = kernel(90, 8, 5, 77);
+        let mut books = own(85);
+        settle(&mut noted, &since.kernel, &books);
+        books.count_unread(&noted, |e| &mut e.crashed);
+        let ledger = super::ledger(&since, &noted, &books);
+        assert!(ledger[0].balances(), "{ledger:?}");
+        assert_eq!((ledger[0].carried_in, ledger[0].written, ledger[0].lost_crash), (1, 0, 1));
     }
 }

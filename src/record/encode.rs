@@ -511,7 +511,7 @@ impl Encoder {
         if end.killed {
             // At the begin of a file they are read anew, and may not have been noted since.
             catch_up(&mut self.counted.kernel, &self.since.kernel);
-            settle(&mut self.counted.kernel, &came);
+            settle(&mut self.counted.kernel, &self.since.kernel, &came);
         }
         let kernel = &self.counted.kernel;
         let ended: fn(&mut Entry) -> &mut u64 = if end.killed { |e| &mut e.crashed } else { |e| &mut e.unread };
