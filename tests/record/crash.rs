@@ -16,6 +16,13 @@ use super::progress::{Progress, monotonic_ns};
 /// What may be missing: the default of `--journal-window`, and what a busy machine takes to wake a thread.
 const WINDOW_NS: u64 = 100_000_000;
 const SLACK_NS: u64 = 150_000_000;
+/// The same where other tests run at the same time: a disk that is busy holds the journal up (docs/LIMITS.md).
+const BUSY_SLACK_NS: u64 = 800_000_000;
+
+/// With VMTRACE_TEST_KILLS, which is for a machine of its own, the strict one.
+fn slack_ns() -> u64 {
+    if std::env::var_os("VMTRACE_TEST_KILLS").is_some() { SLACK_NS } else { BUSY_SLACK_NS }
+}
 
 /// Rounds of an ordinary run; `VMTRACE_TEST_KILLS` asks for more.
 const ROUNDS: u64 = 6;
@@ -203,7 +210,7 @@ fn strike(scene: &Scene) -> Scar {
     let killed = recording.status.signal() == Some(libc::SIGKILL);
     let finishing = matches!(scene.blow, Blow::Finishing(_));
     assert!(killed || finishing, "the recorder ended by itself: {}\n{}", recording.status, recording.stderr);
-    let before_blow = if killed { struck_ns - WINDOW_NS - SLACK_NS } else { u64::MAX };
+    let before_blow = if killed { struck_ns - WINDOW_NS - slack_ns() } else { u64::MAX };
     let kept_ns = before_blow.min(if finishing { told_ns } else { u64::MAX });
     Scar { recording, progress: Progress::read(&progress), kept_ns }
 }
