@@ -49,6 +49,16 @@ pub struct Counted {
     pub kernel: KernelBooks,
 }
 
+/// Numbers of a journal that is recovered may be anything: they are added without overflow, and then do not balance.
+fn sum<const N: usize>(numbers: [u64; N]) -> u64 {
+    numbers.into_iter().fold(0, u64::saturating_add)
+}
+
+/// One more, for the same reason.
+pub fn count(number: &mut u64) {
+    *number = number.saturating_add(1);
+}
+
 /// What became of the records of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -107,7 +117,7 @@ impl Entry {
 
     /// Records that came out of the rings and have found their end.
     pub fn came(&self) -> u64 {
-        self.written + self.filtered + self.undecodable + self.write_error + self.forgotten
+        sum([self.written, self.filtered, self.undecodable, self.write_error, self.forgotten])
     }
 }
 
@@ -140,7 +150,7 @@ impl Books {
 
     /// Takes over what `counted` says never came.
     pub fn count_missing(&mut self, counted: &Books) {
-        for (kind, entry) in counted.iter().filter(|(_, e)| e.unread + e.crashed > 0) {
+        for (kind, entry) in counted.iter().filter(|(_, e)| e.unread > 0 || e.crashed > 0) {
             (self.of(kind).unread, self.of(kind).crashed) = (entry.unread, entry.crashed);
         }
     }
@@ -166,7 +176,7 @@ impl Books {
 }
 
 /// Takes over what was counted by another instant, where that was later.
-pub fn catch_up(kernel: &mut KernelBooks, other: &KernelBooks) {
+fn catch_up(kernel: &mut KernelBooks, other: &KernelBooks) {
     for (kind, other) in other {
         let entry = kernel.entry(*kind).or_default();
         let KernelEntry { seen, filtered, lost, unplaced, delivered, skipped } = entry;
@@ -187,25 +197,15 @@ pub fn catch_up(kernel: &mut KernelBooks, other: &KernelBooks) {
 /// delivered, too. They may even be older than those at the begin of the file, `since`. What was seen and then neither
 /// filtered nor lost nor found is taken for delivered, and so for lost with the recorder.
 pub fn settle(kernel: &mut KernelBooks, since: &KernelBooks, own: &Books) {
-    for (kind, before) in since {
-        let now = kernel.entry(*kind).or_default();
-        *now = KernelEntry {
-            seen: now.seen.max(before.seen),
-            filtered: now.filtered.max(before.filtered),
-            lost: now.lost.max(before.lost),
-            unplaced: now.unplaced.max(before.unplaced),
-            delivered: now.delivered.max(before.delivered),
-            skipped: now.skipped.max(before.skipped),
-        };
-    }
+    catch_up(kernel, since);
     for (kind, entry) in own.iter().filter(|(kind, _)| is_from_kernel(*kind)) {
         let now = kernel.entry(kind).or_default();
         now.delivered = now.delivered.max(entry.came());
     }
     for now in kernel.values_mut() {
-        let others = now.filtered + now.lost + now.unplaced;
-        now.seen = now.seen.max(others + now.delivered);
-        now.delivered = now.seen - others;
+        let others = sum([now.filtered, now.lost, now.unplaced]);
+        now.seen = now.seen.max(sum([others, now.delivered]));
+        now.delivered = now.seen.saturating_sub(others);
     }
 }
 
@@ -238,16 +238,16 @@ fn row(event: &EventSpec, since: &Since, kernel: &KernelBooks, own: &Books) -> L
     let mut added = own_now;
     added.each(own_before, u64::saturating_sub);
     let counted = |f: fn(&KernelEntry) -> u64| f(&now).saturating_sub(f(&before));
-    let made_here = added.written + added.write_error + added.undecodable + added.forgotten;
+    let made_here = sum([added.written, added.write_error, added.undecodable, added.forgotten]);
     let pending = |k: &KernelEntry, e: &Entry| {
-        let ended = k.filtered + k.lost + k.unplaced + e.came() + e.unread + e.crashed;
+        let ended = sum([k.filtered, k.lost, k.unplaced, e.came(), e.unread, e.crashed]);
         if from_kernel { k.seen.saturating_sub(ended) } else { 0 }
     };
     LedgerRow {
         event: event.name.into(),
-        seen: if from_kernel { counted(|k| k.seen + k.skipped) } else { made_here },
+        seen: if from_kernel { counted(|k| sum([k.seen, k.skipped])) } else { made_here },
         carried_in: pending(&before, &own_before),
-        filtered: if from_kernel { counted(|k| k.filtered) + added.filtered } else { 0 },
+        filtered: if from_kernel { sum([counted(|k| k.filtered), added.filtered]) } else { 0 },
         lost_ring_full: counted(|k| k.lost),
         lost_scratch_full: counted(|k| k.unplaced),
         lost_hook_skipped: counted(|k| k.skipped),
@@ -293,6 +293,18 @@ mod tests {
         assert_eq!((second[0].seen, second[0].written, second[0].carried_in), (50, 75, 25));
         assert_eq!((second[0].carried_out, second[0].filtered, second[0].lost()), (0, 0, 0));
         assert!(second[0].balances());
+    }
+
+    #[test]
+    fn absurd_numbers_do_not_break_the_books() {
+        let most = u64::MAX;
+        let mut noted = kernel(most, most, most, most);
+        let mut books = own(most);
+        (books.of(KIND).filtered, books.of(KIND).forgotten) = (most, most);
+        let since = Since { kernel: kernel(most, 1, most, 1), own: own(1) };
+        settle(&mut noted, &since.kernel, &books);
+        books.count_unread(&noted, |e| &mut e.crashed);
+        assert!(ledger(&since, &noted, &books).iter().all(|row| !row.balances()));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow};
 use serde::de::DeserializeOwned;
 
-use super::books::{Books, Counted, Entry, Since, catch_up, ledger, settle};
+use super::books::{Books, Counted, Entry, Since, count, ledger, settle};
 use super::checkpoint::{Checkpoint, Cut, Finish, Living};
 use super::decode::{Decoder, LEFT_IN_RING, RECORDER_KILLED, RING_FULL};
 use super::journal::{Frame, Journal, Kind};
@@ -190,7 +190,7 @@ impl Encoder {
 
     /// Rows so far.
     pub fn rows(&self) -> u64 {
-        self.table.next_seq() - self.first_seq
+        self.table.next_seq().saturating_sub(self.first_seq)
     }
 
     /// Latest mono_ns of any row.
@@ -256,7 +256,7 @@ impl Encoder {
 
     fn records(&mut self, frame: &Frame) {
         if self.reorder.push(frame.number, frame.stamp_ns, &frame.payload) > 0 {
-            self.table.books.of(EventKind::Lost).undecodable += 1;
+            count(&mut self.table.books.of(EventKind::Lost).undecodable);
         }
         self.decode_ready();
     }
@@ -269,7 +269,7 @@ impl Encoder {
                 continue;
             }
             if let Err(refused) = self.decoder.record(record, &mut self.table) {
-                self.table.books.of(refused.kind.unwrap_or(EventKind::Lost)).undecodable += 1;
+                count(&mut self.table.books.of(refused.kind.unwrap_or(EventKind::Lost)).undecodable);
             }
             if self.table.is_full() || self.is_old() {
                 self.flush(false);
@@ -291,7 +291,7 @@ impl Encoder {
         if self.table.rows() == 0 {
             return;
         }
-        let seq = self.table.next_seq() - self.table.rows() as u64;
+        let seq = self.table.next_seq().saturating_sub(self.table.rows() as u64);
         let raw = self.table.bytes();
         let (batch, rows) = self.table.take();
         let began = std::mem::replace(&mut self.began, self.reorder.place());
@@ -509,8 +509,6 @@ impl Encoder {
         // Before the requests below, which never were in a ring.
         let mut came = self.books();
         if end.killed {
-            // At the begin of a file they are read anew, and may not have been noted since.
-            catch_up(&mut self.counted.kernel, &self.since.kernel);
             settle(&mut self.counted.kernel, &self.since.kernel, &came);
         }
         let kernel = &self.counted.kernel;
@@ -560,7 +558,7 @@ impl Encoder {
             let size = request.first_chunk().map_or(0, |b| u32::from_ne_bytes(*b) as usize);
             let record = request.get(..size).unwrap_or(request);
             if self.decoder.record(record, &mut self.table).is_err() {
-                self.table.books.of(EventKind::Lost).undecodable += 1;
+                count(&mut self.table.books.of(EventKind::Lost).undecodable);
             }
         }
         for loss in &end.losses {

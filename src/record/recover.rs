@@ -20,7 +20,7 @@ use crate::schema::manifest::LedgerRow;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Reads NAME.parquet.partial and, beside it, NAME.parquet.journal-*; neither is changed. Exit status: 0, 3 if events are \
-known to be lost, 2 if nothing could be recovered.")]
+lost or may be, 2 if nothing could be recovered.")]
 pub struct Args {
     /// Unfinished files of one recording
     #[arg(required = true, value_name = "PARTIAL")]
@@ -50,7 +50,7 @@ pub fn run(args: &Args) -> Result<u8> {
         recovered.gaps.iter().for_each(|gap| report::say(format_args!("gap: {gap}")));
         report::summary_of_recovery(&args.output, &recovered);
     }
-    let lost = recovered.ledger.iter().any(|row| row.lost() > 0);
+    let lost = recovered.damaged || recovered.ledger.iter().any(|row| row.lost() > 0);
     Ok(if lost { status::LOSS } else { status::OK })
 }
 
@@ -65,6 +65,8 @@ pub struct Recovered {
     pub ledger: Vec<LedgerRow>,
     /// What is missing.
     pub gaps: Vec<String>,
+    /// Part of the journal is missing or damaged: nobody counted what was in it.
+    pub damaged: bool,
     /// Root digest.
     pub root: String,
 }
@@ -86,5 +88,5 @@ fn copy(found: &Found, args: &Args) -> Result<Recovered> {
     let capture = crate::schema::reader::Capture::open(&args.output)?;
     let ledger = capture.manifest().ledger.clone();
     let root = capture.root().unwrap_or_default().to_string();
-    Ok(Recovered { from_file: capture.rows(), from_journal: 0, ledger, gaps: Vec::new(), root })
+    Ok(Recovered { from_file: capture.rows(), from_journal: 0, ledger, gaps: Vec::new(), damaged: false, root })
 }

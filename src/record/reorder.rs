@@ -80,7 +80,7 @@ impl Reorder {
         self.bytes.extend_from_slice(bytes.get(..whole).unwrap_or_default());
         let records = (self.index.len() - before) as u64;
         self.open.push_back(Open { frame, records, handed_on: 0, complete_before_ns });
-        self.behind = frame + 1;
+        self.behind = frame.saturating_add(1);
         // Stable, so that records of one ring with the same stamp stay as they came; cheap on sorted runs.
         self.index.sort_by_key(|entry| entry.clock);
         bytes.len() - whole

@@ -153,7 +153,11 @@ pub fn summary(output: &Path, finished: &[Finished], ledger: &[LedgerRow], hooks
 /// The last line of `vmtrace recover`.
 pub fn summary_of_recovery(output: &Path, recovered: &Recovered) {
     let lost = recovered.ledger.iter().fold(0u64, |sum, row| sum.saturating_add(row.lost()));
-    let lost = if lost == 0 { "0 known to be lost".to_string() } else { format!("{} LOST", HumanCount(lost)) };
+    let lost = match (lost, recovered.damaged) {
+        (0, false) => "0 known to be lost".to_string(),
+        (0, true) => "how many are LOST is not known".to_string(),
+        (n, _) => format!("{} LOST", HumanCount(n)),
+    };
     say(format_args!("{}: root digest {}", output.display(), recovered.root));
     say(format_args!(
         "{}: {} events recovered, {} from the file and {} from the journal; {lost}",

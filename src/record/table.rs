@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use anyhow::{Result, anyhow};
 use arrow::array::RecordBatch;
 
-use super::books::Books;
+use super::books::{Books, count};
 use super::decode::Sink;
 use super::room::Room;
 use crate::schema::events::{EVENTS, EventKind, EventSet, Group};
@@ -82,7 +82,7 @@ impl Sink for Table {
     fn row(&mut self, kind: EventKind, event: &Event<'_>, faulted: bool) {
         let transfer = is_transfer(kind);
         if self.ended || !self.asked.events.contains(kind) || (transfer && self.limit_reached()) {
-            self.books.of(kind).filtered += 1;
+            count(&mut self.books.of(kind).filtered);
             return;
         }
         let mut event = Event { seq: self.seq, ..*event };
@@ -91,7 +91,7 @@ impl Sink for Table {
         }
         self.triggered |= self.asked.trigger.as_ref().is_some_and(|trigger| trigger.matches(&event));
         self.builder.push(&event);
-        self.seq += 1;
+        self.seq = self.seq.saturating_add(1);
         self.last_ns = self.last_ns.max(event.mono_ns);
         let bytes = event.bytes.and_then(|b| u64::try_from(b).ok()).unwrap_or(0);
         let entry = self.rows.of(kind);
@@ -101,7 +101,7 @@ impl Sink for Table {
         entry.read_faults += u64::from(faulted);
         self.progress.rows.fetch_add(1, Ordering::Relaxed);
         if transfer {
-            self.transfers += 1;
+            self.transfers = self.transfers.saturating_add(1);
             self.progress.transfers.fetch_add(1, Ordering::Relaxed);
             self.progress.bytes.fetch_add(bytes, Ordering::Relaxed);
         }

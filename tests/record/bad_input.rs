@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use vmtrace::cli::status;
 use vmtrace::schema::reader::Capture;
 
-use super::harness::{program, rows, vmtrace, work};
+use super::harness::{program, record, rows, vmtrace, work};
 
 fn run(command: &mut Command) -> Output {
     command.stdin(Stdio::null()).output().expect("vmtrace starts")
@@ -186,4 +186,20 @@ fn force_replaces_a_file_with_a_whole_capture() {
     let output = run(vmtrace().args(["record", "--force", "-o"]).arg(&path).args(["--", "true"]));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(!rows(Path::new(&path)).is_empty());
+}
+
+/// Without a journal nobody knows what came behind the last whole row group: that is no clean recovery.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_cut_capture_without_a_journal_is_recovered_with_a_warning() {
+    let recording = record(&[], &work("readv --count 100"));
+    let bytes = std::fs::read(&recording.path).expect("capture");
+    let cut = recording.path.with_file_name("cut.parquet.partial");
+    std::fs::write(&cut, &bytes[..bytes.len() - 8]).expect("write");
+    let output = recording.path.with_file_name("recovered.parquet");
+    let recovered = run(vmtrace().arg("recover").arg(&cut).arg("-o").arg(&output));
+    let stderr = String::from_utf8_lossy(&recovered.stderr);
+    assert_eq!(recovered.status.code(), Some(status::LOSS.into()), "{stderr}");
+    assert!(stderr.contains("journal is missing") && stderr.contains("not known"), "{stderr}");
+    assert_eq!(rows(&output).len(), recording.rows().len());
 }

@@ -82,7 +82,7 @@ impl Reader {
                 self.next = Some(frame.number);
                 continue;
             }
-            self.next = Some(frame.number + 1);
+            self.next = Some(frame.number.saturating_add(1));
             return Ok(Some(frame));
         }
     }

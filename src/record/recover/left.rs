@@ -165,7 +165,8 @@ impl<'a> Left<'a> {
         }
         let root = finished.first().map(|f| f.root.clone()).unwrap_or_default();
         let from_journal = rows.saturating_sub(rows_before);
-        Ok(Recovered { from_file, from_journal, ledger, gaps, root })
+        let damaged = !self.gaps.is_empty();
+        Ok(Recovered { from_file, from_journal, ledger, gaps, damaged, root })
     }
 
     /// Reads the journal from a frame on. Returns how the recording ended, if the journal says.
@@ -193,13 +194,14 @@ impl<'a> Left<'a> {
         }
         let until = i64::try_from(self.survey.complete_until_ns).unwrap_or(i64::MAX);
         let last_ns = encoder.last_ns().max(until).max(self.manifest.start.monotonic_ns);
-        let after = Duration::from_nanos(u64::try_from(last_ns - self.manifest.start.monotonic_ns).unwrap_or(0));
+        let after =
+            Duration::from_nanos(u64::try_from(last_ns.saturating_sub(self.manifest.start.monotonic_ns)).unwrap_or(0));
         let mut gaps = self.gaps.clone();
         gaps.push(format!(
             "the recorder was killed: events later than {:.3} s after its start are not in the capture, and those that were \
              counted but not kept are known up to {:.3} s",
             after.as_secs_f64(),
-            (counted.clocks.monotonic_ns - self.manifest.start.monotonic_ns) as f64 / 1e9,
+            counted.clocks.monotonic_ns.saturating_sub(self.manifest.start.monotonic_ns) as f64 / 1e9,
         ));
         let hooks = self.manifest.hooks.clone();
         Finish { counted, hooks, gaps, reason: RECOVERED.into(), killed: true, ..Finish::default() }
