@@ -27,6 +27,13 @@ fn temporary_name(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Brings the names in `directory` to the disk. Some file systems refuse that, which loses nothing yet.
+pub fn sync_entries(directory: &Path) {
+    if let Ok(directory) = File::open(directory) {
+        let _ = directory.sync_all();
+    }
+}
+
 /// Bytes that the file system of `directory` has for us.
 pub fn free_bytes(directory: &Path) -> u64 {
     let free = statvfs(directory).map(|fs| fs.blocks_available().saturating_mul(fs.fragment_size()));
@@ -100,10 +107,7 @@ impl Output {
         renameat2(AT_FDCWD, &self.partial, AT_FDCWD, &self.path, flags).map_err(|errno| {
             anyhow!("the finished capture stays at {}: {}: {errno}", self.partial.display(), self.path.display())
         })?;
-        // The directory's own entry; some file systems refuse to sync a directory, which loses nothing yet.
-        if let Ok(dir) = File::open(directory(&self.path)) {
-            let _ = dir.sync_all();
-        }
+        sync_entries(directory(&self.path));
         Ok(())
     }
 

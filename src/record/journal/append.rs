@@ -15,7 +15,8 @@ use super::segments::{Base, Begin};
 /// How much a journal holds where.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Bytes of a file, after which the next begins. A frame larger than that gets a file of its own.
+    /// Bytes of a file, after which the next begins, if that is there already. A frame larger than that gets a file of
+    /// its own.
     pub segment: u64,
     /// Bytes of all files: what does not fit waits in memory until some are removed.
     pub total: u64,
@@ -45,9 +46,15 @@ pub(super) enum Ahead {
     End,
 }
 
+/// What a file must have got, for each file that is there, before it is left for the next one in order to be synced:
+/// of slow recordings there are few files, and of fast ones, too.
+const SYNCED_APART: u64 = 4096;
+
 #[derive(Debug)]
 struct State {
     segments: VecDeque<Segment>,
+    /// The next file, empty. Creating one can take as long as the disk is busy, and whoever appends must not wait for it.
+    spare: Option<(u64, File)>,
     next: u64,
     /// Frames behind those on disk. While there are any, none goes to disk.
     memory: VecDeque<Vec<u8>>,
@@ -59,6 +66,7 @@ struct State {
     /// Frames before this one are no longer needed once that file is on disk.
     releasable: Option<(u64, Arc<File>)>,
     closed: bool,
+    removed: bool,
     reader_gone: bool,
     /// No more files: the room is for the capture.
     in_memory: bool,
@@ -100,6 +108,7 @@ impl Journal {
         let tag = frame::tag(&begin.manifest.capture_id);
         let state = State {
             segments: VecDeque::new(),
+            spare: None,
             next: 0,
             memory: VecDeque::new(),
             memory_bytes: 0,
@@ -107,14 +116,29 @@ impl Journal {
             unsynced: Vec::new(),
             releasable: None,
             closed: false,
+            removed: false,
             reader_gone: false,
             in_memory: false,
         };
         let [grown, room, work] = std::array::from_fn(|_| Condvar::new());
         let shared = Shared { base, tag, begin, limits, state: Mutex::new(state), grown, room, work };
         let path = shared.base.path(1);
-        shared.open_segment(&mut shared.lock()).with_context(|| format!("cannot write {}", path.display()))?;
+        let begun = shared.prepare().and_then(|_| shared.open_segment(&mut shared.lock()));
+        begun.with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Journal(Arc::new(shared)))
+    }
+
+    /// Creates the file that comes next, unless it is there. Whether it did.
+    ///
+    /// # Errors
+    /// When it exists already or the disk takes none: the last one then grows on.
+    pub(super) fn prepare(&self) -> io::Result<bool> {
+        self.0.prepare()
+    }
+
+    /// Where its files are.
+    pub(super) fn directory(&self) -> &Path {
+        self.0.base.directory()
     }
 
     /// Appends the frame that [`frame::begin`] began. Where the disk takes nothing it waits in memory, and where that
@@ -204,8 +228,10 @@ impl Journal {
     /// Removes all files: the capture is whole.
     pub fn remove(&self) {
         let mut state = self.0.lock();
-        for segment in std::mem::take(&mut state.segments) {
-            let _ = std::fs::remove_file(self.0.base.path(segment.number));
+        state.removed = true;
+        let spare = state.spare.take().map(|(number, _)| number);
+        for number in std::mem::take(&mut state.segments).into_iter().map(|s| s.number).chain(spare) {
+            let _ = std::fs::remove_file(self.0.base.path(number));
         }
     }
 
@@ -245,11 +271,19 @@ impl Journal {
         }
     }
 
-    /// What is to be synced and released; waits until there is something.
+    /// What is to be synced and released; waits until there is something. If possible the file that grows is left for
+    /// the next one first: who appends to a file that is being synced waits for the disk.
     pub(super) fn work(&self) -> Work {
         let mut state = self.0.lock();
         while state.unsynced.is_empty() && state.releasable.is_none() && !state.closed {
             state = self.0.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let least = SYNCED_APART * state.segments.len() as u64;
+        let grown = state.segments.back().is_some_and(|last| last.len >= least && last.first < state.next);
+        let orderly = state.memory.is_empty() && !state.in_memory && !state.closed;
+        if orderly && grown && state.spare.is_some() {
+            // If that fails, the next frame fails, too, and says why.
+            let _ = self.0.open_segment(&mut state);
         }
         let files = std::mem::take(&mut state.unsynced);
         Work { files, release: state.releasable.take(), closed: state.closed }
@@ -274,8 +308,8 @@ impl Shared {
         if state.in_memory || !state.memory.is_empty() || there + len > self.limits.total {
             return false;
         }
-        let full = state.segments.back().is_none_or(|s| s.len + len > self.limits.segment && s.first < state.next);
-        let result = if full { self.open_segment(state) } else { Ok(()) };
+        let full = state.segments.back().is_some_and(|s| s.len + len > self.limits.segment && s.first < state.next);
+        let result = if full && state.spare.is_some() { self.open_segment(state) } else { Ok(()) };
         match result.and_then(|()| self.write_behind(state, frame)) {
             Ok(()) => true,
             Err(error) => {
@@ -301,15 +335,34 @@ impl Shared {
         Ok(())
     }
 
+    fn prepare(&self) -> io::Result<bool> {
+        let number = {
+            let state = self.lock();
+            if state.spare.is_some() || state.closed || state.removed {
+                return Ok(false);
+            }
+            state.segments.back().map_or(1, |last| last.number + 1)
+        };
+        let file = self.base.create(number)?;
+        let mut state = self.lock();
+        if state.removed {
+            std::fs::remove_file(self.base.path(number))?;
+            return Ok(false);
+        }
+        state.spare = Some((number, file));
+        Ok(true)
+    }
+
+    /// Goes on in the spare file; if that takes nothing, it stays spare.
     fn open_segment(&self, state: &mut State) -> io::Result<()> {
-        let number = state.segments.back().map_or(1, |last| last.number + 1);
+        let (number, file) = state.spare.take().ok_or(io::ErrorKind::NotFound)?;
         let begin = Begin { segment: number, ..self.begin.clone() };
         let mut bytes = frame::begin();
         serde_json::to_writer(&mut bytes, &begin)?;
         frame::seal(&mut bytes, Kind::Begin, self.tag, state.next, 0);
-        let file = self.base.create(number)?;
         if let Err(error) = file.write_all_at(&bytes, 0) {
-            let _ = std::fs::remove_file(self.base.path(number));
+            let _ = file.set_len(0);
+            state.spare = Some((number, file));
             return Err(error);
         }
         debug_assert!(bytes.len() >= HEADER);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::record::output::directory;
 use crate::schema::manifest::Manifest;
 
 /// What every file of a journal begins with: enough to understand the rest.
@@ -38,6 +39,11 @@ impl Base {
         PathBuf::from(name)
     }
 
+    /// Where they are.
+    pub fn directory(&self) -> &Path {
+        directory(&self.0)
+    }
+
     /// The numbers of the files that are there, in order.
     pub fn list(&self) -> io::Result<Vec<u64>> {
         let Some(name) = self.0.file_name() else { return Ok(Vec::new()) };
@@ -49,8 +55,7 @@ impl Base {
             let number = std::str::from_utf8(digits).ok().filter(|d| d.bytes().all(|b| b.is_ascii_digit()))?;
             number.parse().ok()
         };
-        let directory = self.0.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut numbers: Vec<u64> = std::fs::read_dir(directory)?.filter_map(number).collect();
+        let mut numbers: Vec<u64> = std::fs::read_dir(self.directory())?.filter_map(number).collect();
         numbers.sort_unstable();
         Ok(numbers)
     }

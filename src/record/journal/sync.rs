@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::append::Journal;
-use crate::record::output::Output;
+use crate::record::output::{Output, sync_entries};
 use crate::record::privileges;
 
 /// The syncing thread.
@@ -23,20 +23,7 @@ impl Syncer {
         let run = move || {
             let removes = || output.can_publish();
             privileges::keep_only(privileges::needed_for(&[(&removes, privileges::PUBLISH)]));
-            loop {
-                let work = journal.work();
-                for file in &work.files {
-                    // What cannot be synced can still be read as long as the machine runs.
-                    let _ = file.sync_data();
-                }
-                if let Some((from, capture)) = work.release
-                    && capture.sync_data().is_ok()
-                {
-                    journal.remove_before(from);
-                }
-                if work.closed {
-                    return;
-                }
+            while !round(&journal) {
                 journal.pause(interval);
             }
         };
@@ -48,4 +35,24 @@ impl Syncer {
     pub fn join(self) {
         let _ = self.0.join();
     }
+}
+
+/// Syncs what came, and removes what is not needed any more. Whether that was the last of it.
+fn round(journal: &Journal) -> bool {
+    // If there is no next file, the last one grows on.
+    let new = journal.prepare().unwrap_or(false);
+    let work = journal.work();
+    if new {
+        sync_entries(journal.directory());
+    }
+    for file in &work.files {
+        // What cannot be synced can still be read as long as the machine runs.
+        let _ = file.sync_data();
+    }
+    if let Some((from, capture)) = work.release
+        && capture.sync_data().is_ok()
+    {
+        journal.remove_before(from);
+    }
+    work.closed
 }

@@ -7,13 +7,22 @@ use crate::schema::manifest::Manifest;
 
 const ID: &str = "0123456789abcdef";
 
-fn journal(output: &Path, segment: u64) -> Journal {
+fn limited(output: &Path, limits: Limits) -> Journal {
     let manifest = Manifest { capture_id: ID.into(), ..Manifest::default() };
     let begin = Begin { wire: LAYOUT.into(), segment: 0, manifest };
-    Journal::create(output, begin, Limits { segment, total: u64::MAX, memory: 1 << 20 }).unwrap()
+    Journal::create(output, begin, limits).unwrap()
+}
+
+fn journal(output: &Path, segment: u64) -> Journal {
+    limited(output, Limits { segment, total: u64::MAX, memory: 1 << 20 })
 }
 
 fn append(journal: &Journal, payload: &[u8]) {
+    journal.prepare().unwrap();
+    append_only(journal, payload);
+}
+
+fn append_only(journal: &Journal, payload: &[u8]) {
     let mut frame = frame::begin();
     frame.extend_from_slice(payload);
     journal.append(Kind::Records, 0, &mut frame).unwrap();
@@ -103,47 +112,67 @@ fn another_recordings_files_are_not_read() {
     assert_eq!(all(&mut Reader::left(&output, "another").unwrap().unwrap()).len(), 0);
 }
 
-/// On a disk that takes nothing, frames wait in memory, in order; the writer waits for the reader when that is full.
+/// Where no file can be had, the last one grows on; where the disk takes nothing, frames wait in memory, in order, and the
+/// writer waits for the reader when that is full.
 #[test]
 fn a_full_disk_costs_no_frame() {
     let dir = tempfile::tempdir().unwrap();
     let output = dir.path().join("t.parquet");
-    let manifest = Manifest { capture_id: ID.into(), ..Manifest::default() };
-    let begin = Begin { wire: LAYOUT.into(), segment: 0, manifest };
-    let journal = Journal::create(&output, begin, Limits { segment: 4096, total: u64::MAX, memory: 2000 }).unwrap();
-    let payloads = fill(&journal, 20);
-    // The next file cannot be created.
-    let next = Base::of(&output).list().unwrap().last().unwrap() + 1;
-    std::fs::create_dir(Base::of(&output).path(next)).unwrap();
+    let journal = limited(&output, Limits { segment: 1024, total: 8192, memory: 2000 });
+    std::fs::create_dir(Base::of(&output).path(2)).unwrap();
+    assert!(journal.prepare().is_err());
     let writing = {
         let journal = journal.clone();
         std::thread::spawn(move || {
-            let more = fill(&journal, 60);
+            let payloads: Vec<_> = (0..60).map(|n| vec![n; 40 * n as usize]).collect();
+            payloads.iter().for_each(|payload| append_only(&journal, payload));
             journal.close();
-            more
+            payloads
         })
     };
     let mut live = Reader::live(journal.clone());
     let found = all(&mut live);
-    let more = writing.join().unwrap();
-    assert_eq!(found, [payloads, more].concat());
-    assert!(journal.failure().is_some());
+    assert_eq!(found, writing.join().unwrap());
+    let len = std::fs::metadata(Base::of(&output).path(1)).unwrap().len();
+    assert!((1025..=8192).contains(&len), "{len} bytes");
 }
 
 #[test]
 fn nobody_waits_for_a_reader_that_is_gone() {
     let dir = tempfile::tempdir().unwrap();
     let output = dir.path().join("t.parquet");
-    let manifest = Manifest { capture_id: ID.into(), ..Manifest::default() };
-    let begin = Begin { wire: LAYOUT.into(), segment: 0, manifest };
-    let journal = Journal::create(&output, begin, Limits { segment: 1, total: u64::MAX, memory: 100 }).unwrap();
-    std::fs::create_dir(Base::of(&output).path(2)).unwrap();
-    append(&journal, &[1; 50]);
-    append(&journal, &[2; 60]);
+    let journal = limited(&output, Limits { segment: 1 << 20, total: 1, memory: 100 });
+    append(&journal, &[1; 60]);
     journal.reader_is_gone();
     let mut frame = frame::begin();
     frame.extend_from_slice(&[3; 60]);
     assert!(Arc::new(journal).append(Kind::Records, 0, &mut frame).is_err());
+}
+
+/// Nobody appends to a file that is being synced; a spare one is no part of the journal, and goes with it.
+#[test]
+fn what_is_synced_is_left_for_the_next_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = dir.path().join("t.parquet");
+    let journal = journal(&output, 1 << 20);
+    let files = || Base::of(&output).list().unwrap();
+    append(&journal, &[1; 60]);
+    assert_eq!(journal.work().files.len(), 1);
+    assert_eq!(files(), [1, 2], "too little for a file of its own; the second is empty");
+    append(&journal, &[2; 5000]);
+    let work = journal.work();
+    append(&journal, &[3; 60]);
+    let (synced, len) = (work.files.first().unwrap(), |file: &File| file.metadata().unwrap().len());
+    assert_eq!(work.files.len(), 1);
+    assert_eq!(len(synced), std::fs::metadata(Base::of(&output).path(1)).unwrap().len());
+    let mut left = Reader::left(&output, ID).unwrap().unwrap();
+    assert_eq!(all(&mut left), [vec![1; 60], vec![2; 5000], vec![3; 60]]);
+    assert_eq!(left.broken(), None);
+    assert_eq!(files(), [1, 2, 3]);
+    journal.remove();
+    assert!(files().is_empty());
+    journal.prepare().unwrap();
+    assert!(files().is_empty());
 }
 
 /// What does not fit waits in memory, and goes to disk again when room was made.
@@ -151,9 +180,7 @@ fn nobody_waits_for_a_reader_that_is_gone() {
 fn the_limit_of_all_files_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let output = dir.path().join("t.parquet");
-    let manifest = Manifest { capture_id: ID.into(), ..Manifest::default() };
-    let begin = Begin { wire: LAYOUT.into(), segment: 0, manifest };
-    let journal = Journal::create(&output, begin, Limits { segment: 4096, total: 20_000, memory: 1 << 20 }).unwrap();
+    let journal = limited(&output, Limits { segment: 4096, total: 20_000, memory: 1 << 20 });
     let payloads = fill(&journal, 60);
     assert!(journal.bytes() <= 20_000);
     assert!(journal.failure().is_none(), "that is no failure");
