@@ -175,6 +175,14 @@ impl Books {
     }
 }
 
+/// How much one number grew between two readings of the books, by wire kind.
+pub fn added_by_wire(before: &KernelBooks, now: &KernelBooks, of: fn(&KernelEntry) -> u64) -> Vec<u32> {
+    let number = |books: &KernelBooks, kind| books.get(&kind).map_or(0, of);
+    let added = |kind| number(now, kind).saturating_sub(number(before, kind));
+    let kinds = (0..super::wire::VMT_KINDS).map(event_kind);
+    kinds.map(|kind| kind.map_or(0, |kind| u32::try_from(added(kind)).unwrap_or(u32::MAX))).collect()
+}
+
 /// Takes over what was counted by another instant, where that was later.
 fn catch_up(kernel: &mut KernelBooks, other: &KernelBooks) {
     for (kind, other) in other {
@@ -293,6 +301,18 @@ mod tests {
         assert_eq!((second[0].seen, second[0].written, second[0].carried_in), (50, 75, 25));
         assert_eq!((second[0].carried_out, second[0].filtered, second[0].lost()), (0, 0, 0));
         assert!(second[0].balances());
+    }
+
+    #[test]
+    fn what_grew_between_two_readings_is_told_by_wire_kind() {
+        let of = |k: &KernelEntry| k.lost;
+        let added = added_by_wire(&kernel(100, 10, 5, 85), &kernel(150, 10, 12, 128), of);
+        assert_eq!(added.iter().sum::<u32>(), 7);
+        assert_eq!(added[wire_kind(KIND).unwrap() as usize], 7);
+        let back = added_by_wire(&kernel(150, 10, 12, 128), &KernelBooks::new(), of);
+        assert!(back.iter().all(|n| *n == 0));
+        let much = added_by_wire(&KernelBooks::new(), &kernel(1, 0, u64::MAX, 0), of);
+        assert_eq!(much.iter().max(), Some(&u32::MAX));
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub struct Checkpoint {
     pub since: Since,
     /// Who is who.
     pub known: Known,
+    /// The kernel's books of which `lost` rows have told.
+    pub told: Counted,
 }
 
 /// Processes that lived when recording began.

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow};
 use serde::de::DeserializeOwned;
 
-use super::books::{Books, Counted, Entry, Since, count, ledger, settle};
+use super::books::{Books, Counted, Entry, KernelEntry, Since, added_by_wire, count, ledger, settle};
 use super::checkpoint::{Checkpoint, Cut, Finish, Living};
-use super::decode::{Decoder, LEFT_IN_RING, RECORDER_KILLED, RING_FULL};
+use super::decode::{Decoder, HOOK_SKIPPED, LEFT_IN_RING, RECORDER_KILLED, RING_FULL, SCRATCH_FULL};
 use super::journal::{Frame, Journal, Kind};
 use super::keep::{Keep, Kept};
 use super::load::Counters;
@@ -69,6 +69,8 @@ pub struct Encoder {
     keep: Option<Keep>,
     sizes: Sizes,
     counted: Counted,
+    /// The books of which `lost` rows tell all that no record does.
+    told: Counted,
     end_clock: Option<ClockState>,
     /// Books at the begin of the present file.
     since: Since,
@@ -125,6 +127,7 @@ impl Encoder {
             series,
             keep: None,
             sizes: Sizes::default(),
+            told: counted.clone(),
             counted,
             end_clock: None,
             since: Since::default(),
@@ -211,11 +214,11 @@ impl Encoder {
     /// Goes on behind what a checkpoint says is written.
     pub fn restore(&mut self, checkpoint: Checkpoint) {
         self.skip = checkpoint.place.skip;
-        let Checkpoint { place, seq, first_seq, last_ns, transfers, books, since, known, .. } = checkpoint;
+        let Checkpoint { place, seq, first_seq, last_ns, transfers, books, since, known, told, .. } = checkpoint;
         self.reorder = Reorder::at(place);
         self.table.restore(seq, last_ns, transfers, books);
         self.decoder.restore(known);
-        (self.since, self.first_seq, self.began) = (since, first_seq, place);
+        (self.since, self.first_seq, self.began, self.told) = (since, first_seq, place, told);
     }
 
     /// Whether the kernel's books can be read, with the capabilities now in effect.
@@ -238,6 +241,8 @@ impl Encoder {
             }
             Kind::Books => {
                 let counted: Counted = json(frame)?;
+                // By now every record from before the last books has come.
+                self.tell_unrecorded();
                 // Those of a cut were read when this frame was in the journal already.
                 if counted.clocks.monotonic_ns >= self.counted.clocks.monotonic_ns {
                     self.counted = counted;
@@ -355,6 +360,7 @@ impl Encoder {
             books: books.clone(),
             since: self.since.clone(),
             known: self.decoder.known(),
+            told: self.told.clone(),
         };
         running.journal.offer(Kind::Checkpoint, 0, &serde_json::to_vec(&checkpoint).ok()?)
     }
@@ -565,10 +571,23 @@ impl Encoder {
             let counts = loss.count.get(..VMT_KINDS as usize).unwrap_or_default();
             self.decoder.lost(loss.cpu, loss.first_ns, loss.last_ns, counts, RING_FULL, &mut self.table);
         }
+        self.tell_unrecorded();
         let last_ns = u64::try_from(self.table.last_ns()).unwrap_or(0);
         let end_ns = u64::try_from(end.counted.clocks.monotonic_ns).unwrap_or(0);
         let cause = if end.killed { RECORDER_KILLED } else { LEFT_IN_RING };
         self.decoder.lost(0, last_ns, end_ns, unread, cause, &mut self.table);
+    }
+
+    /// Rows of losses that only the kernel's books show: of all CPUs together, between the books before and the last.
+    fn tell_unrecorded(&mut self) {
+        let [first_ns, last_ns] =
+            [&self.told, &self.counted].map(|c| u64::try_from(c.clocks.monotonic_ns).unwrap_or(0));
+        let causes: [(_, fn(&KernelEntry) -> u64); 2] = [(SCRATCH_FULL, |k| k.unplaced), (HOOK_SKIPPED, |k| k.skipped)];
+        for (cause, of) in causes {
+            let added = added_by_wire(&self.told.kernel, &self.counted.kernel, of);
+            self.decoder.lost(0, first_ns, last_ns, &added, cause, &mut self.table);
+        }
+        self.told = self.counted.clone();
     }
 }
 

@@ -81,7 +81,8 @@ fn is_transfer(kind: EventKind) -> bool {
 impl Sink for Table {
     fn row(&mut self, kind: EventKind, event: &Event<'_>, faulted: bool) {
         let transfer = is_transfer(kind);
-        if self.ended || !self.asked.events.contains(kind) || (transfer && self.limit_reached()) {
+        let over = self.ended && kind != EventKind::Lost;
+        if over || !self.asked.events.contains(kind) || (transfer && self.limit_reached()) {
             count(&mut self.books.of(kind).filtered);
             return;
         }

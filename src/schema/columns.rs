@@ -192,7 +192,7 @@ columns! {
     ts_ns: I64, Kernel, Clock, "ns since 1970, UTC", "The same instant to the nanosecond.";
     mono_ns: I64, Kernel, Clock, "ns of CLOCK_MONOTONIC", "The same instant on the clock that never steps: order and differences come from here.";
     dur_ns: OptI64, Kernel, Plain, "ns", "From entry to exit; null where only the exit is seen (tracepoint tier). Of a `lost` row: the span before mono_ns in which events were lost.";
-    cpu: U32, Kernel, Repeating, "", "CPU on which the event was seen.";
+    cpu: U32, Kernel, Repeating, "", "CPU on which the event was seen; 0 for `lost` rows of all CPUs together (every cause but ring_full).";
     event: Text, Kernel, Key, "", "What happened: a syscall by its man-page name, process_exec, process_fork, process_exit, process_snapshot, or lost.";
     abi: OptText, Kernel, Repeating, "", "How the call entered the kernel: native, compat32 (32-bit program or int 0x80) or io_uring; null for process events.";
     pid: I32, Kernel, Key, "", "Caller's process id (thread group), in the initial pid namespace; 0 in a `lost` row.";
@@ -257,7 +257,7 @@ columns! {
     exit_code: OptI32, Kernel, Plain, "", "Wait status of a process_exit: exit code × 256, or the signal (wait(2)).";
     lost_count: OptU64, Kernel, Plain, "events", "Events lost, for `lost` rows.";
     lost_event: OptText, Kernel, Repeating, "", "Which event was lost, for `lost` rows.";
-    lost_cause: OptText, Kernel, Repeating, "", "Why, for `lost` rows: ring_full, left_in_ring (a second ^C ended the recording at once), or recorder_killed (found out by `vmtrace recover`).";
+    lost_cause: OptText, Kernel, Repeating, "", "Why, for `lost` rows: ring_full, scratch_full (no room to put the record together), hook_skipped (the kernel did not run the hook), left_in_ring (a second ^C ended the recording at once), or recorder_killed (found out by `vmtrace recover`).";
 }
 
 /// The column named `name`.

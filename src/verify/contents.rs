@@ -19,10 +19,12 @@ const COLUMNS: &[&str] = &["seq", "mono_ns", "event", "abi", "lost_count", "lost
 /// A count of the ledger.
 type Count = fn(&LedgerRow) -> u64;
 /// `lost` rows of these causes stand for what the ledger counts.
-const TOLD: [(&str, Count); 3] = [
+const TOLD: [(&str, Count); 5] = [
     ("ring_full", |row| row.lost_ring_full),
     ("left_in_ring", |row| row.lost_unread),
     ("recorder_killed", |row| row.lost_crash),
+    ("scratch_full", |row| row.lost_scratch_full),
+    ("hook_skipped", |row| row.lost_hook_skipped),
 ];
 
 /// Compares the file with itself.

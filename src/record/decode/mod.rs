@@ -62,6 +62,10 @@ pub fn event_kind(wire: u32) -> Option<EventKind> {
 
 /// `lost_cause`: the ring had no room.
 pub const RING_FULL: &str = "ring_full";
+/// `lost_cause`: there was no room to put the record together.
+pub const SCRATCH_FULL: &str = "scratch_full";
+/// `lost_cause`: the kernel did not run the hook.
+pub const HOOK_SKIPPED: &str = "hook_skipped";
 /// `lost_cause`: delivered, but a second ^C ended the recording before it was taken from the ring.
 pub const LEFT_IN_RING: &str = "left_in_ring";
 
