@@ -21,5 +21,5 @@ ranges["base"] = [int(range["base"]) for range in ranges["remote_iov"]]
 print(ranges.assign(base=ranges["base"].map(hex)).head())
 
 # Payloads are bytes; what was not captured is null.
-with_zeros = events["payload"].dropna().map(lambda payload: b"\0" in payload)
-print(int(with_zeros.sum()), "payloads hold a zero byte")
+with_zeros = [payload for payload in events["payload"].dropna() if b"\0" in payload]
+print(len(with_zeros), "payloads hold a zero byte")

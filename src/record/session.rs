@@ -35,7 +35,14 @@ use crate::cli::status;
 use crate::schema::manifest::Manifest;
 
 /// How often limits and signals are looked at.
-const TICK: Duration = Duration::from_millis(20);
+const TICK: Duration = Duration::from_millis(100);
+
+/// Sleeps for a while; a signal, which COMMAND's end is one of, cuts that short.
+fn pause() {
+    let seconds = TICK.as_secs().cast_signed();
+    let _ = rustix::thread::nanosleep(&rustix::thread::Timespec { tv_sec: seconds, tv_nsec: TICK.subsec_nanos().into() });
+}
+
 /// How long COMMAND may take to end by itself after a signal that reached both of us.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -190,7 +197,7 @@ impl<'a> Session<'a> {
             }
             self.tend();
             display.update(&self.progress, self.started.elapsed(), || self.lost_so_far());
-            std::thread::sleep(TICK);
+            pause();
         }
     }
 
@@ -388,7 +395,7 @@ fn await_command(end: End, child: &mut Child, signals: &Signals) -> u8 {
         if let Ok(Some(ended)) = child.try_wait() {
             return shell_status(ended);
         }
-        std::thread::sleep(TICK);
+        pause();
     }
     report::say(format_args!("the recording has ended; COMMAND (pid {}) was left running", child.id()));
     match end {

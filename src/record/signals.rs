@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
 
 /// Signals that came.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ pub struct Signals {
 
 impl Signals {
     /// INT, TERM and HUP end the recording; a second INT ends it without emptying the rings. USR1 asks for statistics,
-    /// USR2 for a new file. XFSZ is harmless.
+    /// USR2 for a new file. XFSZ and CHLD are harmless.
     ///
     /// # Errors
     /// When the kernel refuses a handler.
@@ -40,8 +40,11 @@ impl Signals {
         }
         // Caught, so that a write beyond RLIMIT_FSIZE fails as one to a full disk does, instead of killing us. Not
         // ignored: COMMAND would inherit that.
-        // SAFETY: the action does nothing.
-        unsafe { signal_hook::low_level::register(SIGXFSZ, || ()) }.context("signals cannot be handled")?;
+        // CHLD: so that whoever sleeps wakes up.
+        for signal in [SIGXFSZ, SIGCHLD] {
+            // SAFETY: the action does nothing.
+            unsafe { signal_hook::low_level::register(signal, || ()) }.context("signals cannot be handled")?;
+        }
         Ok(signals)
     }
 
