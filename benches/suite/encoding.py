@@ -29,11 +29,10 @@ def rates(output):
     for line in output.splitlines():
         named = re.match(r"[│ ]*[├╰]─ (\S+)", line)
         last = named[1] if named else last
-        cells = line.split("│")
-        cells = cells[-5:] if len(cells) >= 5 else []
-        rate = re.search(r"([\d.]+) ([KMG]?)item/s", cells[2]) if len(cells) > 2 else None
-        if rate and last:
-            found[last] = float(rate[1]) * UNITS[rate[2]]
+        columns = re.findall(r"([\d.]+) ([KMG]?)item/s", line)
+        if len(columns) == 4 and last:
+            median = columns[2]
+            found[last] = float(median[0]) * UNITS[median[1]]
     return found
 
 
