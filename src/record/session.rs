@@ -40,7 +40,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// Sleeps for a while; a signal, which COMMAND's end is one of, cuts that short.
 fn pause() {
     let seconds = TICK.as_secs().cast_signed();
-    let _ = rustix::thread::nanosleep(&rustix::thread::Timespec { tv_sec: seconds, tv_nsec: TICK.subsec_nanos().into() });
+    let _ =
+        rustix::thread::nanosleep(&rustix::thread::Timespec { tv_sec: seconds, tv_nsec: TICK.subsec_nanos().into() });
 }
 
 /// How long COMMAND may take to end by itself after a signal that reached both of us.

@@ -1,0 +1,94 @@
+"""Reading a long capture: `replay` and `info`; and the table of benches/query, where a vmtrace with the engine is there."""
+
+import re
+import statistics
+import subprocess
+import time
+from pathlib import Path
+
+from harness import Failed, Row, Section, execute, say
+
+WHY = "[why](performance.md#where-the-goals-are-missed)"
+
+
+def timed(command, first_line=False):
+    """Seconds until a command has ended, or has written its first line that is no heading; its output goes nowhere."""
+    begin = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        took = None
+        lines = 0
+        for line in process.stdout:
+            lines += 1
+            if first_line and not line.startswith(b"#") and line.strip():
+                took = time.perf_counter() - begin
+                process.kill()
+                break
+        status = process.wait()
+    if not first_line:
+        took = time.perf_counter() - begin
+        if status != 0:
+            raise Failed(f"status {status}: {' '.join(command)}")
+    if took is None or not lines:
+        raise Failed(f"printed nothing: {' '.join(command)}")
+    return took, lines
+
+
+def measure(settings):
+    events = settings.few(10_000_000, 20_000)
+    say(f"reading a capture of {events:,} events")
+    capture = settings.scratch / "long.parquet"
+    execute([settings.program("capture"), str(capture), str(events)], "capture")
+    vmtrace, size = settings.program("vmtrace"), capture.stat().st_size
+    told = execute([vmtrace, "info", "-T", "json", str(capture)], "vmtrace info").stdout
+    if f'"rows": {events}' not in told and f'"rows":{events}' not in told:
+        raise Failed(f"vmtrace info does not tell the {events} rows")
+    # The window of benches/query: 0.4 s to 0.6 s of the capture's 2 µs an event, in which pid 4002 is busy.
+    since, until = ("0.4", "0.6") if not settings.smoke else ("0", "0.02")
+    runs = settings.few(11, 1)
+    window = [timed([vmtrace, "replay", str(capture), "-p", "4002", "--since", since, "--until", until]) for _ in range(runs)]
+    first = [timed([vmtrace, "replay", str(capture)], first_line=True) for _ in range(runs)]
+    info = [timed([vmtrace, "info", str(capture)]) for _ in range(runs)]
+    middle = [statistics.median(took for took, _ in what) for what in (window, first, info)]
+    section = Section(f"Reading a capture of {events:,} events, {size / 1e9:.2f} GB")
+    how = f"median of {runs} processes, file in the page cache"
+    names = f"replay of one pid's {float(until) - float(since):.1f} s out of 10M events ({window[0][1]:,} lines)"
+    section.rows = [
+        Row(names, middle[0], "{:.3f} s", how, 0.3, why=WHY),
+        Row("first line of a replay of all 10M", middle[1] * 1e3, "{:.0f} ms", how, 50, why=WHY),
+        Row("info of 10M events", middle[2] * 1e3, "{:.0f} ms", how, 20, why=WHY),
+    ]
+    spread = [[name, *(f"{f(t for t, _ in what) * 1e3:.0f} ms" for f in (min, statistics.median, max))] for name, what in (("window of a pid", window), ("first line", first), ("info", info))]
+    section.table(["", "least", "median", "most"], spread)
+    capture.unlink()
+    return [section, queries(settings)]
+
+
+def queries(settings):
+    """benches/query on a capture of its own: pandas takes more memory than 10M events leave."""
+    say("vmtrace query")
+    section = Section("SQL over a capture: vmtrace query, DuckDB, pandas")
+    query = Path(settings.program("vmtrace-query"))
+    python = settings.python
+    missing = None
+    if not query.exists():
+        missing = "there is no vmtrace with feature `query` (VMTRACE_NO_QUERY=1, or not built)"
+    elif subprocess.run([python, "-c", "import duckdb, pandas, pyarrow"], capture_output=True, check=False).returncode != 0:
+        missing = f"{python} has no duckdb, pandas and pyarrow"
+    if missing:
+        section.text.append(f"Not measured: {missing}.")
+        section.rows = [Row("vmtrace query against DuckDB", None, "{:.2f}", "benches/query", skipped=missing)]
+        return section
+    events, rounds = settings.few(5_000_000, 200_000), settings.few(3, 1)
+    capture = settings.scratch / "asked.parquet"
+    execute([settings.program("capture"), str(capture), str(events)], "capture")
+    bench = Path(__file__).resolve().parents[1] / "query"
+    ran = execute([python, str(bench), str(query), str(capture), str(rounds)], "benches/query")
+    capture.unlink()
+    # The third column is DuckDB's time as a multiple of ours.
+    others = [float(n) for n in re.findall(r"^\|[^|]+\| [\d.]+ \| ([\d.]+) ×", ran.stdout, re.M)]
+    if not others:
+        raise Failed(f"benches/query printed no table: {ran.stdout[-500:]}")
+    how = f"benches/query, {events:,} events, median over its questions"
+    section.rows = [Row("DuckDB's time for a question", statistics.median(others), "{:.2f} × vmtrace query", how)]
+    section.text += [f"{events:,} events, best of {rounds}, cold processes, sides alternating; answers agree.", ran.stdout.strip()]
+    return section
