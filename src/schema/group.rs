@@ -9,8 +9,7 @@ use std::io::Read;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use arrow::array::RecordBatch;
 use bytes::Bytes;
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{
     ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader,
@@ -19,9 +18,11 @@ use parquet::file::metadata::{
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::page_index::offset_index::OffsetIndexMetaData;
 use parquet::file::statistics::Statistics;
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 
 use super::chain::Digest;
-use super::columns::arrow_schema;
+use super::chunk::{Chunks, leaves};
+use super::columns::{COLUMNS, Layout};
 use super::nesting;
 use super::properties::{parquet_schema, properties};
 use super::reader::guarded;
@@ -46,13 +47,19 @@ impl EncodedGroup {
     /// # Errors
     /// When the Parquet library refuses the batch.
     pub fn encode(batch: &RecordBatch) -> Result<Self, ParquetError> {
-        let options = ArrowWriterOptions::new().with_properties(properties()).with_skip_arrow_metadata(true);
-        let mut writer = ArrowWriter::try_new_with_options(Vec::new(), arrow_schema(), options)?;
-        writer.write(batch)?;
+        if batch.num_rows() == 0 {
+            return Err(ParquetError::General("no rows make no row group".into()));
+        }
+        let root = parquet_schema()?.root_schema_ptr();
+        let mut writer = SerializedFileWriter::new(Vec::new(), root, properties())?;
+        let general = ArrowRowGroupWriterFactory::new(&writer, batch.schema()).create_column_writers(0)?;
+        let mut group = writer.next_row_group()?;
+        append_columns(batch, general, &mut group)?;
+        group.close()?;
         let metadata = writer.finish()?;
         let mut body = std::mem::take(writer.inner_mut());
         let [group] = metadata.row_groups() else {
-            return Err(ParquetError::General(format!("{} rows make no row group", batch.num_rows())));
+            return Err(ParquetError::General("rows of one batch make more than a row group".into()));
         };
         let rest = index_start(group).filter(|at| *at <= body.len());
         let rest = rest.ok_or_else(|| ParquetError::General("a row group without page index".into()))?;
@@ -77,6 +84,36 @@ impl EncodedGroup {
     pub fn is_empty(&self) -> bool {
         self.body.is_empty()
     }
+}
+
+/// Encodes the columns one after another: by way of a dictionary where that pays, else as the library does it.
+fn append_columns(
+    batch: &RecordBatch,
+    general: Vec<ArrowColumnWriter>,
+    group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
+) -> Result<(), ParquetError> {
+    let schema = parquet_schema()?;
+    let mut chunks = Chunks::new()?;
+    let mut writers = general.into_iter().zip(schema.columns());
+    for ((field, array), column) in batch.schema().fields().iter().zip(batch.columns()).zip(COLUMNS) {
+        let mut computed = None;
+        for (index, leaf) in leaves(array, field.is_nullable()).iter().enumerate() {
+            let missing = || ParquetError::General(format!("column {} has more parts than it should", column.name));
+            let (mut writer, descr) = writers.next().ok_or_else(missing)?;
+            if column.layout != Layout::Clock
+                && let Some((bytes, close)) = chunks.chunk(leaf, column.layout, descr)?
+            {
+                group.append_column(&bytes, close)?;
+                continue;
+            }
+            if computed.is_none() {
+                computed = Some(compute_leaves(field, array)?);
+            }
+            writer.write(computed.iter().flatten().nth(index).ok_or_else(missing)?)?;
+            writer.close()?.append_to_row_group(group)?;
+        }
+    }
+    Ok(())
 }
 
 /// Where the page index begins, which ends the group's own bytes.

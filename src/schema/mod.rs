@@ -6,17 +6,22 @@
 pub const SCHEMA_VERSION: u32 = 1;
 
 pub mod batch;
+mod build;
 pub mod cell;
 pub mod chain;
+mod chunk;
 pub mod clocks;
 pub mod columns;
+mod dictionary;
 pub mod events;
 pub mod expr;
 mod file;
 mod footer;
 mod frame;
 pub mod group;
+mod hybrid;
 pub mod key;
+mod levels;
 pub mod manifest;
 pub mod names;
 mod nesting;

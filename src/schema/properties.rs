@@ -6,7 +6,9 @@ use arrow::datatypes::DataType;
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion};
+use parquet::file::properties::{
+    EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterPropertiesPtr, WriterVersion,
+};
 use parquet::schema::types::{ColumnPath, SchemaDescPtr};
 
 use super::batch::BATCH_ROWS;
@@ -15,9 +17,11 @@ use super::columns::{COLUMNS, ColumnSpec, Layout, arrow_schema};
 /// What the footer says wrote the file.
 pub(super) const CREATED_BY: &str = concat!("vmtrace ", env!("CARGO_PKG_VERSION"));
 /// Rows per data page: small enough that a time window reads few pages.
-const PAGE_ROWS: usize = 20_000;
+pub(super) const PAGE_ROWS: usize = 20_000;
+/// zstd's, while recording.
+pub(super) const LEVEL: i32 = 1;
 /// Distinct values a bloom filter is sized for: pids in one row group.
-const BLOOM_VALUES: u64 = 1_000;
+pub(super) const BLOOM_VALUES: u64 = 1_000;
 
 /// The columns as Parquet has them.
 ///
@@ -33,11 +37,16 @@ pub(super) fn parquet_schema() -> Result<SchemaDescPtr, ParquetError> {
 }
 
 /// The settings of every row group.
-pub(super) fn properties() -> WriterProperties {
+pub(super) fn properties() -> WriterPropertiesPtr {
+    static PROPERTIES: OnceLock<WriterPropertiesPtr> = OnceLock::new();
+    PROPERTIES.get_or_init(|| Arc::new(made())).clone()
+}
+
+fn made() -> WriterProperties {
     let builder = WriterProperties::builder()
         .set_created_by(CREATED_BY.into())
         .set_writer_version(WriterVersion::PARQUET_1_0)
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(LEVEL).unwrap_or_default()))
         .set_max_row_group_row_count(Some(BATCH_ROWS))
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_statistics_enabled(EnabledStatistics::None);

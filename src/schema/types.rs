@@ -4,18 +4,19 @@
 //! columns stands in [`super::columns`]. Types were chosen for what DuckDB, pandas and polars open without
 //! loss (docs/FORMAT.md): timestamps in µs UTC, addresses inside lists, text as dictionaries.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BinaryArray, BooleanArray, BooleanBuilder, DictionaryArray, Int32Array, ListArray, PrimitiveArray,
-    StringArray, StringBuilder, StructArray, UInt64Array,
+    Array, ArrayRef, BinaryArray, BooleanArray, BooleanBuilder, DictionaryArray, ListArray, PrimitiveArray,
+    StringArray, StructArray, UInt64Array,
 };
-use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{
     DataType, Field, Fields, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType, UInt32Type, UInt64Type,
 };
 use arrow::error::ArrowError;
+
+use super::build::{DictionaryColumn, Filled, Nullable, Validity};
 
 /// One kind of column: its Arrow type, its builder, and its values.
 pub trait ColumnType {
@@ -49,7 +50,7 @@ macro_rules! number_column {
         pub struct $required;
         impl ColumnType for $required {
             type Value<'a> = $native;
-            type Builder = Vec<$native>;
+            type Builder = Filled<$native>;
             type Array = PrimitiveArray<$arrow>;
             const NULLABLE: bool = false;
             fn data_type() -> DataType {
@@ -59,7 +60,7 @@ macro_rules! number_column {
                 builder.push(value);
             }
             fn finish(builder: &mut Self::Builder) -> Result<ArrayRef, ArrowError> {
-                let values = ScalarBuffer::from(std::mem::take(builder));
+                let values = ScalarBuffer::from(builder.take());
                 let array = PrimitiveArray::<$arrow>::try_new(values, None)?;
                 Ok(Arc::new(array.with_data_type($data_type)))
             }
@@ -84,9 +85,8 @@ macro_rules! number_column {
                 builder.valid.push(value.is_some());
             }
             fn finish(builder: &mut Self::Builder) -> Result<ArrayRef, ArrowError> {
-                let part = std::mem::take(builder);
-                let nulls = Some(NullBuffer::from(part.valid));
-                let array = PrimitiveArray::<$arrow>::try_new(ScalarBuffer::from(part.values), nulls)?;
+                let nulls = Some(builder.valid.take());
+                let array = PrimitiveArray::<$arrow>::try_new(ScalarBuffer::from(builder.values.take()), nulls)?;
                 Ok(Arc::new(array.with_data_type($data_type)))
             }
             fn value(array: &Self::Array, row: usize) -> Self::Value<'_> {
@@ -94,19 +94,6 @@ macro_rules! number_column {
             }
         }
     };
-}
-
-/// Values beside the flags that say which of them are not null.
-#[derive(Debug)]
-pub struct Nullable<T> {
-    values: Vec<T>,
-    valid: Vec<bool>,
-}
-
-impl<T> Default for Nullable<T> {
-    fn default() -> Self {
-        Nullable { values: Vec::new(), valid: Vec::new() }
-    }
 }
 
 number_column!(I32, OptI32, Int32Type, i32, DataType::Int32, "Signed 32-bit number");
@@ -155,46 +142,6 @@ impl Default for BooleanColumn {
     }
 }
 
-/// Text that repeats, as `Dictionary<Int32, Utf8>`: VARCHAR in DuckDB, category in pandas.
-///
-/// Equal neighbours cost one comparison; only a change looks into the map.
-#[derive(Debug, Default)]
-pub struct DictionaryColumn {
-    keys: Vec<i32>,
-    valid: Vec<bool>,
-    map: HashMap<Box<str>, i32>,
-    values: Vec<Box<str>>,
-    last: i32,
-}
-
-impl DictionaryColumn {
-    fn key(&mut self, text: &str) -> i32 {
-        let last = usize::try_from(self.last).ok().and_then(|i| self.values.get(i));
-        if last.is_some_and(|v| **v == *text) {
-            return self.last;
-        }
-        self.last = match self.map.get(text) {
-            Some(&key) => key,
-            None => {
-                let key = self.values.len() as i32;
-                self.values.push(text.into());
-                self.map.insert(text.into(), key);
-                key
-            }
-        };
-        self.last
-    }
-
-    fn finish(&mut self, nullable: bool) -> Result<ArrayRef, ArrowError> {
-        let part = std::mem::take(self);
-        let mut values = StringBuilder::with_capacity(part.values.len(), part.values.iter().map(|v| v.len()).sum());
-        part.values.iter().for_each(|v| values.append_value(v));
-        let nulls = nullable.then(|| NullBuffer::from(part.valid));
-        let keys = Int32Array::try_new(ScalarBuffer::from(part.keys), nulls)?;
-        Ok(Arc::new(DictionaryArray::try_new(keys, Arc::new(values.finish()))?))
-    }
-}
-
 fn dictionary_type() -> DataType {
     DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
 }
@@ -219,8 +166,7 @@ impl ColumnType for Text {
         dictionary_type()
     }
     fn append(builder: &mut Self::Builder, value: Self::Value<'_>) {
-        let key = builder.key(value);
-        builder.keys.push(key);
+        builder.append(Some(value));
     }
     fn finish(builder: &mut Self::Builder) -> Result<ArrayRef, ArrowError> {
         builder.finish(false)
@@ -243,15 +189,9 @@ impl ColumnType for OptText {
         dictionary_type()
     }
     fn append(builder: &mut Self::Builder, value: Self::Value<'_>) {
-        let key = value.map_or(0, |v| builder.key(v));
-        builder.keys.push(key);
-        builder.valid.push(value.is_some());
+        builder.append(value);
     }
     fn finish(builder: &mut Self::Builder) -> Result<ArrayRef, ArrowError> {
-        if builder.values.is_empty() && !builder.keys.is_empty() {
-            // Null slots carry key 0, which must exist.
-            builder.key("");
-        }
         builder.finish(true)
     }
     fn value(array: &Self::Array, row: usize) -> Self::Value<'_> {
@@ -268,12 +208,12 @@ pub struct OptBytes;
 pub struct BytesColumn {
     offsets: Vec<i32>,
     values: Vec<u8>,
-    valid: Vec<bool>,
+    valid: Validity,
 }
 
 impl Default for BytesColumn {
     fn default() -> Self {
-        BytesColumn { offsets: vec![0], values: Vec::new(), valid: Vec::new() }
+        BytesColumn { offsets: vec![0], values: Vec::new(), valid: Validity::default() }
     }
 }
 
@@ -291,9 +231,9 @@ impl ColumnType for OptBytes {
         builder.valid.push(value.is_some());
     }
     fn finish(builder: &mut Self::Builder) -> Result<ArrayRef, ArrowError> {
-        let part = std::mem::take(builder);
+        let mut part = std::mem::take(builder);
         let offsets = OffsetBuffer::new(ScalarBuffer::from(part.offsets));
-        let nulls = Some(NullBuffer::from(part.valid));
+        let nulls = Some(part.valid.take());
         Ok(Arc::new(BinaryArray::try_new(offsets, part.values.into(), nulls)?))
     }
     fn value(array: &Self::Array, row: usize) -> Self::Value<'_> {
@@ -377,12 +317,12 @@ pub struct IovecsColumn {
     offsets: Vec<i32>,
     base: Vec<u64>,
     len: Vec<u64>,
-    valid: Vec<bool>,
+    valid: Validity,
 }
 
 impl Default for IovecsColumn {
     fn default() -> Self {
-        IovecsColumn { offsets: vec![0], base: Vec::new(), len: Vec::new(), valid: Vec::new() }
+        IovecsColumn { offsets: vec![0], base: Vec::new(), len: Vec::new(), valid: Validity::default() }
     }
 }
 
@@ -411,12 +351,12 @@ impl ColumnType for OptIovecs {
         builder.valid.push(value.is_some());
     }
     fn finish(builder: &mut Self::Builder) -> Result<ArrayRef, ArrowError> {
-        let part = std::mem::take(builder);
+        let mut part = std::mem::take(builder);
         let base: ArrayRef = Arc::new(UInt64Array::from(part.base));
         let len: ArrayRef = Arc::new(UInt64Array::from(part.len));
         let items = StructArray::try_new(iovec_fields(), vec![base, len], None)?;
         let offsets = OffsetBuffer::new(ScalarBuffer::from(part.offsets));
-        let nulls = Some(NullBuffer::from(part.valid));
+        let nulls = Some(part.valid.take());
         Ok(Arc::new(ListArray::try_new(iovec_item(), offsets, Arc::new(items), nulls)?))
     }
     fn value(array: &Self::Array, row: usize) -> Self::Value<'_> {

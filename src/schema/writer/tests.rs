@@ -26,7 +26,9 @@ fn encoded(first: u64, rows: u64) -> EncodedGroup {
     let mut builder = BatchBuilder::default();
     for seq in first..first + rows {
         let mono_ns = 1_000 + seq.cast_signed();
-        builder.push(&Event { seq, mono_ns, event: "tee", pid: 7, payload: Some(b"bytes"), ..Event::default() });
+        let payload = format!("{:05}", seq.wrapping_mul(7_919) % 100_000);
+        let payload = Some(payload.as_bytes());
+        builder.push(&Event { seq, mono_ns, event: "tee", pid: 7, payload, ..Event::default() });
     }
     EncodedGroup::encode(&builder.take().unwrap()).unwrap()
 }
