@@ -143,8 +143,9 @@ fn interrupts() -> Result<Arc<Notify>> {
 }
 
 fn config(threads: usize, memory: usize, pruning: bool) -> SessionConfig {
-    // In little memory, little at a time: what is sorted must fit several times over, batch by batch.
-    let rows = (memory >> 17).clamp(128, 8192);
+    // In little memory, little at a time: what is sorted must fit several times over, batch by batch. In much, batches
+    // are large: each is a sorted run of its own, and they are merged.
+    let rows = (memory >> 17).clamp(128, 32_768);
     let config = SessionConfig::new().with_target_partitions(threads).with_batch_size(rows);
     let mut config = config.with_information_schema(true);
     let options = config.options_mut();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow};
 use serde::de::DeserializeOwned;
 
-use super::books::{Books, Counted, Entry, KernelEntry, Since, added_by_wire, count, ledger, settle};
+use super::books::{Books, Counted, Entry, Since, added_by_wire, count, ledger, settle};
 use super::checkpoint::{Checkpoint, Cut, Finish, Living};
 use super::decode::{Decoder, HOOK_SKIPPED, LEFT_IN_RING, RECORDER_KILLED, RING_FULL, SCRATCH_FULL};
 use super::journal::{Frame, Journal, Kind};
@@ -582,10 +582,9 @@ impl Encoder {
     fn tell_unrecorded(&mut self) {
         let [first_ns, last_ns] =
             [&self.told, &self.counted].map(|c| u64::try_from(c.clocks.monotonic_ns).unwrap_or(0));
-        let causes: [(_, fn(&KernelEntry) -> u64); 2] = [(SCRATCH_FULL, |k| k.unplaced), (HOOK_SKIPPED, |k| k.skipped)];
-        for (cause, of) in causes {
-            let added = added_by_wire(&self.told.kernel, &self.counted.kernel, of);
-            self.decoder.lost(0, first_ns, last_ns, &added, cause, &mut self.table);
+        let added = |of| added_by_wire(&self.told.kernel, &self.counted.kernel, of);
+        for (cause, counts) in [(SCRATCH_FULL, added(|k| k.unplaced)), (HOOK_SKIPPED, added(|k| k.skipped))] {
+            self.decoder.lost(0, first_ns, last_ns, &counts, cause, &mut self.table);
         }
         self.told = self.counted.clone();
     }
