@@ -54,7 +54,6 @@ def measure(settings):
     raw = found.get("zstd_of_raw_bytes")
     encode = found.get("build_and_encode")
     section.rows = [
-        row("events from a ring to the journal, one core", found.get("ring_to_journal"), "{:,.0f}/s", "ring_to_journal", 3e6, False),
         row("building and encoding rows, one core", encode, "{:,.0f}/s", "build_and_encode", 600e3, False),
         row("the same against zstd 1 on the raw bytes", encode / raw if encode and raw else None, "{:.2f} ×", "zstd_of_raw_bytes", 0.85, False),
         row("bytes an event on disk, with payload", sizes.get("with payload"), "{:.1f}", "with payload", 68, True),
