@@ -28,6 +28,8 @@ const MIN_MEMORY: usize = 16 << 20;
 
 /// Address space for the stack of each thread: long expressions are worked on recursively.
 const STACK: usize = 256 << 20;
+/// Below it, queries run in one partition.
+const LITTLE_MEMORY: usize = 256 << 20;
 /// Longest SQL accepted.
 const MAX_SQL: usize = 64 << 10;
 
@@ -71,7 +73,10 @@ impl Engine {
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::OsTmpDirectory))
             .build_arc();
         let environment = environment.map_err(|error| anyhow!("{error}"))?;
-        let context = SessionContext::new_with_config_rt(config(threads, memory, limits.pruning), environment);
+        let context = SessionContext::new_with_config_rt(
+            config(threads, memory, row_bytes(&captures), limits.pruning),
+            environment,
+        );
         functions::register(&context);
         let engine = Engine { runtime, context, interrupts: interrupts()?, captures };
         engine.register(Events::new(engine.captures.clone(), &columns))?;
@@ -142,11 +147,23 @@ fn interrupts() -> Result<Arc<Notify>> {
     Ok(told)
 }
 
-fn config(threads: usize, memory: usize, pruning: bool) -> SessionConfig {
+/// Bytes that a row has on average, as far as the footers can be believed.
+fn row_bytes(captures: &[Arc<Opened>]) -> usize {
+    let groups = captures.iter().flat_map(|opened| opened.capture.metadata().metadata().row_groups());
+    let [bytes, rows] = groups.fold([0_u64; 2], |[bytes, rows], group| {
+        let of = |number: i64| u64::try_from(number).unwrap_or(0);
+        [bytes.saturating_add(of(group.total_byte_size())), rows.saturating_add(of(group.num_rows()))]
+    });
+    usize::try_from(bytes / rows.max(1)).unwrap_or(usize::MAX).max(1)
+}
+
+fn config(threads: usize, memory: usize, row_bytes: usize, pruning: bool) -> SessionConfig {
     // In little memory, little at a time: what is sorted must fit several times over, batch by batch. In much, batches
     // are large: each is a sorted run of its own, and they are merged.
-    let rows = (memory >> 17).clamp(128, 32_768);
-    let config = SessionConfig::new().with_target_partitions(threads).with_batch_size(rows);
+    let rows = (memory >> 17).min(memory / 256 / row_bytes).clamp(16, 32_768);
+    // And one sorter at a time: what one merges with, another cannot have.
+    let partitions = if memory < LITTLE_MEMORY { 1 } else { threads };
+    let config = SessionConfig::new().with_target_partitions(partitions).with_batch_size(rows);
     let mut config = config.with_information_schema(true);
     let options = config.options_mut();
     options.execution.sort_spill_reservation_bytes = (memory / 8 / threads.max(1)).min(10 << 20);

@@ -3,6 +3,8 @@
 use std::process::Stdio;
 use std::sync::OnceLock;
 
+use vmtrace::schema::Event;
+
 use super::captures::{self, manifest};
 use super::{command, kept, query, ran};
 
@@ -66,4 +68,58 @@ fn an_interrupt_cancels() {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), nix::sys::signal::Signal::SIGINT).unwrap();
     let ran = ran(&child.wait_with_output().unwrap());
     assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (2, "", "vmtrace: cancelled\n"));
+}
+
+/// Payloads of noise, 8 KiB each, a third of them there twice: 94 MiB that zstd cannot make smaller.
+fn noisy(path: &std::path::Path) {
+    const LEN: usize = 8192;
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut word = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let noise: Vec<u8> = (0..8000 * LEN / 8).flat_map(|_| word().to_le_bytes()).collect();
+    let payloads: Vec<&[u8]> = noise.chunks(LEN).collect();
+    let event = |n: usize| {
+        let payload = payloads[n % payloads.len()];
+        Event {
+            payload: Some(payload),
+            payload_len: LEN as u32,
+            payload_total: LEN as i64,
+            ..captures::readv(n as i64)
+        }
+    };
+    let groups: Vec<Vec<_>> = (0..6).map(|group| (group * 2000..(group + 1) * 2000).map(event).collect()).collect();
+    captures::write(path, &manifest(), &groups.iter().map(Vec::as_slice).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_capture_of_twice_the_memory_limit_is_sorted_and_grouped() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("noisy.parquet");
+    noisy(&path);
+    let limit = 40 << 20;
+    assert!(std::fs::metadata(&path).unwrap().len() > 2 * limit);
+    let limit = limit.to_string();
+    for (sql, wanted) in [
+        (
+            "SELECT count(*) AS n, count(*) FILTER (WHERE payload < before) AS m FROM \
+             (SELECT payload, lag(payload) OVER (ORDER BY payload ROWS 1 PRECEDING) AS before FROM events) AS t",
+            "n,m\n12000,0\n",
+        ),
+        (
+            "SELECT count(*) AS n, CAST(sum(k) AS BIGINT) AS m FROM \
+             (SELECT payload, count(*) AS k FROM events GROUP BY payload) AS t",
+            "n,m\n8000,12000\n",
+        ),
+    ] {
+        let args = [path.to_str().unwrap(), sql, "-T", "csv", "--memory-limit", &limit];
+        let ran = query(&args);
+        assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (0, wanted, ""), "{sql}");
+        let explained = query(&[&args[..], &["--explain"]].concat()).out;
+        let spilled = explained.split("spill_count=").skip(1).any(|rest| !rest.starts_with('0'));
+        assert!(spilled, "nothing was spilled: {explained}");
+    }
 }
