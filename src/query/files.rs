@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::remote;
+
 /// Directories below directories are entered this deep.
 const MAX_DEPTH: usize = 32;
 /// Captures taken at most.
-const MAX_FILES: usize = 100_000;
+pub const MAX_FILES: usize = 100_000;
 
 /// The captures that `words` name, each once, those of a directory or pattern in order of their names.
 ///
@@ -18,7 +20,9 @@ pub fn find(words: &[String]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for word in words {
         let path = Path::new(word);
-        if path.is_dir() {
+        if is_url(path) {
+            remote::find(word, &mut found)?;
+        } else if path.is_dir() {
             let before = found.len();
             directory(path, 0, &mut found)?;
             ensure!(found.len() > before, "{word} holds no captures: no *.parquet in it");
@@ -33,6 +37,11 @@ pub fn find(words: &[String]) -> Result<Vec<PathBuf>> {
     let mut seen = HashSet::new();
     found.retain(|path| seen.insert(path.clone()));
     Ok(found)
+}
+
+/// Whether it is a URL: of a file there is none whose name has `://` in it.
+pub fn is_url(path: &Path) -> bool {
+    path.to_str().is_some_and(|text| text.contains("://")) && !path.exists()
 }
 
 fn pattern(word: &str, found: &mut Vec<PathBuf>) -> Result<()> {

@@ -18,6 +18,8 @@ mod output;
 mod pages;
 mod prompt;
 mod reader;
+#[cfg_attr(not(feature = "remote"), path = "no_remote.rs")]
+mod remote;
 mod run;
 mod tables;
 mod views;
@@ -41,7 +43,7 @@ Without SQL, statements are read from stdin; on a terminal, at a prompt. \
 Exit status: 0 rows came, 1 none, 2 an error."
 )]
 pub struct Args {
-    /// Captures, directories or patterns, and behind them the SQL
+    /// Captures, directories, patterns or URLs, and behind them the SQL
     #[arg(value_name = "FILE", required_unless_present_any = ["list", "show"])]
     words: Vec<String>,
     /// Run the analysis of that name

@@ -12,6 +12,8 @@ use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
 
+use super::files;
+use super::remote::{self, Remote};
 use crate::schema::columns::{COLUMNS, column_spec};
 use crate::schema::reader::{Capture, guarded};
 
@@ -29,6 +31,8 @@ pub struct Opened {
     pub capture: Capture,
     /// Its columns as the engine is to read them.
     pub schema: SchemaRef,
+    /// Where its bytes are, if not in the file.
+    pub remote: Option<Arc<Remote>>,
 }
 
 impl Opened {
@@ -37,8 +41,10 @@ impl Opened {
     /// # Errors
     /// One sentence naming the file and, where it is one, the column.
     pub fn open(path: &Path) -> Result<Self> {
-        let capture = Capture::open(path)?;
-        let name = path.to_string_lossy().into_owned();
+        let (name, capture, remote) = match files::is_url(path) {
+            true => remote::open(path)?,
+            false => (path.to_string_lossy().into_owned(), Capture::open(path)?, None),
+        };
         let schema = capture.metadata().schema();
         for column in REQUIRED {
             ensure!(
@@ -52,7 +58,7 @@ impl Opened {
         }
         let fields = schema.fields().iter().map(|f| Field::new(f.name(), viewed(f.data_type()), f.is_nullable()));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        Ok(Opened { name, capture, schema })
+        Ok(Opened { name, capture, schema, remote })
     }
 
     /// Rows of the capture.

@@ -20,6 +20,7 @@ use parquet::file::metadata::ParquetMetaData;
 
 use super::open::Opened;
 use super::pages;
+use super::remote::Remote;
 
 /// Makes readers of the captures that a scan names.
 #[derive(Debug)]
@@ -89,6 +90,15 @@ impl Reader {
         Ok(bytes.into())
     }
 
+    async fn fetch(&self, remote: &Arc<Remote>, ranges: Vec<Range<u64>>) -> Result<Vec<Bytes>, ParquetError> {
+        let parts = remote.read(ranges.clone()).await.map_err(|error| ParquetError::General(format!("{error:#}")))?;
+        for (range, bytes) in ranges.iter().zip(&parts) {
+            self.check(range, bytes)?;
+            self.metrics.bytes_scanned.add(bytes.len());
+        }
+        Ok(parts)
+    }
+
     /// Looks at the pages in `bytes`, where they belong to a column.
     fn check(&self, range: &Range<u64>, bytes: &[u8]) -> Result<(), ParquetError> {
         let behind = self.chunks.partition_point(|chunk| chunk.range.start <= range.start);
@@ -105,7 +115,20 @@ impl Reader {
 
 impl AsyncFileReader for Reader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, ParquetError>> {
-        Box::pin(ready(self.read(&range)))
+        match self.opened.remote.clone() {
+            None => Box::pin(ready(self.read(&range))),
+            Some(remote) => Box::pin(async move {
+                let parts = self.fetch(&remote, vec![range]).await?;
+                parts.into_iter().next().ok_or_else(|| ParquetError::General("no bytes came".into()))
+            }),
+        }
+    }
+
+    fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>, ParquetError>> {
+        match self.opened.remote.clone() {
+            None => Box::pin(ready(ranges.iter().map(|range| self.read(range)).collect())),
+            Some(remote) => Box::pin(async move { self.fetch(&remote, ranges).await }),
+        }
     }
 
     fn get_metadata<'a>(

@@ -143,7 +143,18 @@ fn damaged(opened: &Opened) -> Option<anyhow::Error> {
     let metadata = opened.capture.metadata();
     let groups = metadata.metadata().num_row_groups();
     let roots = metadata.parquet_schema().root_schema().get_fields().len();
+    let name = |column: usize| metadata.schema().fields().get(column).map(|field| field.name().as_str());
     for (group, column) in (0..groups).flat_map(|group| (0..roots).map(move |column| (group, column))) {
+        let chunk = metadata.metadata().row_groups().get(group).filter(|_| opened.remote.is_some());
+        let leaves = chunk.into_iter().flat_map(|group| group.columns());
+        for leaf in leaves.filter(|leaf| leaf.column_path().parts().first().map(String::as_str) == name(column)) {
+            let (start, length) = leaf.byte_range();
+            if let Some(remote) = &opened.remote
+                && let Err(error) = remote.fill(opened.capture.file(), start..start.saturating_add(length))
+            {
+                return Some(error);
+            }
+        }
         let read = guarded(|| {
             let file = opened.capture.file().try_clone()?;
             let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
@@ -155,7 +166,7 @@ fn damaged(opened: &Opened) -> Option<anyhow::Error> {
             Ok(())
         });
         if let Err(error) = read {
-            let name = metadata.schema().fields().get(column).map(|f| f.name().as_str()).unwrap_or_default();
+            let name = name(column).unwrap_or_default();
             return Some(anyhow!("{}: column {name} is damaged in row group {group}: {error:#}", opened.name));
         }
     }

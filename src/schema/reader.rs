@@ -14,7 +14,7 @@ use std::sync::Once;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, RowGroupMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaDataReader, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 
 use super::SCHEMA_VERSION;
@@ -58,6 +58,31 @@ impl Capture {
     /// newer schema version, with a column of the wrong type, or damaged.
     pub fn open(path: &Path) -> Result<Self> {
         let (file, size) = open_file(path)?;
+        check_ends(&file, size, path, &|_, _| Ok(()))?;
+        Self::checked(path, file, size)
+    }
+
+    /// Opens a capture of `size` bytes whose bytes are elsewhere: `file`, which is as long, is given those of each range
+    /// by `fetch` before they are looked at. `path` is what it is called.
+    ///
+    /// # Errors
+    /// Those of [`Capture::open`] and of `fetch`.
+    pub fn fetched(path: &Path, file: File, size: u64, fetch: &Fetch<'_>) -> Result<Self> {
+        let footer = check_ends(&file, size, path, fetch)?;
+        if let Some(range) = guarded(|| page_indexes(&footer)).with_context(|| path.display().to_string())? {
+            ensure!(
+                range.end <= size && range.end - range.start <= MAX_FOOTER,
+                "{}: the page index is damaged: it claims bytes {} to {}",
+                path.display(),
+                range.start,
+                range.end
+            );
+            fetch(&file, range)?;
+        }
+        Self::checked(path, file, size)
+    }
+
+    fn checked(path: &Path, file: File, size: u64) -> Result<Self> {
         let metadata = guarded(|| {
             let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
             ArrowReaderMetadata::load(&file, options).map_err(|e| anyhow!("{e}"))
@@ -187,16 +212,26 @@ impl Capture {
     }
 }
 
-/// Opens `path` as a regular file that begins and ends like Parquet.
+/// Puts the bytes of a range in their place in a file.
+pub type Fetch<'a> = dyn Fn(&File, Range<u64>) -> Result<()> + 'a;
+
+/// Opens `path` as a regular file.
 fn open_file(path: &Path) -> Result<(File, u64)> {
     let name = path.display();
     // A FIFO or device must not make us wait: look before opening.
     let kind = std::fs::metadata(path).with_context(|| format!("cannot open {name}"))?;
     ensure!(!kind.is_dir(), "{name} is a directory; name a capture file in it");
     ensure!(kind.is_file(), "{name} is not a regular file");
-    let mut file = File::open(path).with_context(|| format!("cannot open {name}"))?;
-    let size = kind.len();
+    let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
+    Ok((file, kind.len()))
+}
+
+/// Checks that `file` begins and ends like Parquet; returns the footer, which is nested as a capture's may be.
+fn check_ends(mut file: &File, size: u64, path: &Path, fetch: &Fetch<'_>) -> Result<Vec<u8>> {
+    let name = path.display();
     ensure!(size > 0, "{name} is empty: not a capture");
+    fetch(file, 0..size.min(4))?;
+    fetch(file, size.saturating_sub(8)..size)?;
     let mut magic = [0; 4];
     let read = file.read_exact(&mut magic);
     ensure!(read.is_ok() && &magic == b"PAR1", "{name} is not a Parquet file: not a capture");
@@ -212,13 +247,34 @@ fn open_file(path: &Path) -> Result<(File, u64)> {
         footer <= size - 12 && footer <= MAX_FOOTER,
         "{name}: the Parquet footer is damaged: its length is {footer}"
     );
+    fetch(file, size - 8 - footer..size - 8)?;
     let mut metadata = Vec::new();
-    let read =
-        file.seek(SeekFrom::Start(size - 8 - footer)).and_then(|_| (&file).take(footer).read_to_end(&mut metadata));
+    let read = file.seek(SeekFrom::Start(size - 8 - footer)).and_then(|_| file.take(footer).read_to_end(&mut metadata));
     read.with_context(|| format!("cannot read {name}"))?;
     nesting::check(&metadata).with_context(|| name.to_string())?;
     file.seek(SeekFrom::Start(0)).with_context(|| format!("cannot read {name}"))?;
-    Ok((file, size))
+    Ok(metadata)
+}
+
+/// Where the page indexes of a footer lie.
+fn page_indexes(footer: &[u8]) -> Result<Option<Range<u64>>> {
+    let metadata = ParquetMetaDataReader::decode_metadata(footer).context("the Parquet footer is damaged")?;
+    let columns = || metadata.row_groups().iter().flat_map(|group| group.columns());
+    let spans = columns().flat_map(|column| {
+        [
+            (column.column_index_offset(), column.column_index_length()),
+            (column.offset_index_offset(), column.offset_index_length()),
+        ]
+    });
+    let mut whole: Option<Range<u64>> = None;
+    for (offset, length) in spans {
+        let (Some(offset), Some(length)) = (offset, length) else { continue };
+        let (start, length) =
+            u64::try_from(offset).ok().zip(u64::try_from(length).ok()).context("the page index is damaged")?;
+        let end = start.saturating_add(length);
+        whole = Some(whole.map_or(start..end, |so_far| so_far.start.min(start)..so_far.end.max(end)));
+    }
+    Ok(whole)
 }
 
 /// Our own key-value metadata: schema version, manifest, chain and seal.
