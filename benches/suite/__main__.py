@@ -61,10 +61,13 @@ def main():
     parser.add_argument("--smoke", action="store_true", help="a few calls of everything: whether it works, not how fast")
     parser.add_argument("--programs", type=Path, required=True, help="where scripts/bench put the programs")
     parser.add_argument("--output", type=Path, help="the document")
+    parser.add_argument("--check", action="store_true", help="only check the arguments")
     args = parser.parse_args()
     unknown = [group for group in args.groups if group not in GROUPS]
     if unknown:
         parser.error(f"no group is called {unknown[0]}: {', '.join(GROUPS)}")
+    if args.check:
+        return
     groups = args.groups or [name for name in GROUPS if not (args.smoke and name == "guest")]
     with tempfile.TemporaryDirectory(prefix="vmtrace-bench.") as scratch:
         settings = Settings(args.programs.resolve(), Path(scratch), args.smoke)

@@ -63,5 +63,6 @@ def measure(settings):
 
 
 def row(name, value, form, bench, limit, most):
-    missing = f"no bench prints `{bench}`" if value is None else ""
-    return Row(name, value, form, f"`{bench}`, median of divan's samples", limit, most, WHY, missing)
+    if value is None:
+        raise Failed(f"no bench prints `{bench}`")
+    return Row(name, value, form, f"`{bench}`, median of divan's samples", limit, most, WHY)

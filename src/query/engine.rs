@@ -166,7 +166,7 @@ fn config(threads: usize, memory: usize, row_bytes: usize, pruning: bool) -> Ses
     let config = SessionConfig::new().with_target_partitions(partitions).with_batch_size(rows);
     let mut config = config.with_information_schema(true);
     let options = config.options_mut();
-    options.execution.sort_spill_reservation_bytes = (memory / 8 / threads.max(1)).min(10 << 20);
+    options.execution.sort_spill_reservation_bytes = (memory / 8 / partitions.max(1)).min(10 << 20);
     options.sql_parser.collect_spans = true;
     options.execution.parquet.pruning = pruning;
     options.execution.parquet.enable_page_index = pruning;

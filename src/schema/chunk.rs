@@ -255,3 +255,6 @@ fn bloom_filter(dictionary: &Dictionary) -> Result<Sbbf, ParquetError> {
     filter.fold_to_target_fpp(BLOOM_WRONG);
     Ok(filter)
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,7 @@ impl Origin {
     }
 }
 
-/// How the writer lays a column out (settings in `record::file`).
+/// How the writer lays a column out (settings in `schema::properties`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// Nearly sorted numbers: delta encoded, with statistics, so that time windows prune.

@@ -7,6 +7,7 @@
 //! they stand in. Does not look into records.
 //!
 //! The files are `NAME.journal-000001` and so on; a file is removed when all that it holds stands in the capture.
+//! The last one may be empty: the next file is there before it is needed, so that whoever appends never waits for the disk.
 //! They are no capture format: frames hold records as `bpf/wire.h` lays them out, and name that layout.
 
 mod append;
