@@ -262,8 +262,8 @@ static __always_inline void payload_state(struct vmt_payload *payload, __u64 mov
 static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 fd)
 {
 	struct files_struct *files = task_read(task, files);
-	struct file **slots, *file = NULL;
 	struct fdtable *table;
+	struct file **slots;
 
 	if (!files)
 		return NULL;
@@ -271,15 +271,14 @@ static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 f
 	if (fd >= task_read(table, max_fds))
 		return NULL;
 	slots = task_read(table, fd);
-	bpf_probe_read_kernel(&file, sizeof(file), slots + fd);
-	return file;
+	return (struct file *)word_at((__u64)slots + fd * sizeof(*slots));
 }
 
 static __always_inline bool is_mem_file(struct file *file)
 {
 	struct vmt_switches *s = switches();
 
-	return s && s->mem_fops && (__u64)BPF_CORE_READ(file, f_op) == s->mem_fops;
+	return s && s->mem_fops && (__u64)peek(file, struct file, f_op) == s->mem_fops;
 }
 
 static __always_inline __u8 fd_kind(struct file *file, __u16 mode, unsigned long magic)
@@ -314,13 +313,13 @@ static __always_inline void fd_describe(struct vmt_fd *out, __s32 fd, struct fil
 	out->fd = fd;
 	if (!file)
 		return;
-	inode = BPF_CORE_READ(file, f_inode);
-	magic = BPF_CORE_READ(inode, i_sb, s_magic);
-	mode = BPF_CORE_READ(file, f_mode);
-	out->ino = BPF_CORE_READ(inode, i_ino);
-	out->dev = BPF_CORE_READ(inode, i_sb, s_dev);
+	inode = peek(file, struct file, f_inode);
+	magic = peek(inode, struct inode, i_sb, s_magic);
+	mode = peek(file, struct file, f_mode);
+	out->ino = peek(inode, struct inode, i_ino);
+	out->dev = peek(inode, struct inode, i_sb, s_dev);
 	out->flags = mode & (FMODE_READ | FMODE_WRITE);
-	out->kind = fd_kind(file, BPF_CORE_READ(inode, i_mode), magic);
+	out->kind = fd_kind(file, peek(inode, struct inode, i_mode), magic);
 	if (out->kind == VMT_FD_SOCKET) {
 		socket = BPF_CORE_READ(file, private_data);
 		out->family = BPF_CORE_READ(socket, sk, __sk_common.skc_family);

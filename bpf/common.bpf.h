@@ -428,8 +428,9 @@ static __always_inline struct task_struct *current_task(void)
 /* task->a->b, as BPF_CORE_READ has it. Which of the two is a constant to the verifier. */
 #define task_read(task, ...) (task_is_typed() ? ___arrow(task, __VA_ARGS__) : BPF_CORE_READ(task, __VA_ARGS__))
 
-/* A field of what stands at an address. */
-#define peek(address, type, field) (can_cast() ? cast(address, type)->field : BPF_CORE_READ((type *)(address), field))
+/* address->a->b of what stands at an address, as BPF_CORE_READ has it. */
+#define peek(address, type, ...)                                                                                       \
+	(can_cast() ? ___arrow(cast(address, type), __VA_ARGS__) : BPF_CORE_READ((type *)(address), __VA_ARGS__))
 
 /* A struct that begins with a number, as whose first member any word can be read: typed pointers are no numbers. */
 struct timespec64 {

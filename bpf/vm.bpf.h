@@ -13,6 +13,44 @@ static __always_inline __u32 vm_user_iovs(struct scratch *scratch, __u32 at, str
 	return iovs_read(call->slot, at, offsetof(typeof(*ev), user_remote), call->args[3], call->args[4]);
 }
 
+static __always_inline void iovs_state_one(struct vmt_iovs *iovs)
+{
+	iovs->count = 1;
+	iovs->kept = 1;
+	iovs->entry = 16;
+	iovs->source = VMT_SOURCE_USER;
+	iovs->status = VMT_READ_OK;
+}
+
+/* Reads both arrays at once where they are one iovec each and lie side by side, as variables of a function do: half the
+ * cost. Returns the record's new end; 0 if they lie otherwise or cannot be read, and nothing is stated then. Its stack
+ * is as that of iovs_read(). */
+__noinline __u32 vm_iovs_adjacent(__u32 slot)
+{
+	struct scratch *scratch = scratch_at(slot);
+	struct vmt_vm *ev = (void *)scratch;
+	__u64 pair[4], local, remote, first, *to;
+	struct call *call;
+
+	if (!ev)
+		return 0;
+	call = &scratch->call;
+	local = call->args[1];
+	remote = call->args[3];
+	first = local < remote ? local : remote;
+	if (call->compat || call->args[2] != 1 || call->args[4] != 1 || local + remote - 2 * first != 16 ||
+	    bpf_probe_read_user(pair, sizeof(pair), (void *)first))
+		return 0;
+	iovs_state_one(&ev->local);
+	iovs_state_one(&ev->remote);
+	to = (void *)(scratch->bytes + sizeof(*ev));
+	to[0] = first == local ? pair[0] : pair[2];
+	to[1] = first == local ? pair[1] : pair[3];
+	to[2] = first == local ? pair[2] : pair[0];
+	to[3] = first == local ? pair[3] : pair[1];
+	return sizeof(*ev) + sizeof(pair);
+}
+
 __noinline int vm_exit(__u32 slot)
 {
 	struct task_struct *task = current_task();
@@ -45,8 +83,11 @@ __noinline int vm_exit(__u32 slot)
 	if (call->held) {
 		at = scratch->held.end;
 	} else {
-		at = iovs_read(slot, at, offsetof(typeof(*ev), local), call->args[1], call->args[2]);
-		at = iovs_read(slot, at, offsetof(typeof(*ev), remote), call->args[3], call->args[4]);
+		at = vm_iovs_adjacent(slot);
+		if (!at) {
+			at = iovs_read(slot, sizeof(*ev), offsetof(typeof(*ev), local), call->args[1], call->args[2]);
+			at = iovs_read(slot, at, offsetof(typeof(*ev), remote), call->args[3], call->args[4]);
+		}
 	}
 	at = payload_gather(scratch, slot, at, &ev->payload, &ev->local, local_at, call->ret);
 	__builtin_memset(&ev->user_local, 0, 2 * sizeof(ev->user_local));

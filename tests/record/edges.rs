@@ -21,6 +21,7 @@ edges! {
     target_does_not_exist "esrch";
     target_is_forbidden "eperm";
     iovec_array_is_nowhere "efault-array";
+    arrays_that_lie_side_by_side "adjacent-arrays";
     local_segment_is_nowhere "efault-local";
     remote_segment_is_nowhere "efault-remote";
     flags_do_not_exist "einval-flags";

@@ -1,5 +1,6 @@
 //! Edge cases by name. Each makes a handful of calls and reports every one of them in full.
 
+mod arrays;
 mod compat;
 mod kill;
 mod life;
@@ -20,7 +21,8 @@ type Case = (&'static str, fn(&mut Report) -> Result<()>);
 const CASES: &[Case] = &[
     ("esrch", vm::esrch),
     ("eperm", vm::eperm),
-    ("efault-array", vm::efault_array),
+    ("efault-array", arrays::efault_array),
+    ("adjacent-arrays", arrays::adjacent_arrays),
     ("efault-local", vm::efault_local),
     ("efault-remote", vm::efault_remote),
     ("einval-flags", vm::einval_flags),

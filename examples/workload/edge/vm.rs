@@ -10,7 +10,7 @@ use crate::sys::{self, Region};
 use crate::vm::{call, call_raw, entry, event};
 
 /// An address below everything that is ever mapped (vm.mmap_min_addr).
-const NOWHERE: u64 = 0x1000;
+pub const NOWHERE: u64 = 0x1000;
 
 /// Local and remote buffers, filled, and a peer behind the remote one.
 pub struct Pair {
@@ -29,7 +29,7 @@ impl Pair {
     }
 
     /// 64 bytes in one segment on each side.
-    fn small() -> Result<Self> {
+    pub fn small() -> Result<Self> {
         Self::new(Buffer::new(Region::private, &[64])?, Buffer::new(Region::shared, &[64])?)
     }
 
@@ -48,7 +48,8 @@ impl Pair {
         Ok(())
     }
 
-    fn entry(&self, write: bool, ret: i64) -> Entry {
+    /// What a recorder should have seen of a call without payload.
+    pub fn entry(&self, write: bool, ret: i64) -> Entry {
         entry(write, ret, self.peer.pid(), self.local.iov(), self.remote.iov(), 0)
             .with("target_pid", self.peer.pid())
             .with("target_comm", COMM)
@@ -68,7 +69,8 @@ fn dead_pid() -> Result<i32> {
     }
 }
 
-fn fails(ret: i64, errno: i32) -> Result<()> {
+/// The call failed as it should.
+pub fn fails(ret: i64, errno: i32) -> Result<()> {
     ensure!(ret == -i64::from(errno), "the call returned {ret}, not -{errno}");
     Ok(())
 }
@@ -107,30 +109,6 @@ pub fn eperm(report: &mut Report) -> Result<()> {
         sys::write_all(out, inner.into_json().to_string().as_bytes())
     })?;
     report.child(&serde_json::from_slice(&output)?)
-}
-
-/// The iovec array itself is nowhere.
-pub fn efault_array(report: &mut Report) -> Result<()> {
-    let pair = Pair::small()?;
-    let pid = pair.peer.pid() as u64;
-    let (local, remote) = (pair.local.iov(), pair.remote.iov());
-    let ret = call_raw(false, [pid, NOWHERE, 1, remote.as_ptr() as u64, 1], 0);
-    fails(ret, libc::EFAULT)?;
-    report.call(
-        pair.entry(false, ret)
-            .with("local_iov", Value::Null)
-            .with("bytes_requested", Value::Null)
-            .with("iov_verdict", "unreadable"),
-    );
-    let ret = call_raw(true, [pid, local.as_ptr() as u64, 1, NOWHERE, 1], 0);
-    fails(ret, libc::EFAULT)?;
-    report.call(
-        pair.entry(true, ret)
-            .with("remote_iov", Value::Null)
-            .with("bytes_requested", Value::Null)
-            .with("iov_verdict", "unreadable"),
-    );
-    Ok(())
 }
 
 /// The local segment is nowhere.
