@@ -315,14 +315,20 @@ static __always_inline void slot_put(__u32 slot)
 
 /* ---- Delivery ---- */
 
-/* Wakes the consumer when the ring holds more than the threshold; below it, its timer comes soon enough. Looks after
- * each eighth of that, since a look costs as much as a small part of the record, and waking far more. */
+/* Wakes the consumer when the ring holds more than the threshold; below it, its timer comes soon enough, but when it
+ * sleeps for long. Looks after each eighth of the threshold, since a look costs as much as a small part of the record,
+ * and waking far more. */
 static __always_inline __u64 wake_flags(void *ring, __u64 size)
 {
+	struct vmt_switches *s = switches();
 	struct own *cpu = own();
 
-	if (!cpu)
+	if (!cpu || !s)
 		return BPF_RB_NO_WAKEUP;
+	if (s->wake_at_once) {
+		s->wake_at_once = 0;
+		return BPF_RB_FORCE_WAKEUP;
+	}
 	cpu->unlooked += size;
 	if (cpu->unlooked < knobs.wake_bytes / 8)
 		return BPF_RB_NO_WAKEUP;

@@ -374,7 +374,9 @@ struct vmt_switches {
 	__u8 self_test;
 	/* Some pipe was fed by a recorded transfer. */
 	__u8 pipes_fed;
-	__u8 pad[5];
+	/* Nothing came for a while, and whoever empties the rings sleeps longer: wake it with the next record. */
+	__u8 wake_at_once;
+	__u8 pad[4];
 	/* Processes that were taken out of `tracked`. */
 	__u32 untrackings;
 	/* Calls of vmsplice under way in the function tier. */

@@ -16,11 +16,15 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::host::monotonic_ns;
 use super::journal::frame::{self, HEADER};
+use super::load::Switches;
 use super::privileges;
 use super::wire::vmt_hdr;
 
 /// Most bytes of a chunk, but for the record that fills it.
 pub const CHUNK_BYTES: usize = 1 << 20;
+/// How long the thread sleeps where nothing comes; the next record wakes it. A program that is held up between looking
+/// whether it is to do so and handing its record over, for longer than the window, delays it by this.
+const IDLE: Duration = Duration::from_secs(1);
 /// What a full chunk answers the ring with, so that it stops; the record has been taken (libbpf ringbuf.c).
 const CHUNK_FULL: i32 = -libc::EAGAIN;
 
@@ -29,7 +33,8 @@ const CHUNK_FULL: i32 = -libc::EAGAIN;
 pub struct Pace {
     /// With this many bytes.
     pub chunk: usize,
-    /// Longest that a record waits in its ring or chunk. The kernel wakes us before, when a ring is an eighth full.
+    /// Longest that a record waits in its ring or chunk. The kernel wakes us before, when a ring is an eighth full, or with
+    /// the first record after a while without any.
     pub window: Duration,
 }
 
@@ -122,6 +127,27 @@ impl Intake {
     }
 }
 
+/// How long nothing has come, in rounds of half a window, and what follows from it: the programs are asked to wake us with
+/// the next record, and a round later, when all that did not see that yet have delivered, we sleep for long.
+struct Quiet<'a> {
+    rounds: u32,
+    switches: &'a Switches,
+}
+
+impl Quiet<'_> {
+    const ASK: u32 = 2;
+
+    /// How long to wait now that the rings are empty.
+    fn wait(&mut self, usual: Duration) -> Duration {
+        self.rounds = self.rounds.saturating_add(1);
+        if self.rounds == Self::ASK {
+            // SAFETY: the pointer is to the live value.
+            self.switches.set(|s| unsafe { &raw mut (*s).wake_at_once }, 1);
+        }
+        if self.rounds > Self::ASK { IDLE.max(usual) } else { usual }
+    }
+}
+
 /// Where chunks go; may wait.
 pub type Deliver<'a> = dyn FnMut(&mut Chunk) -> Result<()> + 'a;
 
@@ -129,12 +155,18 @@ pub type Deliver<'a> = dyn FnMut(&mut Chunk) -> Result<()> + 'a;
 ///
 /// # Errors
 /// When the rings cannot be read, or delivery fails.
-pub fn run(rings: &[MapHandle], control: &Control, pace: Pace, deliver: &mut Deliver<'_>) -> Result<()> {
+pub fn run(
+    (rings, switches): (&[MapHandle], &Switches),
+    control: &Control,
+    pace: Pace,
+    deliver: &mut Deliver<'_>,
+) -> Result<()> {
     let intake = Intake::new(rings.len(), pace.chunk);
     let buffers = rings.iter().enumerate().map(|(i, ring)| open_ring(i, ring, &intake)).collect::<Result<Vec<_>>>()?;
     let epoll = watch(rings, &control.wake)?;
     privileges::keep_only(privileges::DRAIN);
     let mut since = Instant::now();
+    let mut quiet = Quiet { rounds: 0, switches };
     loop {
         let stopping = control.stop.load(Ordering::Acquire);
         if control.abandon.load(Ordering::Acquire) {
@@ -147,12 +179,16 @@ pub fn run(rings: &[MapHandle], control: &Control, pace: Pace, deliver: &mut Del
             intake.hand_on(deliver)?;
             since = Instant::now();
         }
+        if !drained || !intake.is_empty() {
+            quiet.rounds = 0;
+        }
         if drained && stopping {
             return Ok(());
         }
         if drained {
             let mut events = [EpollEvent::empty()];
-            let timeout = EpollTimeout::try_from(pace.window / 2).unwrap_or(EpollTimeout::ZERO);
+            let wait = quiet.wait(pace.window / 2);
+            let timeout = EpollTimeout::try_from(wait).unwrap_or(EpollTimeout::ZERO);
             // An interrupted wait is as good as any other.
             let _ = epoll.wait(&mut events, timeout);
         }

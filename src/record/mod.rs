@@ -4,6 +4,7 @@
 //! one makes captures of the journal ([`encode`]); one brings the journal to the disk.
 
 mod arm;
+mod awaited;
 mod books;
 mod cgroups;
 mod checkpoint;

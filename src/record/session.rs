@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 
 use super::arm;
+use super::awaited::Awaited;
 use super::books::Counted;
 use super::checkpoint::{Cut, Finish, Loss};
 use super::command::{self, CannotStart, shell_status};
@@ -22,7 +23,6 @@ use super::load::{self, Counters, Programs};
 use super::options::Options;
 use super::output::Output;
 use super::privileges;
-use super::processes::is_gone;
 use super::prove;
 use super::report::{self, Display};
 use super::room::Room;
@@ -34,15 +34,8 @@ use super::timers::Timers;
 use crate::cli::status;
 use crate::schema::manifest::Manifest;
 
-/// How often limits and signals are looked at.
+/// How often limits are looked at; signals, which COMMAND's end is one of, and ends of processes are seen at once.
 const TICK: Duration = Duration::from_millis(100);
-
-/// Sleeps for a while; a signal, which COMMAND's end is one of, cuts that short.
-fn pause() {
-    let seconds = TICK.as_secs().cast_signed();
-    let _ =
-        rustix::thread::nanosleep(&rustix::thread::Timespec { tv_sec: seconds, tv_nsec: TICK.subsec_nanos().into() });
-}
 
 /// How long COMMAND may take to end by itself after a signal that reached both of us.
 const GRACE: Duration = Duration::from_millis(500);
@@ -101,6 +94,7 @@ pub struct Session<'a> {
     writer: JoinHandle<Result<Written>>,
     syncer: Syncer,
     timers: Timers,
+    awaited: Awaited,
     child: Option<Child>,
 }
 
@@ -141,6 +135,7 @@ impl<'a> Session<'a> {
             options,
             programs,
             counters,
+            awaited: Awaited::new(&options.pids)?,
             timers: Timers::new(options.rotation.seconds, manifest.start.realtime_ns),
             manifest,
             output,
@@ -198,7 +193,7 @@ impl<'a> Session<'a> {
             }
             self.tend();
             display.update(&self.progress, self.started.elapsed(), || self.lost_so_far());
-            pause();
+            self.awaited.pause(TICK);
         }
     }
 
@@ -264,7 +259,7 @@ impl<'a> Session<'a> {
         }
         let pids = &self.options.pids;
         let only_pids = !pids.is_empty() && !self.options.all && self.child.is_none();
-        (only_pids && pids.iter().all(|pid| is_gone(*pid))).then_some(End::ProcessesGone)
+        (only_pids && self.awaited.all_gone()).then_some(End::ProcessesGone)
     }
 
     /// Both threads live until they are told to end.
@@ -396,7 +391,7 @@ fn await_command(end: End, child: &mut Child, signals: &Signals) -> u8 {
         if let Ok(Some(ended)) = child.try_wait() {
             return shell_status(ended);
         }
-        pause();
+        std::thread::sleep(GRACE / 10);
     }
     report::say(format_args!("the recording has ended; COMMAND (pid {}) was left running", child.id()));
     match end {

@@ -131,7 +131,7 @@ impl Parts<'_> {
     }
 
     fn drain(&self, journal: &Journal, control: &Arc<Control>, pace: Pace) -> Result<JoinHandle<Result<()>>> {
-        let rings = self.programs.rings()?;
+        let (rings, switches) = (self.programs.rings()?, self.programs.switches()?);
         let (journal, control) = (journal.clone(), control.clone());
         thread("vmtrace-drain", move || {
             let mut deliver = |chunk: &mut drain::Chunk| {
@@ -140,7 +140,7 @@ impl Parts<'_> {
                 }
                 journal.append(Kind::Records, chunk.complete_until_ns, &mut chunk.frame).map(drop)
             };
-            drain::run(&rings, &control, pace, &mut deliver)
+            drain::run((&rings, &switches), &control, pace, &mut deliver)
         })
     }
 }

@@ -17,14 +17,14 @@ mod timelines;
 use std::io::{BufWriter, IsTerminal};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
 use self::filter::{CaptureFilter, Filter, Select, Verdict, View};
 use self::text::{Look, Text};
 use crate::cli::{self, ColorWhen, status};
-use crate::schema::Event;
 use crate::schema::reader::Capture;
+use crate::schema::{Event, EventBatch};
 
 /// Options of `vmtrace replay`.
 #[derive(Debug, clap::Args)]
@@ -182,24 +182,39 @@ impl Replay {
         if self.left == 0 {
             return Ok(());
         }
-        for batch in capture.scan(filter.scan())? {
-            for event in batch?.iter() {
-                match filter.verdict(&event) {
-                    Verdict::Skip => continue,
-                    Verdict::Gap => self.render.event(&event, View::Caller)?,
-                    Verdict::Tell(view) => {
-                        self.render.event(&event, view)?;
-                        self.told += 1;
-                        self.left -= 1;
-                    }
-                }
+        let batches = capture.scan(filter.scan())?;
+        std::thread::scope(|scope| {
+            // One batch waits, one is being decoded, one is being told. When nobody takes them any more, the thread ends.
+            let (send, taken) = std::sync::mpsc::sync_channel(1);
+            let decode = move || batches.into_iter().map_while(|batch| send.send(batch).ok()).for_each(drop);
+            std::thread::Builder::new().spawn_scoped(scope, decode).context("cannot start a thread to decode with")?;
+            for batch in taken {
+                self.batch(&batch?, filter)?;
                 if self.left == 0 {
-                    return self.render.flush();
+                    break;
                 }
             }
-            // A batch at a time: the first line is out at once, and a slow search shows what it has.
-            self.render.flush()?;
+            Ok(())
+        })
+    }
+
+    /// Tells the events of a batch.
+    fn batch(&mut self, batch: &EventBatch, filter: &CaptureFilter<'_>) -> Result<()> {
+        for event in batch.iter() {
+            match filter.verdict(&event) {
+                Verdict::Skip => continue,
+                Verdict::Gap => self.render.event(&event, View::Caller)?,
+                Verdict::Tell(view) => {
+                    self.render.event(&event, view)?;
+                    self.told += 1;
+                    self.left -= 1;
+                }
+            }
+            if self.left == 0 {
+                break;
+            }
         }
-        Ok(())
+        // A batch at a time: the first line is out at once, and a slow search shows what it has.
+        self.render.flush()
     }
 }

@@ -95,7 +95,7 @@ impl Scene {
         Scene {
             kind: dice.pick(&KINDS),
             threads: dice.within(1..4),
-            rate: dice.pick(&[300, 2000, 4000]),
+            rate: dice.pick(&[2, 300, 2000, 4000]),
             size: dice.pick(&[64, 1500]),
             attached: blow != Blow::Group && dice.within(0..2) == 1,
             options: dice.pick(&OPTIONS),

@@ -23,7 +23,7 @@ use libbpf_rs::{Link, MapCore, MapFlags, MapHandle, Object};
 use self::families::{FAMILIES, FamilySpec};
 use self::functions::Functions;
 use self::object::{Maps, Refused, last_messages};
-use self::switches::Switches;
+pub use self::switches::Switches;
 use super::decode::wire_kind;
 use super::host;
 use super::privileges;
@@ -408,6 +408,14 @@ impl Programs {
     /// The ring buffers, for the thread that empties them.
     pub fn rings(&self) -> Result<Vec<MapHandle>> {
         self.rings.iter().map(|ring| MapHandle::try_from(ring).context("a ring buffer cannot be shared")).collect()
+    }
+
+    /// Another mapping of the switches, for the thread that empties the rings.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn switches(&self) -> Result<Switches> {
+        Switches::map(self.maps.get("switch_values")?)
     }
 
     /// Takes every hook away; nothing is recorded afterwards.

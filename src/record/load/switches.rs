@@ -14,6 +14,9 @@ use crate::record::wire::vmt_switches;
 #[derive(Debug)]
 pub struct Switches(NonNull<vmt_switches>);
 
+// SAFETY: the mapping belongs to no thread, and its fields are changed by volatile or atomic accesses alone.
+unsafe impl Send for Switches {}
+
 /// Size of the mapping: the value fits in one page.
 const PAGE: std::num::NonZeroUsize = std::num::NonZeroUsize::new(4096).expect("not zero");
 const _: () = assert!(size_of::<vmt_switches>() <= PAGE.get());
