@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use libbpf_rs::btf::Btf;
 use libbpf_rs::{Link, Object, ProgramMut};
 
 use super::families::{DISABLE, Disabled, FAMILIES, Family, FamilySpec, Symbols};
 use super::object::{self, Refused, last_messages};
+use super::probe;
 use crate::schema::events::EventSet;
 use crate::schema::manifest::Hook;
 
@@ -57,6 +59,17 @@ impl Functions {
         self.candidates.iter().any(|f| f.programs().any(|p| p == program)) && self.has_target(program)
     }
 
+    /// Leaves out every family if the kernel lets nobody hook functions.
+    pub fn ask_for_permission(&mut self, btf: &Btf<'_>) {
+        let programs = self.candidates.iter().flat_map(|family| family.programs());
+        let mut targets = programs.filter_map(|program| self.targets.get(program)?.split_once('/'));
+        let hooked = targets.find(|(kind, _)| ["fentry", "fexit"].contains(kind));
+        if let Some(refused) = hooked.and_then(|(_, function)| probe::refuses_functions(btf, function)) {
+            let out = std::mem::take(&mut self.candidates);
+            self.give_up(&out, &refused);
+        }
+    }
+
     /// Leaves out the family whose program was refused, or every family where the right to load any is missing. `false`
     /// if it was no program of ours.
     pub fn without(&mut self, refused: &Refused) -> bool {
@@ -68,12 +81,16 @@ impl Functions {
             std::mem::take(&mut self.candidates).into_iter().partition(|f| refused.permission || culprit(f));
         self.candidates = kept;
         let out: Vec<&FamilySpec> = out;
+        self.give_up(&out, refused);
+        true
+    }
+
+    fn give_up(&mut self, families: &[&FamilySpec], refused: &Refused) {
         let reason = match refused.permission {
             true => format!("the kernel refuses to load function hooks: {}", refused.reason),
             false => refused.reason.clone(),
         };
-        self.reasons.extend(out.iter().map(|f| (f.family, reason.clone())));
-        true
+        self.reasons.extend(families.iter().map(|f| (f.family, reason.clone())));
     }
 
     /// Whether the kernel has what a program hooks, and we may.

@@ -7,6 +7,7 @@ mod families;
 mod functions;
 mod gaps;
 mod object;
+mod probe;
 mod rings;
 mod skips;
 mod switches;
@@ -99,11 +100,17 @@ pub fn load(knobs: &Knobs) -> Result<Programs> {
     }
     object::keep_messages();
     let cpus = libbpf_rs::num_possible_cpus().context("the number of CPUs cannot be read")?;
-    let rings = rings::create(cpus, knobs.buffer_size)?;
+    // The kernel takes its time to list its functions; rings and its types are got meanwhile.
+    let (rings, btf, functions) = std::thread::scope(|scope| {
+        let functions = scope.spawn(|| Functions::find(&knobs.events));
+        (rings::create(cpus, knobs.buffer_size), Btf::from_vmlinux(), functions.join())
+    });
+    let (rings, btf) = (rings?, btf.context("the kernel's BTF cannot be read")?);
+    let mut functions = functions.map_err(|_| anyhow!("the search for the kernel's functions broke down"))?;
+    functions.ask_for_permission(&btf);
     let wire_knobs = wire_knobs(knobs, cpus, rings.len())?;
     let mut maps = Maps::default();
-    let mut functions = Functions::find(&knobs.events);
-    let always = [&PROCESS[..], &choose_uring()?].concat();
+    let always = [&PROCESS[..], &choose_uring(&btf)].concat();
     let object = loop {
         let exit_needed = FAMILIES
             .iter()
@@ -143,17 +150,16 @@ pub fn load(knobs: &Knobs) -> Result<Programs> {
 }
 
 /// The programs for io_uring whose tracepoints this kernel has, in a form that they read.
-fn choose_uring() -> Result<Vec<&'static str>> {
-    let btf = Btf::from_vmlinux().context("the kernel's BTF cannot be read")?;
-    let known = |(name, arguments): &(&str, usize)| tracepoint_arguments(&btf, name) == Some(*arguments);
+fn choose_uring(btf: &Btf<'_>) -> Vec<&'static str> {
+    let known = |(name, arguments): &(&str, usize)| tracepoint_arguments(btf, name) == Some(*arguments);
     let mut programs = Vec::new();
     if let Some((name, _)) = SUBMISSIONS.into_iter().find(known) {
         programs.push(if name == SUBMIT_SQE { "uring_submit_sqe" } else { "uring_submit" });
     }
-    if tracepoint_arguments(&btf, "io_uring_complete").is_some_and(|n| COMPLETIONS.contains(&n)) {
+    if tracepoint_arguments(btf, "io_uring_complete").is_some_and(|n| COMPLETIONS.contains(&n)) {
         programs.push("uring_complete");
     }
-    Ok(programs)
+    programs
 }
 
 /// How many arguments a tracepoint has, by the type of its probes, which take one more; `None` if there is none.
