@@ -13,6 +13,7 @@ use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use tokio::runtime::Runtime;
@@ -21,6 +22,7 @@ use tokio::sync::Notify;
 
 use super::events::Events;
 use super::open::{self, Opened};
+use super::sorting::PackKeys;
 use super::{error, functions, tables, views};
 
 /// Least memory that anything can be done with.
@@ -73,10 +75,13 @@ impl Engine {
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::OsTmpDirectory))
             .build_arc();
         let environment = environment.map_err(|error| anyhow!("{error}"))?;
-        let context = SessionContext::new_with_config_rt(
-            config(threads, memory, row_bytes(&captures), limits.pruning),
-            environment,
-        );
+        let state = SessionStateBuilder::new()
+            .with_config(config(threads, memory, row_bytes(&captures), limits.pruning))
+            .with_runtime_env(environment)
+            .with_default_features()
+            .with_physical_optimizer_rule(Arc::new(PackKeys))
+            .build();
+        let context = SessionContext::new_with_state(state);
         functions::register(&context);
         let engine = Engine { runtime, context, interrupts: interrupts()?, captures };
         engine.register(Events::new(engine.captures.clone(), &columns))?;

@@ -45,6 +45,12 @@ fn remedied(text: &str) -> String {
     if let Some((_, call)) = text.split_once("it is called ") {
         return format!("the function takes other arguments: {}", call.split(". No function").next().unwrap_or(call));
     }
+    // Of an engine that has no RANGE over them, which OVER is where it does not say ROWS.
+    if text.contains("Cannot run range queries on datatype: ") || text.contains("Uncomparable values: ") {
+        return "a window has no order by bytes, lists or structures by value: \
+                write OVER (... ORDER BY ... ROWS UNBOUNDED PRECEDING)"
+            .into();
+    }
     match text.strip_prefix("DML not supported: ") {
         Some(what) => format!("{what} would write, which SQL here does not: use -o OUT"),
         None => text.replace("datafusion.public.", ""),

@@ -21,6 +21,7 @@ mod reader;
 #[cfg_attr(not(feature = "remote"), path = "no_remote.rs")]
 mod remote;
 mod run;
+mod sorting;
 mod tables;
 mod views;
 

@@ -23,12 +23,19 @@ ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "query" / "golden"
 VIEWS = ["events", "transfers", "processes", "edges", "pipes", "losses", "manifest", "ledger"]
 # Too long for a golden file: its digest stands there.
-DIGESTED = ["functions", "events", "transfers", "manifest", "ledger"]
+DIGESTED = ["functions", "windows", "events", "transfers", "manifest", "ledger"]
 FUNCTIONS = """
 SELECT seq, hexdump(payload) AS dump, printable(payload) AS text, entropy(payload) AS bits,
     contains_bytes(payload, 'a') AS a, contains_bytes(payload, x'0000') AS zeros, contains_bytes(payload, '') AS nothing,
     payload_at(payload, remote_iov, remote_iov[1]['base'] + 3) AS remote,
     payload_at(payload, local_iov, local_iov[1]['base']) AS local, payload_at(payload, local_iov, 5) AS nowhere
+FROM events ORDER BY capture, seq
+"""
+# Keys that the engine here sorts as one.
+WINDOWS = """
+SELECT seq, CAST(rank() OVER (PARTITION BY pid ORDER BY mono_ns) AS BIGINT) AS by_clock,
+    CAST(rank() OVER (PARTITION BY pid ORDER BY seq DESC) AS BIGINT) AS from_last,
+    CAST(rank() OVER (ORDER BY ts DESC, tid) AS BIGINT) AS of_all
 FROM events ORDER BY capture, seq
 """
 
@@ -112,6 +119,7 @@ def questions(binary):
         name = line.split()[0]
         yield name, ["--named", name], vmtrace(binary, "--show", name), True
     yield "functions", [FUNCTIONS], FUNCTIONS, True
+    yield "windows", [WINDOWS], WINDOWS, True
 
 
 def main():

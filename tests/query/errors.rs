@@ -23,6 +23,10 @@ fn errors_point_into_the_sql() {
         ("SELECT a.pid FROM events a JOIN edges b ON pid = 1", "Ambiguous reference", Some(44)),
         ("SELECT hexdump(pid) FROM events", "the function takes other arguments: hexdump(bytes)", None),
         ("COPY events TO 'never.csv'", "COPY would write", None),
+        ("SELECT rank() OVER (ORDER BY payload) FROM events", "write OVER (... ORDER BY ... ROWS UNBOUNDED", None),
+        ("SELECT max(seq) OVER (ORDER BY local_iov) FROM events", "write OVER (... ORDER BY ... ROWS UNBOUNDED", None),
+        ("SELECT arg_max(comm) FROM events", "arg_max", None),
+        ("SELECT arg_max(comm, seq) OVER () FROM events", "arg_max cannot be used here", None),
         ("SELECT 'a", "Unterminated string literal", Some(8)),
     ] {
         let (found, column) = fails(&[SAMPLE, sql]);

@@ -114,6 +114,12 @@ fn a_capture_of_twice_the_memory_limit_is_sorted_and_grouped() {
              (SELECT payload, count(*) AS k FROM events GROUP BY payload) AS t",
             "n,m\n8000,12000\n",
         ),
+        // Two keys, which are sorted as one.
+        (
+            "SELECT count(payload) AS n, count(*) FILTER (WHERE seq >= before) AS m FROM \
+             (SELECT seq, payload, lag(seq) OVER (PARTITION BY pid ORDER BY seq DESC) AS before FROM events) AS t",
+            "n,m\n12000,0\n",
+        ),
     ] {
         let args = [path.to_str().unwrap(), sql, "-T", "csv", "--memory-limit", &limit];
         let ran = query(&args);
@@ -121,5 +127,6 @@ fn a_capture_of_twice_the_memory_limit_is_sorted_and_grouped() {
         let explained = query(&[&args[..], &["--explain"]].concat()).out;
         let spilled = explained.split("spill_count=").skip(1).any(|rest| !rest.starts_with('0'));
         assert!(spilled, "nothing was spilled: {explained}");
+        assert_eq!(explained.contains("packed("), sql.contains("PARTITION BY"), "{explained}");
     }
 }

@@ -3,6 +3,7 @@
 //! Owns the binding to the engine; what each one computes stands in a file of its own, without Arrow. src/query/views/
 //! duckdb.sql defines the same for DuckDB.
 
+mod arg_max;
 mod bytes;
 mod locate;
 
@@ -15,7 +16,7 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, FieldRef, UInt64Type};
 use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    AggregateUDF, ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::prelude::SessionContext;
 
@@ -25,16 +26,18 @@ pub const LINES: &str = "vmtrace.lines";
 const MAX_TEXT: usize = 128 << 20;
 
 /// The functions, as `.help` tells them.
-pub const HELP: [(&str, &str); 5] = [
+pub const HELP: [(&str, &str); 6] = [
     ("hexdump(bytes)", "the bytes as rows of 16, in hexadecimal and as text"),
     ("printable(bytes)", "the bytes as text, a dot for each that is not printable ASCII"),
     ("contains_bytes(bytes, part)", "whether part, bytes (x'2f') or text, is in the bytes"),
     ("entropy(bytes)", "Shannon entropy in bits per byte: 0 of equal bytes, 8 of random ones"),
     ("payload_at(payload, iov, address)", "the part of payload from address on, which lies in a range of iov"),
+    ("arg_max(value, by)", "an aggregate: the value of the row whose by is largest"),
 ];
 
 /// Makes the functions known to `context`.
 pub fn register(context: &SessionContext) {
+    context.register_udaf(AggregateUDF::from(arg_max::ArgMax::default()));
     for kind in [Kind::Hexdump, Kind::Printable, Kind::ContainsBytes, Kind::Entropy, Kind::PayloadAt] {
         context.register_udf(ScalarUDF::from(Function {
             kind,
