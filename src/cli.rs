@@ -59,6 +59,9 @@ enum Command {
     /// Ask captures in SQL (not in this build)
     #[cfg(not(feature = "query"))]
     Query(NoQuery),
+    /// Start a part of a cluster that answers queries
+    #[cfg(feature = "ballista")]
+    Ballista(crate::query::cluster::Args),
     /// Say whether captures are what was recorded, and complete
     Verify(crate::verify::Args),
     /// Say whether and how well this system can be recorded
@@ -119,6 +122,8 @@ pub fn main() -> ExitCode {
         Command::Query(NoQuery { words: _ }) => Err(anyhow::anyhow!(
             "this vmtrace was built without the query engine: build it with `cargo build --features query`"
         )),
+        #[cfg(feature = "ballista")]
+        Command::Ballista(args) => crate::query::cluster::run(&args),
         Command::Verify(args) => crate::verify::run(&args),
         Command::Check(args) => crate::check::run(&args),
         Command::Completions(args) => completions(args.shell),

@@ -12,14 +12,15 @@ use datafusion::dataframe::DataFrame;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
+use super::cluster::Cluster;
 use super::events::Events;
 use super::open::{self, Opened};
 use super::sorting::PackKeys;
@@ -29,7 +30,7 @@ use super::{error, functions, tables, views};
 const MIN_MEMORY: usize = 16 << 20;
 
 /// Address space for the stack of each thread: long expressions are worked on recursively.
-const STACK: usize = 256 << 20;
+pub const STACK: usize = 256 << 20;
 /// Below it, queries run in one partition.
 const LITTLE_MEMORY: usize = 256 << 20;
 /// Longest SQL accepted.
@@ -54,6 +55,8 @@ pub struct Engine {
     pub interrupts: Arc<Notify>,
     /// The captures.
     pub captures: Vec<Arc<Opened>>,
+    /// What carries queries out, if not this process.
+    pub cluster: Option<Cluster>,
 }
 
 impl Engine {
@@ -61,10 +64,10 @@ impl Engine {
     ///
     /// # Errors
     /// When a capture cannot be read, or threads cannot be started.
-    pub fn new(paths: &[PathBuf], limits: Limits) -> Result<Self> {
+    pub fn new(paths: &[PathBuf], limits: Limits, cluster: Option<Cluster>) -> Result<Self> {
         let captures = paths.iter().map(|path| Opened::open(path).map(Arc::new)).collect::<Result<Vec<_>>>()?;
         let columns = open::table_schema(&captures)?;
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = threads();
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(threads).thread_stack_size(STACK).enable_all().build()?;
         let memory = limits.memory.unwrap_or_else(half_of_memory);
@@ -75,15 +78,13 @@ impl Engine {
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::OsTmpDirectory))
             .build_arc();
         let environment = environment.map_err(|error| anyhow!("{error}"))?;
-        let state = SessionStateBuilder::new()
-            .with_config(config(threads, memory, row_bytes(&captures), limits.pruning))
-            .with_runtime_env(environment)
-            .with_default_features()
-            .with_physical_optimizer_rule(Arc::new(PackKeys))
-            .build();
-        let context = SessionContext::new_with_state(state);
+        let config = config(threads, memory, row_bytes(&captures), limits.pruning);
+        let context = match &cluster {
+            None => SessionContext::new_with_state(local_state(config, environment)),
+            Some(cluster) => cluster.context(config, environment, &captures, paths)?,
+        };
         functions::register(&context);
-        let engine = Engine { runtime, context, interrupts: interrupts()?, captures };
+        let engine = Engine { runtime, context, interrupts: interrupts()?, captures, cluster };
         engine.register(Events::new(engine.captures.clone(), &columns))?;
         Ok(engine)
     }
@@ -111,6 +112,16 @@ impl Engine {
         let parsed = self.runtime.block_on(self.runtime.spawn_blocking(parse))?;
         Ok(parsed.map_err(|error| error::pointing(&error, text))?.into())
     }
+}
+
+/// The engine in this process: as it comes, and with our sorting.
+fn local_state(config: SessionConfig, environment: Arc<RuntimeEnv>) -> SessionState {
+    SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(environment)
+        .with_default_features()
+        .with_physical_optimizer_rule(Arc::new(PackKeys))
+        .build()
 }
 
 impl Drop for Engine {
@@ -162,6 +173,11 @@ fn row_bytes(captures: &[Arc<Opened>]) -> usize {
     usize::try_from(bytes / rows.max(1)).unwrap_or(usize::MAX).max(1)
 }
 
+/// Processors to be used.
+pub fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 fn config(threads: usize, memory: usize, row_bytes: usize, pruning: bool) -> SessionConfig {
     // In little memory, little at a time: what is sorted must fit several times over, batch by batch. In much, batches
     // are large: each is a sorted run of its own, and they are merged.
@@ -179,7 +195,8 @@ fn config(threads: usize, memory: usize, row_bytes: usize, pruning: bool) -> Ses
     config
 }
 
-fn half_of_memory() -> usize {
+/// Half of this machine's memory, in bytes.
+pub fn half_of_memory() -> usize {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     let kib = total.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<usize>().ok());

@@ -11,11 +11,15 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanVisitor, accept};
 
 use crate::safe::SafeMessage;
 
-/// Writes what each scan read and left out, then the plan with its measures.
+/// Writes what each scan read and left out, then the plan with its measures; of a query that ran `elsewhere`, what is told
+/// of it from there.
 ///
 /// # Errors
 /// When stdout fails.
-pub fn print(plan: &dyn ExecutionPlan, rows: u64) -> Result<()> {
+pub fn print(plan: &dyn ExecutionPlan, elsewhere: Option<&str>, rows: u64) -> Result<()> {
+    if let Some(plan) = elsewhere {
+        return Ok(writeln!(std::io::stdout().lock(), "{rows} rows\n{}", SafeMessage(plan))?);
+    }
     let mut scans = Scans::default();
     accept(plan, &mut scans).map_err(|error| anyhow::anyhow!("{error}"))?;
     let plan = DisplayableExecutionPlan::with_metrics(plan).indent(false).to_string();

@@ -5,6 +5,8 @@
 //! `schema`, and captured text passes `safe` on its way to a screen.
 
 mod cell;
+#[cfg_attr(not(feature = "ballista"), path = "no_cluster.rs")]
+pub(crate) mod cluster;
 mod engine;
 mod error;
 mod events;
@@ -30,6 +32,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use self::cluster::Cluster;
 use self::engine::{Engine, Limits};
 use self::format::Format;
 use self::run::Outcome;
@@ -77,6 +80,9 @@ pub struct Args {
     /// Read every row, whatever the statistics in the file say: those of a forged capture can hide rows
     #[arg(long, help_heading = "Engine")]
     no_pruning: bool,
+    /// Have the cluster whose scheduler is at URL, df://HOST:PORT, carry the query out (docs/query.md)
+    #[arg(long, value_name = "URL", conflicts_with = "memory_limit", help_heading = "Engine")]
+    ballista: Option<String>,
 }
 
 /// Runs `vmtrace query`; returns the exit status.
@@ -98,7 +104,8 @@ pub fn run(args: &Args) -> Result<u8> {
         return print(&views::duckdb(&paths));
     }
     let limits = Limits { memory: args.memory_limit, pruning: !args.no_pruning };
-    let mut session = Session { engine: Engine::new(&paths, limits)?, args };
+    let cluster = args.ballista.as_deref().map(Cluster::new).transpose()?;
+    let mut session = Session { engine: Engine::new(&paths, limits, cluster)?, args };
     if let Some(name) = &args.named {
         return session.script(named::sql(name)?);
     }

@@ -3,7 +3,7 @@
 //! Owns what becomes of failures: an error in the SQL points into it, one in a capture names file and column. The work is
 //! a task of its own, and batches come through a channel, so that a busy engine does not keep ^C from being noticed.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Result, anyhow};
 use arrow::datatypes::SchemaRef;
@@ -19,7 +19,7 @@ use super::engine::{self, Engine};
 use super::format::Sink;
 use super::open::Opened;
 use super::output::Output;
-use super::{error, explain};
+use super::{cluster, error, explain};
 use crate::schema::reader::guarded;
 
 /// Batches under way between the engine and the output.
@@ -46,7 +46,8 @@ pub fn statement(
     explaining: bool,
 ) -> Result<Outcome> {
     let (sender, receiver) = mpsc::channel(QUEUE);
-    let work = engine.runtime.spawn(work(engine.context.clone(), statement, sender));
+    let planned = Arc::new(OnceLock::new());
+    let work = engine.runtime.spawn(work(engine.context.clone(), statement, explaining, Arc::clone(&planned), sender));
     let abort = work.abort_handle();
     let written = engine.runtime.block_on(async {
         tokio::select! {
@@ -55,8 +56,14 @@ pub fn statement(
             written = write(receiver, &output, explaining) => written.map(Some),
         }
     });
-    let Some(rows) = written.inspect_err(|_| abort.abort())? else {
+    let give_up = || {
         abort.abort();
+        if let (Some(cluster), Some(plan)) = (&engine.cluster, planned.get()) {
+            engine.runtime.block_on(cluster.cancel(Plan::as_ref(plan)));
+        }
+    };
+    let Some(rows) = written.inspect_err(|_| give_up())? else {
+        give_up();
         return Ok(Outcome::Cancelled);
     };
     match engine.runtime.block_on(work) {
@@ -69,17 +76,27 @@ pub fn statement(
     }
 }
 
+type Plan = Arc<dyn ExecutionPlan>;
+
 /// What the engine has to tell.
 enum Message {
     Begin(SchemaRef),
     Rows(RecordBatch),
-    End(Arc<dyn ExecutionPlan>),
+    /// The plan, and what a cluster made of it.
+    End(Plan, Option<String>),
 }
 
 /// The engine's side. Ends early where nobody listens any more.
-async fn work(context: SessionContext, statement: Statement, to: Sender<Message>) -> Result<(), DataFusionError> {
+async fn work(
+    context: SessionContext,
+    statement: Statement,
+    explaining: bool,
+    planned: Arc<OnceLock<Plan>>,
+    to: Sender<Message>,
+) -> Result<(), DataFusionError> {
     let plan = engine::plan(&context, statement).await?.create_physical_plan().await?;
-    let mut stream = execute_stream(Arc::clone(&plan), context.task_ctx())?;
+    let plan = planned.get_or_init(|| plan);
+    let mut stream = execute_stream(Arc::clone(plan), context.task_ctx())?;
     if to.send(Message::Begin(stream.schema())).await.is_err() {
         return Ok(());
     }
@@ -89,7 +106,8 @@ async fn work(context: SessionContext, statement: Statement, to: Sender<Message>
         }
     }
     // Nobody listening is no failure of the engine.
-    let _ = to.send(Message::End(plan)).await;
+    let elsewhere = if explaining { cluster::explained(plan.as_ref(), &context).await } else { None };
+    let _ = to.send(Message::End(Arc::clone(plan), elsewhere)).await;
     Ok(())
 }
 
@@ -108,9 +126,11 @@ async fn write(mut from: Receiver<Message>, output: &Output, explaining: bool) -
                     sink.rows(&batch)?;
                 }
             }
-            (Message::End(plan), _) if explaining => explain::print(plan.as_ref(), count)?,
-            (Message::End(_), Some(sink)) => sink.finish()?,
-            (Message::End(_), None) => {}
+            (Message::End(plan, elsewhere), _) if explaining => {
+                explain::print(plan.as_ref(), elsewhere.as_deref(), count)?;
+            }
+            (Message::End(..), Some(sink)) => sink.finish()?,
+            (Message::End(..), None) => {}
         }
     }
     Ok(count)
