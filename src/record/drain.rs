@@ -23,7 +23,7 @@ use super::wire::vmt_hdr;
 /// Most bytes of a chunk, but for the record that fills it.
 pub const CHUNK_BYTES: usize = 1 << 20;
 /// How long the thread sleeps where nothing comes; the next record wakes it. A program that is held up between looking
-/// whether it is to do so and handing its record over, for longer than the window, delays it by this.
+/// whether it is to do so and handing its record over, for longer than half the window, delays it by this.
 const IDLE: Duration = Duration::from_secs(1);
 /// What a full chunk answers the ring with, so that it stops; the record has been taken (libbpf ringbuf.c).
 const CHUNK_FULL: i32 = -libc::EAGAIN;

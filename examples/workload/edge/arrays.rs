@@ -40,9 +40,9 @@ pub fn adjacent_arrays(report: &mut Report) -> Result<()> {
     let (local, remote) = (pair.local.iov(), pair.remote.iov());
     for (seq, local_first) in [true, false].into_iter().enumerate() {
         let seq = seq as u64;
+        let in_order = |[first, second]: [u64; 2]| if local_first { [first, second] } else { [second, first] };
         let sides = if local_first { [local, remote] } else { [remote, local] }.concat();
-        let places = [sides.as_ptr() as u64, sides.as_ptr() as u64 + 16];
-        let [at_local, at_remote] = if local_first { places } else { [places[1], places[0]] };
+        let [at_local, at_remote] = in_order([sides.as_ptr() as u64, sides.as_ptr() as u64 + 16]);
         pair.remote.fill(seq);
         let ret = call_raw(false, [pid, at_local, 1, at_remote, 1], 0);
         ensure!(ret == 64, "the call returned {ret}");
@@ -54,8 +54,7 @@ pub fn adjacent_arrays(report: &mut Report) -> Result<()> {
         let bytes = unsafe { std::slice::from_raw_parts(known.as_ptr().cast::<u8>(), 16) };
         region.write(PAGE - 16, bytes);
         region.unmap_from(PAGE)?;
-        let places = [region.addr() + PAGE as u64 - 16, region.addr() + PAGE as u64];
-        let [at_local, at_remote] = if local_first { places } else { [places[1], places[0]] };
+        let [at_local, at_remote] = in_order([region.addr() + PAGE as u64 - 16, region.addr() + PAGE as u64]);
         let ret = call_raw(false, [pid, at_local, 1, at_remote, 1], 0);
         fails(ret, libc::EFAULT)?;
         report.call(
