@@ -146,6 +146,8 @@ fn blame(engine: &Engine, error: &DataFusionError, text: &str) -> anyhow::Error 
             | DataFusionError::ExecutionJoin(_)
             | DataFusionError::Internal(_)
     );
+    // A cluster tells what went wrong in words alone.
+    let of_file = of_file || (engine.cluster.is_some() && error.to_string().contains("ParquetError"));
     let named = engine.captures.iter().any(|c| error.to_string().contains(&format!("{}: column ", c.name)));
     if of_file && !named {
         let damage = engine.captures.iter().find_map(|capture| damaged(capture));
