@@ -66,7 +66,7 @@ fn main() -> anyhow::Result<()> {
         push(&mut builder, &names, &mut random, row, &mut bytes);
         written[usize::from(row.is_multiple_of(3))] += 1;
         if builder.is_full() || row + 1 == rows {
-            file.append(&EncodedGroup::encode(&builder.take()?)?, clocks(row as i64 * 2000), &serde_json::Value::Null)?;
+            file.append(&EncodedGroup::encode(builder.take()?)?, clocks(row as i64 * 2000), &serde_json::Value::Null)?;
         }
     }
     manifest.end = clocks(rows as i64 * 2000);

@@ -14,7 +14,7 @@ fn main() {
     for (name, payloads) in [("with payload", payloads()), ("without payload", vec![None; ROWS])] {
         let mut builder = BatchBuilder::default();
         push(&mut builder, &payloads);
-        let group = EncodedGroup::encode(&builder.take().expect("a batch")).expect("encoded");
+        let group = EncodedGroup::encode(builder.take().expect("a batch")).expect("encoded");
         println!("{name}: {:.1} bytes for an event", group.len() as f64 / ROWS as f64);
         let raw = zstd::bulk::compress(&raw(&payloads), 1).expect("compressed");
         println!("raw bytes {name}: {:.1} bytes for an event", raw.len() as f64 / ROWS as f64);
@@ -185,7 +185,7 @@ fn build_and_encode(bencher: divan::Bencher<'_, '_>) {
         let mut builder = BatchBuilder::default();
         push(&mut builder, &payloads);
         let batch = builder.take().expect("a batch");
-        EncodedGroup::encode(&batch).expect("encoded").len()
+        EncodedGroup::encode(batch).expect("encoded").len()
     });
 }
 

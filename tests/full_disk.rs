@@ -20,7 +20,7 @@ fn limit(bytes: u64) {
 fn group(first: u64) -> EncodedGroup {
     let mut builder = BatchBuilder::default();
     (first..first + 100).for_each(|seq| builder.push(&Event { seq, event: "tee", ..Event::default() }));
-    EncodedGroup::encode(&builder.take().unwrap()).unwrap()
+    EncodedGroup::encode(builder.take().unwrap()).unwrap()
 }
 
 fn manifest(rows: u64) -> Manifest {

@@ -35,7 +35,8 @@ def timed(command, first_line=False):
 
 
 def measure(settings):
-    events = settings.few(10_000_000, 20_000)
+    # As few as have an answer to every question of benches/query.
+    events = settings.few(10_000_000, 320_000)
     say(f"reading a capture of {events:,} events")
     capture = settings.scratch / "long.parquet"
     execute([settings.program("capture"), str(capture), str(events)], "capture")
@@ -60,12 +61,13 @@ def measure(settings):
     ]
     spread = [[name, *(f"{f(t for t, _ in what) * 1e3:.0f} ms" for f in (min, statistics.median, max))] for name, what in (("window of a pid", window), ("first line", first), ("info", info))]
     section.table(["", "least", "median", "most"], spread)
+    asked = queries(settings, capture, events)
     capture.unlink()
-    return [section, queries(settings)]
+    return [section, asked]
 
 
-def queries(settings):
-    """benches/query on a capture of its own: pandas takes more memory than 10M events leave."""
+def queries(settings, capture, events):
+    """benches/query on the same capture."""
     say("vmtrace query")
     section = Section("SQL over a capture: vmtrace query, DuckDB, pandas")
     query = Path(settings.program("vmtrace-query"))
@@ -79,13 +81,9 @@ def queries(settings):
         section.text.append(f"Not measured: {missing}.")
         section.rows = [Row("vmtrace query against DuckDB", None, "{:.2f}", "benches/query", skipped=missing)]
         return section
-    # As few as have an answer to every question.
-    events, rounds = settings.few(5_000_000, 320_000), settings.few(3, 1)
-    capture = settings.scratch / "asked.parquet"
-    execute([settings.program("capture"), str(capture), str(events)], "capture")
+    rounds = settings.few(3, 1)
     bench = Path(__file__).resolve().parents[1] / "query"
     ran = execute([python, str(bench), str(query), str(capture), str(rounds)], "benches/query")
-    capture.unlink()
     # Behind our seconds stand the times of DuckDB and pandas as multiples of them.
     found = re.findall(r"^\|([^|]+)\| [\d.]+ \| ([\d.]+) × \| (?:([\d.]+) ×|–) ", ran.stdout, re.M)
     others = [(name.strip(), float(duckdb)) for name, duckdb, _ in found]

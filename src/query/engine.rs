@@ -24,6 +24,7 @@ use super::cluster::Cluster;
 use super::events::Events;
 use super::open::{self, Opened};
 use super::sorting::PackKeys;
+use super::stopping::{StopJoins, Stops};
 use super::{error, functions, tables, views};
 
 /// Least memory that anything can be done with.
@@ -53,6 +54,8 @@ pub struct Engine {
     pub context: SessionContext,
     /// Notified of every ^C.
     pub interrupts: Arc<Notify>,
+    /// Stops what runs.
+    pub stops: Stops,
     /// The captures.
     pub captures: Vec<Arc<Opened>>,
     /// What carries queries out, if not this process.
@@ -79,12 +82,13 @@ impl Engine {
             .build_arc();
         let environment = environment.map_err(|error| anyhow!("{error}"))?;
         let config = config(threads, memory, row_bytes(&captures), limits.pruning);
+        let stops = Stops::default();
         let context = match &cluster {
-            None => SessionContext::new_with_state(local_state(config, environment)),
+            None => SessionContext::new_with_state(local_state(config, environment, stops.clone())),
             Some(cluster) => cluster.context(config, environment, &captures, paths)?,
         };
         functions::register(&context);
-        let engine = Engine { runtime, context, interrupts: interrupts()?, captures, cluster };
+        let engine = Engine { runtime, context, interrupts: interrupts()?, stops, captures, cluster };
         engine.register(Events::new(engine.captures.clone(), &columns))?;
         Ok(engine)
     }
@@ -114,13 +118,14 @@ impl Engine {
     }
 }
 
-/// The engine in this process: as it comes, and with our sorting.
-fn local_state(config: SessionConfig, environment: Arc<RuntimeEnv>) -> SessionState {
+/// The engine in this process: as it comes, and with our rules.
+fn local_state(config: SessionConfig, environment: Arc<RuntimeEnv>, stops: Stops) -> SessionState {
     SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(environment)
         .with_default_features()
         .with_physical_optimizer_rule(Arc::new(PackKeys))
+        .with_physical_optimizer_rule(Arc::new(StopJoins(stops)))
         .build()
 }
 
@@ -182,8 +187,9 @@ fn config(threads: usize, memory: usize, row_bytes: usize, pruning: bool) -> Ses
     // In little memory, little at a time: what is sorted must fit several times over, batch by batch. In much, batches
     // are large: each is a sorted run of its own, and they are merged.
     let rows = (memory >> 17).min(memory / 256 / row_bytes).clamp(16, 32_768);
-    // And one sorter at a time: what one merges with, another cannot have.
-    let partitions = if memory < LITTLE_MEMORY { 1 } else { threads };
+    // And one sorter at a time: what one merges with, another cannot have. In much, two for each processor: of half the
+    // rows, half the runs are merged.
+    let partitions = if memory < LITTLE_MEMORY { 1 } else { threads.saturating_mul(2) };
     let config = SessionConfig::new().with_target_partitions(partitions).with_batch_size(rows);
     let mut config = config.with_information_schema(true);
     let options = config.options_mut();

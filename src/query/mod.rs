@@ -24,6 +24,7 @@ mod reader;
 mod remote;
 mod run;
 mod sorting;
+mod stopping;
 mod tables;
 mod views;
 

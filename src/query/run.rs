@@ -58,6 +58,7 @@ pub fn statement(
     });
     let give_up = || {
         abort.abort();
+        engine.stops.stop();
         if let (Some(cluster), Some(plan)) = (&engine.cluster, planned.get()) {
             engine.runtime.block_on(cluster.cancel(Plan::as_ref(plan)));
         }

@@ -1,20 +1,23 @@
 //! Sorting by several whole numbers as fast as by one: `PARTITION BY pid ORDER BY mono_ns` and the like.
 //!
 //! The engine compares rows of several keys by a call for each key, or by bytes it makes of them; rows of one number it
-//! compares directly. So a last rule of the optimizer puts such keys into one number of 128 bits, sorts by that, and leaves
-//! it out again. Owns that rule; what sorting does with memory and disk stays the engine's.
+//! compares directly. So a last rule of the optimizer puts such keys into one number of 128 bits, sorts that instead of
+//! them, and takes them out of it again. Owns that rule; what sorting does with memory and disk stays the engine's.
 
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use arrow::array::{Array, Decimal128Array, PrimitiveArray, RecordBatch};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Decimal128Array, Int32Array, Int64Array, PrimitiveArray, RecordBatch, RecordBatchOptions,
+    TimestampMicrosecondArray, TimestampNanosecondArray, UInt32Array, UInt64Array,
+};
 use arrow::datatypes::{
-    ArrowPrimitiveType, DataType, Decimal128Type, Int32Type, Int64Type, Schema, TimeUnit, TimestampMicrosecondType,
-    TimestampNanosecondType, UInt32Type, UInt64Type,
+    ArrowPrimitiveType, DataType, Decimal128Type, Int32Type, Int64Type, Schema, SchemaRef, TimeUnit,
+    TimestampMicrosecondType, TimestampNanosecondType, UInt32Type, UInt64Type,
 };
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Result, config::ConfigOptions, internal_err};
+use datafusion::common::{Result, config::ConfigOptions, internal_datafusion_err, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::expressions::Column;
@@ -52,22 +55,42 @@ fn by_one_key(sort: &SortExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let schema = sort.input().schema();
     // Of the first few rows alone, the engine keeps no others.
     let Some(key) = Key::of(sort.expr(), &schema).filter(|_| sort.fetch().is_none()) else { return Ok(None) };
-    let names = schema.fields().iter().map(|field| field.name().clone()).enumerate();
-    let mut columns: Vec<_> =
-        names.map(|(index, name)| ProjectionExpr::new(Arc::new(Column::new(&name, index)), name)).collect();
+    let (mut kept, mut from) = (Vec::new(), Vec::new());
+    for (column, field) in schema.fields().iter().enumerate() {
+        from.push(match key.part(column) {
+            Some((part, shift)) => {
+                Place::Key { descending: part.descending, shift, data_type: field.data_type().clone() }
+            }
+            None => Place::Column(kept.len()),
+        });
+        if key.part(column).is_none() {
+            kept.push(ProjectionExpr::new(Arc::new(Column::new(field.name(), column)), field.name()));
+        }
+    }
     let name = key.to_string();
-    let order = PhysicalSortExpr::new_default(Arc::new(Column::new(&name, columns.len())));
-    columns.push(ProjectionExpr::new(Arc::new(key), name));
+    let order = PhysicalSortExpr::new_default(Arc::new(Column::new(&name, kept.len())));
+    kept.push(ProjectionExpr::new(Arc::new(key), name));
     let Some(order) = LexOrdering::new([order]) else { return internal_err!("a sort without a key") };
-    let input = ProjectionExec::try_new(columns, Arc::clone(sort.input()))?;
+    let input = ProjectionExec::try_new(kept, Arc::clone(sort.input()))?;
     let input = SortExec::new(order, Arc::new(input)).with_preserve_partitioning(sort.preserve_partitioning());
-    Ok(Some(Arc::new(Unpacked { input: Arc::new(input), properties: Arc::clone(sort.properties()) })))
+    let properties = Arc::clone(sort.properties());
+    Ok(Some(Arc::new(Unpacked { input: Arc::new(input), from: from.into(), properties })))
 }
 
-/// The first columns of what `input` sorts by a last one: in the order that the properties tell.
+/// Where a column is found again once rows are sorted.
+#[derive(Debug)]
+enum Place {
+    /// Among the columns that were left as they are.
+    Column(usize),
+    /// In the key, which is the last column: these bits of it.
+    Key { descending: bool, shift: u32, data_type: DataType },
+}
+
+/// The columns of what `input` sorts, those of the key taken out of it: in the order that the properties tell.
 #[derive(Debug)]
 struct Unpacked {
     input: Arc<dyn ExecutionPlan>,
+    from: Arc<[Place]>,
     properties: Arc<PlanProperties>,
 }
 
@@ -101,16 +124,59 @@ impl ExecutionPlan for Unpacked {
         let (Some(input), true) = (children.pop(), children.is_empty()) else {
             return internal_err!("one input is needed");
         };
-        Ok(Arc::new(Unpacked { input, properties: Arc::clone(&self.properties) }))
+        let (from, properties) = (Arc::clone(&self.from), Arc::clone(&self.properties));
+        Ok(Arc::new(Unpacked { input, from, properties }))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let columns: Vec<usize> = (0..self.schema().fields().len()).collect();
+        let (from, schema) = (Arc::clone(&self.from), self.schema());
         let sorted = self.input.execute(partition, context)?;
-        let unpacked = sorted.map(move |batch| Ok(batch?.project(&columns)?));
+        let unpacked = sorted.map(move |batch| unpack(&batch?, &from, &schema));
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), unpacked)))
     }
 }
+
+fn unpack(sorted: &RecordBatch, from: &[Place], schema: &SchemaRef) -> Result<RecordBatch> {
+    let keys = sorted.columns().last().and_then(|keys| keys.as_primitive_opt::<Decimal128Type>());
+    let Some(keys) = keys else { return internal_err!("no key was sorted by") };
+    let column = |from: &Place| match from {
+        Place::Column(index) => {
+            sorted.columns().get(*index).cloned().ok_or_else(|| internal_datafusion_err!("no such column"))
+        }
+        Place::Key { descending, shift, data_type } => take_out(keys.values(), *shift, *descending, data_type),
+    };
+    let columns = from.iter().map(column).collect::<Result<_>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(sorted.num_rows()));
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
+}
+
+/// The column that [`push`] put into the keys, `shift` bits from their end.
+fn take_out(keys: &[i128], shift: u32, descending: bool, data_type: &DataType) -> Result<ArrayRef> {
+    let bits = move |key: &i128| ((key.cast_unsigned() ^ TOP) >> shift) as u64;
+    let flip = move |key: &i128| if descending { !bits(key) } else { bits(key) };
+    let long = move |key: &i128| (flip(key) ^ (1 << 63)).cast_signed();
+    Ok(match data_type {
+        DataType::Int32 => {
+            let values = keys.iter().map(|key| (flip(key) as u32 ^ (1 << 31)).cast_signed());
+            Arc::new(Int32Array::from_iter_values(values))
+        }
+        DataType::UInt32 => Arc::new(UInt32Array::from_iter_values(keys.iter().map(|key| flip(key) as u32))),
+        DataType::UInt64 => Arc::new(UInt64Array::from_iter_values(keys.iter().map(flip))),
+        DataType::Int64 => Arc::new(Int64Array::from_iter_values(keys.iter().map(long))),
+        DataType::Timestamp(TimeUnit::Microsecond, zone) => {
+            let values = TimestampMicrosecondArray::from_iter_values(keys.iter().map(long));
+            Arc::new(values.with_timezone_opt(zone.clone()))
+        }
+        DataType::Timestamp(TimeUnit::Nanosecond, zone) => {
+            let values = TimestampNanosecondArray::from_iter_values(keys.iter().map(long));
+            Arc::new(values.with_timezone_opt(zone.clone()))
+        }
+        other => return internal_err!("{other} is no key"),
+    })
+}
+
+/// Signed numbers have the order of unsigned ones once the highest bit is the other one.
+const TOP: u128 = 1 << 127;
 
 /// Columns as one number that has their order.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -120,6 +186,7 @@ struct Key(Vec<Part>);
 struct Part {
     column: usize,
     descending: bool,
+    width: u32,
 }
 
 impl Key {
@@ -129,11 +196,19 @@ impl Key {
         let part = |sort: &PhysicalSortExpr| {
             let column = sort.expr.downcast_ref::<Column>()?.index();
             let field = schema.fields().get(column).filter(|field| !field.is_nullable())?;
-            bits += width(field.data_type())?;
-            Some(Part { column, descending: sort.options.descending })
+            let width = width(field.data_type())?;
+            bits += width;
+            Some(Part { column, descending: sort.options.descending, width })
         };
         let parts = order.iter().map(part).collect::<Option<Vec<_>>>()?;
         (parts.len() > 1 && bits <= 128).then_some(Key(parts))
+    }
+
+    /// The part that is `column`, and how many bits stand behind it.
+    fn part(&self, column: usize) -> Option<(&Part, u32)> {
+        let at = self.0.iter().position(|part| part.column == column)?;
+        let shift = self.0.iter().skip(at + 1).map(|part| part.width).sum();
+        self.0.get(at).map(|part| (part, shift))
     }
 }
 
@@ -172,9 +247,8 @@ impl PhysicalExpr for Key {
             let Some(column) = batch.columns().get(part.column) else { return internal_err!("no such column") };
             push(&mut keys, column.as_ref(), part.descending)?;
         }
-        // Signed numbers have the order of unsigned ones once the highest bit is the other one.
-        let keys = Decimal128Array::from_iter_values(keys.into_iter().map(|key| (key ^ (1 << 127)).cast_signed()));
-        Ok(ColumnarValue::Array(Arc::new(keys)))
+        let keys: Vec<i128> = keys.into_iter().map(|key| (key ^ TOP).cast_signed()).collect();
+        Ok(ColumnarValue::Array(Arc::new(Decimal128Array::new(keys.into(), None))))
     }
 
     fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
@@ -228,7 +302,6 @@ fn append<T: ArrowPrimitiveType>(
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{ArrayRef, Int32Array, Int64Array, TimestampNanosecondArray, UInt32Array, UInt64Array};
     use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, sort_to_indices};
     use arrow::datatypes::Field;
 
@@ -255,8 +328,18 @@ mod tests {
                 let columns = [second, first].map(Arc::clone);
                 let fields = columns.each_ref().map(|c| Field::new("c", c.data_type().clone(), false));
                 let batch = RecordBatch::try_new(Arc::new(Schema::new(fields.to_vec())), columns.to_vec()).unwrap();
-                let parts = [1, 0].into_iter().zip(descending).map(|(column, descending)| Part { column, descending });
-                let key = Key(parts.collect()).evaluate(&batch).unwrap().into_array(25).unwrap();
+                let part = |(column, descending): (usize, bool)| {
+                    let width = width(batch.column(column).data_type()).unwrap();
+                    Part { column, descending, width }
+                };
+                let packed = Key([1, 0].into_iter().zip(descending).map(part).collect());
+                let key = packed.evaluate(&batch).unwrap().into_array(25).unwrap();
+                for column in [0, 1] {
+                    let (part, shift) = packed.part(column).unwrap();
+                    let keys = key.as_primitive::<Decimal128Type>().values();
+                    let out = take_out(keys, shift, part.descending, batch.column(column).data_type()).unwrap();
+                    assert_eq!(&out, batch.column(column), "{descending:?}");
+                }
                 let options = |descending| Some(SortOptions { descending, nulls_first: false });
                 let sorted = [first, second].into_iter().zip(descending);
                 let sorted = sorted.map(|(values, d)| SortColumn { values: Arc::clone(values), options: options(d) });

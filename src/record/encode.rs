@@ -300,7 +300,7 @@ impl Encoder {
         let raw = self.table.bytes();
         let (batch, rows) = self.table.take();
         let began = std::mem::replace(&mut self.began, self.reorder.place());
-        let encoded = batch.and_then(|batch| EncodedGroup::encode(&batch).context("a row group cannot be encoded"));
+        let encoded = batch.and_then(|batch| EncodedGroup::encode(batch).context("a row group cannot be encoded"));
         if let (Ok(group), Some(wanted)) = (&encoded, self.sizes.group) {
             self.table.resize(raw, group.len(), wanted);
         }

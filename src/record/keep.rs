@@ -99,7 +99,7 @@ mod tests {
     fn kept(seq: u64, last_ns: i64) -> Kept {
         let mut builder = BatchBuilder::default();
         builder.push(&Event { seq, mono_ns: last_ns, event: "tee", ..Event::default() });
-        let group = EncodedGroup::encode(&builder.take().unwrap()).unwrap();
+        let group = EncodedGroup::encode(builder.take().unwrap()).unwrap();
         let mut books = Books::default();
         books.of(EventKind::Tee).written = 1;
         Kept { group, books, clocks: Clocks::default(), seq, last_ns, from: seq }

@@ -17,6 +17,7 @@ mod host;
 mod journal;
 mod keep;
 mod load;
+mod memory;
 mod options;
 mod output;
 mod privileges;

@@ -42,12 +42,13 @@ pub struct EncodedGroup {
 }
 
 impl EncodedGroup {
-    /// Encodes `batch`, which must have rows, as one row group.
+    /// Encodes `batch`, which must have rows, as one row group. What memory its columns take is free again column by column.
     ///
     /// # Errors
     /// When the Parquet library refuses the batch.
-    pub fn encode(batch: &RecordBatch) -> Result<Self, ParquetError> {
-        if batch.num_rows() == 0 {
+    pub fn encode(batch: RecordBatch) -> Result<Self, ParquetError> {
+        let rows = batch.num_rows() as u64;
+        if rows == 0 {
             return Err(ParquetError::General("no rows make no row group".into()));
         }
         let root = parquet_schema()?.root_schema_ptr();
@@ -66,7 +67,6 @@ impl EncodedGroup {
         let description = Description::pack(&body[rest..]).map_err(|e| ParquetError::External(Box::new(e)))?;
         body.truncate(rest);
         body.shrink_to_fit();
-        let rows = batch.num_rows() as u64;
         Ok(EncodedGroup { rows, digest: blake3::hash(&body), body, description })
     }
 
@@ -88,16 +88,17 @@ impl EncodedGroup {
 
 /// Encodes the columns one after another: by way of a dictionary where that pays, else as the library does it.
 fn append_columns(
-    batch: &RecordBatch,
+    batch: RecordBatch,
     general: Vec<ArrowColumnWriter>,
     group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
 ) -> Result<(), ParquetError> {
     let schema = parquet_schema()?;
     let mut chunks = Chunks::new()?;
     let mut writers = general.into_iter().zip(schema.columns());
-    for ((field, array), column) in batch.schema().fields().iter().zip(batch.columns()).zip(COLUMNS) {
+    let (fields, arrays, _) = batch.into_parts();
+    for ((field, array), column) in fields.fields().iter().zip(arrays).zip(COLUMNS) {
         let mut computed = None;
-        for (index, leaf) in leaves(array, field.is_nullable()).iter().enumerate() {
+        for (index, leaf) in leaves(&array, field.is_nullable()).iter().enumerate() {
             let missing = || ParquetError::General(format!("column {} has more parts than it should", column.name));
             let (mut writer, descr) = writers.next().ok_or_else(missing)?;
             if column.layout != Layout::Clock
@@ -107,7 +108,7 @@ fn append_columns(
                 continue;
             }
             if computed.is_none() {
-                computed = Some(compute_leaves(field, array)?);
+                computed = Some(compute_leaves(field, &array)?);
             }
             writer.write(computed.iter().flatten().nth(index).ok_or_else(missing)?)?;
             writer.close()?.append_to_row_group(group)?;
@@ -293,7 +294,7 @@ mod tests {
     fn group(rows: u64) -> EncodedGroup {
         let mut builder = BatchBuilder::default();
         (0..rows).for_each(|seq| builder.push(&Event { seq, event: "tee", payload: Some(b"x"), ..Event::default() }));
-        EncodedGroup::encode(&builder.take().unwrap()).unwrap()
+        EncodedGroup::encode(builder.take().unwrap()).unwrap()
     }
 
     #[test]
@@ -320,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_group_without_rows_is_refused() {
-        assert!(EncodedGroup::encode(&BatchBuilder::default().take().unwrap()).is_err());
+        assert!(EncodedGroup::encode(BatchBuilder::default().take().unwrap()).is_err());
     }
 
     #[test]

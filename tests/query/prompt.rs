@@ -1,7 +1,9 @@
 //! The prompt, on a terminal that script(1) makes.
 
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use super::root;
 
@@ -25,27 +27,56 @@ impl Terminal {
         }
     }
 
+    fn send(&mut self, keys: &str) {
+        self.child.stdin.as_ref().unwrap().write_all(keys.as_bytes()).unwrap();
+    }
+
     fn line(&mut self, text: &str) {
         let prompts = self.text.matches(LISTENS).count();
-        let mut stdin = self.child.stdin.as_ref().unwrap();
-        stdin.write_all(format!("{text}\r").as_bytes()).unwrap();
+        self.send(&format!("{text}\r"));
         if text != ".quit" {
             self.wait(LISTENS, prompts + 1);
         }
     }
 }
 
-#[test]
-fn statements_are_typed_one_after_another() {
-    let home = tempfile::tempdir().unwrap();
+/// A prompt over a sample. Who waits for it longer than two minutes sees it end.
+fn terminal(home: &Path) -> Terminal {
     let vmtrace = env!("CARGO_BIN_EXE_vmtrace");
-    let mut script = Command::new("script");
-    script.args(["-qec", &format!("{vmtrace} query samples/mpi-pair"), "/dev/null"]).current_dir(root());
-    script.env("XDG_STATE_HOME", home.path()).env("TERM", "xterm").stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = script.spawn().unwrap();
+    let mut script = Command::new("timeout");
+    script.args(["120", "script", "-qec", &format!("{vmtrace} query samples/mpi-pair"), "/dev/null"]);
+    script.current_dir(root()).env("XDG_STATE_HOME", home).env("TERM", "xterm");
+    let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let out = child.stdout.take().unwrap();
     let mut terminal = Terminal { child, out, text: String::new() };
     terminal.wait(LISTENS, 1);
+    terminal
+}
+
+#[test]
+fn what_was_cancelled_leaves_the_threads_to_what_comes_next() {
+    let home = tempfile::tempdir().unwrap();
+    let mut terminal = terminal(home.path());
+    // 400,000,000,000 pairs of which none fits, and as many that fit: nobody waits for them.
+    for (condition, cancelled) in [("WHERE a.value + b.value + c.value < 0", 1), ("", 2)] {
+        terminal.send(&format!("SELECT count(*) FROM range(2000) a, range(2000) b, range(100000) c {condition};\r"));
+        std::thread::sleep(Duration::from_millis(1500));
+        let prompts = terminal.text.matches(LISTENS).count();
+        terminal.send("\x03");
+        terminal.wait("vmtrace: cancelled", cancelled);
+        terminal.wait(LISTENS, prompts + 1);
+        terminal.line("SELECT 'answer' || count(DISTINCT pid) AS n FROM events;");
+        let answers = terminal.text.split("answer").filter(|rest| rest.starts_with(char::is_numeric)).count();
+        assert_eq!(answers, cancelled, "{}", terminal.text);
+    }
+    terminal.line(".quit");
+    assert_eq!(terminal.child.wait().unwrap().code(), Some(0), "{}", terminal.text);
+}
+
+#[test]
+fn statements_are_typed_one_after_another() {
+    let home = tempfile::tempdir().unwrap();
+    let mut terminal = terminal(home.path());
     for line in
         [".help", ".tables", "SELECT count(*) AS n, 'x' || 'y' AS xy FROM transfers;", "SELECT nope FROM events;"]
     {

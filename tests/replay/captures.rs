@@ -127,7 +127,7 @@ pub fn write_numbered(path: &Path, manifest: &Manifest, groups: &[&[(u64, Event<
     let mut builder = BatchBuilder::default();
     for group in groups.iter().filter(|group| !group.is_empty()) {
         group.iter().for_each(|(seq, event)| builder.push(&Event { seq: *seq, ..*event }));
-        let encoded = EncodedGroup::encode(&builder.take().unwrap()).unwrap();
+        let encoded = EncodedGroup::encode(builder.take().unwrap()).unwrap();
         writer.append(&encoded, manifest.end, &serde_json::Value::Null).unwrap();
     }
     writer.close(manifest).unwrap();

@@ -15,7 +15,7 @@ const ROWS: u64 = 50_000;
 fn read_back(batch: &RecordBatch) -> RecordBatch {
     let file = tempfile::tempfile().unwrap();
     let mut capture = CaptureFile::create(file.try_clone().unwrap(), &Manifest::default()).unwrap();
-    let group = EncodedGroup::encode(batch).unwrap();
+    let group = EncodedGroup::encode(batch.clone()).unwrap();
     capture.append(&group, Default::default(), &serde_json::Value::Null).unwrap();
     capture.close(&Manifest::default()).unwrap();
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();

@@ -30,7 +30,7 @@ fn encoded(first: u64, rows: u64) -> EncodedGroup {
         let payload = Some(payload.as_bytes());
         builder.push(&Event { seq, mono_ns, event: "tee", pid: 7, payload, ..Event::default() });
     }
-    EncodedGroup::encode(&builder.take().unwrap()).unwrap()
+    EncodedGroup::encode(builder.take().unwrap()).unwrap()
 }
 
 fn create(path: &Path) -> CaptureFile {
