@@ -17,7 +17,6 @@ mod host;
 mod journal;
 mod keep;
 mod load;
-mod memory;
 mod options;
 mod output;
 mod privileges;
