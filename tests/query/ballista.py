@@ -44,8 +44,9 @@ QUERIES = [
     "DESCRIBE events",
     "SHOW TABLES",
 ]
-# Runs until it is cancelled.
-LONG = "SELECT count(*) FROM events a, events b, events c WHERE a.seq + b.seq + c.seq = 0"
+# Takes much longer than its test, and pauses with each capture: a join that goes through its pairs in one go would not be
+# stopped on a cluster, see docs/query.md.
+LONG = "SELECT count(*) FROM events WHERE regexp_like(repeat(CAST(seq AS VARCHAR), 400000), '(1|2|3|4)*x$')"
 
 
 class Checks:
