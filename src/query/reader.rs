@@ -17,6 +17,7 @@ use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
+use tokio::task::yield_now;
 
 use super::open::Opened;
 use super::pages;
@@ -116,7 +117,10 @@ impl Reader {
 impl AsyncFileReader for Reader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, ParquetError>> {
         match self.opened.remote.clone() {
-            None => Box::pin(ready(self.read(&range))),
+            None => Box::pin(async move {
+                yield_now().await;
+                self.read(&range)
+            }),
             Some(remote) => Box::pin(async move {
                 let parts = self.fetch(&remote, vec![range]).await?;
                 parts.into_iter().next().ok_or_else(|| ParquetError::General("no bytes came".into()))
@@ -126,7 +130,11 @@ impl AsyncFileReader for Reader {
 
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>, ParquetError>> {
         match self.opened.remote.clone() {
-            None => Box::pin(ready(ranges.iter().map(|range| self.read(range)).collect())),
+            None => Box::pin(async move {
+                // Files are there at once, and work that never waits cannot be cancelled: with each row group it can.
+                yield_now().await;
+                ranges.iter().map(|range| self.read(range)).collect()
+            }),
             Some(remote) => Box::pin(async move { self.fetch(&remote, ranges).await }),
         }
     }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use async_trait::async_trait;
-use ballista_core::config::BALLISTA_CLIENT_GRPC_TIMEOUT_SECONDS;
+use ballista_core::config::{BALLISTA_CLIENT_GRPC_TIMEOUT_SECONDS, BALLISTA_CLIENT_PULL};
 use ballista_core::execution_plans::DistributedQueryExec;
 use ballista_core::extension::{SessionConfigExt, SessionStateExt};
 use ballista_core::planner::BallistaQueryPlanner;
@@ -89,13 +89,15 @@ impl Cluster {
         let places = captures.iter().zip(paths).map(|(c, path)| Ok((c.name.clone(), sendable(path)?)));
         let places = places.collect::<Result<Vec<_>>>()?;
         let codec = Arc::new(Tables::over(Places::new(places)));
-        // In Ballista 55.0 a query over views with UNION never ends with it: its stages change while they run.
+        // In Ballista 55.0 a query over views with UNION never ends with the adaptive planner: its stages change while they
+        // run. Unless the client asks for a query's state, it learns its name, by which it is cancelled, when a stage has ended.
         let config = config
             .upgrade_for_ballista()
             .with_ballista_adaptive_query_planner(false)
             .with_target_partitions(PARTITIONS)
             .with_ballista_grpc_client_max_message_size(MAX_MESSAGE)
             .set_usize(BALLISTA_CLIENT_GRPC_TIMEOUT_SECONDS, ANSWER)
+            .set_bool(BALLISTA_CLIENT_PULL, true)
             .with_ballista_logical_extension_codec(codec.clone());
         let remote = BallistaQueryPlanner::with_extension(self.url.clone(), config.ballista_config(), codec);
         let config = config.with_ballista_query_planner(Arc::new(Planner(remote)));
