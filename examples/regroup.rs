@@ -20,7 +20,7 @@ fn main() -> Result<()> {
     let mut out = CaptureFile::create(file, manifest).with_context(|| to.clone())?;
     let mut builder = BatchBuilder::default();
     let mut write = |builder: &mut BatchBuilder| -> Result<()> {
-        let group = EncodedGroup::encode(&builder.take()?)?;
+        let group = EncodedGroup::encode(builder.take()?)?;
         out.append(&group, manifest.end, &serde_json::Value::Null).with_context(|| to.clone())
     };
     for batch in capture.scan(&Scan::default())? {

@@ -34,6 +34,8 @@ const MIN_MEMORY: usize = 16 << 20;
 pub const STACK: usize = 256 << 20;
 /// Below it, queries run in one partition.
 const LITTLE_MEMORY: usize = 256 << 20;
+/// From it on, in two for each processor.
+const MUCH_MEMORY: usize = 1 << 30;
 /// Longest SQL accepted.
 const MAX_SQL: usize = 64 << 10;
 
@@ -189,7 +191,11 @@ fn config(threads: usize, memory: usize, row_bytes: usize, pruning: bool) -> Ses
     let rows = (memory >> 17).min(memory / 256 / row_bytes).clamp(16, 32_768);
     // And one sorter at a time: what one merges with, another cannot have. In much, two for each processor: of half the
     // rows, half the runs are merged.
-    let partitions = if memory < LITTLE_MEMORY { 1 } else { threads.saturating_mul(2) };
+    let partitions = match memory {
+        ..LITTLE_MEMORY => 1,
+        LITTLE_MEMORY..MUCH_MEMORY => threads,
+        _ => threads.saturating_mul(2),
+    };
     let config = SessionConfig::new().with_target_partitions(partitions).with_batch_size(rows);
     let mut config = config.with_information_schema(true);
     let options = config.options_mut();
