@@ -106,10 +106,7 @@ impl DictionaryColumn {
     }
 
     fn is(&self, key: i32, text: &str) -> bool {
-        usize::try_from(key)
-            .ok()
-            .and_then(|key| self.values.get(key))
-            .is_some_and(|value| same(value.as_bytes(), text.as_bytes()))
+        usize::try_from(key).ok().and_then(|key| self.values.get(key)).is_some_and(|value| **value == *text)
     }
 
     fn key(&mut self, text: &str) -> i32 {
@@ -153,23 +150,6 @@ impl DictionaryColumn {
     }
 }
 
-/// Whether two texts are equal: short ones, which most are, without a call.
-fn same(a: &[u8], b: &[u8]) -> bool {
-    if a.len() != b.len() {
-        return false;
-    }
-    match (a.len(), ends::<8>(a), ends::<8>(b), ends::<4>(a), ends::<4>(b)) {
-        (..=16, Some(a), Some(b), ..) => a == b,
-        (..=8, _, _, Some(a), Some(b)) => a == b,
-        _ => a == b,
-    }
-}
-
-/// Its first and its last bytes, which overlap where it is shorter than both.
-fn ends<const N: usize>(text: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
-    text.first_chunk().zip(text.last_chunk())
-}
-
 /// Where a text is remembered: from its length and its ends, which tell those apart that occur together.
 fn hint(text: &str) -> usize {
     let bytes = text.as_bytes();
@@ -197,20 +177,6 @@ mod tests {
             let mut validity = Validity::default();
             pattern.iter().for_each(|valid| validity.push(*valid));
             assert_eq!(validity.take(), NullBuffer::from(pattern.to_vec()));
-        }
-    }
-
-    #[test]
-    fn texts_are_the_same_if_all_their_bytes_are() {
-        for len in 0..40 {
-            let text: Vec<u8> = (0..len).collect();
-            assert!(same(&text, &text.clone()));
-            for at in 0..text.len() {
-                let mut other = text.clone();
-                other[at] ^= 0x80;
-                assert!(!same(&text, &other), "{len} bytes, {at}");
-                assert!(!same(&text, &text[..at]), "{len} bytes, {at}");
-            }
         }
     }
 
