@@ -150,7 +150,9 @@ def fleet_of(directory, count, captures):
 
 
 def cancelled(checks, fleet, executors):
-    said = lambda words: sum(of.says(words) for of in executors)
+    def said(words):
+        return sum(of.says(words) for of in executors)
+
     tasks, before = said("Execute task"), said("Cancelling tasks")
     asked = subprocess.Popen(fleet.command([LONG], True), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while said("Execute task") == tasks and asked.poll() is None:
@@ -202,6 +204,8 @@ def questions(checks, fleet):
 
 def main():
     vmtrace, count, *captures = sys.argv[1:]
+    if not count.isdigit() or int(count) < 1:
+        sys.exit(f"ballista.py: {count} is no number of captures: give 300")
     checks = Checks()
     starts, url = documented(vmtrace)
     running = []
