@@ -45,6 +45,8 @@ pub fn statement(
     output: Output,
     explaining: bool,
 ) -> Result<Outcome> {
+    // It counts from here, not from when it is first waited for.
+    let interrupted = engine.interrupts.notified();
     let (sender, receiver) = mpsc::channel(QUEUE);
     let planned = Arc::new(OnceLock::new());
     let work = engine.runtime.spawn(work(engine.context.clone(), statement, explaining, Arc::clone(&planned), sender));
@@ -52,7 +54,7 @@ pub fn statement(
     let written = engine.runtime.block_on(async {
         tokio::select! {
             biased;
-            () = engine.interrupts.notified() => Ok(None),
+            () = interrupted => Ok(None),
             written = write(receiver, &output, explaining) => written.map(Some),
         }
     });

@@ -10,6 +10,9 @@ use super::root;
 /// What a line editor sends when it has taken the terminal: only then does it listen.
 const LISTENS: &str = "\x1b[?2004h";
 
+/// What it sends when it has given the terminal back: from then on ^C is a signal.
+const LEAVES: &str = "\x1b[?2004l";
+
 struct Terminal {
     child: Child,
     out: ChildStdout,
@@ -44,8 +47,9 @@ impl Terminal {
 fn terminal(home: &Path) -> Terminal {
     let vmtrace = env!("CARGO_BIN_EXE_vmtrace");
     let mut script = Command::new("timeout");
-    script.args(["120", "script", "-qec", &format!("{vmtrace} query samples/mpi-pair"), "/dev/null"]);
-    script.current_dir(root()).env("XDG_STATE_HOME", home).env("TERM", "xterm");
+    // Without exec a shell may stay before it, get ^C as well and end of it in its turn (dash does, bash does not).
+    script.args(["120", "script", "-qec", &format!("exec {vmtrace} query samples/mpi-pair"), "/dev/null"]);
+    script.current_dir(root()).env("XDG_STATE_HOME", home).env("TERM", "xterm").env("SHELL", "/bin/sh");
     let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let out = child.stdout.take().unwrap();
     let mut terminal = Terminal { child, out, text: String::new() };
@@ -59,7 +63,10 @@ fn what_was_cancelled_leaves_the_threads_to_what_comes_next() {
     let mut terminal = terminal(home.path());
     // 400,000,000,000 pairs of which none fits, and as many that fit: nobody waits for them.
     for (condition, cancelled) in [("WHERE a.value + b.value + c.value < 0", 1), ("", 2)] {
+        let left = terminal.text.matches(LEAVES).count();
         terminal.send(&format!("SELECT count(*) FROM range(2000) a, range(2000) b, range(100000) c {condition};\r"));
+        terminal.wait(LEAVES, left + 1);
+        // Long enough that threads are busy with it: a query that has hardly begun would be no test.
         std::thread::sleep(Duration::from_millis(1500));
         let prompts = terminal.text.matches(LISTENS).count();
         terminal.send("\x03");
