@@ -14,6 +14,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use tokio::runtime::Runtime;
@@ -22,6 +23,7 @@ use tokio::sync::Notify;
 
 use super::cluster::Cluster;
 use super::events::Events;
+use super::lag::KeepOrder;
 use super::open::{self, Opened};
 use super::sorting::PackKeys;
 use super::stopping::{StopJoins, Stops};
@@ -120,14 +122,18 @@ impl Engine {
     }
 }
 
-/// The engine in this process: as it comes, and with our rules.
+/// The engine in this process: as it comes, and with our rules: one before rows are spread over threads and sorted, and
+/// two when all else is settled.
 fn local_state(config: SessionConfig, environment: Arc<RuntimeEnv>, stops: Stops) -> SessionState {
+    let mut rules = PhysicalOptimizer::new().rules;
+    rules.insert(0, Arc::new(KeepOrder));
+    rules.push(Arc::new(PackKeys));
+    rules.push(Arc::new(StopJoins(stops)));
     SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(environment)
         .with_default_features()
-        .with_physical_optimizer_rule(Arc::new(PackKeys))
-        .with_physical_optimizer_rule(Arc::new(StopJoins(stops)))
+        .with_physical_optimizer_rules(rules)
         .build()
 }
 

@@ -9,11 +9,14 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
+use datafusion::common::config::TableParquetOptions;
 use datafusion::common::stats::Precision;
 use datafusion::common::{Result, ScalarValue, Statistics};
 use datafusion::datasource::TableProvider;
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::physical_plan::{
+    FileGroup, FileScanConfig, FileScanConfigBuilder, FileSource, ParquetSource,
+};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::object_store::ObjectStoreUrl;
@@ -67,6 +70,24 @@ impl Events {
     }
 }
 
+/// A scan of the same, with measures of its own: copies of a scan count together.
+///
+/// # Errors
+/// When the engine refuses columns that it has given before.
+pub fn scan_again(config: &FileScanConfig) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let Some(source) = config.file_source().downcast_ref::<ParquetSource>() else { return Ok(None) };
+    let again: Arc<dyn FileSource> = Arc::new(parquet(source.table_schema(), source.table_parquet_options()));
+    let projected = source.projection().map(|columns| again.try_pushdown_projection(columns)).transpose()?.flatten();
+    let config = FileScanConfigBuilder::from(config.clone()).with_source(projected.unwrap_or(again)).build();
+    Ok(Some(DataSourceExec::from_data_source(config)))
+}
+
+fn parquet(table: &TableSchema, options: &TableParquetOptions) -> ParquetSource {
+    ParquetSource::new(table.clone())
+        .with_table_parquet_options(options.clone())
+        .with_parquet_file_reader_factory(Arc::new(Readers))
+}
+
 #[async_trait]
 impl TableProvider for Events {
     fn schema(&self) -> SchemaRef {
@@ -92,9 +113,7 @@ impl TableProvider for Events {
         let groups = FileGroup::new(self.captures.iter().map(|c| self.file(c)).collect()).split_files(threads);
         let mut statistics = Statistics::new_unknown(self.table.table_schema());
         statistics.num_rows = Precision::Exact(self.captures.iter().map(|c| c.rows()).sum());
-        let source = ParquetSource::new(self.table.clone())
-            .with_table_parquet_options(state.table_options().parquet.clone())
-            .with_parquet_file_reader_factory(Arc::new(Readers));
+        let source = parquet(&self.table, &state.table_options().parquet);
         let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(statistics)

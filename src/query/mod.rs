@@ -14,6 +14,8 @@ mod explain;
 mod files;
 mod format;
 mod functions;
+mod keys;
+mod lag;
 mod named;
 mod open;
 mod output;

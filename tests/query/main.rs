@@ -10,6 +10,7 @@ mod damage;
 mod docs;
 mod errors;
 mod hostile;
+mod lag;
 mod limits;
 mod output;
 mod prompt;
