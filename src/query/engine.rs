@@ -122,11 +122,12 @@ impl Engine {
     }
 }
 
-/// The engine in this process: as it comes, and with our rules: one before rows are spread over threads and sorted, and
-/// two when all else is settled.
+/// The engine in this process: as it comes, and with our rules: one just before it decides what to spread over threads and
+/// to sort, and two when all else is settled.
 fn local_state(config: SessionConfig, environment: Arc<RuntimeEnv>, stops: Stops) -> SessionState {
     let mut rules = PhysicalOptimizer::new().rules;
-    rules.insert(0, Arc::new(KeepOrder));
+    let before = rules.iter().position(|rule| rule.name() == "EnsureRequirements").unwrap_or(0);
+    rules.insert(before, Arc::new(KeepOrder));
     rules.push(Arc::new(PackKeys));
     rules.push(Arc::new(StopJoins(stops)));
     SessionStateBuilder::new()

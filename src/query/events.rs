@@ -21,6 +21,7 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::open::Opened;
@@ -70,15 +71,21 @@ impl Events {
     }
 }
 
-/// A scan of the same, with measures of its own: copies of a scan count together.
+/// A scan of the same rows, of all its columns or of some, with measures of its own: copies of a scan count together.
 ///
 /// # Errors
 /// When the engine refuses columns that it has given before.
-pub fn scan_again(config: &FileScanConfig) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+pub fn scan_again(scan: &DataSourceExec, columns: Option<&[usize]>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let Some(config) = scan.data_source().downcast_ref::<FileScanConfig>() else { return Ok(None) };
     let Some(source) = config.file_source().downcast_ref::<ParquetSource>() else { return Ok(None) };
-    let again: Arc<dyn FileSource> = Arc::new(parquet(source.table_schema(), source.table_parquet_options()));
-    let projected = source.projection().map(|columns| again.try_pushdown_projection(columns)).transpose()?.flatten();
-    let config = FileScanConfigBuilder::from(config.clone()).with_source(projected.unwrap_or(again)).build();
+    let again = parquet(source.table_schema(), source.table_parquet_options());
+    let again = source.filter().map_or(again.clone(), |filter| again.with_predicate(filter));
+    let mut again: Arc<dyn FileSource> = Arc::new(again);
+    let some = columns.map(|columns| ProjectionExprs::from_indices(columns, &scan.schema()));
+    for columns in source.projection().into_iter().chain(&some) {
+        again = again.try_pushdown_projection(columns)?.unwrap_or(again);
+    }
+    let config = FileScanConfigBuilder::from(config.clone()).with_source(again).build();
     Ok(Some(DataSourceExec::from_data_source(config)))
 }
 

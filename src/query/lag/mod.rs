@@ -16,10 +16,11 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Result, ScalarValue, config::ConfigOptions};
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig};
 use datafusion::datasource::source::DataSourceExec;
-use datafusion::physical_expr::expressions::Literal;
+use datafusion::physical_expr::expressions::{Column, Literal};
 use datafusion::physical_expr::window::{StandardWindowExpr, WindowExpr};
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowUDFExpr};
@@ -38,10 +39,12 @@ impl PhysicalOptimizerRule for KeepOrder {
         let kept = plan.transform_up(|node| {
             let Some(window) = node.downcast_ref::<BoundedWindowAggExec>() else { return Ok(Transformed::no(node)) };
             let Some(lags) = Lags::of(window) else { return Ok(Transformed::no(node)) };
-            // Twice, as two scans, each with measures of its own.
-            let [rows, again] = [window.input(); 2].map(|input| in_order_of_files(input, options));
-            let (Some(rows), Some(again)) = (rows?, again?) else { return Ok(Transformed::no(node)) };
-            Ok(Transformed::yes(Arc::new(exec::Lag::new(lags, rows, again, node)?) as Arc<dyn ExecutionPlan>))
+            let order = columns_of_scan(window.input(), lags.order.columns().collect());
+            let Some((scan, columns)) = order else { return Ok(Transformed::no(node)) };
+            let rows = in_place(window.input(), options)?;
+            let order = spread(scan, Some(&columns), options)?;
+            let (Some(rows), Some(order)) = (rows, order) else { return Ok(Transformed::no(node)) };
+            Ok(Transformed::yes(Arc::new(exec::Lag::new(lags, rows, order, node)) as Arc<dyn ExecutionPlan>))
         });
         Ok(kept?.data)
     }
@@ -97,21 +100,56 @@ fn is_few(key: &Arc<dyn PhysicalExpr>, schema: &Schema) -> bool {
     key.data_type(schema).is_ok_and(|of| matches!(of, DataType::Int32 | DataType::Utf8View))
 }
 
-/// `plan`, its partitions spread over threads and one after the other in the order of the files; if it can be.
-fn in_order_of_files(plan: &Arc<dyn ExecutionPlan>, options: &ConfigOptions) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+/// The scan that `plan` takes its rows from one by one, and which of the scan's columns its `columns` are; if they are.
+fn columns_of_scan(plan: &Arc<dyn ExecutionPlan>, columns: Vec<usize>) -> Option<(&DataSourceExec, Vec<usize>)> {
     if let Some(scan) = plan.downcast_ref::<DataSourceExec>() {
-        let config = scan.data_source().downcast_ref::<FileScanConfig>();
-        let config = config.filter(|config| one_after_the_other(&config.file_groups));
-        let Some(scan) = config.map(scan_again).transpose()?.flatten() else { return Ok(None) };
-        let spread = scan.repartitioned(options.execution.target_partitions, options)?;
-        return Ok(spread.unwrap_or(scan).with_preserve_order(true));
+        return Some((scan, columns));
     }
-    if !plan.is::<FilterExec>() && !plan.is::<ProjectionExec>() {
+    if let Some(filter) = plan.downcast_ref::<FilterExec>().filter(|filter| filter.projection().is_none()) {
+        return columns_of_scan(filter.input(), columns);
+    }
+    let projection = plan.downcast_ref::<ProjectionExec>()?;
+    let before = |column: usize| Some(projection.expr().get(column)?.expr.downcast_ref::<Column>()?.index());
+    columns_of_scan(projection.input(), columns.into_iter().map(before).collect::<Option<_>>()?)
+}
+
+/// `plan`, its rows in the order of the files; if it can be.
+fn in_place(plan: &Arc<dyn ExecutionPlan>, options: &ConfigOptions) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    if let Some(scan) = plan.downcast_ref::<DataSourceExec>() {
+        return spread(scan, None, options);
+    }
+    if !keeps_order(plan.as_ref()) {
         return Ok(None);
     }
     let [input] = plan.children()[..] else { return Ok(None) };
-    let input = in_order_of_files(input, options)?;
+    let input = in_place(input, options)?;
     input.map(|input| replace_children_if_necessary(Arc::clone(plan), vec![input])).transpose()
+}
+
+/// Whether `plan` hands on rows as they come, in partitions as they are.
+fn keeps_order(plan: &dyn ExecutionPlan) -> bool {
+    plan.is::<DataSourceExec>()
+        || plan.is::<FilterExec>()
+        || plan.is::<ProjectionExec>()
+        || plan.is::<CooperativeExec>()
+}
+
+/// `scan` in as many partitions as are wanted, however small the files are: then nobody spreads the rows any further.
+/// They are ranges of the files, and stay in their order.
+fn spread(
+    scan: &DataSourceExec,
+    columns: Option<&[usize]>,
+    options: &ConfigOptions,
+) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let config = scan.data_source().downcast_ref::<FileScanConfig>();
+    if !config.is_some_and(|config| one_after_the_other(&config.file_groups)) {
+        return Ok(None);
+    }
+    let Some(scan) = scan_again(scan, columns)? else { return Ok(None) };
+    let mut options = options.clone();
+    options.optimizer.repartition_file_min_size = 0;
+    let spread = scan.repartitioned(options.execution.target_partitions, &options)?;
+    Ok(spread.unwrap_or(scan).with_preserve_order(true))
 }
 
 /// Whether each capture begins when the one before has ended, as files of one recording do. Else there is no order to keep.
