@@ -65,11 +65,13 @@ mod tests {
         let mut children = [1, 2].map(|_| std::process::Command::new("sleep").arg("1000").spawn().unwrap());
         let pids = [0, 1].map(|i: usize| children[i].id() as i32);
         let mut awaited = Awaited::new(&pids).unwrap();
-        for child in &mut children {
+        for (child, ended) in children.iter_mut().zip(1..) {
             assert!(!awaited.all_gone());
             child.kill().unwrap();
-            // Not collected yet: a zombie has ended.
-            awaited.pause(Duration::from_secs(1000));
+            // Not collected yet: a zombie has ended. Signals of other tests cut pauses short as well.
+            while awaited.living.iter().filter(|(pid, _)| *pid == 0).count() < ended {
+                awaited.pause(Duration::from_secs(1000));
+            }
         }
         assert!(awaited.all_gone());
         for child in &mut children {
