@@ -94,9 +94,10 @@ fn ranges_know_of_those_before_them() {
 fn what_is_out_of_order_is_sorted() {
     let in_order = [vec![vec![(1, 5), (1, 6)], vec![(1, 6)]], vec![vec![(1, 6), (2, 9)]]];
     assert_eq!(run(lag(&in_order), TaskContext::default()).unwrap().len(), 5);
-    for (range, batch, row) in [(0, 0, 1), (0, 1, 0), (1, 0, 0), (1, 0, 1)] {
+    // Too early within a batch, a range and among ranges; and too late before another range.
+    for (range, batch, row, at) in [(0, 0, 1, 4), (0, 1, 0, 4), (1, 0, 0, 4), (1, 0, 1, 4), (0, 1, 0, 8)] {
         let mut rows = in_order.clone();
-        rows[range][batch][row].1 = 4;
+        rows[range][batch][row].1 = at;
         assert_eq!(run(lag(&rows), TaskContext::default()).unwrap(), [], "{rows:?}");
     }
 }
