@@ -79,7 +79,10 @@ pub fn scan_again(scan: &DataSourceExec, columns: Option<&[usize]>) -> Result<Op
     let Some(config) = scan.data_source().downcast_ref::<FileScanConfig>() else { return Ok(None) };
     let Some(source) = config.file_source().downcast_ref::<ParquetSource>() else { return Ok(None) };
     let again = parquet(source.table_schema(), source.table_parquet_options());
-    let again = source.filter().map_or(again.clone(), |filter| again.with_predicate(filter));
+    let again = match source.filter() {
+        Some(filter) => again.with_predicate(filter),
+        None => again,
+    };
     let mut again: Arc<dyn FileSource> = Arc::new(again);
     let some = columns.map(|columns| ProjectionExprs::from_indices(columns, &scan.schema()));
     for columns in source.projection().into_iter().chain(&some) {

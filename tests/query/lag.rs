@@ -104,6 +104,19 @@ fn a_large_capture_is_read_in_ranges() {
     assert_eq!((little.err.as_str(), little.out.lines().last()), ("", Some(expected.as_str())));
 }
 
+/// Of what a query makes there may be as many as rows: sorting can go to disk.
+#[test]
+fn keys_that_are_no_columns_are_sorted() {
+    for key in ["pid + 0", "p", "hexdump(payload)"] {
+        let sql = format!(
+            "SELECT lag(seq) OVER (PARTITION BY {key} ORDER BY mono_ns) FROM (SELECT *, pid * 2 AS p FROM events)"
+        );
+        let explained = query(&["samples/mpi-pair", &sql, "--explain"]);
+        assert_eq!((explained.status, explained.err.as_str()), (0, ""), "{key}");
+        assert!(!explained.out.contains("LagExec"), "{key}: {}", explained.out);
+    }
+}
+
 #[test]
 fn rows_out_of_order_are_sorted() {
     let dir = tempfile::tempdir().unwrap();

@@ -25,6 +25,8 @@ use tokio::task::JoinSet;
 use super::previous::{Previous, compact};
 use super::{Lags, keeps_order};
 
+const CHANGED: &str = "the capture changed while it was read: its rows were in order, and are not";
+
 /// Batches under way from here.
 const QUEUE: usize = 4;
 
@@ -165,7 +167,7 @@ impl Parts {
         }
         found.sort_unstable_by_key(|(nth, _)| *nth);
         let bounds: Vec<Bounds> = found.into_iter().filter_map(|(_, bounds)| bounds).collect();
-        Ok(bounds.iter().zip(bounds.iter().skip(1)).all(|(before, after)| before.1 <= after.0))
+        Ok(follow_one_another(&bounds))
     }
 
     async fn by_sorting(&self, context: &Arc<TaskContext>, to: &Out) -> Result<()> {
@@ -198,6 +200,10 @@ impl Parts {
             found.push(joined(range)?);
         }
         found.sort_unstable_by_key(|(nth, _)| *nth);
+        let bounds: Vec<Bounds> = found.iter().filter_map(|(_, range)| range.as_ref()?.bounds).collect();
+        if !follow_one_another(&bounds) {
+            return exec_err!("{CHANGED}");
+        }
         let mut previous: Option<Previous> = None;
         let memory = MemoryConsumer::new("LagExec").register(context.memory_pool());
         for range in found.into_iter().filter_map(|(_, range)| range) {
@@ -236,6 +242,8 @@ impl Parts {
 
 /// What a range of rows leaves to be settled.
 struct Range {
+    /// Of all its rows.
+    bounds: Option<Bounds>,
     /// The first row of each key: what was before is not known here.
     first: Vec<RecordBatch>,
     /// The last values of each key.
@@ -256,7 +264,7 @@ impl Range {
         let (mut first, mut held) = (Vec::new(), 0);
         while let Some(batch) = rows.try_next().await? {
             if !parts.lags.order.follows(&batch, &mut bounds)? {
-                return exec_err!("the capture changed while it was read: its rows were in order, and are not");
+                return exec_err!("{CHANGED}");
             }
             let (keys, values) = parts.of(&batch)?;
             let mut seen = previous.take().map_or_else(|| Previous::new(&keys, &values), Ok)?;
@@ -278,8 +286,13 @@ impl Range {
             }
         }
         let Some(last) = previous.map(Previous::finish).transpose()? else { return Ok(None) };
-        Ok(Some(Range { first, last, _memory: memory }))
+        Ok(Some(Range { bounds, first, last, _memory: memory }))
     }
+}
+
+/// Whether ranges, in the order of the files, are in the order of their keys.
+fn follow_one_another(ranges: &[Bounds]) -> bool {
+    ranges.iter().zip(ranges.iter().skip(1)).all(|(before, after)| before.1 <= after.0)
 }
 
 fn streams(plan: &Arc<dyn ExecutionPlan>, context: &Arc<TaskContext>) -> Result<Vec<SendableRecordBatchStream>> {

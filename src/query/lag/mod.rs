@@ -39,8 +39,7 @@ impl PhysicalOptimizerRule for KeepOrder {
         let kept = plan.transform_up(|node| {
             let Some(window) = node.downcast_ref::<BoundedWindowAggExec>() else { return Ok(Transformed::no(node)) };
             let Some(lags) = Lags::of(window) else { return Ok(Transformed::no(node)) };
-            let order = columns_of_scan(window.input(), lags.order.columns().collect());
-            let Some((scan, columns)) = order else { return Ok(Transformed::no(node)) };
+            let Some((scan, columns)) = lags.stored(window.input()) else { return Ok(Transformed::no(node)) };
             let rows = in_place(window.input(), options)?;
             let order = spread(scan, Some(&columns), options)?;
             let (Some(rows), Some(order)) = (rows, order) else { return Ok(Transformed::no(node)) };
@@ -78,6 +77,13 @@ impl Lags {
         let values = asked.iter().map(|window| lagging(window.as_ref(), &schema)).collect::<Option<_>>()?;
         let few = !keys.is_empty() && keys.iter().all(|key| is_few(key, &schema));
         (alike && ascending && few).then_some(Lags { keys, order, values })
+    }
+
+    /// The scan behind `rows`, and which of its columns are the order; if keys and order are columns of the captures.
+    fn stored<'a>(&self, rows: &'a Arc<dyn ExecutionPlan>) -> Option<(&'a DataSourceExec, Vec<usize>)> {
+        let keys = self.keys.iter().map(|key| Some(key.downcast_ref::<Column>()?.index()));
+        columns_of_scan(rows, keys.collect::<Option<_>>()?)?;
+        columns_of_scan(rows, self.order.columns().collect())
     }
 }
 

@@ -105,12 +105,14 @@ fn what_is_out_of_order_is_sorted() {
 /// The check says that rows are in order, but those that come are not.
 #[test]
 fn rows_that_change_meanwhile_are_an_error() {
-    let lag = lag(&[vec![vec![(1, 5), (1, 6)]]]);
-    let mut children: Vec<_> = lag.children().into_iter().cloned().collect();
-    children[0] = source(&[vec![vec![(1, 6), (1, 5)]]]);
-    let lag = replace_children_if_necessary(lag, children).unwrap();
-    let error = run(lag, TaskContext::default()).unwrap_err();
-    assert!(error.to_string().contains("changed while it was read"), "{error}");
+    for changed in [&[vec![vec![(1, 6), (1, 5)]]][..], &[vec![vec![(1, 6)]], vec![vec![(1, 5)]]]] {
+        let lag = lag(&[vec![vec![(1, 5), (1, 6)]]]);
+        let mut children: Vec<_> = lag.children().into_iter().cloned().collect();
+        children[0] = source(changed);
+        let lag = replace_children_if_necessary(lag, children).unwrap();
+        let error = run(lag, TaskContext::default()).unwrap_err();
+        assert!(error.to_string().contains("changed while it was read"), "{error}");
+    }
 }
 
 #[test]
