@@ -4,6 +4,7 @@
 
 pub mod check;
 pub mod cli;
+pub mod output;
 #[cfg(feature = "query")]
 pub mod query;
 #[cfg(feature = "record")]

@@ -374,7 +374,7 @@ impl Encoder {
                 Ok(()) => return true,
                 Err(error) => error,
             };
-            let path = self.series.output().path().to_path_buf();
+            let path = self.series.output().partial().to_path_buf();
             let made = self.running.as_ref().is_some_and(|running| {
                 running.room.make(&mut self.series, &running.journal, self.began.from, &error, &mut tries)
             });

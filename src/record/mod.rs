@@ -18,7 +18,6 @@ mod journal;
 mod keep;
 mod load;
 mod options;
-mod output;
 mod privileges;
 mod processes;
 mod prove;

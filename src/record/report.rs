@@ -107,15 +107,27 @@ pub fn statistics(progress: &Progress, lost: u64, journal: u64, elapsed: Duratio
 }
 
 /// Why a recording has ended before its time.
-pub fn full(output: &Path, cause: &str) {
+pub fn full(finished: &[Finished], cause: &str) {
+    let Some(last) = finished.last() else { return say(format_args!("the disk is full ({cause}): recording stopped")) };
     say(format_args!(
         "{}: the disk is full ({cause}): recording stopped, the capture is complete up to there",
-        output.display()
+        last.path.display()
     ));
 }
 
+/// Finished files by names that are there.
+fn names(finished: &[Finished]) -> String {
+    match finished {
+        [] => "no file".to_string(),
+        [one] => one.path.display().to_string(),
+        [first, .., last] => {
+            format!("{} to {} ({} files)", first.path.display(), last.path.display(), finished.len())
+        }
+    }
+}
+
 /// The last lines: each file's root digest; then written, filtered, lost by cause, bytes, duration.
-pub fn summary(output: &Path, finished: &[Finished], ledger: &[LedgerRow], hooks: &[Hook], elapsed: Duration) {
+pub fn summary(finished: &[Finished], ledger: &[LedgerRow], hooks: &[Hook], elapsed: Duration) {
     let sum = |f: fn(&LedgerRow) -> u64| ledger.iter().map(f).sum::<u64>();
     let causes = LedgerRow::total(ledger).causes();
     let causes = causes.iter().filter(|(_, n)| *n > 0).map(|(cause, n)| format!("{} {cause}", HumanCount(*n)));
@@ -132,10 +144,7 @@ pub fn summary(output: &Path, finished: &[Finished], ledger: &[LedgerRow], hooks
         0 => String::new(),
         n => format!(", {} not kept", HumanCount(n)),
     };
-    let name = match finished {
-        [one] => one.path.display().to_string(),
-        more => format!("{} ({} files)", output.display(), more.len()),
-    };
+    let name = names(finished);
     let size: u64 = finished.iter().filter_map(|f| Some(std::fs::metadata(&f.path).ok()?.len())).sum();
     for file in finished {
         say(format_args!("{}: root digest {}", file.path.display(), file.root));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FallocateFlags, fallocate};
 
-use super::output::free_bytes;
+use crate::output::free_bytes;
 
 /// Bytes that are allocated and belong to no name.
 #[derive(Debug)]

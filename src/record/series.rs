@@ -5,6 +5,7 @@
 //! elsewhere.
 
 use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,12 +15,12 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::journal;
-use super::output::{Output, directory};
 use super::reserve::Reserve;
+use crate::output::{self, Left, Output, PARTIAL, directory};
 use crate::schema::group::EncodedGroup;
 use crate::schema::manifest::{Clocks, Manifest, Segment};
 use crate::schema::partial::PartialGroup;
-use crate::schema::sign::Key;
+use crate::schema::sign::{Key, signature_path};
 use crate::schema::writer::CaptureFile;
 
 /// What a recording writes.
@@ -53,6 +54,14 @@ struct Open {
     file: Arc<File>,
 }
 
+/// A file that is complete; it stays locked until it has its name.
+#[derive(Debug)]
+struct Closed {
+    output: Output,
+    finished: Finished,
+    _locked: Arc<File>,
+}
+
 /// The files of one recording.
 #[derive(Debug)]
 pub struct Series {
@@ -67,31 +76,51 @@ pub struct Series {
     created: Option<File>,
     open: Option<Open>,
     /// A file that is complete, and not yet named.
-    closed: Option<(Output, Finished)>,
+    closed: Option<Closed>,
     previous: Option<Finished>,
     finished: VecDeque<Finished>,
     reserve: Reserve,
 }
 
-/// An unfinished file of the recording that writes `output`, if there is one.
-fn unfinished(output: &Path) -> Option<PathBuf> {
-    let stem = output.file_stem()?.to_string_lossy().into_owned();
-    let entries = std::fs::read_dir(directory(output)).ok()?.flatten();
+/// The unfinished files of the recording that writes `output`, in order.
+fn unfinished(output: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory(output)).into_iter().flatten().flatten();
     let names = entries.map(|entry| entry.file_name());
-    let partials = names.filter(|name| {
-        let name = name.to_string_lossy();
-        name.starts_with(&stem) && name.ends_with(".partial")
-    });
-    partials.max().map(|name| output.with_file_name(name))
+    let mut found: Vec<_> = names.filter(|name| is_unfinished(name, output)).collect();
+    found.sort_unstable();
+    found.into_iter().map(|name| output.with_file_name(name)).collect()
+}
+
+/// Whether an unfinished file of `output` can have that name: `trace.parquet.partial`, `trace-0001.parquet.partial`.
+fn is_unfinished(name: &OsStr, output: &Path) -> bool {
+    let bytes = |text: &OsStr| text.as_encoded_bytes().to_vec();
+    let Some(name) = name.as_encoded_bytes().strip_suffix(PARTIAL.as_bytes()) else { return false };
+    let own = bytes(output.file_name().unwrap_or_default());
+    let stem = bytes(output.file_stem().unwrap_or_default());
+    let behind_number = own.get(stem.len()..).unwrap_or_default();
+    let number = name.strip_prefix(&*stem).and_then(|rest| rest.strip_prefix(b"-")?.strip_suffix(behind_number));
+    name == own || number.is_some_and(|number| number.len() >= 4 && number.iter().all(u8::is_ascii_digit))
+}
+
+/// Refuses a recording that another process makes: it holds the locks of its unfinished file and its journal. `own` is
+/// ours.
+fn refuse_live(output: &Path, own: Option<&Path>) -> Result<()> {
+    for path in unfinished(output).into_iter().chain(journal::files(output)).filter(|path| Some(&**path) != own) {
+        if let Ok(Left::Held(holder)) = output::look(&path, false) {
+            bail!("{}", output::in_use(&path, holder))
+        }
+    }
+    Ok(())
 }
 
 /// The name of file number `index`: `trace-0001.parquet`.
 pub fn numbered(output: &Path, index: u64) -> PathBuf {
-    let stem = output.file_stem().unwrap_or_default().to_string_lossy();
-    let name = match output.extension() {
-        Some(extension) => format!("{stem}-{index:04}.{}", extension.to_string_lossy()),
-        None => format!("{stem}-{index:04}"),
-    };
+    let mut name = output.file_stem().unwrap_or_default().to_os_string();
+    name.push(format!("-{index:04}"));
+    if let Some(extension) = output.extension() {
+        name.push(".");
+        name.push(extension);
+    }
     output.with_file_name(name)
 }
 
@@ -101,29 +130,43 @@ impl Plan {
     }
 }
 
+/// Refuses to write where a recording has left its journal.
+fn refuse_left(output: &Path) -> Result<()> {
+    let Some(left) = journal::exists(output) else { return Ok(()) };
+    let (name, left) = (output.display(), left.display());
+    match unfinished(output).last() {
+        Some(partial) => bail!(
+            "{left} exists: a recording of {name} did not finish: recover it with `vmtrace recover {} -o FILE`; or choose \
+             another -o, or drop it with --force",
+            partial.display()
+        ),
+        None => bail!("{left} is left of a recording that has finished: remove it, or choose another -o"),
+    }
+}
+
 impl Series {
     /// Creates the first file under its temporary name.
     ///
     /// # Errors
-    /// As [`Output::create`].
+    /// As [`Output::create`], and when another process makes a recording of that name, or left one.
     pub fn create(plan: Plan) -> Result<Self> {
-        let name = plan.output.display();
-        if plan.force {
-            journal::remove_all(&plan.output)
-                .with_context(|| format!("the old journal of {name} cannot be removed"))?;
+        // Also where the files themselves get numbers.
+        output::check_kind(&plan.output)?;
+        refuse_live(&plan.output, None)?;
+        if !plan.force {
+            refuse_left(&plan.output)?;
         }
-        if let Some(left) = journal::exists(&plan.output) {
-            let left = left.display();
-            match unfinished(&plan.output) {
-                Some(partial) => bail!(
-                    "{left} exists: another recording writes {name}, or one did not finish: then recover it with `vmtrace \
-                     recover {} -o FILE`; or choose another -o, or drop it with --force",
-                    partial.display()
-                ),
-                None => bail!("{left} is left of a recording that has finished: remove it, or choose another -o"),
-            }
+        if plan.key.is_some() {
+            output::check_kind(&signature_path(&plan.path(1)))?;
         }
-        let created = Output::create(&plan.path(1), plan.force)?;
+        let created = Output::create(&plan.path(1), PARTIAL, plan.force)?;
+        // Another that began at the same time, of the same name, has its own file by now, or sees ours.
+        let alone = refuse_live(&plan.output, Some(created.0.partial()));
+        let cleared = alone.and_then(|()| if plan.force { journal::remove_all(&plan.output) } else { Ok(()) });
+        if let Err(error) = cleared {
+            created.0.discard();
+            return Err(error);
+        }
         Ok(Series::on(plan, created))
     }
 
@@ -152,7 +195,7 @@ impl Series {
         let file = match self.created.take() {
             Some(file) => file,
             None => {
-                let (output, file) = Output::create(&self.plan.path(self.index + 1), self.plan.force)?;
+                let (output, file) = Output::create(&self.plan.path(self.index + 1), PARTIAL, self.plan.force)?;
                 self.output = output;
                 self.index += 1;
                 file
@@ -227,10 +270,11 @@ impl Series {
         self.reserve.release();
         let root = open.capture.close(&manifest).with_context(|| partial.clone())?;
         open.capture.sync().with_context(|| partial.clone())?;
+        let file = open.file.clone();
         self.open = None;
         let finished = Finished { path: self.output.path().to_path_buf(), root };
         self.previous = Some(finished.clone());
-        self.closed = Some((self.output.clone(), finished));
+        self.closed = Some(Closed { output: self.output.clone(), finished, _locked: file });
         Ok(())
     }
 
@@ -239,7 +283,7 @@ impl Series {
     /// # Errors
     /// When it cannot be named; it keeps its temporary name. A missing signature is an error, too.
     pub fn publish(&mut self) -> Result<()> {
-        let Some((output, finished)) = self.closed.take() else { return Ok(()) };
+        let Some(Closed { output, finished, _locked }) = self.closed.take() else { return Ok(()) };
         output.publish()?;
         let path = finished.path.clone();
         self.finished.push_back(finished);
@@ -255,8 +299,13 @@ impl Series {
     /// Removes the oldest finished file of this recording. Whether there was one.
     pub fn drop_oldest(&mut self) -> bool {
         let Some(oldest) = self.finished.pop_front() else { return false };
-        let _ = std::fs::remove_file(crate::schema::sign::signature_path(&oldest.path));
+        let _ = std::fs::remove_file(signature_path(&oldest.path));
         std::fs::remove_file(&oldest.path).is_ok()
+    }
+
+    /// Keeps the first file locked, for who may have to remove it.
+    pub fn lock(&self) -> Option<File> {
+        self.created.as_ref()?.try_clone().ok()
     }
 
     /// From now on files are numbered, this one included.
@@ -292,10 +341,29 @@ impl Series {
         &self.output
     }
 
-    /// What is said when the present file cannot be finished.
+    /// What is said when the recording cannot go on: where what was written is, and how to get at it. Names only files that
+    /// are there.
     pub fn left(&self) -> String {
-        let (path, partial) = (self.output.path().display(), self.output.partial().display());
-        format!("{path}: recording stopped; what was written stays at {partial}: recover it with `vmtrace recover`")
+        let journal = journal::exists(&self.plan.output);
+        match (self.output.present(), journal) {
+            (Some(at), _) if at == self.output.partial() => {
+                let at = at.display();
+                format!("recording stopped; what was written stays at {at}: recover it with `vmtrace recover {at} -o FILE`")
+            }
+            (Some(at), Some(journal)) => format!(
+                "recording stopped; {} is complete, and what came after it stays in {}: recover both with `vmtrace recover {} \
+                 -o FILE`",
+                at.display(),
+                journal.display(),
+                at.display()
+            ),
+            (Some(at), None) => format!("recording stopped; {} is complete", at.display()),
+            (None, Some(journal)) => format!(
+                "recording stopped; its unfinished file was removed while it was written, and {} is what is left",
+                journal.display()
+            ),
+            (None, None) => "recording stopped; its unfinished file was removed while it was written".to_string(),
+        }
     }
 
     /// Files finished and still there, oldest first.
@@ -327,11 +395,34 @@ pub fn io_cause(error: &anyhow::Error) -> Option<&io::Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
     use super::*;
 
     #[test]
     fn files_are_numbered_before_the_extension() {
         assert_eq!(numbered(Path::new("a/trace.parquet"), 1), Path::new("a/trace-0001.parquet"));
         assert_eq!(numbered(Path::new("trace"), 12_345), Path::new("trace-12345"));
+        let name = OsStr::from_bytes(b"tr\xffce.parquet");
+        assert_eq!(numbered(Path::new(name), 2).as_os_str().as_bytes(), b"tr\xffce-0002.parquet");
+    }
+
+    #[test]
+    fn unfinished_files_of_other_recordings_are_not_ours() {
+        let output = Path::new("dir/trace.parquet");
+        let is = |name: &str| is_unfinished(OsStr::new(name), output);
+        assert!(is("trace.parquet.partial") && is("trace-0001.parquet.partial") && is("trace-12345.parquet.partial"));
+        for other in [
+            "trace.parquet",
+            "trace.parquet.journal-000001",
+            "trace.partial",
+            "trace2.parquet.partial",
+            "trace-2.parquet.partial",
+            "trace-0001.partial",
+            "trace-old.parquet.partial",
+            "trace-0001-0001.parquet.partial",
+        ] {
+            assert!(!is(other), "{other}");
+        }
     }
 }

@@ -21,7 +21,6 @@ use super::host;
 use super::journal::{Journal, Kind, Syncer};
 use super::load::{self, Counters, Programs};
 use super::options::Options;
-use super::output::Output;
 use super::privileges;
 use super::prove;
 use super::report::{self, Display};
@@ -32,6 +31,7 @@ use super::table::Progress;
 use super::threads::{self, Threads};
 use super::timers::Timers;
 use crate::cli::status;
+use crate::output::Output;
 use crate::schema::manifest::Manifest;
 
 /// How often limits are looked at; signals, which COMMAND's end is one of, and ends of processes are seen at once.
@@ -113,10 +113,12 @@ impl<'a> Session<'a> {
         };
         let series = Series::create(plan)?;
         let output = series.output().clone();
+        let locked = series.lock();
         Session::begin(options, series).inspect_err(|_| {
             // Nothing is in it yet.
-            output.discard();
             let _ = super::journal::remove_all(&options.output);
+            output.discard();
+            drop(locked);
         })
     }
 
@@ -310,13 +312,13 @@ impl<'a> Session<'a> {
         self.journal.remove();
         let full = full || end == End::Full;
         if !self.options.quiet && full {
-            report::full(&self.options.output, &self.room.cause().unwrap_or_default());
+            report::full(&finished, &self.room.cause().unwrap_or_default());
         }
         let lost = ledger.iter().fold(0u64, |sum, row| sum.saturating_add(row.lost()));
         let status = exit_status(self.options, (end, full), self.child.as_mut(), &self.signals, lost);
         // Last, behind whatever is said of COMMAND: scripts read the last line.
         if !self.options.quiet {
-            report::summary(&self.options.output, &finished, &ledger, &finish.hooks, elapsed);
+            report::summary(&finished, &ledger, &finish.hooks, elapsed);
         }
         Ok(status)
     }

@@ -17,7 +17,6 @@ use super::journal::{Begin, Journal, Kind, Limits, Reader, Syncer, frame};
 use super::keep::Keep;
 use super::load::Programs;
 use super::options::Options;
-use super::output::{Output, directory, free_bytes};
 use super::privileges;
 use super::processes::{Processes, all_pids, snapshot};
 use super::room::{OnFull, Room};
@@ -25,6 +24,7 @@ use super::series::Series;
 use super::table::{Asked, Progress, Table};
 use super::wire::LAYOUT;
 use super::witness::Live;
+use crate::output::{Output, directory, free_bytes};
 use crate::schema::manifest::{Clocks, Manifest};
 
 /// Bytes of a file of the journal, on a disk that has room.

@@ -9,9 +9,8 @@ mod tests;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -19,6 +18,8 @@ use signature::{Signer, Verifier};
 use ssh_key::public::KeyData;
 use ssh_key::sha2::{Digest, Sha256, Sha512};
 use ssh_key::{HashAlg, LineEnding, PrivateKey, SshSig};
+
+use crate::output::{self, Whole};
 
 /// What a signature is for; `ssh-keygen -n`.
 pub const NAMESPACE: &str = "vmtrace";
@@ -89,19 +90,16 @@ impl Key {
 
 /// Creates the signature's file. What has its name goes only if it is an older signature, which is of no use any more.
 fn write(path: &Path, text: &[u8]) -> Result<()> {
-    let is_signature = || read_small(path).is_ok_and(|text| text.starts_with(BEGIN));
-    if path.symlink_metadata().is_ok_and(|found| found.is_file()) && is_signature() {
-        std::fs::remove_file(path)?;
-    }
-    let created = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path);
-    let mut file = created.map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => {
-            anyhow!("something else has that name: remove it, and sign with ssh-keygen -Y sign")
-        }
-        _ => error.into(),
-    })?;
-    file.write_all(text)?;
-    Ok(file.sync_all()?)
+    output::check_kind(path)?;
+    let exists = path.symlink_metadata().is_ok();
+    let is_signature = exists && read_small(path).is_ok_and(|text| text.starts_with(BEGIN));
+    ensure!(
+        is_signature || !exists,
+        "something else has that name: remove it, and sign with ssh-keygen -Y sign"
+    );
+    let whole = Whole::create(path, is_signature, 0o644)?;
+    whole.file().write_all(text)?;
+    whole.publish()
 }
 
 /// A signature that fits its file. By whom it may be is for [`allowed`] to say.

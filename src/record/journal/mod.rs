@@ -19,5 +19,5 @@ mod sync;
 pub use append::{Journal, Limits};
 pub use frame::{Frame, Kind};
 pub use read::Reader;
-pub use segments::{Begin, exists, remove_all};
+pub use segments::{Begin, exists, files, remove_all};
 pub use sync::Syncer;

@@ -6,9 +6,10 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::record::output::directory;
+use crate::output::{self, Left, directory};
 use crate::schema::manifest::Manifest;
 
 /// What every file of a journal begins with: enough to understand the rest.
@@ -60,15 +61,17 @@ impl Base {
         Ok(numbers)
     }
 
-    /// Creates file `segment`, mode 0600, never over another.
+    /// Creates file `segment`, mode 0600, never over another. It is locked for as long as it is open.
     pub fn create(&self, segment: u64) -> io::Result<File> {
-        OpenOptions::new()
+        let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create_new(true)
             .mode(0o600)
             .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
-            .open(self.path(segment))
+            .open(self.path(segment))?;
+        output::claim(&file);
+        Ok(file)
     }
 }
 
@@ -78,13 +81,27 @@ pub fn exists(output: &Path) -> Option<PathBuf> {
     base.list().ok()?.first().map(|segment| base.path(*segment))
 }
 
+/// The files of the journal beside `output`.
+pub fn files(output: &Path) -> Vec<PathBuf> {
+    let base = Base::of(output);
+    base.list().unwrap_or_default().into_iter().map(|segment| base.path(segment)).collect()
+}
+
 /// Removes every file of the journal beside `output`.
 ///
 /// # Errors
-/// When the directory cannot be read or a file cannot be removed.
-pub fn remove_all(output: &Path) -> io::Result<()> {
-    let base = Base::of(output);
-    base.list()?.into_iter().try_for_each(|segment| std::fs::remove_file(base.path(segment)))
+/// When a file cannot be removed, or another process writes it.
+pub fn remove_all(output: &Path) -> Result<()> {
+    for path in files(output) {
+        let name = path.display();
+        match output::look(&path, true).with_context(|| format!("{name} cannot be removed"))? {
+            Left::Held(holder) if holder.pid != Some(std::process::id()) => bail!("{}", output::in_use(&path, holder)),
+            Left::Gone => continue,
+            Left::Held(_) | Left::Free(_) | Left::Unknown => (),
+        }
+        std::fs::remove_file(&path).with_context(|| format!("{name} cannot be removed"))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -97,7 +114,7 @@ mod tests {
         let output = dir.path().join("t.parquet");
         let base = Base::of(&output);
         for segment in [12, 3] {
-            base.create(segment).unwrap();
+            drop(base.create(segment).unwrap());
         }
         for other in ["t.parquet.journal-x", "t.parquet.journal-", "u.parquet.journal-000001", "t.parquet.partial"] {
             std::fs::write(dir.path().join(other), "").unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::append::Journal;
-use crate::record::output::{Output, sync_entries};
+use crate::output::{Output, sync_entries};
 use crate::record::privileges;
 
 /// The syncing thread.

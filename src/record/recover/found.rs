@@ -3,11 +3,11 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
+use crate::output::{self, Output};
 use crate::record::encode::ROTATED;
 use crate::record::journal;
-use crate::record::output::Output;
 use crate::schema::partial::{self, Partial};
 use crate::schema::reader::Capture;
 
@@ -29,6 +29,9 @@ impl Found {
         let kind = std::fs::metadata(path).with_context(|| format!("cannot open {name}"))?;
         ensure!(kind.is_file(), "{name} is not a regular file: name the .partial of a recording");
         let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
+        if let Err(recorder) = output::share(&file) {
+            bail!("{name} is being {recorder}: end that process first; recover is for what a killed recorder left")
+        }
         let partial = partial::read(&file).with_context(|| format!("{name} is not an unfinished capture"))?;
         Ok(Found { path: path.to_path_buf(), file, partial })
     }
@@ -103,5 +106,5 @@ impl Sources {
 /// # Errors
 /// As [`Output::create`].
 pub fn create(path: &Path, force: bool) -> Result<(Output, File)> {
-    Output::create_as(path, ".recovering", force)
+    Output::create(path, output::RECOVERING, force)
 }

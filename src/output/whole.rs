@@ -1,0 +1,106 @@
+//! An output that is of no use unless it is whole: it has no name at all until then, where the file system can do that,
+//! so that nothing is left of it however its writer ends.
+
+use std::fs::{File, OpenOptions};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::unistd::linkat;
+
+use super::{clear, create_locked, directory, explain, is_named, place, sync_entries, temporary_name};
+use super::{identity, naming::Naming};
+
+/// The ending of its name where it must have one.
+const WRITING: &str = ".writing";
+
+/// Such an output.
+#[derive(Debug)]
+pub struct Whole {
+    path: PathBuf,
+    temporary: PathBuf,
+    force: bool,
+    file: File,
+    /// How it gets its name from the temporary one, if it has that.
+    naming: Option<Naming>,
+}
+
+impl Whole {
+    /// Creates it, with that `mode`.
+    ///
+    /// # Errors
+    /// When the output exists (and not `force`) or is no regular file; or when it cannot be created.
+    pub fn create(path: &Path, force: bool, mode: u32) -> Result<Self> {
+        place::check(path, force)?;
+        let temporary = temporary_name(path, WRITING);
+        let (path, no_name) = (path.to_path_buf(), unnamed(directory(path), mode));
+        if let Some(file) = no_name {
+            return Ok(Whole { path, temporary, force, file, naming: None });
+        }
+        let file = create_locked(&path, &temporary, force, mode)?;
+        let mut whole = Whole { path, temporary, force, file, naming: Some(Naming::Replace) };
+        let naming = Naming::probe(&whole.temporary, force);
+        whole.naming = Some(naming.map_err(|error| explain(&error, &whole.path))?);
+        Ok(whole)
+    }
+
+    /// What is written to.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Brings the file to the disk and gives it its name.
+    ///
+    /// # Errors
+    /// When something of that name has come up meanwhile (and not `force`), or the disk fails. Nothing is left then.
+    pub fn publish(mut self) -> Result<()> {
+        let name = self.path.display().to_string();
+        self.file.sync_all().with_context(|| format!("cannot write {name}"))?;
+        place::check(&self.path, self.force)?;
+        if self.naming.is_none() {
+            if !self.force {
+                self.link(&self.path).with_context(|| format!("cannot create {name}"))?;
+                sync_entries(directory(&self.path));
+                return Ok(());
+            }
+            // No link replaces a file: first another name, then in place of that file.
+            clear(&self.temporary, true)?;
+            self.link(&self.temporary).with_context(|| format!("cannot create {name}"))?;
+            self.naming = Some(Naming::Replace);
+        }
+        let naming = self.naming.unwrap_or(Naming::Replace);
+        naming.give(&self.temporary, &self.path).with_context(|| format!("cannot create {name}"))?;
+        sync_entries(directory(&self.path));
+        Ok(())
+    }
+
+    /// Gives the file without a name one.
+    fn link(&self, path: &Path) -> nix::Result<()> {
+        linkat(AT_FDCWD, descriptor(&self.file).as_path(), AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW)
+    }
+}
+
+impl Drop for Whole {
+    /// Without its own name, a file has none that stays.
+    fn drop(&mut self) {
+        let is_ours = |file: &File| file.metadata().is_ok_and(|own| is_named(&self.temporary, identity(&own)));
+        if self.naming.is_some() && is_ours(&self.file) {
+            let _ = std::fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+/// The file by its descriptor, as linkat(2) takes it from anybody.
+fn descriptor(file: &File) -> PathBuf {
+    format!("/proc/self/fd/{}", file.as_raw_fd()).into()
+}
+
+/// A file without a name, if it can be given one later.
+fn unnamed(directory: &Path, mode: u32) -> Option<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(mode).custom_flags(libc::O_TMPFILE | libc::O_CLOEXEC);
+    let file = options.open(directory).ok()?;
+    descriptor(&file).symlink_metadata().is_ok().then_some(file)
+}
