@@ -23,7 +23,7 @@ use super::table::Table;
 use super::wire::VMT_KINDS;
 use crate::schema::events::EventKind;
 use crate::schema::group::EncodedGroup;
-use crate::schema::manifest::{ClockState, Clocks, Hook, LedgerRow, Manifest};
+use crate::schema::manifest::{self, ClockState, Clocks, Hook, LedgerRow, Manifest};
 use crate::schema::partial::PartialGroup;
 use crate::schema::reader::{Capture, Scan};
 
@@ -591,5 +591,5 @@ impl Encoder {
 }
 
 fn json<T: DeserializeOwned>(frame: &Frame) -> Result<T> {
-    serde_json::from_slice(&frame.payload).with_context(|| format!("frame {} cannot be understood", frame.number))
+    manifest::parse(&frame.payload).with_context(|| format!("frame {} cannot be understood", frame.number))
 }

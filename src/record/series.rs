@@ -348,7 +348,9 @@ impl Series {
         match (self.output.present(), journal) {
             (Some(at), _) if at == self.output.partial() => {
                 let at = at.display();
-                format!("recording stopped; what was written stays at {at}: recover it with `vmtrace recover {at} -o FILE`")
+                format!(
+                    "recording stopped; what was written stays at {at}: recover it with `vmtrace recover {at} -o FILE`"
+                )
             }
             (Some(at), Some(journal)) => format!(
                 "recording stopped; {} is complete, and what came after it stays in {}: recover both with `vmtrace recover {} \

@@ -2,12 +2,32 @@
 //!
 //! Rule of evolution: fields are only added; a reader fills absent ones with defaults and ignores unknown ones.
 
+use anyhow::{Result, anyhow};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+use crate::safe::cut;
 
 /// Metadata key of the schema version, a decimal number.
 pub const KEY_SCHEMA_VERSION: &str = "vmtrace.schema_version";
 /// Metadata key of the manifest, JSON.
 pub const KEY_MANIFEST: &str = "vmtrace.manifest";
+
+/// Most letters of an error about JSON, which may quote any text of it, and of a name in one.
+const QUOTED: usize = 200;
+
+/// Reads JSON that stands in a file.
+///
+/// # Errors
+/// What is wrong with it. What it quotes of the file is cut.
+pub fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
+    serde_json::from_slice(json).map_err(|error| anyhow!("{}", cut(&error.to_string(), QUOTED)))
+}
+
+/// A name that stands in a manifest, as an error quotes it.
+pub fn quoted(name: &str) -> String {
+    cut(name, QUOTED).into_owned()
+}
 
 /// Everything a reader must know to judge a capture.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -289,7 +309,7 @@ impl LedgerRow {
         let (lost, carried_out) = (self.lost(), some(self.carried_out, "carried out"));
         (!self.balances()).then(|| {
             let ends = format!("{filtered} filtered{forgotten} + {lost} lost + {written} written{carried_out}");
-            format!("{event}: {seen} seen{carried_in} is not {ends}")
+            format!("{}: {seen} seen{carried_in} is not {ends}", quoted(event))
         })
     }
 

@@ -7,13 +7,13 @@ use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::chain::{self, Digest};
 use super::file::each_part;
 use super::frame::Frame;
 use super::group::Description;
-use super::manifest::{Clocks, Manifest};
+use super::manifest::{self, Clocks, Manifest};
 use super::writer::{GroupHead, PARQUET_MAGIC};
 
 /// What was found.
@@ -70,7 +70,7 @@ pub fn begin(file: &File) -> Result<Begin> {
     let begins = file.read_exact_at(&mut magic, 0).is_ok() && magic == *PARQUET_MAGIC;
     ensure!(begins, "does not begin as a capture does");
     let frame = Frame::read(file, magic.len() as u64, size).context("the manifest at its begin is damaged")?;
-    let manifest: Manifest = serde_json::from_slice(&frame.head).context("the manifest at its begin cannot be read")?;
+    let manifest: Manifest = manifest::parse(&frame.head).context("the manifest at its begin cannot be read")?;
     ensure!(frame.body.is_empty() && frame.is_of(&manifest.capture_id), "the manifest at its begin is damaged");
     Ok(Begin { manifest, link: chain::first(&frame.head), end: frame.end })
 }
@@ -123,7 +123,7 @@ fn group(file: &File, at: u64, size: u64, capture_id: &str, previous: &Digest) -
 }
 
 fn head(frame: &Frame) -> Result<GroupHead> {
-    serde_json::from_slice(&frame.head).context("the head of a row group's frame cannot be read")
+    manifest::parse(&frame.head).context("the head of a row group's frame cannot be read")
 }
 
 /// BLAKE3 of a range of bytes.
@@ -151,7 +151,7 @@ impl PartialGroup {
     /// When `file` is not what it was when the group was found.
     pub fn checkpoint(&self, file: &File) -> Result<serde_json::Value> {
         let (head, _) = self.reread(file)?;
-        serde_json::from_str(head.checkpoint.get()).map_err(|e| anyhow!("a checkpoint cannot be read: {e}"))
+        manifest::parse(head.checkpoint.get().as_bytes()).context("a checkpoint cannot be read")
     }
 
     /// What the group's frame says, read again: kept in memory it would be most of what is.

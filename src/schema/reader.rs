@@ -20,7 +20,7 @@ use parquet::file::statistics::Statistics;
 use super::SCHEMA_VERSION;
 use super::chain::{Chain, KEY_CHAIN, KEY_SEAL};
 use super::columns::column_spec;
-use super::manifest::{KEY_MANIFEST, KEY_SCHEMA_VERSION, Manifest};
+use super::manifest::{self, KEY_MANIFEST, KEY_SCHEMA_VERSION, Manifest, quoted};
 use super::nesting;
 pub use super::scan::{Events, Scan};
 
@@ -289,7 +289,7 @@ fn own_metadata(metadata: &ArrowReaderMetadata) -> Result<Own> {
         "has schema version {version}; this vmtrace reads up to {SCHEMA_VERSION}: use a newer vmtrace"
     );
     let json = value(KEY_MANIFEST).context("has no vmtrace.manifest: the capture is damaged")?;
-    let manifest = serde_json::from_str(json).context("has a vmtrace.manifest that cannot be read")?;
+    let manifest = manifest::parse(json.as_bytes()).context("has a vmtrace.manifest that cannot be read")?;
     // Events can be read without these; that they are missing or damaged is for `vmtrace verify` to say.
     let chain = value(KEY_CHAIN).and_then(|json| serde_json::from_str(json).ok());
     Ok(Own { version, manifest, chain, seal: value(KEY_SEAL).map(str::to_string) })
@@ -300,7 +300,8 @@ fn check_layout(metadata: &ArrowReaderMetadata, size: u64) -> Result<()> {
     for field in metadata.schema().fields() {
         let Some(column) = column_spec(field.name()) else { continue };
         let expected = (column.data_type)();
-        ensure!(field.data_type() == &expected, "column {} is {}, not {expected}", column.name, field.data_type());
+        let found = field.data_type();
+        ensure!(found == &expected, "column {} is {}, not {expected}", column.name, quoted(&found.to_string()));
     }
     for (index, group) in metadata.metadata().row_groups().iter().enumerate() {
         ensure!(

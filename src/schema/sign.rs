@@ -19,6 +19,7 @@ use ssh_key::public::KeyData;
 use ssh_key::sha2::{Digest, Sha256, Sha512};
 use ssh_key::{HashAlg, LineEnding, PrivateKey, SshSig};
 
+use super::manifest::quoted;
 use crate::output::{self, Whole};
 
 /// What a signature is for; `ssh-keygen -n`.
@@ -93,10 +94,7 @@ fn write(path: &Path, text: &[u8]) -> Result<()> {
     output::check_kind(path)?;
     let exists = path.symlink_metadata().is_ok();
     let is_signature = exists && read_small(path).is_ok_and(|text| text.starts_with(BEGIN));
-    ensure!(
-        is_signature || !exists,
-        "something else has that name: remove it, and sign with ssh-keygen -Y sign"
-    );
+    ensure!(is_signature || !exists, "something else has that name: remove it, and sign with ssh-keygen -Y sign");
     let whole = Whole::create(path, is_signature, 0o644)?;
     whole.file().write_all(text)?;
     whole.publish()
@@ -128,7 +126,10 @@ impl Signature {
         let text = read_small(&place).with_context(|| format!("the signature {name} cannot be read"))?;
         let signature = SshSig::from_pem(&text).map_err(|error| anyhow!("{name} is no SSH signature: {error}"))?;
         if signature.namespace() != NAMESPACE {
-            return Ok(Checked::Bad(format!("it is for the namespace {:?}, not vmtrace", signature.namespace())));
+            return Ok(Checked::Bad(format!(
+                "it is for the namespace {:?}, not vmtrace",
+                quoted(signature.namespace())
+            )));
         }
         let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
         let digest = digest(file, signature.hash_alg())?;

@@ -11,7 +11,7 @@ use super::report::{Kind, Report};
 use crate::schema::Event;
 use crate::schema::chain::Chain;
 use crate::schema::clocks;
-use crate::schema::manifest::{LedgerRow, Manifest};
+use crate::schema::manifest::{LedgerRow, Manifest, quoted};
 use crate::schema::reader::{Capture, Scan};
 
 /// Columns that are looked at.
@@ -174,7 +174,7 @@ impl<'a> Rows<'a> {
         for row in &manifest.ledger {
             let found = self.written.get(row.event.as_str()).copied().unwrap_or(0);
             if found != row.written {
-                let text = format!("{}: {found} rows in the file, {} in the ledger", row.event, row.written);
+                let text = format!("{}: {found} rows in the file, {} in the ledger", quoted(&row.event), row.written);
                 report.add(Kind::Contradiction, text);
             }
         }
@@ -204,7 +204,8 @@ impl<'a> Rows<'a> {
             for ((cause, counted), told) in TOLD.iter().zip(told) {
                 let counted = counted(row);
                 if told != counted {
-                    let text = format!("{}: `lost` rows tell of {told} ({cause}), the ledger of {counted}", row.event);
+                    let event = quoted(&row.event);
+                    let text = format!("{event}: `lost` rows tell of {told} ({cause}), the ledger of {counted}");
                     report.add(kind, text);
                 }
             }

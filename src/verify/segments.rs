@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::report::{Kind, Report};
-use crate::schema::manifest::{LedgerRow, Segment};
+use crate::schema::manifest::{LedgerRow, Segment, quoted};
 use crate::schema::reader::Capture;
 
 /// What is kept of each file, as it states it.
@@ -66,7 +66,8 @@ pub fn check(this: &Known, all: &[Option<Known>], report: &mut Report) {
         return follows(this, segment, previous, report);
     }
     let before = segment.index.saturating_sub(1);
-    let name = segment.previous_file.as_deref().unwrap_or("its name is not known");
+    let name = segment.previous_file.as_deref().map_or("its name is not known".into(), quoted);
+    let root = quoted(root);
     if let Some(previous) = others().find(|other| other.index() == before) {
         let path = previous.path.display();
         report.add(Kind::Altered, format!("follows a file with the root digest {root}, which {path} does not have"));

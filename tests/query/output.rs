@@ -1,6 +1,11 @@
 //! Where results go.
 
+use std::collections::HashMap;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
+
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+use nix::unistd::mkfifo;
 
 use super::{command, query, ran};
 
@@ -19,7 +24,7 @@ fn a_file_is_private_and_never_written_over_unasked() {
     assert!(content.starts_with("seq,comm\n"));
     let again = query(&[SAMPLE, "SELECT 1", "-T", "csv", "-o", out]);
     assert_eq!(again.status, 2);
-    assert!(again.err.contains("exists: give --force"), "{}", again.err);
+    assert!(again.err.contains("exists: choose another -o"), "{}", again.err);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
     let forced = query(&[SAMPLE, "SELECT 1 AS a", "-T", "csv", "-o", out, "--force"]);
     assert_eq!(forced.status, 0);
@@ -36,18 +41,43 @@ fn a_failed_query_leaves_nothing() {
         assert_eq!(dir.path().read_dir().unwrap().count(), 0, "{sql}");
     }
     let missing = query(&[SAMPLE, SQL, "-o", dir.path().join("no/out").to_str().unwrap()]);
-    assert!(missing.status == 2 && missing.err.contains("cannot create"), "{}", missing.err);
+    assert!(missing.status == 2 && missing.err.contains("does not exist"), "{}", missing.err);
 }
 
+/// Neither followed nor replaced, and refused by what it is: --force is for files.
 #[test]
-fn a_symbolic_link_is_not_followed() {
+fn what_is_no_regular_file_stays() {
     let dir = tempfile::tempdir().unwrap();
-    let (victim, link) = (dir.path().join("victim"), dir.path().join("link"));
-    std::fs::write(&victim, "precious").unwrap();
-    symlink(&victim, &link).unwrap();
-    assert_eq!(query(&[SAMPLE, SQL, "-o", link.to_str().unwrap()]).status, 2);
-    assert_eq!(query(&[SAMPLE, SQL, "-o", link.to_str().unwrap(), "--force"]).status, 0);
-    assert_eq!(std::fs::read_to_string(&victim).unwrap(), "precious");
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_string();
+    std::fs::write(at("victim"), "precious").unwrap();
+    symlink(at("victim"), at("link")).unwrap();
+    symlink("/proc/self/fd/1", at("stdout")).unwrap();
+    mkfifo(at("fifo").as_str(), Mode::S_IRWXU).unwrap();
+    let _socket = UnixListener::bind(at("socket")).unwrap();
+    // A device of our own, where we may make one: the null device.
+    let device = at("device");
+    let made = mknod(device.as_str(), SFlag::S_IFCHR, Mode::S_IRWXU, makedev(1, 3)).is_ok();
+    let kinds =
+        || dir.path().read_dir().unwrap().map(|e| (e.as_ref().unwrap().file_name(), e.unwrap().file_type().unwrap()));
+    let before: HashMap<_, _> = kinds().collect();
+    let device = if made { device.as_str() } else { "/dev/null" };
+    for (path, what) in [
+        (at("link").as_str(), "a symbolic link"),
+        (at("stdout").as_str(), "a symbolic link to /proc/self/fd/1"),
+        (at("fifo").as_str(), "a FIFO"),
+        (at("socket").as_str(), "a socket"),
+        (device, "a device"),
+        ("-", "-o -: "),
+    ] {
+        for more in [&[][..], &["--force"]] {
+            let ran = query(&[&[SAMPLE, SQL, "-T", "csv", "-o", path], more].concat());
+            assert_eq!((ran.status, ran.out.as_str()), (2, ""), "{path} {more:?}: {}", ran.err);
+            assert!(ran.err.contains(what) && !ran.err.contains("--force"), "{}", ran.err);
+        }
+        assert_eq!(kinds().collect::<HashMap<_, _>>(), before, "{path}");
+    }
+    assert!(!std::path::Path::new("-").exists());
+    assert_eq!(std::fs::read_to_string(at("victim")).unwrap(), "precious");
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod harness;
 mod invariants;
 mod life;
 mod live;
+mod output;
 mod overload;
 mod privileges;
 mod programs;

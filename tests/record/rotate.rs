@@ -191,6 +191,7 @@ fn a_later_file_does_not_overwrite_another() {
     let recording = live.end();
     assert_eq!(std::fs::read(&taken).expect("file"), b"kept");
     assert!(recording.stderr.contains("capture-0002.parquet"), "{}", recording.stderr);
+    super::output::names_files_that_are_there(&recording.stderr, recording.path.parent().expect("directory"));
     captures::intact(&[recording.path.with_file_name("capture-0001.parquet")]);
 }
 

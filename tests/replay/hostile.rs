@@ -165,3 +165,36 @@ fn a_long_text_makes_no_long_line() {
     let out = vmtrace(&["replay", made.path()]).out;
     assert!(out.lines().all(|line| line.len() < 400), "{}", out.len());
 }
+
+/// An error quotes a manifest's texts, and however long they are, stays a sentence that can be read.
+#[test]
+fn nor_does_a_manifests_text_in_an_error() {
+    let long = format!("{EVIL}{}", "x".repeat(100_000));
+    let mut manifest = Manifest { comment: Some(long.clone()), ..manifest() };
+    manifest.ledger = vec![LedgerRow { event: long.clone(), seen: 1, written: 7, ..LedgerRow::default() }];
+    let segment =
+        Segment { index: 7, previous_root: Some(long.clone()), previous_file: Some(long), ..Segment::default() };
+    manifest.segment = Some(segment);
+    let made = make_with(&manifest, &[&[readv(1)]]);
+    let short = |ran: &super::Ran| {
+        assert_harmless(&["error"], &format!("{}{}", ran.out, ran.err));
+        // verify says what the root digest and the names are, each in a line.
+        let lines = ran.out.lines().chain(ran.err.lines());
+        lines.for_each(|line| assert!(line.chars().count() < 1500, "{} letters: {line:.200}", line.chars().count()));
+    };
+    let verified = vmtrace(&["verify", made.path()]);
+    assert!(verified.status == 1 && verified.out.contains("7 in the ledger"), "{}", verified.out);
+    short(&verified);
+    // In the footer, the comment becomes what no text can be.
+    let mut bytes = std::fs::read(&made.path).unwrap();
+    let [from, to] = [&b"\"comment\":"[..], b"\"segment\":"];
+    let at = bytes.windows(from.len()).rposition(|window| window == from).unwrap();
+    bytes[at..at + to.len()].copy_from_slice(to);
+    std::fs::write(&made.path, bytes).unwrap();
+    for args in [&["info"][..], &["replay"], &["verify"]] {
+        let ran = vmtrace(&[args, &[made.path()]].concat());
+        let said = format!("{}{}", ran.out, ran.err);
+        assert!(ran.status == 2 && said.contains("vmtrace.manifest that cannot be read"), "{args:?}: {said:.500}");
+        short(&ran);
+    }
+}

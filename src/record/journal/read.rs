@@ -11,6 +11,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use super::append::{Ahead, Journal};
 use super::frame::{self, Frame, HEADER, Header, Kind};
 use super::segments::{Base, Begin};
+use crate::schema::manifest::{self, quoted};
 
 /// Where frames come from.
 #[derive(Debug)]
@@ -166,14 +167,16 @@ impl Reader {
 
     /// Refuses records that are laid out otherwise than we read them.
     fn check_layout(&self, frame: &Frame) -> Result<()> {
-        let begin: Begin = serde_json::from_slice(&frame.payload)
+        let begin: Begin = manifest::parse(&frame.payload)
             .with_context(|| format!("{}: its first frame cannot be read", self.path().display()))?;
         if begin.wire != crate::record::wire::LAYOUT {
             bail!(
                 "{} was written by another version of vmtrace ({}{}): recover it with that one",
                 self.path().display(),
-                begin.manifest.tool.version,
-                Some(begin.manifest.tool.git).filter(|git| !git.is_empty()).map_or(String::new(), |g| format!(", {g}"))
+                quoted(&begin.manifest.tool.version),
+                Some(begin.manifest.tool.git)
+                    .filter(|git| !git.is_empty())
+                    .map_or(String::new(), |git| format!(", {}", quoted(&git)))
             );
         }
         Ok(())

@@ -10,6 +10,7 @@ use ssh_key::PublicKey;
 use ssh_key::public::KeyData;
 
 use super::{NAMESPACE, Signature, read_small};
+use crate::schema::manifest::quoted;
 
 /// The lines of an allowed signers file.
 #[derive(Debug)]
@@ -121,7 +122,7 @@ fn signer(line: &str) -> std::result::Result<Signer, String> {
             "valid-after" => signer.after = Some(instant(value)?),
             "valid-before" => signer.before = Some(instant(value)?),
             "cert-authority" => return Err("certificates are not supported".into()),
-            _ => return Err(format!("unknown option {name:?}")),
+            _ => return Err(format!("unknown option {:?}", quoted(name))),
         }
     }
     Ok(signer)
@@ -156,7 +157,7 @@ fn instant(text: &str) -> std::result::Result<DateTime<Utc>, String> {
         12 => NaiveDateTime::parse_from_str(&format!("{digits}00"), "%Y%m%d%H%M%S"),
         _ => NaiveDateTime::parse_from_str(digits, "%Y%m%d%H%M%S"),
     };
-    let wrong = || format!("{text:?} is no time like 20261231 or 20261231235959Z");
+    let wrong = || format!("{:?} is no time like 20261231 or 20261231235959Z", quoted(text));
     let time = time.map_err(|_| wrong())?;
     if text.ends_with('Z') {
         return Ok(time.and_utc());
