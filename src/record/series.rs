@@ -352,18 +352,15 @@ impl Series {
                     "recording stopped; what was written stays at {at}: recover it with `vmtrace recover {at} -o FILE`"
                 )
             }
-            (Some(at), Some(journal)) => format!(
-                "recording stopped; {} is complete, and what came after it stays in {}: recover both with `vmtrace recover {} \
-                 -o FILE`",
-                at.display(),
-                journal.display(),
+            (Some(at), Some(_)) => format!(
+                "recording stopped; {0} is complete, and what came after it stays in the journal beside it: recover both with \
+                 `vmtrace recover {0} -o FILE`",
                 at.display()
             ),
             (Some(at), None) => format!("recording stopped; {} is complete", at.display()),
-            (None, Some(journal)) => format!(
-                "recording stopped; its unfinished file was removed while it was written, and {} is what is left",
-                journal.display()
-            ),
+            (None, Some(_)) => "recording stopped; its unfinished file was removed while it was written, and only the \
+                                journal is left"
+                .to_string(),
             (None, None) => "recording stopped; its unfinished file was removed while it was written".to_string(),
         }
     }
