@@ -163,7 +163,7 @@ fn a_file_size_limit_ends_the_recording_and_not_command() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let path = dir.path().join("c.parquet");
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -f 128 && exec \"$0\" record -o \"$@\""]).arg(env!("CARGO_BIN_EXE_vmtrace")).arg(&path);
+    command.args(["-c", "ulimit -f 100 && exec \"$0\" record -o \"$@\""]).arg(env!("CARGO_BIN_EXE_vmtrace")).arg(&path);
     let output = run(command.arg("--").args(work("readv --count 300000")));
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{stderr}");
