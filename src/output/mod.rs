@@ -24,7 +24,7 @@ use nix::unistd::{AccessFlags, faccessat, geteuid};
 pub use self::lock::{Holder, Left, claim, look, share};
 use self::naming::Naming;
 pub use self::place::{check, check_kind};
-pub use self::whole::Whole;
+pub use self::whole::{Whole, abandon};
 
 /// How often a temporary name is tried that others create and remove at the same time.
 const ATTEMPTS: usize = 16;

@@ -192,3 +192,31 @@ fn missing_directories_are_named() {
     assert!(refused(create(&missing, false)).contains("does not exist"));
     assert!(refused(Whole::create(&missing, false, 0o600)).contains("does not exist"));
 }
+
+/// Where a file must have a name while it is written, it goes with its writer, too.
+#[test]
+fn what_is_not_whole_does_not_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("out.csv");
+    for force in [false, true] {
+        for create in [Whole::create, Whole::create_named] {
+            let whole = create(&path, force, 0o600).unwrap();
+            whole.file().write_all(b"whole").unwrap();
+            assert!(!path.exists());
+            whole.publish().unwrap();
+            assert_eq!(
+                (entries(dir.path()), std::fs::read(&path).unwrap()),
+                (vec!["out.csv".to_string()], b"whole".to_vec())
+            );
+            std::fs::remove_file(&path).unwrap();
+            drop(create(&path, force, 0o600).unwrap());
+            assert_eq!(entries(dir.path()), [""; 0]);
+        }
+    }
+    let left = Whole::create_named(&path, false, 0o600).unwrap();
+    assert_eq!(entries(dir.path()), ["out.csv.writing"]);
+    abandon();
+    assert_eq!(entries(dir.path()), [""; 0]);
+    assert!(left.publish().is_err());
+    assert_eq!(entries(dir.path()), [""; 0]);
+}

@@ -1,17 +1,18 @@
 //! An output that is of no use unless it is whole: it has no name at all until then, where the file system can do that,
-//! so that nothing is left of it however its writer ends.
+//! so that nothing is left of it however its writer ends; elsewhere (FUSE, NFS), [`abandon`] removes it.
 
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::unistd::linkat;
 
-use super::{clear, create_locked, directory, explain, is_named, place, sync_entries, temporary_name};
-use super::{identity, naming::Naming};
+use super::naming::Naming;
+use super::{clear, create_locked, directory, explain, identity, is_named, lock, place, sync_entries, temporary_name};
 
 /// The ending of its name where it must have one.
 const WRITING: &str = ".writing";
@@ -34,12 +35,20 @@ impl Whole {
     /// When the output exists (and not `force`) or is no regular file; or when it cannot be created.
     pub fn create(path: &Path, force: bool, mode: u32) -> Result<Self> {
         place::check(path, force)?;
+        let Some(file) = unnamed(directory(path), mode) else { return Whole::create_named(path, force, mode) };
         let temporary = temporary_name(path, WRITING);
-        let (path, no_name) = (path.to_path_buf(), unnamed(directory(path), mode));
-        if let Some(file) = no_name {
-            return Ok(Whole { path, temporary, force, file, naming: None });
-        }
-        let file = create_locked(&path, &temporary, force, mode)?;
+        Ok(Whole { path: path.to_path_buf(), temporary, force, file, naming: None })
+    }
+
+    pub(super) fn create_named(path: &Path, force: bool, mode: u32) -> Result<Self> {
+        let (path, temporary) = (path.to_path_buf(), temporary_name(path, WRITING));
+        let file = {
+            // Held until the name is known, so that a signal in between finds it.
+            let mut named = named();
+            let file = create_locked(&path, &temporary, force, mode)?;
+            named.push(temporary.clone());
+            file
+        };
         let mut whole = Whole { path, temporary, force, file, naming: Some(Naming::Replace) };
         let naming = Naming::probe(&whole.temporary, force);
         whole.naming = Some(naming.map_err(|error| explain(&error, &whole.path))?);
@@ -55,24 +64,32 @@ impl Whole {
     ///
     /// # Errors
     /// When something of that name has come up meanwhile (and not `force`), or the disk fails. Nothing is left then.
-    pub fn publish(mut self) -> Result<()> {
+    pub fn publish(self) -> Result<()> {
         let name = self.path.display().to_string();
         self.file.sync_all().with_context(|| format!("cannot write {name}"))?;
         place::check(&self.path, self.force)?;
-        if self.naming.is_none() {
-            if !self.force {
-                self.link(&self.path).with_context(|| format!("cannot create {name}"))?;
-                sync_entries(directory(&self.path));
-                return Ok(());
+        let give = || -> Result<()> {
+            match self.naming {
+                Some(naming) => Ok(naming.give(&self.temporary, &self.path)?),
+                None if self.force => self.replace(),
+                None => Ok(self.link(&self.path)?),
             }
-            // No link replaces a file: first another name, then in place of that file.
-            clear(&self.temporary, true)?;
-            self.link(&self.temporary).with_context(|| format!("cannot create {name}"))?;
-            self.naming = Some(Naming::Replace);
-        }
-        let naming = self.naming.unwrap_or(Naming::Replace);
-        naming.give(&self.temporary, &self.path).with_context(|| format!("cannot create {name}"))?;
+        };
+        give().with_context(|| format!("cannot create {name}"))?;
         sync_entries(directory(&self.path));
+        Ok(())
+    }
+
+    /// Puts the file without a name in the place of another, which no link does: it has a temporary name for a moment.
+    fn replace(&self) -> Result<()> {
+        // Whoever ends the process waits for that moment to be over.
+        let _named = named();
+        lock::claim(&self.file);
+        clear(&self.temporary, true)?;
+        self.link(&self.temporary)?;
+        Naming::Replace.give(&self.temporary, &self.path).inspect_err(|_| {
+            let _ = std::fs::remove_file(&self.temporary);
+        })?;
         Ok(())
     }
 
@@ -86,10 +103,28 @@ impl Drop for Whole {
     /// Without its own name, a file has none that stays.
     fn drop(&mut self) {
         let is_ours = |file: &File| file.metadata().is_ok_and(|own| is_named(&self.temporary, identity(&own)));
-        if self.naming.is_some() && is_ours(&self.file) {
+        if self.naming.is_none() {
+            return;
+        }
+        named().retain(|name| *name != self.temporary);
+        if is_ours(&self.file) {
             let _ = std::fs::remove_file(&self.temporary);
         }
     }
+}
+
+/// Temporary names that are in use.
+static NAMED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn named() -> MutexGuard<'static, Vec<PathBuf>> {
+    NAMED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes what is not whole and has a temporary name: the process ends, for a signal told it to.
+pub fn abandon() {
+    named().drain(..).for_each(|name| {
+        let _ = std::fs::remove_file(name);
+    });
 }
 
 /// The file by its descriptor, as linkat(2) takes it from anybody.
