@@ -120,7 +120,7 @@ fn named() -> MutexGuard<'static, Vec<PathBuf>> {
     NAMED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Removes what is not whole and has a temporary name: the process ends, for a signal told it to.
+/// Removes what is not whole and has a temporary name, where a signal ends the process.
 pub fn abandon() {
     named().drain(..).for_each(|name| {
         let _ = std::fs::remove_file(name);
