@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::replay;
-use crate::safe::SafeMessage;
+use crate::safe::{SafeLine, SafeMessage, Said};
 
 /// Exit statuses, as documented in the README.
 pub mod status {
@@ -104,8 +104,7 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are no errors and go to stdout; a closed pipe is not worth a message.
-            let _ = error.print();
+            print_usage(&error);
             return ExitCode::from(if error.use_stderr() { status::ERROR } else { status::OK });
         }
     };
@@ -139,10 +138,28 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Writes an error to stderr as one line. It may quote a capture, so it is made safe for a terminal.
+/// Writes an error to stderr. It may quote a capture.
 pub(crate) fn report(error: &anyhow::Error) {
-    // Nobody may be listening: eprintln! would panic.
-    let _ = writeln!(std::io::stderr(), "vmtrace: {}", SafeMessage(&format!("{error:#}")));
+    say(&format!("{error:#}"));
+}
+
+/// Writes what vmtrace says to stderr, made safe for a terminal. All that is said goes through here.
+pub(crate) fn say(text: &str) {
+    // Nobody may be listening: eprintln! would panic, and COMMAND's status be lost.
+    let _ = writeln!(std::io::stderr(), "{}", Said(text));
+}
+
+/// Prints what the parser of the command line says. It quotes words as they were given: where one is not plain text, the
+/// parser gets them all as they may be shown.
+fn print_usage(error: &clap::Error) {
+    let given: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let shown: Vec<String> = given.iter().map(|word| SafeLine(word).to_string()).collect();
+    // Help and version are no errors and go to stdout; a closed pipe is not worth a message.
+    let _ = match Cli::try_parse_from(&shown) {
+        _ if shown == given => error.print(),
+        Err(error) => error.print(),
+        Ok(_) => write!(std::io::stderr(), "{}", SafeMessage(&error.render().to_string())),
+    };
 }
 
 /// Whether whoever reads our output has gone.

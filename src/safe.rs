@@ -23,6 +23,38 @@ impl Display for Safe<'_> {
     }
 }
 
+/// The same on one line, whatever stands in it: a path, or what a journal says. Backslashes stay.
+#[derive(Clone, Copy, Debug)]
+pub struct SafeLine<'a>(pub &'a str);
+
+impl Display for SafeLine<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0.split('\n').enumerate().try_for_each(|(index, part)| {
+            let before = if index == 0 { "" } else { "\\n" };
+            write!(f, "{before}{}", SafeMessage(part))
+        })
+    }
+}
+
+/// What vmtrace says on stderr: in front of each line stands its name, or blanks where the text has several lines, so that
+/// none can pass for another message.
+#[derive(Clone, Copy, Debug)]
+pub struct Said<'a>(pub &'a str);
+
+impl Display for Said<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("vmtrace: ")?;
+        self.0.split('\n').enumerate().try_for_each(|(index, line)| {
+            let before = match index {
+                0 => "",
+                _ if line.is_empty() || line.starts_with("  ") => "\n",
+                _ => "\n  ",
+            };
+            write!(f, "{before}{}", SafeMessage(line))
+        })
+    }
+}
+
 /// Text from this program and a capture mixed, such as an error message. Line breaks and backslashes stay.
 #[derive(Clone, Copy, Debug)]
 pub struct SafeMessage<'a>(pub &'a str);
@@ -217,6 +249,8 @@ mod tests {
     fn an_escape_cannot_be_forged() {
         assert_eq!(safe("\\x1b"), "\\\\x1b");
         assert_eq!(SafeMessage("a\\b\nc\x1b").to_string(), "a\\b\nc\\x1b");
+        assert_eq!(SafeLine("a\\b\nc\x1b").to_string(), "a\\b\\nc\\x1b");
+        assert_eq!(Said("a\n  b\nvmtrace: c\n\n").to_string(), "vmtrace: a\n  b\n  vmtrace: c\n\n");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use self::system::{Capability, Setting};
 use crate::cli::status;
+use crate::replay::jsonl;
 use crate::schema::manifest::FamilyReport;
 
 /// Options of `vmtrace check`.
@@ -73,14 +74,15 @@ struct Report {
 /// When the output cannot be written.
 pub fn run(args: &Args) -> Result<u8> {
     let report = examine();
-    let mut text = match args.format {
-        Format::Text => table::render(&report),
-        Format::Json => serde_json::to_string(&report)?,
-    };
-    if !text.ends_with('\n') {
-        text.push('\n');
+    let mut text = Vec::new();
+    match args.format {
+        Format::Text => text.extend(table::render(&report).bytes()),
+        Format::Json => jsonl::line(&mut text, &report)?,
     }
-    std::io::stdout().write_all(text.as_bytes())?;
+    if !text.ends_with(b"\n") {
+        text.push(b'\n');
+    }
+    std::io::stdout().write_all(&text)?;
     Ok(report.status)
 }
 

@@ -13,6 +13,7 @@ use rustyline::{Config, Context, Editor, Helper};
 
 use super::{Session, functions, named};
 use crate::cli::{self, status};
+use crate::safe::Safe;
 
 const HELP: &str = "\
 .tables            tables and views
@@ -106,11 +107,11 @@ fn line_read(session: &mut Session<'_>, line: &str) -> Result<()> {
             println!("{HELP}\n\nFunctions:");
             functions::HELP.iter().for_each(|(call, what)| println!("  {call:36}{what}"));
         }
-        ".tables" => tables(session).iter().for_each(|name| println!("{name}")),
+        ".tables" => tables(session).iter().for_each(|name| println!("{}", Safe(name))),
         ".schema" => {
             let tables = if argument.is_empty() { tables(session) } else { vec![argument.to_string()] };
             for table in tables {
-                println!("{table}");
+                println!("{}", Safe(&table));
                 session.script(&format!("DESCRIBE \"{}\"", table.replace('"', "\"\"")))?;
             }
         }

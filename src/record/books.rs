@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::decode::{event_kind, wire_kind};
+use super::decode::{HOOK_SKIPPED, RING_FULL, SCRATCH_FULL, event_kind, wire_kind};
 use super::wire::vmt_stats;
+use crate::schema::Event;
 use crate::schema::events::{EVENTS, EventKind, EventSpec};
 use crate::schema::manifest::{Clocks, LedgerRow};
 
@@ -134,6 +135,25 @@ impl Books {
     /// The entry of an event.
     pub fn get(&self, kind: EventKind) -> Entry {
         self.0.get(&kind).copied().unwrap_or_default()
+    }
+
+    /// Counts a row that stands in a file; and, where it tells of a loss, that in the kernel's books.
+    pub fn count_row(&mut self, row: &Event<'_>, kernel: &mut KernelBooks) {
+        let Some(kind) = EventKind::of_name(row.event) else { return };
+        let entry = self.of(kind);
+        count(&mut entry.written);
+        entry.failed += u64::from(row.errno.is_some());
+        entry.bytes = entry.bytes.saturating_add(row.bytes.and_then(|b| u64::try_from(b).ok()).unwrap_or(0));
+        let lost = row.lost_event.and_then(EventKind::of_name).filter(|kind| is_from_kernel(*kind));
+        let (Some(lost), Some(number)) = (lost, row.lost_count) else { return };
+        let lost = kernel.entry(lost).or_default();
+        let counted = match row.lost_cause {
+            Some(RING_FULL) => &mut lost.lost,
+            Some(SCRATCH_FULL) => &mut lost.unplaced,
+            Some(HOOK_SKIPPED) => &mut lost.skipped,
+            _ => return,
+        };
+        *counted = counted.saturating_add(number);
     }
 
     /// Adds what others say.

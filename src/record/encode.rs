@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow};
 use serde::de::DeserializeOwned;
 
-use super::books::{Books, Counted, Entry, Since, added_by_wire, count, ledger, settle};
+use super::books::{Books, Counted, Entry, KernelBooks, Since, added_by_wire, count, ledger, settle};
 use super::checkpoint::{Checkpoint, Cut, Finish, Living};
 use super::decode::{Decoder, HOOK_SKIPPED, LEFT_IN_RING, RECORDER_KILLED, RING_FULL, SCRATCH_FULL};
 use super::journal::{Frame, Journal, Kind};
@@ -72,6 +72,8 @@ pub struct Encoder {
     /// The books of which `lost` rows tell all that no record does.
     told: Counted,
     end_clock: Option<ClockState>,
+    /// Of files that were copied into this one: what their ledgers say.
+    before: Vec<LedgerRow>,
     /// Books at the begin of the present file.
     since: Since,
     /// `seq` of its first row.
@@ -118,6 +120,7 @@ impl Encoder {
         // Of an unfinished file of a series that is recovered, its own begin.
         let clocks = begin.segment.as_ref().map_or(begin.start, |segment| segment.begin);
         let counted = Counted { clocks, ..Counted::default() };
+        let first_seq = table.next_seq();
         Ok(Encoder {
             running: None,
             begin,
@@ -130,8 +133,9 @@ impl Encoder {
             told: counted.clone(),
             counted,
             end_clock: None,
+            before: Vec::new(),
             since: Since::default(),
-            first_seq: 0,
+            first_seq,
             skip: 0,
             began: Place::default(),
             began_ns: 0,
@@ -153,9 +157,6 @@ impl Encoder {
     /// # Errors
     /// When it cannot be read or written.
     pub fn adopt(&mut self, source: &File, group: &PartialGroup) -> Result<()> {
-        if self.series.groups() == 0 {
-            self.first_seq = group.seq.0;
-        }
         self.series.adopt(source, group)?;
         self.come_to(group.clocks);
         self.table.restore(group.seq.1.saturating_add(1), group.mono_ns.1, 0, Books::default());
@@ -169,26 +170,23 @@ impl Encoder {
         }
     }
 
-    /// Counts the rows that were copied, where no checkpoint says what they are.
+    /// The file goes on where files end whose ledger is this one, and whose rows were copied.
+    pub fn precede(&mut self, ledger: Vec<LedgerRow>) {
+        self.before = ledger;
+    }
+
+    /// Counts the rows that were copied, where nothing says what else was seen. Returns what they tell of the kernel's books.
     ///
     /// # Errors
     /// When they cannot be read.
-    pub fn count_adopted(&mut self) -> Result<()> {
+    pub fn count_adopted(&mut self) -> Result<KernelBooks> {
         self.series.write_footer(&self.begin)?;
-        self.table.books = Books::default();
         let capture = Capture::open(self.series.output().partial())?;
-        let scan = Scan { columns: vec!["event", "bytes", "errno"], ..Scan::default() };
-        for batch in capture.scan(&scan)? {
-            for event in batch?.iter() {
-                let Some(kind) = EventKind::of_name(event.event) else { continue };
-                let entry = self.table.books.of(kind);
-                entry.written += 1;
-                entry.failed += u64::from(event.errno.is_some());
-                entry.bytes = entry.bytes.saturating_add(event.bytes.and_then(|b| u64::try_from(b).ok()).unwrap_or(0));
-            }
+        let columns = vec!["event", "bytes", "errno", "lost_count", "lost_event", "lost_cause"];
+        for batch in capture.scan(&Scan { columns, ..Scan::default() })? {
+            batch?.iter().for_each(|event| self.table.books.count_row(&event, &mut self.told.kernel));
         }
-        self.since = Since::default();
-        Ok(())
+        Ok(self.told.kernel.clone())
     }
 
     /// Rows so far.
@@ -214,11 +212,11 @@ impl Encoder {
     /// Goes on behind what a checkpoint says is written.
     pub fn restore(&mut self, checkpoint: Checkpoint) {
         self.skip = checkpoint.place.skip;
-        let Checkpoint { place, seq, first_seq, last_ns, transfers, books, since, known, told, .. } = checkpoint;
+        let Checkpoint { place, seq, last_ns, transfers, books, since, known, told, .. } = checkpoint;
         self.reorder = Reorder::at(place);
         self.table.restore(seq, last_ns, transfers, books);
         self.decoder.restore(known);
-        (self.since, self.first_seq, self.began, self.told) = (since, first_seq, place, told);
+        (self.since, self.began, self.told) = (since, place, told);
     }
 
     /// Whether the kernel's books can be read, with the capabilities now in effect.
@@ -254,7 +252,7 @@ impl Encoder {
                 self.cut(&reason);
             }
             Kind::Finish => return json(frame).map(Some),
-            Kind::Begin | Kind::Answer | Kind::Checkpoint => (),
+            Kind::Begin | Kind::Answer | Kind::Checkpoint | Kind::Spare => (),
         }
         Ok(None)
     }
@@ -473,7 +471,8 @@ impl Encoder {
     fn close(&mut self, reason: &str, gaps: &[String], hooks: Option<&[Hook]>) -> Result<()> {
         let mut manifest = self.begin.clone();
         manifest.end = self.counted.clocks;
-        manifest.ledger = ledger(&self.since, &self.counted.kernel, &self.table.books);
+        let ledger = ledger(&self.since, &self.counted.kernel, &self.table.books);
+        manifest.ledger = LedgerRow::joined(&self.before, ledger);
         manifest.gaps.extend(gaps.iter().filter(|gap| !self.begin.gaps.contains(gap)).cloned());
         if let Some(hooks) = hooks {
             manifest.hooks = hooks.to_vec();

@@ -5,6 +5,8 @@
 
 mod found;
 mod left;
+mod search;
+mod survey;
 
 use std::path::PathBuf;
 
@@ -19,14 +21,16 @@ use crate::schema::manifest::LedgerRow;
 /// Options of `vmtrace recover`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Reads NAME.parquet.partial and, beside it, NAME.parquet.journal-*; neither is changed. Exit status: 0, 3 if events are \
-lost or may be, 2 if nothing could be recovered.")]
+Reads NAME.parquet.partial and, beside it, NAME.parquet.journal-*; neither is changed. Either leads to the other, and so \
+does NAME.parquet, which need not be there. Exit status: 0, 3 if events are lost or may be, 2 if nothing could be \
+recovered.")]
 pub struct Args {
-    /// Unfinished files of one recording
-    #[arg(required = true, value_name = "PARTIAL")]
-    pub partial: Vec<PathBuf>,
+    /// Pieces of one recording, one of which is enough: an unfinished file, a file of the journal, or the name the
+    /// capture was to have
+    #[arg(required = true, value_name = "FILE")]
+    pub pieces: Vec<PathBuf>,
     /// File to write
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "OUT")]
     pub output: PathBuf,
     /// Replace an existing output file
     #[arg(long)]
@@ -41,7 +45,7 @@ pub struct Args {
 /// # Errors
 /// One sentence naming the file.
 pub fn run(args: &Args) -> Result<u8> {
-    let sources = Sources::open(&args.partial)?;
+    let sources = Sources::open(&search::unfinished(&args.pieces)?)?;
     let recovered = match sources.complete()? {
         Some(found) => copy(found, args)?,
         None => Left::of(&sources)?.write(&args.output, args.force)?,

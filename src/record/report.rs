@@ -1,6 +1,6 @@
 //! What a recording says on stderr: progress on a terminal, hooks on demand, a summary at the end.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -11,6 +11,8 @@ use super::load::{self, Programs};
 use super::recover::Recovered;
 use super::series::Finished;
 use super::table::Progress;
+use crate::cli;
+use crate::safe::SafeLine;
 use crate::schema::events::EventSet;
 use crate::schema::manifest::{FamilyReport, Hook, LedgerRow};
 
@@ -67,9 +69,9 @@ impl Display {
     }
 }
 
-/// Writes a line to stderr. Nobody may be listening: eprintln! would panic, and COMMAND's status be lost.
+/// Says something on one line of stderr. Names of files stand in it, and what a stranger's journal says.
 pub fn say(line: std::fmt::Arguments<'_>) {
-    let _ = writeln!(std::io::stderr(), "vmtrace: {line}");
+    cli::say(&SafeLine(&line.to_string()).to_string());
 }
 
 /// Says which hooks are in place and what they cannot see.
@@ -165,7 +167,8 @@ pub fn summary_of_recovery(output: &Path, recovered: &Recovered) {
     let lost = match (lost, recovered.damaged) {
         (0, false) => "0 known to be lost".to_string(),
         (0, true) => "how many are LOST is not known".to_string(),
-        (n, _) => format!("{} LOST", HumanCount(n)),
+        (n, false) => format!("{} LOST", HumanCount(n)),
+        (n, true) => format!("{} LOST, and how many more is not known", HumanCount(n)),
     };
     say(format_args!("{}: root digest {}", output.display(), recovered.root));
     say(format_args!(

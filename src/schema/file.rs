@@ -1,12 +1,42 @@
-//! Reading a file piece by piece, without moving anybody's place in it.
+//! Opening files that may be something else, and reading them piece by piece, without moving anybody's place in them.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
 
 /// Bytes read at a time.
 const STEP: usize = 1 << 20;
+
+/// Whether a name may be a link to a regular file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Links {
+    /// Somebody gave us the name.
+    Follow,
+    /// We have put the name together.
+    #[cfg(feature = "record")]
+    Refuse,
+}
+
+/// Opens a regular file to be read; `None` where `path` is something else. A FIFO or a device does not make us wait, nor
+/// is it touched.
+///
+/// # Errors
+/// When it cannot be looked at or opened.
+pub(crate) fn open_regular(path: &Path, links: Links) -> io::Result<Option<File>> {
+    let (found, flags) = match links {
+        Links::Follow => (std::fs::metadata(path)?, 0),
+        #[cfg(feature = "record")]
+        Links::Refuse => (std::fs::symlink_metadata(path)?, libc::O_NOFOLLOW),
+    };
+    if !found.is_file() {
+        return Ok(None);
+    }
+    let file = OpenOptions::new().read(true).custom_flags(flags | libc::O_NONBLOCK | libc::O_CLOEXEC).open(path)?;
+    // What was looked at may have been replaced meanwhile.
+    Ok(file.metadata()?.is_file().then_some(file))
+}
 
 /// Hands on the bytes of `range`, in order, with little of them in memory.
 ///

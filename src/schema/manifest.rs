@@ -67,6 +67,9 @@ pub struct Manifest {
     pub end_reason: String,
     /// Seen, filtered, lost and written by event.
     pub ledger: Vec<LedgerRow>,
+    /// The ledger counts what the rows tell and nothing else: `vmtrace recover` found no journal that said more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ledger_from_rows: bool,
 }
 
 /// The recorder.
@@ -313,6 +316,23 @@ impl LedgerRow {
         })
     }
 
+    /// The ledger of two files that follow each other and have become one.
+    pub fn joined(first: &[LedgerRow], second: Vec<LedgerRow>) -> Vec<LedgerRow> {
+        let mut joined = first.to_vec();
+        for row in second {
+            match joined.iter_mut().find(|other| other.event == row.event) {
+                // What the first carried over, the second took over.
+                Some(other) => {
+                    let (carried_in, carried_out) = (other.carried_in, row.carried_out);
+                    let event = std::mem::take(&mut other.event);
+                    *other = LedgerRow { event, carried_in, carried_out, ..LedgerRow::total(&[other.clone(), row]) };
+                }
+                None => joined.push(row),
+            }
+        }
+        joined
+    }
+
     /// The rows of a ledger in one.
     pub fn total(ledger: &[LedgerRow]) -> Self {
         let sum = |field: fn(&LedgerRow) -> u64| ledger.iter().fold(0u64, |sum, row| sum.saturating_add(field(row)));
@@ -368,6 +388,24 @@ mod tests {
         let total = LedgerRow::total(&[row.clone(), row.clone()]);
         assert_eq!((total.lost(), total.seen), (2 * row.lost(), 16));
         assert!(row.balances());
+    }
+
+    #[test]
+    fn two_ledgers_become_one() {
+        let row = |event: &str, [seen, carried_in, written, carried_out]: [u64; 4]| LedgerRow {
+            event: event.into(),
+            seen,
+            carried_in,
+            written,
+            carried_out,
+            ..LedgerRow::default()
+        };
+        let first = [row("tee", [10, 1, 8, 3]), row("splice", [5, 0, 5, 0])];
+        let joined = LedgerRow::joined(&first, vec![row("tee", [4, 3, 5, 2]), row("lost", [1, 0, 1, 0])]);
+        let wanted = [row("tee", [14, 1, 13, 2]), row("splice", [5, 0, 5, 0]), row("lost", [1, 0, 1, 0])];
+        assert_eq!(joined, wanted);
+        assert!(joined.iter().all(LedgerRow::balances));
+        assert_eq!(LedgerRow::joined(&[], wanted.to_vec()), wanted);
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub mod columns;
 mod dictionary;
 pub mod events;
 pub mod expr;
-mod file;
+pub(crate) mod file;
 mod footer;
 mod frame;
 pub mod group;

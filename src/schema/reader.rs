@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Once;
@@ -20,8 +21,10 @@ use parquet::file::statistics::Statistics;
 use super::SCHEMA_VERSION;
 use super::chain::{Chain, KEY_CHAIN, KEY_SEAL};
 use super::columns::column_spec;
+use super::file::{Links, open_regular};
 use super::manifest::{self, KEY_MANIFEST, KEY_SCHEMA_VERSION, Manifest, quoted};
 use super::nesting;
+use super::partial;
 pub use super::scan::{Events, Scan};
 
 /// Largest footer accepted; ours take about 10 KB per row group.
@@ -58,6 +61,13 @@ impl Capture {
     /// newer schema version, with a column of the wrong type, or damaged.
     pub fn open(path: &Path) -> Result<Self> {
         let (file, size) = open_file(path)?;
+        if is_unfinished(&file, size) {
+            let name = path.display();
+            bail!(
+                "{name} has no Parquet footer: its recording did not finish, or it was cut off: make a capture of what is \
+                 there with `vmtrace recover {name} -o FILE`"
+            );
+        }
         check_ends(&file, size, path, &|_, _| Ok(()))?;
         Self::checked(path, file, size)
     }
@@ -221,9 +231,17 @@ fn open_file(path: &Path) -> Result<(File, u64)> {
     // A FIFO or device must not make us wait: look before opening.
     let kind = std::fs::metadata(path).with_context(|| format!("cannot open {name}"))?;
     ensure!(!kind.is_dir(), "{name} is a directory; name a capture file in it");
-    ensure!(kind.is_file(), "{name} is not a regular file");
-    let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
-    Ok((file, kind.len()))
+    let file = open_regular(path, Links::Follow).with_context(|| format!("cannot open {name}"))?;
+    let file = file.with_context(|| format!("{name} is not a regular file"))?;
+    let size = file.metadata().with_context(|| format!("cannot open {name}"))?.len();
+    Ok((file, size))
+}
+
+/// Whether `file` begins as a capture does, and does not end as one.
+fn is_unfinished(file: &File, size: u64) -> bool {
+    let mut tail = [0; 4];
+    let end = size.checked_sub(4).is_some_and(|at| file.read_exact_at(&mut tail, at).is_ok() && tail == *b"PAR1");
+    !end && partial::begin(file).is_ok()
 }
 
 /// Checks that `file` begins and ends like Parquet; returns the footer, which is nested as a capture's may be.

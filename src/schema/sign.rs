@@ -19,6 +19,7 @@ use ssh_key::public::KeyData;
 use ssh_key::sha2::{Digest, Sha256, Sha512};
 use ssh_key::{HashAlg, LineEnding, PrivateKey, SshSig};
 
+use super::file::{Links, open_regular};
 use super::manifest::quoted;
 use crate::output::{self, Whole};
 
@@ -131,7 +132,9 @@ impl Signature {
                 quoted(signature.namespace())
             )));
         }
-        let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+        let name = path.display();
+        let file = open_regular(path, Links::Follow).with_context(|| format!("cannot open {name}"))?;
+        let file = file.with_context(|| format!("{name} is not a regular file"))?;
         let digest = digest(file, signature.hash_alg())?;
         let data = signed_data(signature.namespace(), signature.reserved(), signature.hash_alg(), &digest);
         Ok(match signature.public_key().verify(&data, signature.signature()) {
@@ -177,10 +180,9 @@ fn digest(mut file: impl Read, hash: HashAlg) -> Result<Vec<u8>> {
 
 /// A file that must be small and regular: a FIFO must not make us wait.
 fn read_small(path: &Path) -> Result<Vec<u8>> {
-    let kind = std::fs::metadata(path)?;
-    ensure!(kind.is_file(), "it is not a regular file");
+    let file = open_regular(path, Links::Follow)?.context("it is not a regular file")?;
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
     ensure!(bytes.len() as u64 <= MAX_FILE, "it is larger than {MAX_FILE} bytes");
     Ok(bytes)
 }

@@ -83,6 +83,11 @@ fn check_loss(manifest: &Manifest, report: &mut Report) {
     if manifest.end_reason == "recovered" {
         report.add(Kind::Loss, "the recorder died, and this is what was recovered: nothing later is in it");
     }
+    if manifest.ledger_from_rows {
+        let text =
+            "its journal was not whole: the ledger counts what the rows tell, and what else was seen is not known";
+        report.add(Kind::Loss, text);
+    }
     if total.read_faults > 0 {
         report.add(
             Kind::Note,

@@ -8,7 +8,6 @@ mod digests;
 mod report;
 mod segments;
 
-use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +20,7 @@ pub use self::report::Report;
 use self::segments::Known;
 use crate::cli::status;
 use crate::replay::jsonl;
+use crate::schema::file::{Links, open_regular};
 use crate::schema::partial;
 use crate::schema::reader::Capture;
 use crate::schema::sign::allowed::AllowedSigners;
@@ -115,11 +115,8 @@ fn examine(path: &Path) -> Report {
 
 /// Of a file without footer: what can be saved.
 fn note_what_is_whole(path: &Path, report: &mut Report) {
-    let is_file = std::fs::metadata(path).is_ok_and(|kind| kind.is_file());
-    let Some(Ok(partial)) = is_file.then(|| File::open(path).map(|file| partial::read(&file))).and_then(Result::ok)
-    else {
-        return;
-    };
+    let Ok(Some(file)) = open_regular(path, Links::Follow) else { return };
+    let Ok(partial) = partial::read(&file) else { return };
     let rows = partial.groups.iter().fold(0u64, |sum, group| sum.saturating_add(group.rows));
     let groups = partial.groups.len();
     let what = format!("{groups} row groups with {rows} rows are whole");

@@ -11,6 +11,40 @@ fn assert_harmless(what: &str, text: &str) {
     assert!(!text.contains(harmful), "{what}: {text:?}");
 }
 
+/// The name of a file and a word of the command line are no better than what a capture holds.
+#[test]
+fn names_and_words_reach_it_neither() {
+    let forged = format!("{EVIL}\nvmtrace: forged\n.parquet").replace('\0', "");
+    let path = kept(&forged);
+    captures::write(&path, &manifest(), &[&[readv(1)]]);
+    let whole = std::fs::read(&path).unwrap();
+    let name = path.to_str().unwrap().to_string();
+    let harmless = |what: &str, args: &[&str]| {
+        let ran = query(args);
+        let said = ran.out + &ran.err;
+        assert_harmless(what, &said);
+        assert!(!said.lines().any(|line| line.starts_with("vmtrace: forged")), "{what}: {said}");
+        said
+    };
+    for sql in ["SELECT count(*) FROM events", "selct", &format!("SELECT '{forged}'"), &format!("SELECT \"{forged}\"")]
+    {
+        harmless(sql, &[&name, sql]);
+    }
+    let option = format!("--{forged}");
+    for args in
+        [[&option as &str, "x"], ["-T", &forged], ["--named", &forged], ["--memory-limit", &forged], ["-o", &name]]
+    {
+        harmless(args[0], &[&[&name, "SELECT 1"], &args[..]].concat());
+    }
+    for (what, bytes) in [("empty", &[][..]), ("garbage", EVIL.as_bytes()), ("unfinished", &whole[..whole.len() - 9])] {
+        std::fs::write(&path, bytes).unwrap();
+        let said = harmless(what, &[&name, "SELECT count(*) FROM events"]);
+        assert_eq!(said.contains("vmtrace recover "), what == "unfinished", "{said}");
+    }
+    std::fs::remove_file(&path).unwrap();
+    harmless("missing", &[&name, "SELECT count(*) FROM events"]);
+}
+
 #[test]
 fn nothing_captured_reaches_the_terminal_as_it_is() {
     let path = kept("evil\x1b[31m.parquet");

@@ -47,8 +47,8 @@ impl Left {
     /// The events that are recovered, or nothing where it says that there is nothing to be had.
     fn recover(&self) -> Option<HashSet<blake3::Hash>> {
         let output = self.dir.path().join("out.parquet");
-        let partial = captures::partial(self.dir.path());
-        let args = recover::Args { partial, output: output.clone(), force: true, quiet: true };
+        let pieces = captures::partial(self.dir.path());
+        let args = recover::Args { pieces, output: output.clone(), force: true, quiet: true };
         recover::run(&args).ok()?;
         let events = events(&output);
         std::fs::remove_file(&output).expect("output");

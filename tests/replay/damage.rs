@@ -97,7 +97,28 @@ fn truncated_anywhere() {
         std::fs::write(&path, &whole[..end]).unwrap();
         assert!(Capture::open(&path).is_err(), "cut at {end}");
     }
-    errors(&path, "has no Parquet footer: the file was cut off, or its recording did not finish");
+    errors(&path, "has no Parquet footer: its recording did not finish, or it was cut off");
+}
+
+/// Whoever looks at what a killed recorder left learns what to do with it.
+#[test]
+fn an_unfinished_capture_is_for_recover() {
+    let made = make(&everything());
+    let whole = std::fs::read(&made.path).unwrap();
+    let partial = made.dir.path().join("t.parquet.partial");
+    std::fs::write(&partial, &whole[..whole.len() - 9]).unwrap();
+    let partial = partial.to_str().unwrap();
+    let remedy = format!("`vmtrace recover {partial} -o FILE`");
+    for args in [&["replay"][..], &["replay", "-T", "csv"], &["info"], &["info", "-T", "json"], &["verify"]] {
+        let ran = vmtrace(&[args, &[partial]].concat());
+        assert_eq!(ran.status, 2, "{args:?}");
+        let said = ran.out + &ran.err;
+        assert_eq!(said.matches(&remedy).count(), 1, "{args:?}: {said}");
+    }
+    let other = made.dir.path().join("cut.parquet");
+    std::fs::write(&other, &whole[..40]).unwrap();
+    let ran = vmtrace(&["replay", other.to_str().unwrap()]);
+    assert!(ran.err.contains("no Parquet footer") && !ran.err.contains("recover"), "nothing is whole: {}", ran.err);
 }
 
 #[test]

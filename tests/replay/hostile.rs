@@ -1,10 +1,14 @@
 //! Captures whose every text tries to take over the terminal.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::process::CommandExt;
+
 use vmtrace::schema::manifest::{Hook, LedgerRow, Segment};
 use vmtrace::schema::{Event, Manifest};
 
 use super::captures::*;
-use super::vmtrace;
+use super::{Ran, command, ran, vmtrace};
 
 const EVIL: &str = "\x1b]0;owned\x07\x1b[2J\u{9b}31m\r\n\u{202e}live\u{2066}\u{200b}\u{7f}\0\u{2028}\\x1b";
 
@@ -144,18 +148,69 @@ fn json_gives_hostile_text_back() {
     assert_eq!(info["manifest"]["host"]["hostname"], EVIL);
 }
 
+/// A name that a file can have, and that is not UTF-8 besides.
+fn evil_name() -> OsString {
+    let forged = "\x1b]52;c;AAAA\x07\x1b[2J\u{9b}31m\nvmtrace: forged\n\u{202e}live\u{2066}\u{200b}\u{7f}\u{2028}";
+    OsString::from_vec([forged.as_bytes(), b"\xff\x9b31m.parquet"].concat())
+}
+
+fn assert_none_forged(what: &[&str], ran: &Ran) {
+    assert_harmless(what, &ran.out);
+    assert_harmless(what, &ran.err);
+    let mut lines = ran.out.lines().chain(ran.err.lines());
+    assert!(!lines.any(|line| line.starts_with("vmtrace: forged")), "{what:?}: {}{}", ran.out, ran.err);
+}
+
 #[test]
 fn a_file_name_is_captured_text_too() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("\x1b[31m.parquet");
-    let name = path.to_str().unwrap();
-    let ran = vmtrace(&["replay", name]);
-    assert_eq!(ran.status, 2);
-    assert_harmless(&["missing"], &ran.err);
-    write(&path, &manifest(), &[&[readv(1)]]);
-    let ran = vmtrace(&["replay", name, name]);
-    assert_eq!(ran.status, 0);
-    assert_harmless(&["present"], &ran.out);
+    let whole = make(&everything());
+    let bytes = std::fs::read(&whole.path).unwrap();
+    let contents: [(&str, &[u8]); 4] =
+        [("present", &bytes), ("empty", b""), ("garbage", EVIL.as_bytes()), ("unfinished", &bytes[..bytes.len() - 9])];
+    let path = dir.path().join(evil_name());
+    for args in [
+        &["replay"][..],
+        &["replay", "-T", "jsonl"],
+        &["info"],
+        &["info", "-T", "json"],
+        &["verify"],
+        &["verify", "-T", "json"],
+        &["verify", "--allowed-signers"],
+        &["recover", "-o"],
+    ] {
+        let run = || ran(&command(args).args([&path, &path]).output().unwrap());
+        assert_none_forged(args, &run());
+        for (what, content) in contents {
+            std::fs::write(&path, content).unwrap();
+            let ran = run();
+            assert!(!(ran.out.clone() + &ran.err).is_empty());
+            assert_none_forged(&[args, &[what]].concat(), &ran);
+        }
+        std::fs::remove_file(&path).unwrap();
+    }
+}
+
+/// What is no option, no command and no value is quoted by the parser of the command line; so is our own name.
+#[test]
+fn so_are_words_of_the_command_line() {
+    let word = evil_name();
+    let text = word.to_string_lossy().into_owned();
+    let option = format!("--{text}");
+    let value = format!("--time={text}");
+    for args in
+        [&["\x1b[31m"][..], &[&text], &["replay", &option], &["replay", &value, "x"], &["info", "-T", &text, "x"]]
+    {
+        let ran = vmtrace(args);
+        assert_eq!(ran.status, 2, "{args:?}");
+        assert!(ran.err.contains("error: ") && ran.err.contains("\\x1b"), "{args:?}: {}", ran.err);
+        assert_none_forged(args, &ran);
+    }
+    for args in [&["--help"][..], &["replay", "--help"], &["replay"]] {
+        let ran = ran(&command(args).arg0(&word).output().unwrap());
+        assert!((ran.out.clone() + &ran.err).contains("Usage: "), "{args:?}");
+        assert_none_forged(args, &ran);
+    }
 }
 
 #[test]

@@ -65,6 +65,64 @@ fn books_that_do_not_balance_are_flagged() {
     assert!(header.contains("2 events · 5 LOST\n"), "{header}");
 }
 
+/// The equation that is printed holds in every row that is printed, with what is printed there.
+fn check_equation(out: &str) -> String {
+    let mut lines = out.lines().skip_while(|line| !line.starts_with("Event  "));
+    // Columns stand two blanks apart or more, their names have one.
+    let words = |line: &str| line.split("  ").map(str::trim).filter(|w| !w.is_empty()).map(str::to_string).collect();
+    let heads: Vec<String> = words(lines.next().unwrap());
+    let equation = out.lines().find_map(|line| line.strip_prefix("The books balance: ")).unwrap();
+    let (came, ended) = equation.split(", and").next().unwrap().split_once(" = ").unwrap();
+    let mut rows = 0;
+    for line in lines.take_while(|line| !line.starts_with("The books") && !line.starts_with("Lost ")) {
+        let cells: Vec<String> = line.split_whitespace().map(str::to_string).collect();
+        assert_eq!(cells.len(), heads.len(), "{line}");
+        let number = |name: &str| -> u64 {
+            let at = heads.iter().position(|head| head == name).unwrap_or_else(|| panic!("{name} in {heads:?}"));
+            cells[at].replace(',', "").parse().unwrap()
+        };
+        let sum = |side: &str| side.split(" + ").map(number).sum::<u64>();
+        assert_eq!(sum(came), sum(ended), "{line}");
+        rows += 1;
+    }
+    assert!(rows > 1, "{out}");
+    equation.to_string()
+}
+
+#[test]
+fn the_equation_of_the_books_holds() {
+    let row = |event: &str| LedgerRow { event: event.into(), ..LedgerRow::default() };
+    let plain = LedgerRow { seen: 7, filtered: 2, lost_ring_full: 3, written: 2, ..row("process_vm_readv") };
+    let flight = LedgerRow { seen: 4, carried_in: 1702, filtered: 4, forgotten: 1700, written: 2, ..plain.clone() };
+    let flight = LedgerRow { lost_ring_full: 0, ..flight };
+    let rotated = LedgerRow { seen: 5, carried_in: 3, written: 2, carried_out: 6, ..row("process_vm_readv") };
+    let only_carried = LedgerRow { carried_in: 1, carried_out: 1, ..row("tee") };
+    for (ledger, wanted) in [
+        (vec![plain], "seen = filtered + lost + written"),
+        (vec![flight], "seen + carried in = filtered + forgotten + lost + written"),
+        (vec![rotated, only_carried], "seen + carried in = filtered + lost + written + carried out"),
+    ] {
+        let made = make_with(&Manifest { ledger, ..manifest() }, &[&[readv(1), readv(2)]]);
+        let ran = vmtrace(&["info", made.path()]);
+        assert_eq!(check_equation(&ran.out), format!("{wanted}, and written = rows in the file."), "{}", ran.out);
+    }
+}
+
+#[test]
+fn books_made_of_rows_alone_are_called_that() {
+    let events = [readv(1), readv(2)];
+    let ledger = ledger(&events);
+    let made = make_with(
+        &Manifest { ledger, ledger_from_rows: true, end_reason: "recovered".into(), ..manifest() },
+        &[&events],
+    );
+    let said = vmtrace(&["info", made.path()]).out;
+    assert!(said.contains("They count what the rows tell: what else was seen is not known"), "{said}");
+    let ran = vmtrace(&["verify", made.path()]);
+    assert_eq!(ran.status, 3, "{}", ran.out);
+    assert!(ran.out.contains("loss: its journal was not whole"), "{}", ran.out);
+}
+
 #[test]
 fn a_stepped_clock_and_a_missing_end_are_said() {
     let mut manifest = manifest();

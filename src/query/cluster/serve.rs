@@ -4,7 +4,6 @@
 //! Owns their options and what they leave behind: nothing. Rows between the stages of a query lie in a directory of mode
 //! 0700 that goes with the process.
 
-use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,8 +27,7 @@ use super::super::engine::{self, STACK};
 use super::super::functions;
 use super::codec::{Scans, Tables};
 use super::{MAX_MESSAGE, PORT};
-use crate::cli::status;
-use crate::safe::SafeMessage;
+use crate::cli::{self, status};
 
 /// Threads that answer; a scheduler opens captures on others.
 const THREADS: usize = 4;
@@ -123,16 +121,11 @@ impl log::Log for Stderr {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            tell(&format!("{} {}: {}", record.level(), record.target(), record.args()));
+            cli::say(&format!("{} {}: {}", record.level(), record.target(), record.args()));
         }
     }
 
     fn flush(&self) {}
-}
-
-/// Writes a line to stderr, if somebody listens there.
-fn tell(line: &str) {
-    let _ = writeln!(std::io::stderr(), "vmtrace: {}", SafeMessage(line));
 }
 
 fn runtime() -> Result<Runtime> {
@@ -171,7 +164,7 @@ fn scheduler(options: &Scheduler) -> Result<u8> {
     let serve = async {
         let cluster = BallistaCluster::new_from_config(&config).await?;
         let scheduler = create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster, Arc::new(config)).await?;
-        tell(&format!("scheduler at {address}"));
+        cli::say(&format!("scheduler at {address}"));
         start_grpc_service_with_listener(listener, scheduler).await
     };
     let ended = runtime.block_on(async {
@@ -232,7 +225,7 @@ fn executor(options: &Executor) -> Result<u8> {
         while !health.is_ready() {
             tokio::time::sleep(LOOK).await;
         }
-        tell(&place);
+        cli::say(&place);
     });
     let ended = runtime.block_on(async {
         tokio::select! {

@@ -53,7 +53,7 @@ const SYNCED_APART: u64 = 4096;
 #[derive(Debug)]
 struct State {
     segments: VecDeque<Segment>,
-    /// The next file, empty. Creating one can take as long as the disk is busy, and whoever appends must not wait for it.
+    /// The next file, which holds nothing yet. Creating one can take as long as the disk is busy, and whoever appends must not wait for it.
     spare: Option<(u64, File)>,
     next: u64,
     /// Frames behind those on disk. While there are any, none goes to disk.
@@ -344,6 +344,10 @@ impl Shared {
             state.segments.back().map_or(1, |last| last.number + 1)
         };
         let file = self.base.create(number)?;
+        if let Err(error) = self.mark_spare(&file) {
+            std::fs::remove_file(self.base.path(number))?;
+            return Err(error);
+        }
         let mut state = self.lock();
         if state.removed {
             std::fs::remove_file(self.base.path(number))?;
@@ -351,6 +355,14 @@ impl Shared {
         }
         state.spare = Some((number, file));
         Ok(true)
+    }
+
+    /// Says in a file that it holds nothing yet.
+    fn mark_spare(&self, file: &File) -> io::Result<()> {
+        let mut mark = frame::begin();
+        frame::seal(&mut mark, Kind::Spare, self.tag, 0, 0);
+        file.set_len(0)?;
+        file.write_all_at(&mark, 0)
     }
 
     /// Goes on in the spare file; if that takes nothing, it stays spare.
@@ -361,7 +373,7 @@ impl Shared {
         serde_json::to_writer(&mut bytes, &begin)?;
         frame::seal(&mut bytes, Kind::Begin, self.tag, state.next, 0);
         if let Err(error) = file.write_all_at(&bytes, 0) {
-            let _ = file.set_len(0);
+            let _ = self.mark_spare(&file);
             state.spare = Some((number, file));
             return Err(error);
         }

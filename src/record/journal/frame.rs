@@ -30,12 +30,15 @@ pub enum Kind {
     Cut = 7,
     /// JSON: the end of the recording.
     Finish = 8,
+    /// Nothing: a file that is there before it is needed holds this frame until its first one takes its place, so
+    /// that an empty file is a damaged one.
+    Spare = 9,
 }
 
 impl Kind {
     fn of(number: u8) -> Option<Self> {
         use Kind::*;
-        [Begin, Records, Living, Answer, Checkpoint, Books, Cut, Finish].into_iter().find(|k| *k as u8 == number)
+        [Begin, Records, Living, Answer, Checkpoint, Books, Cut, Finish, Spare].into_iter().find(|k| *k as u8 == number)
     }
 }
 
@@ -70,6 +73,11 @@ pub struct Header {
 pub fn tag(capture_id: &str) -> u64 {
     let digest = blake3::derive_key("vmtrace journal", capture_id.as_bytes());
     u64::from_le_bytes(digest.first_chunk().copied().unwrap_or_default())
+}
+
+/// The tag that a header states: to be believed once the id is known.
+pub fn stated_tag(bytes: &[u8; HEADER]) -> u64 {
+    bytes.get(8..16).and_then(|tag| tag.try_into().ok()).map_or(0, u64::from_le_bytes)
 }
 
 /// Begins a frame: room for its header, behind which the payload is put.

@@ -7,7 +7,8 @@
 //! they stand in. Does not look into records.
 //!
 //! The files are `NAME.journal-000001` and so on; a file is removed when all that it holds stands in the capture.
-//! The last one may be empty: the next file is there before it is needed, so that whoever appends never waits for the disk.
+//! The last one may hold a `Spare` frame alone: the next file is there before it is needed, so that whoever appends never
+//! waits for the disk.
 //! They are no capture format: frames hold records as `bpf/wire.h` lays them out, and name that layout.
 
 mod append;
@@ -19,5 +20,6 @@ mod sync;
 pub use append::{Journal, Limits};
 pub use frame::{Frame, Kind};
 pub use read::Reader;
-pub use segments::{Begin, exists, files, remove_all};
+pub use read::capture_id;
+pub use segments::{Base, Begin, exists, files, remove_all};
 pub use sync::Syncer;

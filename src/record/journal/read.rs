@@ -11,6 +11,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use super::append::{Ahead, Journal};
 use super::frame::{self, Frame, HEADER, Header, Kind};
 use super::segments::{Base, Begin};
+use crate::schema::file::{Links, open_regular};
 use crate::schema::manifest::{self, quoted};
 
 /// Where frames come from.
@@ -34,13 +35,19 @@ pub struct Reader {
     next: Option<u64>,
     /// Why reading ended before the end of the files.
     broken: Option<String>,
+    /// The frame behind what is damaged.
+    behind: Option<Frame>,
 }
 
 impl Reader {
     /// Reads a journal while it is written, from its begin.
     pub fn live(journal: Journal) -> Self {
         let tag = journal.tag();
-        Reader { source: Source::Live(journal), tag, file: None, segment: 0, offset: 0, next: None, broken: None }
+        Reader::from(Source::Live(journal), tag)
+    }
+
+    fn from(source: Source, tag: u64) -> Self {
+        Reader { source, tag, file: None, segment: 0, offset: 0, next: None, broken: None, behind: None }
     }
 
     /// Reads what is left of the journal of the recording that wrote `output`. `None` if there is nothing.
@@ -54,28 +61,24 @@ impl Reader {
             return Ok(None);
         }
         let source = Source::Left { base, segments: segments.into() };
-        let tag = frame::tag(capture_id);
-        Ok(Some(Reader { source, tag, file: None, segment: 0, offset: 0, next: None, broken: None }))
+        Ok(Some(Reader::from(source, frame::tag(capture_id))))
     }
 
-    /// The next frame, of any kind but `Begin`; waits for it if the journal grows. `None` at the end, and where what
-    /// is left is damaged: see [`Reader::broken`].
+    /// The next frame, of any kind but `Begin` and `Spare`; waits for it if the journal grows. `None` at the end, and
+    /// where what is left is damaged: see [`Reader::broken`].
     ///
     /// # Errors
-    /// When a file cannot be read, or one that grows holds something else than was written.
+    /// When a file cannot be opened, or one that grows holds something else than was written.
     pub fn next(&mut self) -> Result<Option<Frame>> {
         loop {
-            let frame = match &self.source {
-                Source::Live(_) => self.next_live()?,
-                Source::Left { .. } => self.next_left()?,
+            let frame = match (self.behind.take(), &self.source) {
+                (Some(frame), _) => Some(frame),
+                (None, Source::Live(_)) => self.next_live()?,
+                (None, Source::Left { .. }) => self.next_left()?,
             };
             let Some(frame) = frame else { return Ok(None) };
-            if self.next.is_some_and(|next| next != frame.number) {
-                let gap = format!("frame {} stands where {} should", frame.number, self.next.unwrap_or(0));
-                if matches!(self.source, Source::Live(_)) {
-                    bail!("the journal was changed while it was written: {gap}");
-                }
-                self.broken = Some(gap);
+            if !self.goes_on_with(&frame)? {
+                self.behind = Some(frame);
                 return Ok(None);
             }
             if frame.kind == Kind::Begin {
@@ -88,9 +91,32 @@ impl Reader {
         }
     }
 
+    /// Whether nothing is missing before that frame.
+    fn goes_on_with(&mut self, frame: &Frame) -> Result<bool> {
+        match self.next {
+            // What could not be read held no frame.
+            Some(next) if next == frame.number => self.broken = None,
+            Some(next) => {
+                let gap = format!("frame {} stands where {next} should", frame.number);
+                if matches!(self.source, Source::Live(_)) {
+                    bail!("the journal was changed while it was written: {gap}");
+                }
+                self.broken.get_or_insert(gap);
+            }
+            None => (),
+        }
+        Ok(self.broken.is_none())
+    }
+
     /// Why reading ended before the end of the files, if it did.
     pub fn broken(&self) -> Option<&str> {
         self.broken.as_deref()
+    }
+
+    /// Goes on behind what is damaged. Whether there is anything.
+    pub fn resume(&mut self) -> bool {
+        (self.next, self.broken) = (None, None);
+        self.behind.is_some()
     }
 
     fn next_live(&mut self) -> Result<Option<Frame>> {
@@ -114,20 +140,47 @@ impl Reader {
 
     fn next_left(&mut self) -> Result<Option<Frame>> {
         loop {
-            if self.file.is_some() {
-                let found = self.read_here().with_context(|| self.path().display().to_string())?;
-                if found.is_some() {
-                    return Ok(found);
-                }
-                let end = self.file.as_ref().and_then(|f| f.metadata().ok()).map_or(0, |m| m.len());
-                self.broken = (self.offset < end)
-                    .then(|| format!("{} holds no whole frame behind byte {}", self.path().display(), self.offset));
+            match self.read_here() {
+                Ok(Some(frame)) if frame.kind != Kind::Spare => return Ok(Some(frame)),
+                Ok(Some(_)) => (),
+                Ok(None) => self.look_at_the_end(),
+                Err(error) => self.damaged(format!("{} cannot be read: {error}", self.path().display())),
             }
+            self.file = None;
             let Source::Left { base, segments } = &mut self.source else { return Ok(None) };
             let Some(segment) = segments.pop_front() else { return Ok(None) };
-            let path = base.path(segment);
-            self.open(segment, &path)?;
+            let (path, before) = (base.path(segment), base.path(segment.saturating_sub(1)));
+            if self.segment > 0 && segment - 1 > self.segment {
+                self.damaged(format!("{} is missing", before.display()));
+            }
+            self.open_left(segment, &path)?;
         }
+    }
+
+    /// The first damage is the one that is said.
+    fn damaged(&mut self, what: String) {
+        self.broken.get_or_insert(what);
+    }
+
+    /// A file that is left ends behind its last frame.
+    fn look_at_the_end(&mut self) {
+        let Some(end) = self.file.as_ref().map(|file| file.metadata().map_or(0, |m| m.len())) else { return };
+        let path = self.path();
+        match (end, self.offset) {
+            (0, _) => self.damaged(format!("{} is empty", path.display())),
+            (end, at) if at < end => self.damaged(format!("{} holds no whole frame behind byte {at}", path.display())),
+            _ => (),
+        }
+    }
+
+    fn open_left(&mut self, segment: u64, path: &Path) -> Result<()> {
+        (self.segment, self.offset) = (segment, 0);
+        match open_regular(path, Links::Refuse) {
+            Ok(None) => self.damaged(format!("{} is not a regular file", path.display())),
+            Ok(file) => self.file = file,
+            Err(error) => return Err(error).with_context(|| format!("cannot open {}", path.display())),
+        }
+        Ok(())
     }
 
     fn path(&self) -> PathBuf {
@@ -181,6 +234,24 @@ impl Reader {
         }
         Ok(())
     }
+}
+
+/// The id of the recording whose journal stands beside `output`, if a file of it says so.
+pub fn capture_id(output: &Path) -> Option<String> {
+    let base = Base::of(output);
+    base.list().ok()?.into_iter().find_map(|segment| {
+        let file = open_regular(&base.path(segment), Links::Refuse).ok()??;
+        let mut head = [0; HEADER];
+        file.read_exact_at(&mut head, 0).ok()?;
+        let tag = frame::stated_tag(&head);
+        let mut reader = Reader {
+            file: Some(file),
+            ..Reader::from(Source::Left { base: base.clone(), segments: VecDeque::new() }, tag)
+        };
+        let frame = reader.read_here().ok()?.filter(|frame| frame.kind == Kind::Begin)?;
+        let begin: Begin = serde_json::from_slice(&frame.payload).ok()?;
+        Some(begin.manifest.capture_id).filter(|id| frame::tag(id) == tag)
+    })
 }
 
 fn framed(header: &Header, payload: Vec<u8>) -> Frame {

@@ -1,8 +1,9 @@
 //! The files of a journal: their names, and what the first frame of each says.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -40,6 +41,21 @@ impl Base {
         PathBuf::from(name)
     }
 
+    /// The journal that the file `piece` is of by its name, and its number.
+    pub fn of_piece(piece: &Path) -> Option<(Self, u64)> {
+        let name = piece.file_name()?.as_encoded_bytes();
+        let at = name.len().checked_sub(name.iter().rev().take_while(|b| b.is_ascii_digit()).count())?;
+        let (front, digits) = name.split_at_checked(at)?;
+        let number = number(std::str::from_utf8(digits).ok()?)?;
+        let name = front.strip_suffix(b".journal-").filter(|name| !name.is_empty())?;
+        Some((Base(piece.with_file_name(OsStr::from_bytes(name))), number))
+    }
+
+    /// `-o` of the recording.
+    pub fn output(&self) -> &Path {
+        &self.0
+    }
+
     /// Where they are.
     pub fn directory(&self) -> &Path {
         directory(&self.0)
@@ -50,13 +66,12 @@ impl Base {
         let Some(name) = self.0.file_name() else { return Ok(Vec::new()) };
         let mut prefix = name.to_os_string();
         prefix.push(".journal-");
-        let number = |entry: io::Result<std::fs::DirEntry>| {
+        let of = |entry: io::Result<std::fs::DirEntry>| {
             let name = entry.ok()?.file_name();
-            let digits = name.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes())?;
-            let number = std::str::from_utf8(digits).ok().filter(|d| d.bytes().all(|b| b.is_ascii_digit()))?;
-            number.parse().ok()
+            let digits = std::str::from_utf8(name.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes())?).ok()?;
+            number(digits)
         };
-        let mut numbers: Vec<u64> = std::fs::read_dir(self.directory())?.filter_map(number).collect();
+        let mut numbers: Vec<u64> = std::fs::read_dir(self.directory())?.filter_map(of).collect();
         numbers.sort_unstable();
         Ok(numbers)
     }
@@ -73,6 +88,12 @@ impl Base {
         output::claim(&file);
         Ok(file)
     }
+}
+
+/// The number in the name of a file, written as [`Base::path`] writes it: a `journal-2` is somebody else's.
+fn number(digits: &str) -> Option<u64> {
+    let number = digits.parse().ok().filter(|_| digits.bytes().all(|b| b.is_ascii_digit()))?;
+    (format!("{number:06}") == digits && number > 0).then_some(number)
 }
 
 /// The first file of a journal beside `output`, if one is there.
@@ -116,12 +137,31 @@ mod tests {
         for segment in [12, 3] {
             drop(base.create(segment).unwrap());
         }
-        for other in ["t.parquet.journal-x", "t.parquet.journal-", "u.parquet.journal-000001", "t.parquet.partial"] {
+        for other in [
+            "t.parquet.journal-x",
+            "t.parquet.journal-",
+            "u.parquet.journal-000001",
+            "t.parquet.partial",
+            "t.parquet.journal-2",
+            "t.parquet.journal-0000012",
+            "t.parquet.journal-000000",
+            "t.parquet.journal-+00004",
+        ] {
             std::fs::write(dir.path().join(other), "").unwrap();
         }
         assert_eq!(base.list().unwrap(), [3, 12]);
         assert_eq!(exists(&output).unwrap(), base.path(3));
         remove_all(&output).unwrap();
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 4);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 8);
+    }
+
+    #[test]
+    fn a_file_of_a_journal_is_known_by_its_name() {
+        let of = |name: &str| Base::of_piece(Path::new(name)).map(|(base, number)| (base.0, number));
+        assert_eq!(of("a/t.parquet.journal-000012"), Some((PathBuf::from("a/t.parquet"), 12)));
+        assert_eq!(of("t.parquet.journal-1234567"), Some((PathBuf::from("t.parquet"), 1_234_567)));
+        for other in ["t.parquet.journal-2", "t.parquet.journal-", ".journal-000001", "t.parquet", "t-0001.parquet"] {
+            assert_eq!(of(other), None, "{other}");
+        }
     }
 }

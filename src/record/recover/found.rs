@@ -1,6 +1,8 @@
 //! The unfinished files that `recover` is given, and the journal that belongs to them.
 
+use std::ffi::OsStr;
 use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -8,6 +10,8 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::output::{self, Output};
 use crate::record::encode::ROTATED;
 use crate::record::journal;
+use crate::schema::file::{Links, open_regular};
+use crate::schema::manifest::{LedgerRow, Segment};
 use crate::schema::partial::{self, Partial};
 use crate::schema::reader::Capture;
 
@@ -25,10 +29,8 @@ pub struct Found {
 impl Found {
     fn open(path: &Path) -> Result<Self> {
         let name = path.display();
-        // A FIFO or device must not make us wait: look before opening.
-        let kind = std::fs::metadata(path).with_context(|| format!("cannot open {name}"))?;
-        ensure!(kind.is_file(), "{name} is not a regular file: name the .partial of a recording");
-        let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
+        let file = open_regular(path, Links::Follow).with_context(|| format!("cannot open {name}"))?;
+        let file = file.with_context(|| format!("{name} is not a regular file: name the .partial of a recording"))?;
         if let Err(recorder) = output::share(&file) {
             bail!("{name} is being {recorder}: end that process first; recover is for what a killed recorder left")
         }
@@ -36,22 +38,35 @@ impl Found {
         Ok(Found { path: path.to_path_buf(), file, partial })
     }
 
+    /// Its ledger, if it is a complete capture already.
+    fn ledger(&self) -> Option<Vec<LedgerRow>> {
+        let capture = Capture::open(&self.path).ok()?;
+        let manifest = capture.manifest();
+        (!manifest.end_reason.is_empty()).then(|| manifest.ledger.clone())
+    }
+
     /// Its number among the files of its recording, from 1.
     pub fn index(&self) -> u64 {
         self.partial.manifest.segment.as_ref().map_or(1, |segment| segment.index)
     }
 
-    /// `-o` of the recording that it is of: its own name without `.partial` and, in a series, without its number.
+    /// `-o` of the recording that it is of.
     pub fn recording(&self) -> PathBuf {
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        let name = name.strip_suffix(".partial").unwrap_or(&name).to_string();
-        let number = self.partial.manifest.segment.as_ref().map(|segment| format!("-{:04}", segment.index));
-        let name = match number.and_then(|number| Some((name.rfind(&number)?, number.len()))) {
-            Some((at, len)) => [name.get(..at), name.get(at + len..)].into_iter().flatten().collect(),
-            None => name,
-        };
-        self.path.with_file_name(name)
+        recording(&self.path, self.partial.manifest.segment.as_ref())
     }
+}
+
+/// `-o` of the recording of which `path` is a file: its own name without `.partial` and, in a series, without its number.
+pub fn recording(path: &Path, segment: Option<&Segment>) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    let name = name.strip_suffix(b".partial").unwrap_or(name);
+    let number = segment.map(|segment| format!("-{:04}", segment.index)).unwrap_or_default().into_bytes();
+    let at = name.windows(number.len().max(1)).rposition(|found| found == number);
+    let name = match at.and_then(|at| Some((name.get(..at)?, name.get(at + number.len()..)?))) {
+        Some((front, back)) => [front, back].concat(),
+        None => name.to_vec(),
+    };
+    path.with_file_name(OsStr::from_bytes(&name))
 }
 
 /// All files of one recording, in order.
@@ -71,6 +86,11 @@ impl Sources {
             let (a, b) = (a.path.display(), b.path.display());
             ensure!(same, "{a} and {b} are not files of one recording: recover each of its own");
         }
+        for (a, b) in found.iter().zip(found.iter().skip(1)) {
+            let follows = a.index().checked_add(1) == Some(b.index()) && a.ledger().is_some();
+            let (a, b) = (a.path.display(), b.path.display());
+            ensure!(follows, "{b} does not go on where {a} ends: recover each of its own");
+        }
         Ok(Sources(found))
     }
 
@@ -85,6 +105,14 @@ impl Sources {
     /// When there is none.
     pub fn last(&self) -> Result<&Found> {
         self.0.last().context("name an unfinished file")
+    }
+
+    /// What the files say in one ledger that are complete. Where the journal does not go on, all must be: `None` if the
+    /// last one is not, so that nothing says what was seen.
+    pub fn ledger(&self, goes_on: bool) -> Option<Vec<LedgerRow>> {
+        let complete = self.0.len() - usize::from(goes_on);
+        let join = |ledger: Vec<LedgerRow>, found: &Found| Some(LedgerRow::joined(&ledger, found.ledger()?));
+        self.0.iter().take(complete).try_fold(Vec::new(), join)
     }
 
     /// The one file, if it is a complete capture already, and the end of what is left.
@@ -107,4 +135,21 @@ impl Sources {
 /// As [`Output::create`].
 pub fn create(path: &Path, force: bool) -> Result<(Output, File)> {
     Output::create(path, output::RECOVERING, force)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_is_known_by_the_names_of_its_files() {
+        let third = Segment { index: 3, ..Segment::default() };
+        let of = |name: &[u8], segment| recording(&Path::new("a").join(OsStr::from_bytes(name)), segment);
+        assert_eq!(of(b"t.parquet.partial", None), Path::new("a/t.parquet"));
+        assert_eq!(of(b"t-0003.parquet.partial", Some(&third)), Path::new("a/t.parquet"));
+        assert_eq!(of(b"t-0003-0003.parquet", Some(&third)), Path::new("a/t-0003.parquet"));
+        assert_eq!(of(b"t-0003.parquet", None), Path::new("a/t-0003.parquet"));
+        let strange = Path::new("a").join(OsStr::from_bytes(b"t\xff.parquet"));
+        assert_eq!(of(b"t\xff-0003.parquet.partial", Some(&third)), strange);
+    }
 }

@@ -2,42 +2,26 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::Recovered;
 use super::found::{self, Sources};
-use crate::record::books::Counted;
-use crate::record::checkpoint::{Checkpoint, Finish};
+use super::survey::{End, Run, Start, Survey};
+use crate::record::books::{Books, Counted, KernelBooks};
+use crate::record::checkpoint::Finish;
 use crate::record::encode::{Encoder, Written};
-use crate::record::journal::{Kind, Reader};
+use crate::record::journal::Reader;
 use crate::record::room::{OnFull, Room};
 use crate::record::series::{Plan, Series};
 use crate::record::table::{Asked, Progress, Table};
 use crate::record::threads;
-use crate::record::witness::Recorded;
 use crate::schema::events::EventSet;
-use crate::schema::manifest::Manifest;
+use crate::schema::manifest::{Clocks, Manifest, Segment};
+use crate::schema::reader::Capture;
 
 /// Bytes of payload in a row group.
 const GROUP_BYTES: usize = 64 << 20;
-
-/// What a first walk through the journal has found.
-#[derive(Debug, Default)]
-struct Survey {
-    answers: Recorded,
-    /// Where to go on from.
-    checkpoint: Option<Checkpoint>,
-    /// Number of its first frame.
-    first: Option<u64>,
-    /// The kernel's books that were noted last.
-    counted: Option<Counted>,
-    /// ns of CLOCK_MONOTONIC, up to which everything has been taken from the rings.
-    complete_until_ns: u64,
-    /// Why reading ended before the end of the files.
-    broken: Option<String>,
-}
 
 /// What is left.
 #[derive(Debug)]
@@ -45,7 +29,7 @@ pub struct Left<'a> {
     sources: &'a Sources,
     manifest: Manifest,
     survey: Survey,
-    gaps: Vec<String>,
+    end: End,
 }
 
 impl<'a> Left<'a> {
@@ -55,49 +39,18 @@ impl<'a> Left<'a> {
     /// When the journal cannot be read, or was written by another version of vmtrace.
     pub fn of(sources: &'a Sources) -> Result<Self> {
         let last = sources.last()?;
+        let end = End { file: last.index(), groups: last.partial.groups.len() };
         let manifest = last.partial.manifest.clone();
-        let mut left = Left { sources, manifest, survey: Survey::default(), gaps: Vec::new() };
+        let mut left = Left { sources, manifest, survey: Survey::default(), end };
         match left.reader()? {
-            Some(reader) => left.look(reader)?,
-            None => {
-                left.gaps.push("the journal is missing: events behind the last whole row group are not known".into())
-            }
+            Some(reader) => left.survey = Survey::of(reader, end)?,
+            None => left.survey.gaps.push(MISSING.into()),
         }
         Ok(left)
     }
 
     fn reader(&self) -> Result<Option<Reader>> {
         Reader::left(&self.sources.last()?.recording(), &self.manifest.capture_id)
-    }
-
-    fn look(&mut self, mut reader: Reader) -> Result<()> {
-        let last = self.sources.last()?;
-        let (file, groups) = (last.index(), last.partial.groups.len());
-        let survey = &mut self.survey;
-        while let Some(frame) = reader.next()? {
-            survey.first.get_or_insert(frame.number);
-            match frame.kind {
-                Kind::Answer => survey.answers.learn(&frame.payload),
-                Kind::Records => survey.complete_until_ns = survey.complete_until_ns.max(frame.stamp_ns),
-                Kind::Books => survey.counted = serde_json::from_slice(&frame.payload).ok().or(survey.counted.take()),
-                Kind::Checkpoint => {
-                    let found: Option<Checkpoint> = serde_json::from_slice(&frame.payload).ok();
-                    let fits = |c: &Checkpoint| c.file == file && c.groups == groups;
-                    let known = survey.checkpoint.is_some();
-                    // The flight recorder writes no row groups: what it kept begins with the first checkpoint that is left.
-                    if let Some(found) = found.filter(|c| fits(c) && !(known && is_flight(c) && groups == 0)) {
-                        let whole = survey.first.is_some_and(|first| found.place.from >= first);
-                        survey.checkpoint = whole.then_some(found).or(survey.checkpoint.take());
-                    }
-                }
-                _ => (),
-            }
-        }
-        survey.broken = reader.broken().map(str::to_string);
-        if let Some(broken) = &survey.broken {
-            self.gaps.push(format!("the journal is damaged: {broken}; what follows is not known"));
-        }
-        Ok(())
     }
 
     /// Writes the capture.
@@ -112,6 +65,52 @@ impl<'a> Left<'a> {
     }
 
     fn fill(&mut self, series: Series) -> Result<Recovered> {
+        let mut run = self.survey.run.take();
+        let start = run.as_mut().map(|run| run.start(self.end));
+        let (seq, ledger) = (self.first_seq(start.as_ref()), self.sources.ledger(start.is_some()));
+        self.place(seq, ledger.is_none());
+        let mut encoder = self.encoder(series, seq)?;
+        let mut from_file = 0;
+        for found in self.sources.files() {
+            for group in &found.partial.groups {
+                encoder.adopt(&found.file, group).with_context(|| found.path.display().to_string())?;
+                from_file += group.rows;
+            }
+        }
+        let counted = match ledger {
+            Some(ledger) => {
+                encoder.precede(ledger);
+                KernelBooks::new()
+            }
+            None => encoder.count_adopted()?,
+        };
+        let rows_before = encoder.rows();
+        let finish = match (run, start) {
+            (Some(run), Some(start)) => {
+                let (first, from) = (run.first, start.from);
+                if let Some(checkpoint) = start.checkpoint {
+                    encoder.restore(checkpoint);
+                }
+                match self.read_on(&mut encoder, first, from)? {
+                    Some(finish) => finish,
+                    None => self.killed(&encoder, run),
+                }
+            }
+            _ => self.cut_off(&encoder, counted),
+        };
+        let gaps = finish.gaps.clone();
+        let Written { finished, error, rows, .. } = encoder.finish(finish);
+        if let Some(error) = error {
+            return Err(error);
+        }
+        let finished = finished.first().context("no file was finished")?;
+        let ledger = Capture::open(&finished.path)?.manifest().ledger.clone();
+        let from_journal = rows.saturating_sub(rows_before);
+        let damaged = !self.survey.gaps.is_empty();
+        Ok(Recovered { from_file, from_journal, ledger, gaps, damaged, root: finished.root.clone() })
+    }
+
+    fn encoder(&mut self, series: Series, seq: u64) -> Result<Encoder> {
         let room = Arc::new(Room::new(OnFull::Stop));
         let filters = &self.manifest.filters;
         let events = EventSet::parse(&filters.events.join(",")).unwrap_or_else(|_| EventSet::all());
@@ -122,95 +121,99 @@ impl<'a> Left<'a> {
             group_bytes: GROUP_BYTES,
             first_group_bytes: GROUP_BYTES,
         };
-        let table = Table::new(asked, Arc::new(Progress::default()), room);
+        let mut table = Table::new(asked, Arc::new(Progress::default()), room);
+        table.restore(seq, 0, 0, Books::default());
         let answers = std::mem::take(&mut self.survey.answers);
         let decoder = threads::decoder(&self.manifest, Box::new(answers));
-        let mut encoder = Encoder::new(self.manifest.clone(), decoder, table, series)?;
-        let mut from_file = 0;
-        for found in self.sources.files() {
-            for group in &found.partial.groups {
-                encoder.adopt(&found.file, group).with_context(|| found.path.display().to_string())?;
-                from_file += group.rows;
-            }
-        }
-        let checkpoint = self.survey.checkpoint.take();
-        let from = match (&checkpoint, from_file, self.survey.first) {
-            (Some(checkpoint), ..) => Some(checkpoint.place.from),
-            (None, 0, Some(0)) => Some(0),
-            _ => None,
-        };
-        let has_books = checkpoint.is_some() || from == Some(0);
-        if let Some(checkpoint) = checkpoint {
-            encoder.restore(checkpoint);
-        }
-        if from.is_none() && self.survey.first.is_some() {
-            self.gaps.push("the journal does not go on where the file ends: what it holds is left out".into());
-        }
-        if !has_books || self.sources.files().len() > 1 {
-            encoder.count_adopted()?;
-        }
-        let rows_before = encoder.rows();
-        let finish = match from {
-            Some(from) => self.read_on(&mut encoder, from)?,
-            None => None,
-        };
-        let finish = match finish {
-            Some(finish) => finish,
-            None => self.killed(&encoder),
-        };
-        let gaps = finish.gaps.clone();
-        let Written { finished, ledger, error, rows, .. } = encoder.finish(finish);
-        if let Some(error) = error {
-            return Err(error);
-        }
-        let root = finished.first().map(|f| f.root.clone()).unwrap_or_default();
-        let from_journal = rows.saturating_sub(rows_before);
-        let damaged = !self.gaps.is_empty();
-        Ok(Recovered { from_file, from_journal, ledger, gaps, damaged, root })
+        Encoder::new(self.manifest.clone(), decoder, table, series)
     }
 
-    /// Reads the journal from a frame on. Returns how the recording ended, if the journal says.
-    fn read_on(&self, encoder: &mut Encoder, from: u64) -> Result<Option<Finish>> {
+    /// Number of the first row: of the first one in the files; where there is none, the one that the journal goes on with.
+    fn first_seq(&self, start: Option<&Start>) -> u64 {
+        let group = self.sources.files().iter().find_map(|found| found.partial.groups.first());
+        let checkpoint = start.and_then(|start| start.checkpoint.as_ref());
+        let begin = self.sources.files().first().and_then(|found| found.partial.manifest.segment.as_ref());
+        let begin = || begin.map_or(0, |segment| segment.first_seq);
+        group.map(|group| group.seq.0).or(checkpoint.map(|c| c.seq)).unwrap_or_else(begin)
+    }
+
+    /// The capture takes the place of the first file among those of its recording.
+    fn place(&mut self, first_seq: u64, ledger_from_rows: bool) {
+        let first = self.sources.files().first().and_then(|found| found.partial.manifest.segment.clone());
+        self.manifest.segment = first.map(|segment| Segment { first_seq, ..segment });
+        self.manifest.ledger_from_rows = ledger_from_rows;
+    }
+
+    /// Reads the journal from a frame on, which stands in the run that begins with frame `first`. Returns how the
+    /// recording ended, if the journal says.
+    fn read_on(&self, encoder: &mut Encoder, first: u64, from: u64) -> Result<Option<Finish>> {
         let Some(mut reader) = self.reader()? else { return Ok(None) };
-        while let Some(frame) = reader.next()? {
-            if frame.number < from {
-                continue;
+        let mut next = reader.next()?;
+        while next.as_ref().is_none_or(|frame| frame.number != first) {
+            if next.is_none() && !reader.resume() {
+                bail!("the journal was changed while it was read");
             }
-            if let Some(mut finish) = encoder.take(&frame)? {
+            next = reader.next()?;
+        }
+        while let Some(frame) = next {
+            if frame.number >= from
+                && let Some(mut finish) = encoder.take(&frame)?
+            {
                 finish.gaps.push("the recorder was killed while it finished: the capture was recovered".into());
                 finish.reason = RECOVERED.into();
                 return Ok(Some(finish));
             }
+            next = reader.next()?;
         }
         Ok(None)
     }
 
     /// The end of a recording that nobody ended.
-    fn killed(&self, encoder: &Encoder) -> Finish {
-        let mut counted = self.survey.counted.clone().unwrap_or_default();
-        let began = self.manifest.segment.as_ref().map_or(self.manifest.start, |segment| segment.begin);
+    fn killed(&self, encoder: &Encoder, run: Run) -> Finish {
+        let mut counted = run.counted.unwrap_or_default();
+        let began = self.began();
         if counted.clocks.monotonic_ns < began.monotonic_ns {
             counted.clocks = began;
         }
-        let until = i64::try_from(self.survey.complete_until_ns).unwrap_or(i64::MAX);
-        let last_ns = encoder.last_ns().max(until).max(self.manifest.start.monotonic_ns);
-        let after =
-            Duration::from_nanos(u64::try_from(last_ns.saturating_sub(self.manifest.start.monotonic_ns)).unwrap_or(0));
-        let mut gaps = self.gaps.clone();
-        gaps.push(format!(
-            "the recorder was killed: events later than {:.3} s after its start are not in the capture, and those that were \
-             counted but not kept are known up to {:.3} s",
-            after.as_secs_f64(),
-            counted.clocks.monotonic_ns.saturating_sub(self.manifest.start.monotonic_ns) as f64 / 1e9,
-        ));
+        let until = i64::try_from(run.complete_until_ns).unwrap_or(i64::MAX);
+        let gap = format!(
+            "the recorder was killed: events later than {} s after its start are not in the capture, and those that were \
+             counted but not kept are known up to {} s",
+            self.after_start(encoder.last_ns().max(until)),
+            self.after_start(counted.clocks.monotonic_ns),
+        );
+        self.ended(counted, gap)
+    }
+
+    /// The same where nothing is known but what stands in files.
+    fn cut_off(&self, encoder: &Encoder, kernel: KernelBooks) -> Finish {
+        let gap = format!(
+            "the recorder was killed: events later than {} s after its start are not in the capture, and how many there \
+             were is not known",
+            self.after_start(encoder.last_ns()),
+        );
+        self.ended(Counted { clocks: self.began(), kernel }, gap)
+    }
+
+    fn ended(&self, counted: Counted, gap: String) -> Finish {
+        let gaps = self.survey.gaps.iter().cloned().chain([gap]).collect();
         let hooks = self.manifest.hooks.clone();
         Finish { counted, hooks, gaps, reason: RECOVERED.into(), killed: true, ..Finish::default() }
+    }
+
+    /// When the file that is recovered began.
+    fn began(&self) -> Clocks {
+        self.manifest.segment.as_ref().map_or(self.manifest.start, |segment| segment.begin)
+    }
+
+    /// Seconds from the start of the recording to an instant, in words.
+    fn after_start(&self, monotonic_ns: i64) -> String {
+        let ns = monotonic_ns.saturating_sub(self.manifest.start.monotonic_ns).max(0);
+        format!("{:.3}", ns as f64 / 1e9)
     }
 }
 
 /// `end_reason`.
 const RECOVERED: &str = "recovered";
-
-fn is_flight(checkpoint: &Checkpoint) -> bool {
-    checkpoint.groups == 0
-}
+/// Said where there is no journal at all.
+const MISSING: &str = "the journal is missing: events behind the last whole row group are not known";

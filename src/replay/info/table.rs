@@ -182,30 +182,40 @@ fn clock(state: &ClockState) -> String {
     )
 }
 
+/// A column of the ledger: its name, how wide it is, and what it counts.
+type Column = (&'static str, usize, fn(&LedgerRow) -> u64);
+
+/// What the books are about: how it came in, and how it ended.
+const CAME: [Column; 2] = [("seen", 13, |row| row.seen), ("carried in", 13, |row| row.carried_in)];
+const ENDED: [Column; 5] = [
+    ("filtered", 13, |row| row.filtered),
+    ("forgotten", 13, |row| row.forgotten),
+    ("lost", 11, LedgerRow::lost),
+    ("written", 13, |row| row.written),
+    ("carried out", 13, |row| row.carried_out),
+];
+/// What else is known of the rows.
+const OF_ROWS: [Column; 3] =
+    [("failed", 11, |row| row.failed), ("bytes moved", 17, |row| row.bytes), ("faults", 8, |row| row.read_faults)];
+/// Columns that stand there only where there is something in them.
+const SELDOM: [&str; 3] = ["carried in", "forgotten", "carried out"];
+
 fn ledger(out: &mut String, facts: &Facts<'_>) {
-    let rows = facts.manifest.ledger.iter().filter(|row| {
-        let LedgerRow { seen, filtered, written, .. } = row;
-        *seen > 0 || *filtered > 0 || *written > 0 || row.lost() > 0
-    });
-    let _ = writeln!(
-        out,
-        "\n{:<17} {:>13} {:>13} {:>11} {:>13} {:>11} {:>17} {:>8}",
-        "Event", "seen", "filtered", "lost", "written", "failed", "bytes moved", "faults"
-    );
-    for row in rows.chain(std::iter::once(&facts.total)) {
-        let _ = writeln!(
-            out,
-            "{:<17} {:>13} {:>13} {:>11} {:>13} {:>11} {:>17} {:>8}{}",
-            Safe(&row.event).to_string(),
-            grouped(row.seen),
-            grouped(row.filtered),
-            grouped(row.lost()),
-            grouped(row.written),
-            grouped(row.failed),
-            grouped(row.bytes),
-            grouped(row.read_faults),
-            if row.balances() { "" } else { "  DOES NOT BALANCE" }
-        );
+    let rows = || facts.manifest.ledger.iter().chain(std::iter::once(&facts.total));
+    let shown = |column: &&Column| !SELDOM.contains(&column.0) || rows().any(|row| column.2(row) > 0);
+    let columns: Vec<&Column> = CAME.iter().chain(&ENDED).chain(&OF_ROWS).filter(shown).collect();
+    let _ = write!(out, "\n{:<17}", "Event");
+    for (name, width, _) in &columns {
+        let _ = write!(out, " {name:>width$}");
+    }
+    out.push('\n');
+    let counts = |row: &&LedgerRow| CAME.iter().chain(&ENDED).any(|(_, _, count)| count(row) > 0);
+    for row in facts.manifest.ledger.iter().filter(counts).chain(std::iter::once(&facts.total)) {
+        let _ = write!(out, "{:<17}", Safe(&row.event).to_string());
+        for (_, width, count) in &columns {
+            let _ = write!(out, " {:>width$}", grouped(count(row)));
+        }
+        let _ = writeln!(out, "{}", if row.balances() { "" } else { "  DOES NOT BALANCE" });
     }
     for (cause, count) in facts.total.causes().iter().filter(|(_, count)| *count > 0) {
         let _ = writeln!(out, "Lost         {} by {cause}", grouped(*count));
@@ -214,7 +224,15 @@ fn ledger(out: &mut String, facts: &Facts<'_>) {
         let _ = writeln!(out, "Problem      {}", Safe(problem));
     }
     if facts.problems.is_empty() {
-        let _ = writeln!(out, "The books balance: seen = filtered + lost + written, and written = rows in the file.");
+        let sum = |side: &[Column]| side.iter().filter(shown).map(|(name, ..)| *name).collect::<Vec<_>>().join(" + ");
+        let (came, ended) = (sum(&CAME), sum(&ENDED));
+        let _ = writeln!(out, "The books balance: {came} = {ended}, and written = rows in the file.");
+    }
+    if facts.manifest.ledger_from_rows {
+        let _ = writeln!(
+            out,
+            "They count what the rows tell: what else was seen is not known, since the journal was not whole."
+        );
     }
 }
 

@@ -7,6 +7,9 @@ use crate::schema::manifest::Manifest;
 
 const ID: &str = "0123456789abcdef";
 
+/// Puts something where a file was.
+type Put<'a> = &'a dyn Fn(&Path);
+
 fn limited(output: &Path, limits: Limits) -> Journal {
     let manifest = Manifest { capture_id: ID.into(), ..Manifest::default() };
     let begin = Begin { wire: LAYOUT.into(), segment: 0, manifest };
@@ -158,7 +161,7 @@ fn what_is_synced_is_left_for_the_next_file() {
     let files = || Base::of(&output).list().unwrap();
     append(&journal, &[1; 60]);
     assert_eq!(journal.work().files.len(), 1);
-    assert_eq!(files(), [1, 2], "too little for a file of its own; the second is empty");
+    assert_eq!(files(), [1, 2], "too little for a file of its own; the second is spare");
     append(&journal, &[2; 5000]);
     let work = journal.work();
     append(&journal, &[3; 60]);
@@ -194,4 +197,85 @@ fn the_limit_of_all_files_is_kept() {
     journal.leave_disk();
     assert_eq!(journal.offer(Kind::Answer, 0, b"x"), None);
     assert_eq!(live.next().unwrap().unwrap().payload, b"x");
+}
+
+/// Reads what is left: the frames up to what is damaged, and what that is.
+fn left_of(output: &Path) -> (usize, String) {
+    let mut left = Reader::left(output, ID).unwrap().unwrap();
+    let found = all(&mut left).len();
+    (found, left.broken().unwrap_or_default().to_string())
+}
+
+/// A journal of several files, the last of which is a spare one.
+fn several(output: &Path) -> (Vec<PathBuf>, usize) {
+    let journal = journal(output, 4096);
+    let frames = fill(&journal, 60).len();
+    assert!(journal.prepare().unwrap());
+    let base = Base::of(output);
+    let files: Vec<PathBuf> = base.list().unwrap().into_iter().map(|n| base.path(n)).collect();
+    assert!(files.len() > 3, "{files:?}");
+    (files, frames)
+}
+
+/// Whatever stands under the name of a file of the journal: nobody waits for it, and it is not taken for the end.
+#[test]
+fn what_is_no_file_of_a_journal_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = dir.path().join("t.parquet");
+    let (files, frames) = several(&output);
+    let [first, .., last] = files.as_slice() else { panic!("files") };
+    let fifo = |path: &Path| nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    let zeros = |path: &Path| std::os::unix::fs::symlink("/dev/zero", path).unwrap();
+    let directory = |path: &Path| std::fs::create_dir(path).unwrap();
+    let empty = |path: &Path| std::fs::write(path, "").unwrap();
+    let of_zeros = |path: &Path| std::fs::write(path, [0; 8192]).unwrap();
+    let gone = |_: &Path| ();
+    let others: [(Put<'_>, &str); 6] = [
+        (&fifo, "is not a regular file"),
+        (&zeros, "is not a regular file"),
+        (&directory, "is not a regular file"),
+        (&empty, "is empty"),
+        (&of_zeros, "holds no whole frame behind byte 0"),
+        (&gone, "is missing"),
+    ];
+    for (put, said) in others {
+        for path in [&files[1], last, first] {
+            let whole = std::fs::read(path).unwrap();
+            std::fs::remove_file(path).unwrap();
+            put(path);
+            let (found, broken) = left_of(&output);
+            // Of a journal whose first files were removed, and of a spare file, nobody knows that they were there.
+            if said == "is missing" && path != &files[1] {
+                assert_eq!(broken, "", "{}", path.display());
+            } else {
+                assert_eq!(broken, format!("{} {said}", path.display()));
+            }
+            assert_eq!(found == frames, path == last, "{} {said}: {found} of {frames}", path.display());
+            match path.is_dir() {
+                true => std::fs::remove_dir(path).unwrap(),
+                false => drop(std::fs::remove_file(path)),
+            }
+            std::fs::write(path, whole).unwrap();
+        }
+    }
+    assert_eq!(left_of(&output), (frames, String::new()));
+    std::fs::write(dir.path().join("t.parquet.journal-2"), "stray").unwrap();
+    assert_eq!(left_of(&output), (frames, String::new()));
+}
+
+/// Behind what is damaged there may be more that is whole.
+#[test]
+fn reading_goes_on_behind_what_is_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = dir.path().join("t.parquet");
+    let (files, frames) = several(&output);
+    std::fs::remove_file(&files[1]).unwrap();
+    let mut left = Reader::left(&output, ID).unwrap().unwrap();
+    let before = all(&mut left).len();
+    assert!(left.resume());
+    let first = left.next().unwrap().unwrap();
+    let behind = all(&mut left).len();
+    assert_eq!(left.broken(), None);
+    assert_eq!(first.number as usize + 1 + behind, frames, "to the end");
+    assert!(before < first.number as usize && !left.resume());
 }
