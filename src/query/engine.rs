@@ -28,6 +28,8 @@ use super::open::{self, Opened};
 use super::sorting::PackKeys;
 use super::stopping::{StopJoins, Stops};
 use super::{error, functions, tables, views};
+use crate::schema::limits;
+use crate::schema::reader::guard_thread;
 
 /// Least memory that anything can be done with.
 const MIN_MEMORY: usize = 16 << 20;
@@ -38,6 +40,8 @@ pub const STACK: usize = 256 << 20;
 const LITTLE_MEMORY: usize = 256 << 20;
 /// From it on, in two for each processor.
 const MUCH_MEMORY: usize = 1 << 30;
+/// Bytes for reading captures beside the memory limit.
+const READING: usize = 128 << 20;
 /// Longest SQL accepted.
 const MAX_SQL: usize = 64 << 10;
 
@@ -48,6 +52,8 @@ pub struct Limits {
     pub memory: Option<usize>,
     /// Whether statistics may exclude what need not be read.
     pub pruning: bool,
+    /// How large parts of a capture may be.
+    pub large: limits::Limits,
 }
 
 /// DataFusion over some captures.
@@ -72,13 +78,16 @@ impl Engine {
     /// # Errors
     /// When a capture cannot be read, or threads cannot be started.
     pub fn new(paths: &[PathBuf], limits: Limits, cluster: Option<Cluster>) -> Result<Self> {
-        let captures = paths.iter().map(|path| Opened::open(path).map(Arc::new)).collect::<Result<Vec<_>>>()?;
+        let captures =
+            paths.iter().map(|path| Opened::open(path, limits.large).map(Arc::new)).collect::<Result<Vec<_>>>()?;
         let columns = open::table_schema(&captures)?;
         let threads = threads();
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        // A task that panics is an error of the query, which says what is wrong with the capture.
+        let runtime = runtime.on_thread_start(guard_thread);
         let runtime = runtime.worker_threads(threads).thread_stack_size(STACK).enable_all().build()?;
         let memory = limits.memory.unwrap_or_else(half_of_memory);
-        let pool = FairSpillPool::new(memory);
+        let pool = FairSpillPool::new(if memory >= MUCH_MEMORY { memory - memory / 8 } else { memory });
         let consumers = std::num::NonZeroUsize::new(3).ok_or_else(|| anyhow!("three is not zero"))?;
         let environment = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(TrackConsumersPool::new(pool, consumers)))
@@ -93,7 +102,7 @@ impl Engine {
         };
         functions::register(&context);
         let engine = Engine { runtime, context, interrupts: interrupts()?, stops, captures, cluster };
-        engine.register(Events::new(engine.captures.clone(), &columns))?;
+        engine.register(Events::new(engine.captures.clone(), &columns, reading(memory)))?;
         Ok(engine)
     }
 
@@ -175,6 +184,11 @@ fn interrupts() -> Result<Arc<Notify>> {
         });
     })?;
     Ok(told)
+}
+
+/// Bytes for reading captures, all threads together: the engine does not count them as its own. More where there is much.
+fn reading(memory: usize) -> u64 {
+    (READING + if memory >= MUCH_MEMORY { memory / 8 } else { 0 }) as u64
 }
 
 /// Bytes that a row has on average, as far as the footers can be believed.

@@ -21,6 +21,11 @@ pub fn message(error: &DataFusionError) -> String {
         DataFusionError::ResourcesExhausted(what) => {
             format!("the memory limit is reached: give more with --memory-limit, or ask for less ({what})")
         }
+        // A thread of the engine panicked, and no capture is damaged. The panic's own words are the engine's.
+        DataFusionError::ExecutionJoin(_) => {
+            "the query engine gave up on the statement: write it in another way, or check the captures with vmtrace verify"
+                .into()
+        }
         root => root.strip_backtrace(),
     };
     let text = [

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::config::TableParquetOptions;
 use datafusion::common::stats::Precision;
-use datafusion::common::{Result, ScalarValue, Statistics};
+use datafusion::common::{Result, ScalarValue, Statistics, exec_datafusion_err};
 use datafusion::datasource::TableProvider;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{
@@ -24,11 +24,16 @@ use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_plan::ExecutionPlan;
 
-use super::open::Opened;
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
+
+use super::open::{CAPTURE, Opened};
 use super::reader::Readers;
+use crate::schema::limits::FEW_RANGES;
 
 /// Bytes of payload that a batch of rows may come to, on average.
 const BATCH_BYTES: usize = 16 << 20;
+/// Rows of as many ranges as can be that a batch has, over all lists.
+const RANGES: usize = 2048;
 
 /// All captures of a query.
 #[derive(Debug)]
@@ -38,15 +43,17 @@ pub struct Events {
     schema: SchemaRef,
     /// As the scan knows it: columns of the files, then `capture`.
     table: TableSchema,
+    /// Bytes for reading, all threads together.
+    reading: u64,
 }
 
 impl Events {
-    /// The table over `captures`, whose columns are `columns`.
-    pub fn new(captures: Vec<Arc<Opened>>, columns: &SchemaRef) -> Self {
-        let capture = Arc::new(Field::new("capture", DataType::Utf8View, false));
+    /// The table over `captures`, whose columns are `columns`; reading them may take so many bytes.
+    pub fn new(captures: Vec<Arc<Opened>>, columns: &SchemaRef, reading: u64) -> Self {
+        let capture = Arc::new(Field::new(CAPTURE, DataType::Utf8View, false));
         let fields = std::iter::once(&capture).chain(columns.fields()).cloned().collect::<Vec<_>>();
         let table = TableSchema::builder(Arc::clone(columns)).with_table_partition_cols(vec![capture]).build();
-        Events { captures, schema: Arc::new(Schema::new(fields)), table }
+        Events { captures, schema: Arc::new(Schema::new(fields)), table, reading }
     }
 
     fn file(&self, opened: &Arc<Opened>) -> PartitionedFile {
@@ -60,15 +67,57 @@ impl Events {
             .with_statistics(Arc::new(statistics))
     }
 
-    /// Rows to decode at a time: fewer where payloads are large.
-    fn batch_rows(&self, usual: usize) -> usize {
-        let groups = self.captures.iter().flat_map(|c| c.capture.metadata().metadata().row_groups());
-        let per_row = groups.map(|group| {
+    /// Rows to decode at a time: fewer where payloads are large, or rows have many ranges.
+    fn batch_rows(&self, usual: usize, columns: &[&str]) -> usize {
+        let groups = || self.captures.iter().flat_map(|c| c.capture.metadata().metadata().row_groups());
+        let per_row = groups().map(|group| {
             let bytes = usize::try_from(group.total_byte_size()).unwrap_or(usize::MAX);
             bytes / usize::try_from(group.num_rows()).unwrap_or(0).max(1)
         });
-        (BATCH_BYTES / per_row.max().unwrap_or(0).max(1)).clamp(64, usual.max(64))
+        let rows = (BATCH_BYTES / per_row.max().unwrap_or(0).max(1)).clamp(64, usual.max(64));
+        let ranges = groups().map(|group| {
+            let lists = read(group, columns).filter(|chunk| chunk.column_descr().max_rep_level() > 0);
+            let values = lists.map(|chunk| u64::try_from(chunk.num_values()).unwrap_or(0));
+            values.filter(|values| *values > FEW_RANGES).count()
+        });
+        match ranges.max() {
+            None | Some(0) => rows,
+            Some(lists) => rows.min(RANGES / lists),
+        }
     }
+
+    /// How many threads may read `columns` at a time, each of them a row group of its own.
+    fn threads(&self, usual: usize, columns: &[&str]) -> Result<usize> {
+        let mut threads = usual.max(1);
+        for opened in &self.captures {
+            for (index, group) in opened.capture.metadata().metadata().row_groups().iter().enumerate() {
+                let limits = opened.capture.limits();
+                let size = |size: i64| u64::try_from(size).unwrap_or(0);
+                let packed =
+                    read(group, columns).map(|chunk| size(chunk.compressed_size())).fold(0, u64::saturating_add);
+                let unpacked = read(group, columns).map(|chunk| size(chunk.uncompressed_size()).min(limits.page()));
+                let held = packed.saturating_add(unpacked.fold(0, u64::saturating_add));
+                if held > self.reading {
+                    // One column's pages after the other, as far as they can be looked at here.
+                    let checked = limits.check_pages(packed, || "columns that are read together".into());
+                    let wanted = |name: &str| columns.contains(&name);
+                    let checked = checked.map_err(Into::into).and_then(|()| match &opened.remote {
+                        None => opened.capture.check_group(index, wanted),
+                        Some(_) => Ok(()),
+                    });
+                    checked.map_err(|what| exec_datafusion_err!("{}: row group {index}: {what:#}", opened.name))?;
+                }
+                threads = threads.min(usize::try_from(self.reading / held.max(1)).unwrap_or(usize::MAX).max(1));
+            }
+        }
+        Ok(threads)
+    }
+}
+
+/// The column chunks that make up `columns`.
+fn read<'a>(group: &'a RowGroupMetaData, columns: &'a [&str]) -> impl Iterator<Item = &'a ColumnChunkMetaData> {
+    let root = |chunk: &'a ColumnChunkMetaData| chunk.column_path().parts().first().map_or("", String::as_str);
+    group.columns().iter().filter(move |chunk| columns.contains(&root(chunk)))
 }
 
 /// A scan of the same rows, of all its columns or of some, with measures of its own: copies of a scan count together.
@@ -118,8 +167,10 @@ impl TableProvider for Events {
         let columns = self.table.file_schema().fields().len();
         let all = || (0..=columns).collect::<Vec<_>>();
         let projection = projection.cloned().unwrap_or_else(all);
+        let read: Vec<&str> =
+            projection.iter().filter_map(|index| Some(self.schema.fields().get(*index)?.name().as_str())).collect();
         let projection = projection.iter().map(|index| index.checked_sub(1).unwrap_or(columns)).collect();
-        let threads = state.config().target_partitions().max(1);
+        let threads = self.threads(state.config().target_partitions(), &read)?;
         let groups = FileGroup::new(self.captures.iter().map(|c| self.file(c)).collect()).split_files(threads);
         let mut statistics = Statistics::new_unknown(self.table.table_schema());
         statistics.num_rows = Precision::Exact(self.captures.iter().map(|c| c.rows()).sum());
@@ -127,7 +178,7 @@ impl TableProvider for Events {
         let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(statistics)
-            .with_batch_size(Some(self.batch_rows(state.config().batch_size())))
+            .with_batch_size(Some(self.batch_rows(state.config().batch_size(), &read)))
             .with_limit(limit)
             .with_projection_indices(Some(projection))?
             .build();

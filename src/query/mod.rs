@@ -19,7 +19,6 @@ mod lag;
 mod named;
 mod open;
 mod output;
-mod pages;
 mod prompt;
 mod reader;
 #[cfg_attr(not(feature = "remote"), path = "no_remote.rs")]
@@ -40,6 +39,7 @@ use self::engine::{Engine, Limits};
 use self::format::Format;
 use self::run::Outcome;
 use crate::cli::status;
+use crate::schema::limits::AllowLarge;
 
 /// Options of `vmtrace query`.
 #[derive(Debug, clap::Args)]
@@ -86,6 +86,8 @@ pub struct Args {
     /// Have the cluster whose scheduler is at URL, df://HOST:PORT, carry the query out (docs/query.md)
     #[arg(long, value_name = "URL", conflicts_with = "memory_limit", help_heading = "Engine")]
     ballista: Option<String>,
+    #[command(flatten)]
+    large: AllowLarge,
 }
 
 /// Runs `vmtrace query`; returns the exit status.
@@ -106,7 +108,8 @@ pub fn run(args: &Args) -> Result<u8> {
         ensure!(sql.is_none(), "--print-duckdb-views takes captures alone: leave the SQL out");
         return print(&views::duckdb(&paths));
     }
-    let limits = Limits { memory: args.memory_limit, pruning: !args.no_pruning };
+    let large = args.large.limits();
+    let limits = Limits { memory: args.memory_limit, pruning: !args.no_pruning, large };
     let cluster = args.ballista.as_deref().map(Cluster::new).transpose()?;
     let mut session = Session { engine: Engine::new(&paths, limits, cluster)?, args };
     if let Some(name) = &args.named {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use bytes::Bytes;
 
+use crate::schema::limits::Limits;
 use crate::schema::reader::Capture;
 
 /// None.
@@ -28,7 +29,7 @@ pub fn find(word: &str, _found: &mut Vec<PathBuf>) -> Result<()> {
 ///
 /// # Errors
 /// Always.
-pub fn open(path: &Path) -> Result<(String, Capture, Option<Arc<Remote>>)> {
+pub fn open(path: &Path, _limits: Limits) -> Result<(String, Capture, Option<Arc<Remote>>)> {
     find(&path.to_string_lossy(), &mut Vec::new())?;
     bail!("{} lies elsewhere", path.display())
 }

@@ -15,10 +15,13 @@ use parquet::file::statistics::Statistics;
 use super::files;
 use super::remote::{self, Remote};
 use crate::schema::columns::{COLUMNS, column_spec};
+use crate::schema::limits::Limits;
 use crate::schema::reader::{Capture, guarded};
 
 /// Columns without which rows say nothing. Others may be missing in captures of earlier versions, and read as null.
 const REQUIRED: [&str; 7] = ["seq", "ts", "ts_ns", "mono_ns", "event", "pid", "tid"];
+/// The column of the table that says which capture a row is of.
+pub const CAPTURE: &str = "capture";
 /// Columns that later versions may have added to the table at most.
 const MAX_UNKNOWN: usize = 256;
 
@@ -40,10 +43,10 @@ impl Opened {
     ///
     /// # Errors
     /// One sentence naming the file and, where it is one, the column.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub fn open(path: &Path, limits: Limits) -> Result<Self> {
         let (name, capture, remote) = match files::is_url(path) {
-            true => remote::open(path)?,
-            false => (path.to_string_lossy().into_owned(), Capture::open(path)?, None),
+            true => remote::open(path, limits)?,
+            false => (path.to_string_lossy().into_owned(), Capture::open_within(path, limits)?, None),
         };
         let schema = capture.metadata().schema();
         for column in REQUIRED {
@@ -52,6 +55,8 @@ impl Opened {
                 "{name}: column {column} is missing: not a whole capture"
             );
         }
+        let named = schema.column_with_name(CAPTURE).is_some();
+        ensure!(!named, "{name}: a column is named {CAPTURE}, as the one that names the file: not a capture");
         for (index, group) in capture.metadata().metadata().row_groups().iter().enumerate() {
             guarded(|| check_statistics(&capture, index, group))
                 .with_context(|| format!("{name}: row group {index}"))?;
@@ -112,9 +117,6 @@ fn check_statistics(capture: &Capture, index: usize, group: &RowGroupMetaData) -
     let pages = capture.metadata().metadata().column_index().and_then(|groups| groups.get(index));
     for (leaf, chunk) in group.columns().iter().enumerate() {
         let name = chunk.column_path().string();
-        let (rows, values) = (group.num_rows(), chunk.num_values());
-        let flat = chunk.column_descr().max_rep_level() == 0;
-        ensure!(!flat || rows == values, "column {name} claims {values} values where there are {rows} rows");
         let signed = capture.metadata().schema().field_with_name(&name).is_ok_and(|f| is_signed(f.data_type()));
         let Some(bounds) = chunk.statistics().filter(|_| signed).and_then(bounds) else { continue };
         ensure!(bounds.0 <= bounds.1, "column {name}: statistics claim values from {} to {}", bounds.0, bounds.1);

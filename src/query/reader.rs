@@ -1,6 +1,6 @@
 //! How the engine reads bytes of a capture: from the file that was checked, by the footer that was checked.
 //!
-//! Owns no knowledge of tables. What it hands out lies within the file, and pages claim no more than the footer says.
+//! Owns no knowledge of tables. What it hands out lies within the file, and pages were checked (`schema::pages`).
 
 use std::fmt;
 use std::ops::Range;
@@ -20,8 +20,8 @@ use parquet::file::metadata::ParquetMetaData;
 use tokio::task::yield_now;
 
 use super::open::Opened;
-use super::pages;
 use super::remote::Remote;
+use crate::schema::pages::Check;
 
 /// Makes readers of the captures that a scan names.
 #[derive(Debug)]
@@ -43,10 +43,9 @@ impl ParquetFileReaderFactory for Readers {
     }
 }
 
-/// A column chunk: where it lies, what it may take uncompressed, and its row group and leaf.
+/// A column chunk: where it lies, and its row group and leaf.
 struct Chunk {
     range: Range<u64>,
-    uncompressed: u64,
     group: usize,
     leaf: usize,
 }
@@ -56,8 +55,7 @@ fn chunks(metadata: &ParquetMetaData) -> Vec<Chunk> {
     for (group, columns) in metadata.row_groups().iter().enumerate() {
         for (leaf, column) in columns.columns().iter().enumerate() {
             let (start, length) = column.byte_range();
-            let uncompressed = u64::try_from(column.uncompressed_size()).unwrap_or(0);
-            chunks.push(Chunk { range: start..start.saturating_add(length), uncompressed, group, leaf });
+            chunks.push(Chunk { range: start..start.saturating_add(length), group, leaf });
         }
     }
     chunks.sort_by_key(|chunk| chunk.range.start);
@@ -104,12 +102,26 @@ impl Reader {
     fn check(&self, range: &Range<u64>, bytes: &[u8]) -> Result<(), ParquetError> {
         let behind = self.chunks.partition_point(|chunk| chunk.range.start <= range.start);
         let chunk = behind.checked_sub(1).and_then(|index| self.chunks.get(index));
-        let Some(chunk) = chunk.filter(|chunk| range.end <= chunk.range.end) else { return Ok(()) };
-        pages::check(bytes, chunk.uncompressed).map_err(|what| {
-            let schema = self.opened.capture.metadata().parquet_schema();
-            let column = schema.columns().get(chunk.leaf).map(|c| c.path().string()).unwrap_or_default();
-            let name = &self.opened.name;
-            ParquetError::General(format!("{name}: column {column} has, in row group {}, {what}", chunk.group))
+        let Some(chunk) = chunk.filter(|chunk| range.start < chunk.range.end) else { return Ok(()) };
+        let name = &self.opened.name;
+        if range.end > chunk.range.end {
+            return Err(ParquetError::General(format!("{name}: bytes of several columns are named as one")));
+        }
+        let metadata = self.opened.capture.metadata().metadata();
+        let Some(group) = metadata.row_groups().get(chunk.group) else { return Ok(()) };
+        let Some(column) = group.columns().get(chunk.leaf) else { return Ok(()) };
+        let index = metadata.offset_index().and_then(|groups| groups.get(chunk.group)?.get(chunk.leaf));
+        let index = index.map(|index| index.page_locations().as_slice());
+        let rows = u64::try_from(group.num_rows()).unwrap_or(0);
+        let check = Check::new(column, rows, index, self.opened.capture.limits());
+        check.all(bytes, range.start).map_err(|what| {
+            let column = column.column_path().string();
+            // What cannot be unpacked is damage; the rest are claims.
+            let damaged = what.chain().any(|cause| cause.is::<std::io::Error>());
+            ParquetError::General(match damaged {
+                true => format!("{name}: column {column} is damaged in row group {}: {what:#}", chunk.group),
+                false => format!("{name}: column {column} has, in row group {}, {what:#}", chunk.group),
+            })
         })
     }
 }

@@ -27,6 +27,7 @@ use tokio::runtime::Runtime;
 use url::Url;
 
 use super::files::MAX_FILES;
+use crate::schema::limits::Limits;
 use crate::schema::reader::Capture;
 
 /// Time for a connection, and for the whole of one request of at most [`PART`] bytes.
@@ -112,7 +113,7 @@ pub fn find(word: &str, found: &mut Vec<PathBuf>) -> Result<()> {
 ///
 /// # Errors
 /// One sentence naming the URL: what the server answers, or what the file is.
-pub fn open(path: &Path) -> Result<(String, Capture, Option<Arc<Remote>>)> {
+pub fn open(path: &Path, limits: Limits) -> Result<(String, Capture, Option<Arc<Remote>>)> {
     let url = parse(&path.to_string_lossy())?;
     let name = shown(&url);
     let store = store(&url)?;
@@ -124,7 +125,7 @@ pub fn open(path: &Path) -> Result<(String, Capture, Option<Arc<Remote>>)> {
     let remote = Arc::new(Remote { name: name.clone(), store, key, size, tag });
     let file = tempfile::tempfile().context("cannot make a temporary file")?;
     file.set_len(size).with_context(|| format!("{name} claims {size} bytes, more than a file here can have"))?;
-    let capture = Capture::fetched(Path::new(&name), file, size, &|file, range| remote.fill(file, range))?;
+    let capture = Capture::fetched(Path::new(&name), file, size, limits, &|file, range| remote.fill(file, range))?;
     Ok((name, capture, Some(remote)))
 }
 

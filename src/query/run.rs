@@ -20,7 +20,6 @@ use super::format::Sink;
 use super::open::Opened;
 use super::output::Output;
 use super::{cluster, error, explain};
-use crate::schema::reader::guarded;
 
 /// Batches under way between the engine and the output.
 const QUEUE: usize = 2;
@@ -163,8 +162,6 @@ fn blame(engine: &Engine, error: &DataFusionError, text: &str) -> anyhow::Error 
 
 /// The first column of a capture that cannot be read.
 fn damaged(opened: &Opened) -> Option<anyhow::Error> {
-    use parquet::arrow::ProjectionMask;
-    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
     let metadata = opened.capture.metadata();
     let groups = metadata.metadata().num_row_groups();
     let roots = metadata.parquet_schema().root_schema().get_fields().len();
@@ -180,16 +177,7 @@ fn damaged(opened: &Opened) -> Option<anyhow::Error> {
                 return Some(error);
             }
         }
-        let read = guarded(|| {
-            let file = opened.capture.file().try_clone()?;
-            let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
-                .with_row_groups(vec![group])
-                .with_projection(ProjectionMask::roots(metadata.parquet_schema(), [column]))
-                .with_batch_size(1024)
-                .build()?;
-            reader.into_iter().try_for_each(|batch| batch.map(|_| ()))?;
-            Ok(())
-        });
+        let read = opened.capture.check_column(group, name(column).unwrap_or_default());
         if let Err(error) = read {
             let name = name(column).unwrap_or_default();
             return Some(anyhow!("{}: column {name} is damaged in row group {group}: {error:#}", opened.name));

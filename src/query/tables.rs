@@ -7,12 +7,10 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow};
 use arrow::array::{ArrayRef, Int32Array, Int64Array, ListBuilder, RecordBatch, StringArray, StringBuilder};
 use datafusion::datasource::MemTable;
-use parquet::file::metadata::KeyValue;
 use serde_json::Value;
 
 use super::open::Opened;
 use crate::schema::Manifest;
-use crate::schema::manifest::KEY_MANIFEST;
 
 /// The table `manifest`.
 ///
@@ -51,7 +49,7 @@ pub fn manifest(captures: &[Arc<Opened>]) -> Result<MemTable> {
         ("end_reason", text(&|m| Some(&m.end_reason)), true),
         ("rows", number(&|c| i64::try_from(c.capture.rows()).unwrap_or(i64::MAX)), true),
         ("gaps", Arc::new(gaps.finish()), true),
-        ("manifest", Arc::new(captures.iter().map(|c| json(c)).collect::<StringArray>()), true),
+        ("manifest", Arc::new(captures.iter().map(|c| Some(json(c))).collect::<StringArray>()), true),
     ])?;
     table(batch)
 }
@@ -91,15 +89,13 @@ fn names(captures: &[Arc<Opened>]) -> ArrayRef {
 }
 
 /// The manifest as it stands in the file: fields that this version does not know are in it, too.
-fn json(opened: &Opened) -> Option<&str> {
-    let pairs = opened.capture.metadata().metadata().file_metadata().key_value_metadata();
-    let is_manifest = |pair: &&KeyValue| pair.key == KEY_MANIFEST;
-    pairs.and_then(|pairs| pairs.iter().find(is_manifest)).and_then(|pair| pair.value.as_deref())
+fn json(opened: &Opened) -> &str {
+    opened.capture.manifest_json()
 }
 
 /// The lines of its books.
 fn lines(opened: &Opened) -> Vec<Value> {
-    let manifest: Option<Value> = json(opened).and_then(|json| serde_json::from_str(json).ok());
+    let manifest: Option<Value> = serde_json::from_str(json(opened)).ok();
     let lines = manifest.as_ref().and_then(|manifest| manifest.get("ledger")).and_then(Value::as_array);
     lines.cloned().unwrap_or_default()
 }

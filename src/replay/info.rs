@@ -16,6 +16,7 @@ use clap::ValueEnum;
 use self::facts::Facts;
 use super::jsonl;
 use crate::cli::{self, status};
+use crate::schema::limits::AllowLarge;
 use crate::schema::reader::Capture;
 
 /// Options of `vmtrace info`.
@@ -27,6 +28,8 @@ pub struct Args {
     /// Output format
     #[arg(short = 'T', long, value_enum, default_value_t)]
     format: Format,
+    #[command(flatten)]
+    large: AllowLarge,
 }
 
 /// Output format.
@@ -47,7 +50,7 @@ pub fn run(args: &Args) -> Result<u8> {
     let mut out = BufWriter::new(std::io::stdout().lock());
     let mut status = status::OK;
     for (index, path) in args.files.iter().enumerate() {
-        match describe(path, args.format, index > 0) {
+        match describe(path, args, index > 0) {
             Ok(text) => {
                 out.write_all(&text)?;
                 out.flush()?;
@@ -61,11 +64,11 @@ pub fn run(args: &Args) -> Result<u8> {
     Ok(status)
 }
 
-fn describe(path: &Path, format: Format, follows: bool) -> Result<Vec<u8>> {
-    let capture = Capture::open(path)?;
+fn describe(path: &Path, args: &Args, follows: bool) -> Result<Vec<u8>> {
+    let capture = Capture::open_within(path, args.large.limits())?;
     let facts = Facts::of(&capture);
     let mut out = Vec::new();
-    match format {
+    match args.format {
         Format::Json => jsonl::line(&mut out, &facts)?,
         Format::Text => {
             let gap = if follows { "\n" } else { "" };

@@ -23,6 +23,7 @@ use clap::ValueEnum;
 use self::filter::{CaptureFilter, Filter, Select, Verdict, View};
 use self::text::{Look, Text};
 use crate::cli::{self, ColorWhen, status};
+use crate::schema::limits::{AllowLarge, Limits};
 use crate::schema::reader::Capture;
 use crate::schema::{Event, EventBatch};
 
@@ -54,6 +55,8 @@ pub struct Args {
     /// Colour the output
     #[arg(long, value_enum, default_value_t, value_name = "WHEN", help_heading = "Output")]
     color: ColorWhen,
+    #[command(flatten)]
+    large: AllowLarge,
 }
 
 /// Order of the text output.
@@ -96,7 +99,13 @@ trait Render {
 /// Options that are wrong, or an output that cannot be written.
 pub fn run(args: &Args) -> Result<u8> {
     let filter = Filter::new(&args.select)?;
-    let mut replay = Replay { order: args.by, left: args.count.unwrap_or(u64::MAX), told: 0, render: renderer(args)? };
+    let mut replay = Replay {
+        order: args.by,
+        limits: args.large.limits(),
+        left: args.count.unwrap_or(u64::MAX),
+        told: 0,
+        render: renderer(args)?,
+    };
     let mut failed = false;
     for path in &args.files {
         if let Err(error) = replay.file(path, &filter) {
@@ -148,6 +157,7 @@ fn wants_color(when: ColorWhen) -> bool {
 /// A replay under way, over all files.
 struct Replay {
     order: Order,
+    limits: Limits,
     left: u64,
     told: u64,
     render: Box<dyn Render>,
@@ -158,7 +168,7 @@ impl Replay {
         if self.left == 0 {
             return Ok(());
         }
-        let capture = Capture::open(path)?;
+        let capture = Capture::open_within(path, self.limits)?;
         self.render.capture(&capture)?;
         self.render.flush()?;
         let filter = filter.on(&capture.manifest().start);
@@ -184,8 +194,8 @@ impl Replay {
         }
         let batches = capture.scan(filter.scan())?;
         std::thread::scope(|scope| {
-            // One batch waits, one is being decoded, one is being told. When nobody takes them any more, the thread ends.
-            let (send, taken) = std::sync::mpsc::sync_channel(1);
+            // One batch is being decoded, one is being told: a batch may be large. When nobody takes them any more, the thread ends.
+            let (send, taken) = std::sync::mpsc::sync_channel(0);
             let decode = move || batches.into_iter().map_while(|batch| send.send(batch).ok()).for_each(drop);
             std::thread::Builder::new().spawn_scoped(scope, decode).context("cannot start a thread to decode with")?;
             for batch in taken {

@@ -22,13 +22,12 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 
 use super::chain::Digest;
 use super::chunk::{Chunks, leaves};
+use super::claims::Claims;
 use super::columns::{COLUMNS, Layout};
-use super::nesting;
+use super::guard::guarded;
+use super::limits::{Limits, MAX_DESCRIPTION};
 use super::properties::{parquet_schema, properties};
-use super::reader::guarded;
 
-/// Largest description accepted, unpacked; ours take 7 to 30 KB. In memory the library makes many times that of it.
-const MAX_DESCRIPTION: u64 = 2 << 20;
 /// Descriptions are packed at this level: small, and packed once per row group.
 const LEVEL: i32 = 3;
 
@@ -186,16 +185,19 @@ pub(super) struct Described {
 
 impl Described {
     fn parse(full: &Bytes, body_len: u64) -> Result<Self> {
-        nesting::check(footer(full).context("a row group's description is damaged")?)?;
+        let damaged = "a row group's description is damaged";
+        let (most, size) = (Limits::default().metadata(0), body_len.saturating_add(full.len() as u64));
+        let claims = Claims::of(footer(full).context(damaged)?, most).context(damaged)?;
+        claims.check_indexes_in(full, body_len, most).context(damaged)?;
         let options = ParquetMetaDataOptions::new().with_encoding_stats_as_mask(false);
         let mut reader = ParquetMetaDataReader::new()
             .with_page_index_policy(PageIndexPolicy::Required)
             .with_metadata_options(Some(options));
         let metadata = guarded(|| {
-            reader.try_parse_sized(full, body_len.saturating_add(full.len() as u64)).map_err(|e| anyhow!("{e}"))?;
+            reader.try_parse_sized(full, size).map_err(|e| anyhow!("{e}"))?;
             reader.finish().map_err(|e| anyhow!("{e}"))
         })
-        .context("a row group's description is damaged")?;
+        .context(damaged)?;
         let described = Described { metadata };
         described.check(body_len)?;
         Ok(described)
@@ -335,7 +337,7 @@ mod tests {
         full.extend(len.to_le_bytes());
         full.extend(b"PAR1");
         let error = Description::from_file(zstd::bulk::compress(&full, 1).unwrap(), 0).unwrap_err();
-        assert!(error.to_string().contains("nested 9000 levels deep"), "{error:#}");
+        assert!(format!("{error:#}").contains("nested 9000 levels deep"), "{error:#}");
     }
 
     #[test]

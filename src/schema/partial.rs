@@ -13,6 +13,7 @@ use super::chain::{self, Digest};
 use super::file::each_part;
 use super::frame::Frame;
 use super::group::Description;
+use super::limits::is_modest;
 use super::manifest::{self, Clocks, Manifest};
 use super::writer::{GroupHead, PARQUET_MAGIC};
 
@@ -70,6 +71,7 @@ pub fn begin(file: &File) -> Result<Begin> {
     let begins = file.read_exact_at(&mut magic, 0).is_ok() && magic == *PARQUET_MAGIC;
     ensure!(begins, "does not begin as a capture does");
     let frame = Frame::read(file, magic.len() as u64, size).context("the manifest at its begin is damaged")?;
+    ensure!(is_modest(&frame.head), "the manifest at its begin is larger than any capture's");
     let manifest: Manifest = manifest::parse(&frame.head).context("the manifest at its begin cannot be read")?;
     ensure!(frame.body.is_empty() && frame.is_of(&manifest.capture_id), "the manifest at its begin is damaged");
     Ok(Begin { manifest, link: chain::first(&frame.head), end: frame.end })
@@ -123,6 +125,7 @@ fn group(file: &File, at: u64, size: u64, capture_id: &str, previous: &Digest) -
 }
 
 fn head(frame: &Frame) -> Result<GroupHead> {
+    ensure!(is_modest(&frame.head), "the head of a row group's frame is larger than any capture's");
     manifest::parse(&frame.head).context("the head of a row group's frame cannot be read")
 }
 

@@ -4,35 +4,33 @@
 //! and against fixed limits before anything is allocated by them, and a panic inside the Parquet library is
 //! caught and reported as damage.
 
-use std::cell::Cell;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Once;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use arrow::datatypes::{DataType, Field, Schema};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaDataReader, RowGroupMetaData};
+use parquet::arrow::parquet_to_arrow_schema;
+use parquet::file::metadata::{
+    ColumnChunkMetaData, FileMetaData, KeyValue, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader,
+    RowGroupMetaData,
+};
 use parquet::file::statistics::Statistics;
 
 use super::SCHEMA_VERSION;
 use super::chain::{Chain, KEY_CHAIN, KEY_SEAL};
+use super::claims::Claims;
 use super::columns::column_spec;
-use super::file::{Links, open_regular};
-use super::manifest::{self, KEY_MANIFEST, KEY_SCHEMA_VERSION, Manifest, quoted};
-use super::nesting;
+use super::file::{Links, open_regular, read_at};
+pub(crate) use super::guard::{guard_thread, guarded};
+use super::layout::check_layout;
+use super::limits::{Limits, MAX_FOOTER, is_modest};
+use super::manifest::{self, KEY_MANIFEST, KEY_SCHEMA_VERSION, Manifest};
 use super::partial;
 pub use super::scan::{Events, Scan};
-
-/// Largest footer accepted; ours take about 10 KB per row group.
-pub(super) const MAX_FOOTER: u64 = 256 << 20;
-/// Largest row group accepted, uncompressed; ours end near 100 MiB.
-const MAX_ROW_GROUP: i64 = 1 << 30;
-/// Most rows accepted in one row group.
-const MAX_ROW_GROUP_ROWS: i64 = 16 << 20;
 
 /// An opened capture: its footer has been read and checked, its events not yet.
 #[derive(Debug)]
@@ -40,6 +38,7 @@ pub struct Capture {
     path: PathBuf,
     file: File,
     size: u64,
+    limits: Limits,
     own: Own,
     metadata: ArrowReaderMetadata,
 }
@@ -49,6 +48,7 @@ pub struct Capture {
 struct Own {
     version: u32,
     manifest: Manifest,
+    manifest_json: String,
     chain: Option<Chain>,
     seal: Option<String>,
 }
@@ -58,8 +58,16 @@ impl Capture {
     ///
     /// # Errors
     /// One sentence naming the file: missing, a directory, empty, cut off, not Parquet, not a capture, of a
-    /// newer schema version, with a column of the wrong type, or damaged.
+    /// newer schema version, with a column of the wrong type, damaged, or larger than the limits.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::open_within(path, Limits::default())
+    }
+
+    /// As [`Capture::open`], within other limits.
+    ///
+    /// # Errors
+    /// Those of [`Capture::open`].
+    pub fn open_within(path: &Path, limits: Limits) -> Result<Self> {
         let (file, size) = open_file(path)?;
         if is_unfinished(&file, size) {
             let name = path.display();
@@ -68,8 +76,7 @@ impl Capture {
                  there with `vmtrace recover {name} -o FILE`"
             );
         }
-        check_ends(&file, size, path, &|_, _| Ok(()))?;
-        Self::checked(path, file, size)
+        Self::fetched(path, file, size, limits, &|_, _| Ok(()))
     }
 
     /// Opens a capture of `size` bytes whose bytes are elsewhere: `file`, which is as long, is given those of each range
@@ -77,30 +84,23 @@ impl Capture {
     ///
     /// # Errors
     /// Those of [`Capture::open`] and of `fetch`.
-    pub fn fetched(path: &Path, file: File, size: u64, fetch: &Fetch<'_>) -> Result<Self> {
-        let footer = check_ends(&file, size, path, fetch)?;
-        if let Some(range) = guarded(|| page_indexes(&footer)).with_context(|| path.display().to_string())? {
-            ensure!(
-                range.end <= size && range.end - range.start <= MAX_FOOTER,
-                "{}: the page index is damaged: it claims bytes {} to {}",
-                path.display(),
-                range.start,
-                range.end
-            );
+    pub fn fetched(path: &Path, file: File, size: u64, limits: Limits, fetch: &Fetch<'_>) -> Result<Self> {
+        let name = || path.display().to_string();
+        let footer = footer(&file, size, path, fetch)?;
+        let most = limits.metadata(size);
+        let claims = Claims::of(&footer, most).with_context(name)?;
+        let metadata = guarded(|| ParquetMetaDataReader::decode_metadata(&footer).map_err(|e| anyhow!("{e}")));
+        let metadata = metadata.with_context(|| format!("{}: the Parquet footer is damaged", name()))?;
+        drop(footer);
+        if let Some(range) = claims.indexes(size).with_context(name)? {
             fetch(&file, range)?;
         }
-        Self::checked(path, file, size)
-    }
-
-    fn checked(path: &Path, file: File, size: u64) -> Result<Self> {
-        let metadata = guarded(|| {
-            let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
-            ArrowReaderMetadata::load(&file, options).map_err(|e| anyhow!("{e}"))
-        })
-        .with_context(|| format!("{}: the Parquet footer is damaged", path.display()))?;
-        let own = own_metadata(&metadata).with_context(|| path.display().to_string())?;
-        check_layout(&metadata, size).with_context(|| path.display().to_string())?;
-        Ok(Capture { path: path.to_path_buf(), file, size, own, metadata })
+        claims.check_indexes(&file, size, most).with_context(name)?;
+        let own = own_metadata(metadata.file_metadata()).with_context(name)?;
+        let metadata = guarded(|| understood(metadata, &file));
+        let metadata = metadata.with_context(|| format!("{}: the Parquet footer is damaged", name()))?;
+        check_layout(&metadata, size, limits).with_context(name)?;
+        Ok(Capture { path: path.to_path_buf(), file, size, limits, own, metadata })
     }
 
     /// The file's path as given.
@@ -118,6 +118,11 @@ impl Capture {
         self.own.version
     }
 
+    /// The limits it was opened with.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// The open file, for engines that read Parquet themselves.
     pub fn file(&self) -> &File {
         &self.file
@@ -131,6 +136,11 @@ impl Capture {
     /// What the capture says about itself.
     pub fn manifest(&self) -> &Manifest {
         &self.own.manifest
+    }
+
+    /// The same as it stands in the file: fields that this version does not know are in it, too.
+    pub fn manifest_json(&self) -> &str {
+        &self.own.manifest_json
     }
 
     /// The digest chain over its row groups; `None` where it has none that can be read.
@@ -189,7 +199,25 @@ impl Capture {
     pub fn scan(&self, scan: &Scan) -> Result<Events> {
         let file = self.file.try_clone().with_context(|| self.path.display().to_string())?;
         let groups = (0..self.row_groups().len()).filter(|i| self.may_match(*i, scan)).collect();
-        Ok(Events::new(self.path.clone(), file, self.metadata.clone(), scan.clone(), groups))
+        Ok(Events::new(self.path.clone(), file, self.metadata.clone(), scan.clone(), groups, self.limits))
+    }
+
+    /// Checks the pages of the columns that are `wanted` in a row group, and whether they can be held together.
+    ///
+    /// # Errors
+    /// What is wrong with them, without the file's name.
+    pub fn check_group(&self, index: usize, wanted: impl Fn(&str) -> bool) -> Result<()> {
+        let events = self.scan(&Scan::default())?;
+        guarded(|| events.check_group(index, wanted))
+    }
+
+    /// Decodes one column of a row group, for what is wrong with it.
+    ///
+    /// # Errors
+    /// As [`Capture::check_group`].
+    pub fn check_column(&self, group: usize, column: &str) -> Result<()> {
+        let events = self.scan(&Scan::default())?;
+        guarded(|| events.check_column(group, column))
     }
 
     fn row_groups(&self) -> &[RowGroupMetaData] {
@@ -244,60 +272,68 @@ fn is_unfinished(file: &File, size: u64) -> bool {
     !end && partial::begin(file).is_ok()
 }
 
-/// Checks that `file` begins and ends like Parquet; returns the footer, which is nested as a capture's may be.
-fn check_ends(mut file: &File, size: u64, path: &Path, fetch: &Fetch<'_>) -> Result<Vec<u8>> {
+/// The footer of `file`, which begins and ends like Parquet.
+fn footer(file: &File, size: u64, path: &Path, fetch: &Fetch<'_>) -> Result<Vec<u8>> {
     let name = path.display();
     ensure!(size > 0, "{name} is empty: not a capture");
     fetch(file, 0..size.min(4))?;
     fetch(file, size.saturating_sub(8)..size)?;
     let mut magic = [0; 4];
-    let read = file.read_exact(&mut magic);
+    let read = file.read_exact_at(&mut magic, 0);
     ensure!(read.is_ok() && &magic == b"PAR1", "{name} is not a Parquet file: not a capture");
     let mut tail = [0; 8];
-    let tail_read = size >= 12 && file.seek(SeekFrom::End(-8)).and_then(|_| file.read_exact(&mut tail)).is_ok();
+    let tail_read = size >= 12 && file.read_exact_at(&mut tail, size - 8).is_ok();
     let [a, b, c, d, magic @ ..] = tail;
     ensure!(
         tail_read && &magic == b"PAR1",
         "{name} has no Parquet footer: the file was cut off, or its recording did not finish"
     );
-    let footer = u64::from(u32::from_le_bytes([a, b, c, d]));
-    ensure!(
-        footer <= size - 12 && footer <= MAX_FOOTER,
-        "{name}: the Parquet footer is damaged: its length is {footer}"
-    );
-    fetch(file, size - 8 - footer..size - 8)?;
-    let mut metadata = Vec::new();
-    let read = file.seek(SeekFrom::Start(size - 8 - footer)).and_then(|_| file.take(footer).read_to_end(&mut metadata));
-    read.with_context(|| format!("cannot read {name}"))?;
-    nesting::check(&metadata).with_context(|| name.to_string())?;
-    file.seek(SeekFrom::Start(0)).with_context(|| format!("cannot read {name}"))?;
-    Ok(metadata)
+    let length = u32::from_le_bytes([a, b, c, d]);
+    let at = (size - 8).checked_sub(u64::from(length)).filter(|at| *at >= 4 && u64::from(length) <= MAX_FOOTER);
+    let at = at.with_context(|| format!("{name}: the Parquet footer is damaged: its length is {length}"))?;
+    fetch(file, at..size - 8)?;
+    read_at(file, at, length as usize).with_context(|| format!("cannot read {name}"))
 }
 
-/// Where the page indexes of a footer lie.
-fn page_indexes(footer: &[u8]) -> Result<Option<Range<u64>>> {
-    let metadata = ParquetMetaDataReader::decode_metadata(footer).context("the Parquet footer is damaged")?;
-    let columns = || metadata.row_groups().iter().flat_map(|group| group.columns());
-    let spans = columns().flat_map(|column| {
-        [
-            (column.column_index_offset(), column.column_index_length()),
-            (column.offset_index_offset(), column.offset_index_length()),
-        ]
-    });
-    let mut whole: Option<Range<u64>> = None;
-    for (offset, length) in spans {
-        let (Some(offset), Some(length)) = (offset, length) else { continue };
-        let (start, length) =
-            u64::try_from(offset).ok().zip(u64::try_from(length).ok()).context("the page index is damaged")?;
-        let end = start.saturating_add(length);
-        whole = Some(whole.map_or(start..end, |so_far| so_far.start.min(start)..so_far.end.max(end)));
-    }
-    Ok(whole)
+/// The footer as readers take it: with the page indexes of `file`, and without what we have read of it ourselves. The
+/// file's schema for Arrow goes unread: the types of columns follow from the format.
+fn understood(metadata: ParquetMetaData, file: &File) -> Result<ArrowReaderMetadata> {
+    let stated = metadata.file_metadata();
+    let plain = FileMetaData::new(
+        stated.version(),
+        stated.num_rows(),
+        stated.created_by().map(str::to_string),
+        None,
+        stated.schema_descr_ptr(),
+        stated.column_orders().cloned(),
+    );
+    let groups = metadata.into_builder().take_row_groups();
+    let metadata = ParquetMetaData::new(plain, groups);
+    let mut reader =
+        ParquetMetaDataReader::new_with_metadata(metadata).with_page_index_policy(PageIndexPolicy::Optional);
+    let metadata = reader.read_page_indexes(file).and_then(|()| reader.finish()).map_err(|e| anyhow!("{e}"))?;
+    let schema = parquet_to_arrow_schema(metadata.file_metadata().schema_descr(), None).map_err(|e| anyhow!("{e}"))?;
+    let options = ArrowReaderOptions::new().with_schema(Arc::new(in_dictionaries(&schema)));
+    ArrowReaderMetadata::try_new(Arc::new(metadata), options).map_err(|e| anyhow!("{e}"))
+}
+
+/// The schema with text as dictionaries where the format has them.
+fn in_dictionaries(schema: &Schema) -> Schema {
+    let field = |field: &Arc<Field>| {
+        let expected = column_spec(field.name()).map(|column| (column.data_type)());
+        match expected {
+            Some(expected @ DataType::Dictionary(..)) if field.data_type() == &DataType::Utf8 => {
+                Arc::new(field.as_ref().clone().with_data_type(expected))
+            }
+            _ => Arc::clone(field),
+        }
+    };
+    Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>())
 }
 
 /// Our own key-value metadata: schema version, manifest, chain and seal.
-fn own_metadata(metadata: &ArrowReaderMetadata) -> Result<Own> {
-    let pairs = metadata.metadata().file_metadata().key_value_metadata();
+fn own_metadata(metadata: &FileMetaData) -> Result<Own> {
+    let pairs: Option<&Vec<KeyValue>> = metadata.key_value_metadata();
     let value = |key: &str| pairs?.iter().find(|p| p.key == key)?.value.as_deref();
     let version = value(KEY_SCHEMA_VERSION)
         .context("is a Parquet file but not a vmtrace capture: it has no vmtrace.schema_version")?;
@@ -307,40 +343,13 @@ fn own_metadata(metadata: &ArrowReaderMetadata) -> Result<Own> {
         "has schema version {version}; this vmtrace reads up to {SCHEMA_VERSION}: use a newer vmtrace"
     );
     let json = value(KEY_MANIFEST).context("has no vmtrace.manifest: the capture is damaged")?;
+    ensure!(is_modest(json.as_bytes()), "has a vmtrace.manifest larger than any capture's");
     let manifest = manifest::parse(json.as_bytes()).context("has a vmtrace.manifest that cannot be read")?;
+    let manifest_json = json.to_string();
     // Events can be read without these; that they are missing or damaged is for `vmtrace verify` to say.
-    let chain = value(KEY_CHAIN).and_then(|json| serde_json::from_str(json).ok());
-    Ok(Own { version, manifest, chain, seal: value(KEY_SEAL).map(str::to_string) })
-}
-
-/// Refuses types we do not write and sizes we cannot have written.
-fn check_layout(metadata: &ArrowReaderMetadata, size: u64) -> Result<()> {
-    for field in metadata.schema().fields() {
-        let Some(column) = column_spec(field.name()) else { continue };
-        let expected = (column.data_type)();
-        let found = field.data_type();
-        ensure!(found == &expected, "column {} is {}, not {expected}", column.name, quoted(&found.to_string()));
-    }
-    for (index, group) in metadata.metadata().row_groups().iter().enumerate() {
-        ensure!(
-            (0..=MAX_ROW_GROUP_ROWS).contains(&group.num_rows()),
-            "row group {index} claims {} rows",
-            group.num_rows()
-        );
-        let mut total = 0i64;
-        for chunk in group.columns() {
-            let (start, length) = guarded(|| Ok(chunk.byte_range())).context("the Parquet footer is damaged")?;
-            let name = chunk.column_path();
-            let end = start.checked_add(length).filter(|end| *end <= size);
-            ensure!(end.is_some(), "row group {index}: column {name} lies outside the file");
-            ensure!(chunk.num_values() >= 0, "row group {index}: column {name} claims {} values", chunk.num_values());
-            total = total.saturating_add(chunk.uncompressed_size().max(0));
-        }
-        if total > MAX_ROW_GROUP {
-            bail!("row group {index} claims {total} bytes uncompressed; vmtrace writes at most {MAX_ROW_GROUP}");
-        }
-    }
-    Ok(())
+    let chain = value(KEY_CHAIN).filter(|json| is_modest(json.as_bytes()));
+    let chain = chain.and_then(|json| serde_json::from_str(json).ok());
+    Ok(Own { version, manifest, manifest_json, chain, seal: value(KEY_SEAL).map(str::to_string) })
 }
 
 /// Smallest and largest value of an integer leaf in a row group, where its statistics say.
@@ -350,26 +359,4 @@ fn range(group: &RowGroupMetaData, leaf: usize) -> Option<(i64, i64)> {
         Statistics::Int64(s) => Some((*s.min_opt()?, *s.max_opt()?)),
         _ => None,
     }
-}
-
-thread_local! {
-    static GUARDED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Runs `work` on bytes from a file; a panic in the Parquet library becomes an error, without a backtrace on
-/// the user's screen.
-pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let default = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if !GUARDED.get() {
-                default(info);
-            }
-        }));
-    });
-    GUARDED.set(true);
-    let result = catch_unwind(AssertUnwindSafe(work));
-    GUARDED.set(false);
-    result.unwrap_or_else(|_| Err(anyhow!("the Parquet library gave up on it")))
 }

@@ -4,22 +4,29 @@
 //! nothing that stands before it. Within a group the columns of the condition are read first, and the others only
 //! for the rows that meet it.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::path::PathBuf;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use arrow::array::{Array, BooleanArray, Int32Array, Int64Array, RecordBatch};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowPredicateFn, ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowFilter,
 };
+use parquet::file::metadata::ColumnChunkMetaData;
 
 use super::columns::EventBatch;
-use super::reader::guarded;
+use super::file::read_at;
+use super::guard::guarded;
+use super::layout::place;
+use super::limits::{Limits, TooLarge};
+use super::pages::{Check, Facts, Header};
+use super::window::{self, Column};
 
-/// Rows decoded at a time: a batch of the largest payloads stays near 64 MiB.
-const SCAN_ROWS: usize = 1024;
+/// Bytes read in search of the end of a page's header, at first and at most.
+const HEADER: [usize; 2] = [256, 1 << 20];
 /// Columns that a scan's condition may look at.
 const CONDITION: [&str; 4] = ["ts_ns", "mono_ns", "pid", "target_pid"];
 
@@ -82,6 +89,7 @@ pub struct Events {
     metadata: ArrowReaderMetadata,
     scan: Scan,
     groups: VecDeque<usize>,
+    limits: Limits,
     reader: Option<ParquetRecordBatchReader>,
 }
 
@@ -98,8 +106,9 @@ impl Events {
         metadata: ArrowReaderMetadata,
         scan: Scan,
         groups: VecDeque<usize>,
+        limits: Limits,
     ) -> Self {
-        Events { path, file, metadata, scan, groups, reader: None }
+        Events { path, file, metadata, scan, groups, limits, reader: None }
     }
 
     fn advance(&mut self) -> Result<Option<EventBatch>> {
@@ -122,16 +131,90 @@ impl Events {
         let columns =
             |names: &[&'static str]| ProjectionMask::columns(self.metadata.parquet_schema(), names.iter().copied());
         let wanted = if self.scan.columns.is_empty() { ProjectionMask::all() } else { columns(&self.scan.columns) };
+        let condition = columns(if self.scan.is_everything() { &[] } else { &CONDITION });
+        let rows = self.rows_at_a_time(group, |leaf| wanted.leaf_included(leaf) || condition.leaf_included(leaf));
+        let rows = rows.with_context(|| format!("row group {group}"))?;
         let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
             .with_row_groups(vec![group])
             .with_projection(wanted)
-            .with_batch_size(SCAN_ROWS);
+            .with_batch_size(rows);
         if !self.scan.is_everything() {
             let scan = self.scan.clone();
-            let condition = ArrowPredicateFn::new(columns(&CONDITION), move |batch| Ok(scan.matching(&batch)));
+            let condition = ArrowPredicateFn::new(condition, move |batch| Ok(scan.matching(&batch)));
             builder = builder.with_row_filter(RowFilter::new(vec![Box::new(condition)]));
         }
         Ok(builder.build()?)
+    }
+
+    /// Whether a leaf is of a column that is `wanted`.
+    fn is_of(&self, leaf: usize, wanted: impl Fn(&str) -> bool) -> bool {
+        let columns = self.metadata.parquet_schema().columns();
+        columns.get(leaf).and_then(|column| column.path().parts().first()).is_some_and(|name| wanted(name))
+    }
+
+    /// Checks the pages of the columns that are `wanted`.
+    pub(super) fn check_group(&self, group: usize, wanted: impl Fn(&str) -> bool) -> Result<()> {
+        self.rows_at_a_time(group, |leaf| self.is_of(leaf, &wanted)).map(drop)
+    }
+
+    /// Decodes one column.
+    pub(super) fn check_column(&self, group: usize, column: &str) -> Result<()> {
+        let wanted = |leaf| self.is_of(leaf, |name| name == column);
+        let rows = self.rows_at_a_time(group, wanted)?;
+        let schema = self.metadata.parquet_schema();
+        let leaves = (0..schema.num_columns()).filter(|leaf| wanted(*leaf));
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.try_clone()?, self.metadata.clone())
+            .with_row_groups(vec![group])
+            .with_projection(ProjectionMask::leaves(schema, leaves))
+            .with_batch_size(rows)
+            .build()?;
+        reader.into_iter().try_for_each(|batch| batch.map(drop))?;
+        Ok(())
+    }
+
+    /// Checks the pages of those columns of a row group that are `read`; returns how many rows to decode at a time.
+    fn rows_at_a_time(&self, group: usize, read: impl Fn(usize) -> bool) -> Result<usize> {
+        let metadata = self.metadata.metadata();
+        let row_group = metadata.row_groups().get(group).context("is not there")?;
+        let rows = u64::try_from(row_group.num_rows())?;
+        let index = metadata.offset_index().and_then(|groups| groups.get(group));
+        let leaves = row_group.columns().iter().enumerate().filter(|(leaf, _)| read(*leaf));
+        let columns = leaves.map(|(leaf, chunk)| {
+            let index = index.and_then(|columns| columns.get(leaf)).map(|index| index.page_locations().as_slice());
+            let check = Check::new(chunk, rows, index, self.limits);
+            let facts = self.check(check, chunk).with_context(|| format!("column {}", chunk.column_path().string()))?;
+            Ok(Column { chunk, facts })
+        });
+        window::rows(&columns.collect::<Result<Vec<_>>>()?, self.limits)
+    }
+
+    /// Checks all pages of a column chunk.
+    fn check<'a>(&'a self, mut check: Check<'a>, chunk: &ColumnChunkMetaData) -> Result<Facts> {
+        let (start, length) = place(chunk).context("lies outside the file")?;
+        let end = start.saturating_add(length);
+        let mut at = start;
+        while at < end {
+            let header = self.header(at, end).context("has a page header that cannot be read")?;
+            let body = at.saturating_add(header.length);
+            let next = body.checked_add(header.packed).filter(|next| *next <= end);
+            let next = next.context("has a page that ends behind its column")?;
+            let packed = usize::try_from(header.packed)?;
+            check.page(&header, at, &mut || Ok(Cow::Owned(read_at(&self.file, body, packed)?)))?;
+            at = next;
+        }
+        check.finish(start, end)
+    }
+
+    fn header(&self, at: u64, end: u64) -> Option<Header> {
+        let left = usize::try_from(end - at).ok()?;
+        let [mut length, most] = HEADER;
+        loop {
+            let bytes = read_at(&self.file, at, length.min(left)).ok()?;
+            match Header::read(&bytes) {
+                None if length < left.min(most) => length *= 8,
+                header => return header,
+            }
+        }
     }
 }
 
@@ -144,7 +227,16 @@ impl Iterator for Events {
             self.reader = None;
             self.groups.clear();
         }
-        let context = || format!("{}: damaged; the events before this point were read", self.path.display());
-        result.map_err(|e| e.context(context())).transpose()
+        let path = self.path.display();
+        let context = |error: &anyhow::Error| match error.downcast_ref::<TooLarge>() {
+            Some(_) => format!("{path}: the events before this point were read"),
+            None => format!("{path}: damaged; the events before this point were read"),
+        };
+        result
+            .map_err(|error| {
+                let context = context(&error);
+                error.context(context)
+            })
+            .transpose()
     }
 }

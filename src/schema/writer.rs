@@ -16,9 +16,9 @@ use super::file::each_part;
 use super::footer::footer;
 use super::frame;
 use super::group::{Description, EncodedGroup};
+use super::limits::MAX_FOOTER;
 use super::manifest::{Clocks, Manifest};
 use super::partial::PartialGroup;
-use super::reader::MAX_FOOTER;
 use super::seal::Seal;
 
 /// First and last bytes of a Parquet file.

@@ -21,6 +21,7 @@ use self::segments::Known;
 use crate::cli::status;
 use crate::replay::jsonl;
 use crate::schema::file::{Links, open_regular};
+use crate::schema::limits::{AllowLarge, Limits};
 use crate::schema::partial;
 use crate::schema::reader::Capture;
 use crate::schema::sign::allowed::AllowedSigners;
@@ -48,6 +49,8 @@ pub struct Args {
     /// Output format
     #[arg(short = 'T', long, value_enum, default_value_t)]
     format: Format,
+    #[command(flatten)]
+    large: AllowLarge,
 }
 
 /// Output format.
@@ -66,10 +69,11 @@ enum Format {
 /// When the allowed signers cannot be read or the output cannot be written.
 pub fn run(args: &Args) -> Result<u8> {
     let allowed = args.allowed_signers.as_deref().map(AllowedSigners::load).transpose()?;
-    let known: Vec<Option<Known>> = args.files.iter().map(|path| Known::of(path)).collect();
+    let limits = args.large.limits();
+    let known: Vec<Option<Known>> = args.files.iter().map(|path| Known::of(path, limits)).collect();
     let mut worst = status::OK;
     for (path, this) in args.files.iter().zip(&known) {
-        let mut report = examine(path);
+        let mut report = examine(path, limits);
         if let Some(this) = this {
             segments::check(this, &known, &mut report);
         }
@@ -90,14 +94,14 @@ pub fn run(args: &Args) -> Result<u8> {
 
 /// Verifies one file by itself.
 pub fn file(path: &Path) -> Report {
-    let mut report = examine(path);
+    let mut report = examine(path, Limits::default());
     report.conclude();
     report
 }
 
-fn examine(path: &Path) -> Report {
+fn examine(path: &Path, limits: Limits) -> Report {
     let mut report = Report { file: path.display().to_string(), ..Report::default() };
-    match Capture::open(path) {
+    match Capture::open_within(path, limits) {
         Ok(capture) => {
             report.root = capture.root().map(str::to_string);
             report.row_groups = Some(capture.row_group_count());

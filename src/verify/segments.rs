@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::report::{Kind, Report};
+use crate::schema::limits::Limits;
 use crate::schema::manifest::{LedgerRow, Segment, quoted};
 use crate::schema::reader::Capture;
 
@@ -25,8 +26,8 @@ pub struct Known {
 
 impl Known {
     /// What the footer of `path` states, if that can be read.
-    pub fn of(path: &Path) -> Option<Self> {
-        let capture = Capture::open(path).ok()?;
+    pub fn of(path: &Path, limits: Limits) -> Option<Self> {
+        let capture = Capture::open_within(path, limits).ok()?;
         let manifest = capture.manifest();
         Some(Known {
             path: path.to_path_buf(),

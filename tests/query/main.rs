@@ -2,6 +2,7 @@
 //! on files that are none. What the answers are is compared with DuckDB by check.py.
 
 mod answers;
+mod bounds;
 // Those of replay, whose tests use more of them.
 #[allow(dead_code)]
 #[path = "../replay/captures.rs"]
@@ -9,6 +10,10 @@ mod captures;
 mod damage;
 mod docs;
 mod errors;
+// Those of replay, likewise.
+#[allow(dead_code)]
+#[path = "../replay/forged.rs"]
+mod forged;
 mod hostile;
 mod lag;
 mod limits;

@@ -1,10 +1,12 @@
 //! `vmtrace replay`, `info` and `verify` as a user meets them: the program is run on captures made with the
 //! project's own writer, and on files that are none.
 
+mod bounds;
 mod captures;
 #[cfg(not(feature = "record"))]
 mod check;
 mod damage;
+mod forged;
 mod formats;
 mod hostile;
 mod info;

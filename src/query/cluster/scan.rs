@@ -36,6 +36,7 @@ use serde::{Deserialize, Serialize};
 use super::super::events::Events;
 use super::super::open::{self, Opened};
 use super::super::reader::Readers;
+use crate::schema::limits::Limits;
 
 /// What the captures of a query are called, and where each lies: a path from the root on, or a URL.
 #[derive(Debug, Serialize, Deserialize)]
@@ -54,7 +55,7 @@ impl Places {
 
 /// Opens the capture at `path` under the name that the query has for it.
 fn open_as(name: &str, path: &str) -> anyhow::Result<Opened> {
-    Ok(Opened { name: name.to_string(), ..Opened::open(Path::new(path))? })
+    Ok(Opened { name: name.to_string(), ..Opened::open(Path::new(path), Limits::default())? })
 }
 
 fn external(error: anyhow::Error) -> DataFusionError {
