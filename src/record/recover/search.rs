@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::found::recording;
 use crate::record::encode::ROTATED;
 use crate::record::journal::{self, Base};
-use crate::record::output::directory;
+use crate::output::directory;
 use crate::schema::file::{Links, open_regular};
 use crate::schema::partial;
 use crate::schema::reader::Capture;
