@@ -1,16 +1,16 @@
 //! The engine: DataFusion with our table, views and functions, in bounded memory.
 //!
-//! Owns its settings. Statements that would write are refused: results leave through `output`, which never writes over
+//! Owns its settings. What statements may do stands in `allowed`: results leave through `output`, which never writes over
 //! anything unasked.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow, ensure};
 use datafusion::common::DataFusionError;
 use datafusion::dataframe::DataFrame;
-use datafusion::execution::context::SQLOptions;
-use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
@@ -18,7 +18,6 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
 use super::cluster::Cluster;
@@ -26,8 +25,9 @@ use super::events::Events;
 use super::lag::KeepOrder;
 use super::open::{self, Opened};
 use super::sorting::PackKeys;
+use super::spill::Spills;
 use super::stopping::{StopJoins, Stops};
-use super::{error, functions, tables, views};
+use super::{allowed, error, functions, signals, tables, views};
 use crate::schema::limits;
 use crate::schema::reader::guard_thread;
 
@@ -43,7 +43,7 @@ const MUCH_MEMORY: usize = 1 << 30;
 /// Bytes for reading captures beside the memory limit.
 const READING: usize = 128 << 20;
 /// Longest SQL accepted.
-const MAX_SQL: usize = 64 << 10;
+pub const MAX_SQL: usize = 64 << 10;
 
 /// What a query may use.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +54,8 @@ pub struct Limits {
     pub pruning: bool,
     /// How large parts of a capture may be.
     pub large: limits::Limits,
+    /// Whether SQL may read other files than the captures.
+    pub files: bool,
 }
 
 /// DataFusion over some captures.
@@ -70,6 +72,8 @@ pub struct Engine {
     pub captures: Vec<Arc<Opened>>,
     /// What carries queries out, if not this process.
     pub cluster: Option<Cluster>,
+    /// Whether SQL may read other files than the captures.
+    pub files: bool,
 }
 
 impl Engine {
@@ -91,7 +95,9 @@ impl Engine {
         let consumers = std::num::NonZeroUsize::new(3).ok_or_else(|| anyhow!("three is not zero"))?;
         let environment = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(TrackConsumersPool::new(pool, consumers)))
-            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::OsTmpDirectory))
+            .with_disk_manager_builder(
+                DiskManagerBuilder::default().with_temp_file_factory(Arc::new(Spills::default())),
+            )
             .build_arc();
         let environment = environment.map_err(|error| anyhow!("{error}"))?;
         let config = config(threads, memory, row_bytes(&captures), limits.pruning);
@@ -101,7 +107,8 @@ impl Engine {
             Some(cluster) => cluster.context(config, environment, &captures, paths)?,
         };
         functions::register(&context);
-        let engine = Engine { runtime, context, interrupts: interrupts()?, stops, captures, cluster };
+        let engine =
+            Engine { runtime, context, interrupts: signals::watch()?, stops, captures, cluster, files: limits.files };
         engine.register(Events::new(engine.captures.clone(), &columns, reading(memory)))?;
         Ok(engine)
     }
@@ -123,12 +130,30 @@ impl Engine {
     /// # Errors
     /// Where the text is no SQL.
     pub fn parse(&self, text: &str) -> Result<Vec<Statement>> {
-        ensure!(text.len() <= MAX_SQL, "the SQL is longer than {MAX_SQL} bytes");
+        check_length(text.len())?;
         let owned = text.to_string();
-        let parse = move || DFParserBuilder::new(owned.as_str()).with_recursion_limit(64).build()?.parse_statements();
-        let parsed = self.runtime.block_on(self.runtime.spawn_blocking(parse))?;
+        let parsed = self.runtime.block_on(self.runtime.spawn_blocking(move || statements(&owned)))?;
         Ok(parsed.map_err(|error| error::pointing(&error, text))?.into())
     }
+}
+
+/// Refuses SQL that is too long.
+///
+/// # Errors
+/// When it is.
+pub fn check_length(bytes: usize) -> Result<()> {
+    ensure!(bytes <= MAX_SQL, "the SQL is longer than {MAX_SQL} bytes");
+    Ok(())
+}
+
+fn statements(text: &str) -> Result<VecDeque<Statement>, DataFusionError> {
+    DFParserBuilder::new(text).with_recursion_limit(64).build()?.parse_statements()
+}
+
+/// Whether a word without blanks is SQL.
+pub fn is_sql(word: &str) -> bool {
+    // Longer ones are no names either, and are not worked on outside the engine's threads.
+    word.len() <= 4096 && statements(word).is_ok_and(|statements| !statements.is_empty())
 }
 
 /// The engine in this process: as it comes, and with our rules: one just before it decides what to spread over threads and
@@ -159,31 +184,11 @@ impl Drop for Engine {
 /// What `statement` comes to.
 ///
 /// # Errors
-/// Where it names what is not there, means nothing, or would write.
-pub async fn plan(context: &SessionContext, statement: Statement) -> Result<DataFrame, DataFusionError> {
-    let options = SQLOptions::new().with_allow_ddl(true).with_allow_dml(false).with_allow_statements(true);
+/// Where it names what is not there, means nothing, or does what SQL may not do: with `files` it may read other files.
+pub async fn plan(context: &SessionContext, statement: Statement, files: bool) -> Result<DataFrame, DataFusionError> {
     let plan = context.state().statement_to_plan(statement).await?;
-    options.verify_plan(&plan)?;
+    allowed::check(&plan, files)?;
     context.execute_logical_plan(plan).await
-}
-
-/// Tells of every ^C, from a thread that the engine cannot keep busy.
-fn interrupts() -> Result<Arc<Notify>> {
-    let told = Arc::new(Notify::new());
-    let teller = Arc::clone(&told);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut signal = {
-        let _entered = runtime.enter();
-        signal(SignalKind::interrupt())?
-    };
-    std::thread::Builder::new().name("vmtrace-signal".into()).spawn(move || {
-        runtime.block_on(async {
-            while signal.recv().await.is_some() {
-                teller.notify_waiters();
-            }
-        });
-    })?;
-    Ok(told)
 }
 
 /// Bytes for reading captures, all threads together: the engine does not count them as its own. More where there is much.

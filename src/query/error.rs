@@ -28,6 +28,7 @@ pub fn message(error: &DataFusionError) -> String {
         }
         root => root.strip_backtrace(),
     };
+    let text = without_report(&text);
     let text = [
         "Error during planning: ",
         "Execution error: ",
@@ -38,8 +39,18 @@ pub fn message(error: &DataFusionError) -> String {
         "Parquet error: ",
     ]
     .iter()
-    .fold(text.as_str(), |text, prefix| text.strip_prefix(prefix).unwrap_or(text));
+    .fold(text, |text, prefix| text.strip_prefix(prefix).unwrap_or(text));
     remedied(text.trim_end())
+}
+
+/// The message without the engine's invitation to file a bug report with its makers, which it has for every mistake that it
+/// did not foresee.
+fn without_report(text: &str) -> &str {
+    let text = text.split("\n\nbacktrace: ").next().unwrap_or(text);
+    match text.split_once("This issue was likely caused by a bug in DataFusion") {
+        Some((what, _)) => what.trim_end().trim_end_matches('.'),
+        None => text,
+    }
 }
 
 /// The message with what can be done about it, and without lists that fill a screen.

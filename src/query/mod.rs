@@ -4,6 +4,7 @@
 //! DataFusion. Nothing here knows how a capture is recorded or replayed; what a capture may look like is decided in
 //! `schema`, and captured text passes `safe` on its way to a screen.
 
+mod allowed;
 mod cell;
 #[cfg_attr(not(feature = "ballista"), path = "no_cluster.rs")]
 pub(crate) mod cluster;
@@ -24,11 +25,14 @@ mod reader;
 #[cfg_attr(not(feature = "remote"), path = "no_remote.rs")]
 mod remote;
 mod run;
+mod signals;
 mod sorting;
+mod spill;
 mod stopping;
 mod tables;
 mod views;
 
+use std::ffi::OsString;
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -52,7 +56,7 @@ Exit status: 0 rows came, 1 none, 2 an error."
 pub struct Args {
     /// Captures, directories, patterns or URLs, and behind them the SQL
     #[arg(value_name = "FILE", required_unless_present_any = ["list", "show"])]
-    words: Vec<String>,
+    words: Vec<OsString>,
     /// Run the analysis of that name
     #[arg(long, value_name = "NAME")]
     named: Option<String>,
@@ -83,8 +87,11 @@ pub struct Args {
     /// Read every row, whatever the statistics in the file say: those of a forged capture can hide rows
     #[arg(long, help_heading = "Engine")]
     no_pruning: bool,
+    /// Let SQL read other files, too: CREATE EXTERNAL TABLE of regular files, which are not checked as captures are
+    #[arg(long, help_heading = "Engine")]
+    allow_files: bool,
     /// Have the cluster whose scheduler is at URL, df://HOST:PORT, carry the query out (docs/query.md)
-    #[arg(long, value_name = "URL", conflicts_with = "memory_limit", help_heading = "Engine")]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["memory_limit", "allow_files"], help_heading = "Engine")]
     ballista: Option<String>,
     #[command(flatten)]
     large: AllowLarge,
@@ -101,15 +108,19 @@ pub fn run(args: &Args) -> Result<u8> {
     if let Some(name) = &args.show {
         return print(named::sql(name)?);
     }
-    let (words, sql) = split(&args.words);
+    let (words, sql) = split(&args.words)?;
     ensure!(sql.is_none() || args.named.is_none(), "--named and SQL exclude each other: give one of them");
     let paths = files::find(words)?;
     if args.print_duckdb_views {
         ensure!(sql.is_none(), "--print-duckdb-views takes captures alone: leave the SQL out");
-        return print(&views::duckdb(&paths));
+        return print(&views::duckdb(&paths)?);
     }
-    let large = args.large.limits();
-    let limits = Limits { memory: args.memory_limit, pruning: !args.no_pruning, large };
+    let limits = Limits {
+        memory: args.memory_limit,
+        pruning: !args.no_pruning,
+        large: args.large.limits(),
+        files: args.allow_files,
+    };
     let cluster = args.ballista.as_deref().map(Cluster::new).transpose()?;
     let mut session = Session { engine: Engine::new(&paths, limits, cluster)?, args };
     if let Some(name) = &args.named {
@@ -122,21 +133,34 @@ pub fn run(args: &Args) -> Result<u8> {
             prompt::run(&mut session)
         }
         None => {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).context("cannot read SQL from stdin")?;
+            let text = from_stdin()?;
             session.script(&text)
         }
     }
 }
 
-/// Parts captures and SQL: the last word is SQL if it has a blank in it and is no file.
-fn split(words: &[String]) -> (&[String], Option<&str>) {
-    match words.split_last() {
-        Some((last, rest)) if !rest.is_empty() && last.contains(char::is_whitespace) && !Path::new(last).exists() => {
-            (rest, Some(last))
-        }
-        _ => (words, None),
+/// Parts captures and SQL: the last word is SQL if it is no file, and has a blank in it or reads as a statement.
+fn split(words: &[OsString]) -> Result<(&[OsString], Option<&str>)> {
+    let Some((last, rest)) = words.split_last() else { return Ok((words, None)) };
+    let Some(text) = last.to_str().filter(|_| !rest.is_empty() && !Path::new(last).exists()) else {
+        return Ok((words, None));
+    };
+    if text.contains(char::is_whitespace) || engine::is_sql(text) {
+        return Ok((rest, Some(text)));
     }
+    // What may be the name of a file is said to be missing when it is opened.
+    let is_name = text.contains(['/', '.', '*', '?', '[', ':']);
+    ensure!(is_name, "{text} is neither a file that exists nor an SQL statement");
+    Ok((words, None))
+}
+
+/// SQL from stdin: no more of it is read than may be run.
+fn from_stdin() -> Result<String> {
+    let mut text = Vec::new();
+    let limit = engine::MAX_SQL as u64 + 1;
+    std::io::stdin().lock().take(limit).read_to_end(&mut text).context("cannot read SQL from stdin")?;
+    engine::check_length(text.len())?;
+    String::from_utf8(text).context("cannot read SQL from stdin: it is not UTF-8")
 }
 
 fn print(text: &str) -> Result<u8> {
@@ -175,14 +199,18 @@ mod tests {
 
     #[test]
     fn the_last_word_is_sql_if_it_reads_like_it() {
-        let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
         let both = words(&["a.parquet", "b.parquet", "SELECT 1"]);
-        assert_eq!(split(&both), (&both[..2], Some("SELECT 1")));
+        assert_eq!(split(&both).unwrap(), (&both[..2], Some("SELECT 1")));
         let files = words(&["a.parquet", "b.parquet"]);
-        assert_eq!(split(&files), (&files[..], None));
+        assert_eq!(split(&files).unwrap(), (&files[..], None));
         let alone = words(&["SELECT 1"]);
-        assert_eq!(split(&alone), (&alone[..], None), "SQL alone has no capture");
+        assert_eq!(split(&alone).unwrap(), (&alone[..], None), "SQL alone has no capture");
         let there = words(&["a.parquet", "src/../Cargo.toml"]);
-        assert_eq!(split(&there).1, None);
+        assert_eq!(split(&there).unwrap().1, None);
+        let dense = words(&["a.parquet", "SELECT(1)"]);
+        assert_eq!(split(&dense).unwrap().1, Some("SELECT(1)"));
+        let neither = words(&["a.parquet", "selct"]);
+        assert!(split(&neither).unwrap_err().to_string().starts_with("selct is neither a file"));
     }
 }

@@ -16,6 +16,7 @@ macro_rules! named {
 const NAMED: &[(&str, &str)] = named![
     "top-talkers",
     "denied",
+    "failed",
     "written-by-others",
     "bulk-reads",
     "conflicts",

@@ -3,6 +3,7 @@
 //! Owns which columns the table `events` has. An engine skips what statistics exclude, so statistics that contradict
 //! themselves are refused; ones that are forged without a contradiction can only be left unused (`--no-pruning`).
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -46,7 +47,7 @@ impl Opened {
     pub fn open(path: &Path, limits: Limits) -> Result<Self> {
         let (name, capture, remote) = match files::is_url(path) {
             true => remote::open(path, limits)?,
-            false => (path.to_string_lossy().into_owned(), Capture::open_within(path, limits)?, None),
+            false => (name(path), Capture::open_within(path, limits)?, None),
         };
         let schema = capture.metadata().schema();
         for column in REQUIRED {
@@ -70,6 +71,15 @@ impl Opened {
     pub fn rows(&self) -> usize {
         usize::try_from(self.capture.rows()).unwrap_or(usize::MAX)
     }
+}
+
+/// The path as text. Bytes that are no UTF-8 become `\xNN`, so that different captures keep different names.
+fn name(path: &Path) -> String {
+    let chunks = path.as_os_str().as_bytes().utf8_chunks();
+    chunks.fold(String::new(), |mut name, chunk| {
+        name += chunk.valid();
+        name + &chunk.invalid().escape_ascii().to_string()
+    })
 }
 
 /// The columns of the table: all that this version knows, and plain ones that a later version may have added.

@@ -21,7 +21,11 @@ const HELP: &str = "\
 .named [NAME]      list the analyses, or run one
 .help              this
 .quit              leave; so does ^D
-Anything else is SQL, up to a semicolon. ^C cancels what is typed, or what is running.";
+Anything else is SQL, up to a semicolon. ^C cancels what is typed, or what is running. A command on a line of its own
+is carried out within a statement, too, which goes on after it.";
+
+/// The commands.
+const COMMANDS: [&str; 6] = [".tables", ".schema", ".named", ".help", ".quit", ".exit"];
 
 const KEYWORDS: &[&str] = &[
     "SELECT",
@@ -76,17 +80,20 @@ pub(super) fn run(session: &mut Session<'_>) -> Result<u8> {
         let _ = editor.load_history(path);
     }
     println!("vmtrace query: .help for help");
+    let mut unfinished = String::new();
     loop {
-        match editor.readline("vmtrace> ") {
-            Ok(line) => {
-                if matches!(line.trim(), ".quit" | ".exit") {
+        match editor.readline_with_initial("vmtrace> ", (&unfinished, "")) {
+            Ok(text) => {
+                let (statement, line) = command_within(&text).unwrap_or(("", text.trim()));
+                unfinished = statement.to_string();
+                if matches!(line, ".quit" | ".exit") {
                     break;
                 }
-                if let Err(error) = line_read(session, line.trim()) {
+                if let Err(error) = line_read(session, line) {
                     cli::report(&error);
                 }
             }
-            Err(ReadlineError::Interrupted) => {}
+            Err(ReadlineError::Interrupted) => unfinished.clear(),
             Err(ReadlineError::Eof) => break,
             Err(error) => return Err(error).context("cannot read from the terminal"),
         }
@@ -96,6 +103,14 @@ pub(super) fn run(session: &mut Session<'_>) -> Result<u8> {
         let _ = editor.save_history(path);
     }
     Ok(status::OK)
+}
+
+/// The unfinished statement, and the command on the line after it.
+fn command_within(text: &str) -> Option<(&str, &str)> {
+    let end = text.trim_end().rfind('\n')?.saturating_add(1);
+    let (statement, line) = (text.get(..end)?, text.get(end..)?.trim());
+    let command = line.split_whitespace().next().unwrap_or_default().trim_end_matches(';');
+    COMMANDS.contains(&command).then_some((statement, line.trim_end_matches(';')))
 }
 
 fn line_read(session: &mut Session<'_>, line: &str) -> Result<()> {
@@ -138,7 +153,7 @@ fn tables(session: &Session<'_>) -> Vec<String> {
 fn words(session: &Session<'_>) -> Vec<String> {
     let mut words: Vec<String> = KEYWORDS.iter().map(ToString::to_string).collect();
     words.extend(functions::HELP.iter().filter_map(|(call, _)| call.split('(').next()).map(ToString::to_string));
-    words.extend([".tables", ".schema", ".named", ".help", ".quit"].map(ToString::to_string));
+    words.extend(COMMANDS.map(ToString::to_string));
     for table in tables(session) {
         let frame = session.engine.runtime.block_on(session.engine.context.table(table.as_str()));
         words.extend(frame.iter().flat_map(|frame| frame.schema().fields().iter().map(|f| f.name().clone())));
@@ -168,10 +183,11 @@ impl Hinter for Words {
 }
 
 impl Validator for Words {
-    /// A statement goes on until its semicolon; a command is one line.
+    /// A statement goes on until its semicolon; a command is one line, also where a statement is not finished.
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
         let text = context.input().trim();
-        let whole = text.is_empty() || text.starts_with('.') || text.ends_with(';');
+        let command = text.starts_with('.') || command_within(text).is_some();
+        let whole = text.is_empty() || command || text.ends_with(';');
         Ok(if whole { ValidationResult::Valid(None) } else { ValidationResult::Incomplete })
     }
 }
@@ -192,6 +208,18 @@ impl Completer for Words {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_is_known_within_a_statement() {
+        assert_eq!(command_within("SELECT 1\n.quit"), Some(("SELECT 1\n", ".quit")));
+        assert_eq!(
+            command_within("SELECT 1\nFROM events\n .schema edges; "),
+            Some(("SELECT 1\nFROM events\n", ".schema edges"))
+        );
+        for text in ["SELECT 1\n.5", "SELECT 1\n.quitter", "SELECT\n'.quit'", ".quit", "SELECT 1;"] {
+            assert_eq!(command_within(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn words_are_completed_whatever_their_case() {

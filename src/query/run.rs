@@ -48,7 +48,13 @@ pub fn statement(
     let interrupted = engine.interrupts.notified();
     let (sender, receiver) = mpsc::channel(QUEUE);
     let planned = Arc::new(OnceLock::new());
-    let work = engine.runtime.spawn(work(engine.context.clone(), statement, explaining, Arc::clone(&planned), sender));
+    let work = engine.runtime.spawn(work(
+        engine.context.clone(),
+        (statement, engine.files),
+        explaining,
+        Arc::clone(&planned),
+        sender,
+    ));
     let abort = work.abort_handle();
     let written = engine.runtime.block_on(async {
         tokio::select! {
@@ -91,12 +97,12 @@ enum Message {
 /// The engine's side. Ends early where nobody listens any more.
 async fn work(
     context: SessionContext,
-    statement: Statement,
+    (statement, files): (Statement, bool),
     explaining: bool,
     planned: Arc<OnceLock<Plan>>,
     to: Sender<Message>,
 ) -> Result<(), DataFusionError> {
-    let plan = engine::plan(&context, statement).await?.create_physical_plan().await?;
+    let plan = engine::plan(&context, statement, files).await?.create_physical_plan().await?;
     let plan = planned.get_or_init(|| plan);
     let mut stream = execute_stream(Arc::clone(plan), context.task_ctx())?;
     if to.send(Message::Begin(stream.schema())).await.is_err() {

@@ -5,6 +5,8 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use anyhow::{Context, Result};
+
 /// Name and SQL of each view, those that others use before them. `events`, `manifest` and `ledger` are tables.
 pub const VIEWS: [(&str, &str); 5] = [
     ("transfers", include_str!("views/transfers.sql")),
@@ -18,15 +20,23 @@ pub const VIEWS: [(&str, &str); 5] = [
 const DUCKDB: &str = include_str!("views/duckdb.sql");
 
 /// All views and functions over `paths` as DuckDB SQL.
-pub fn duckdb(paths: &[PathBuf]) -> String {
-    let names = paths.iter().map(|path| format!("'{}'", path.to_string_lossy().replace('\'', "''")));
-    let names = names.collect::<Vec<_>>().join(", ");
+///
+/// # Errors
+/// When a name is no text, which SQL cannot say.
+pub fn duckdb(paths: &[PathBuf]) -> Result<String> {
+    let name = |path: &PathBuf| {
+        let text = path.to_str().with_context(|| {
+            format!("{}: the name is not UTF-8, and DuckDB takes no other: rename the capture", path.display())
+        })?;
+        Ok(format!("'{}'", text.replace('\'', "''")))
+    };
+    let names = paths.iter().map(name).collect::<Result<Vec<_>>>()?.join(", ");
     let mut sql = DUCKDB.replace("{files}", &names);
     for (name, view) in VIEWS {
         // Writing to a String cannot fail.
         let _ = write!(sql, "\nCREATE OR REPLACE VIEW {name} AS\n{};\n", view.trim_end());
     }
-    sql
+    Ok(sql)
 }
 
 #[cfg(test)]
@@ -42,7 +52,7 @@ mod tests {
 
     #[test]
     fn file_names_are_quoted() {
-        let sql = duckdb(&[PathBuf::from("a'b.parquet"), PathBuf::from("c")]);
+        let sql = duckdb(&[PathBuf::from("a'b.parquet"), PathBuf::from("c")]).unwrap();
         assert!(sql.contains("read_parquet(['a''b.parquet', 'c'],"), "{sql}");
         assert!(!sql.contains("{files}"));
     }

@@ -15,6 +15,7 @@ use crate::cli;
 use crate::safe::SafeLine;
 use crate::schema::events::EventSet;
 use crate::schema::manifest::{FamilyReport, Hook, LedgerRow};
+use crate::schema::moved::Moved;
 
 /// How often the progress line is renewed.
 const EVERY: Duration = Duration::from_millis(250);
@@ -152,10 +153,10 @@ pub fn summary(finished: &[Finished], ledger: &[LedgerRow], hooks: &[Hook], elap
         say(format_args!("{}: root digest {}", file.path.display(), file.root));
     }
     say(format_args!(
-        "{name}: {} events written, {} filtered, {lost}{skipped}{forgotten}; {} moved, {} on disk, {:.2} s",
+        "{name}: {} events written, {} filtered, {lost}{skipped}{forgotten}; {}, {} on disk, {:.2} s",
         HumanCount(sum(|r| r.written)),
         HumanCount(sum(|r| r.filtered)),
-        HumanBytes(sum(|r| r.bytes)),
+        Moved::of(ledger).told(|bytes| HumanBytes(bytes).to_string()),
         HumanBytes(size),
         elapsed.as_secs_f64(),
     ));

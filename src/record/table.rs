@@ -11,6 +11,7 @@ use super::decode::Sink;
 use super::room::Room;
 use crate::schema::events::{EVENTS, EventKind, EventSet, Group};
 use crate::schema::expr::Expr;
+use crate::schema::moved::Bytes;
 use crate::schema::{BatchBuilder, Event};
 
 /// Seen by the main thread while recording.
@@ -20,7 +21,7 @@ pub struct Progress {
     pub rows: AtomicU64,
     /// Transfers so far.
     pub transfers: AtomicU64,
-    /// Bytes they moved.
+    /// Bytes that they brought into the memory of processes.
     pub bytes: AtomicU64,
     limit_reached: AtomicBool,
 }
@@ -104,7 +105,9 @@ impl Sink for Table {
         if transfer {
             self.transfers = self.transfers.saturating_add(1);
             self.progress.transfers.fetch_add(1, Ordering::Relaxed);
-            self.progress.bytes.fetch_add(bytes, Ordering::Relaxed);
+            if kind.bytes() == Bytes::Memory {
+                self.progress.bytes.fetch_add(bytes, Ordering::Relaxed);
+            }
         }
     }
 }

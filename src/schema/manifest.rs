@@ -271,7 +271,7 @@ pub struct LedgerRow {
     pub carried_out: u64,
     /// Of the rows in the file, calls that returned an error.
     pub failed: u64,
-    /// Bytes moved by the written rows.
+    /// The `bytes` of the written rows; what they are, says [`super::moved`].
     pub bytes: u64,
     /// Written rows of which a payload segment or an iovec array could not be read.
     pub read_faults: u64,

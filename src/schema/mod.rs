@@ -28,6 +28,7 @@ mod lengths;
 mod levels;
 pub mod limits;
 pub mod manifest;
+pub mod moved;
 pub mod names;
 pub(crate) mod pages;
 pub mod partial;

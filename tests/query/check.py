@@ -28,6 +28,9 @@ FUNCTIONS = """
 SELECT seq, hexdump(payload) AS dump, printable(payload) AS text, entropy(payload) AS bits,
     contains_bytes(payload, 'a') AS a, contains_bytes(payload, x'0000') AS zeros, contains_bytes(payload, '') AS nothing,
     payload_at(payload, remote_iov, remote_iov[1]['base'] + 3) AS remote,
+    address_of(local_iov, 5) AS fifth, address_of(remote_iov, payload_len) AS next, address_of(local_iov, -1) AS none,
+    CAST(array_length(find_all(payload, '[a-z]+')) AS BIGINT) AS words, find_all(payload, 'e[^e]*e')[1]['at'] AS at,
+    find_all(payload, 'e[^e]*e')[2]['text'] AS text_of_second,
     payload_at(payload, local_iov, local_iov[1]['base']) AS local, payload_at(payload, local_iov, 5) AS nowhere
 FROM events ORDER BY capture, seq
 """

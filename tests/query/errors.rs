@@ -23,6 +23,9 @@ fn errors_point_into_the_sql() {
         ("SELECT a.pid FROM events a JOIN edges b ON pid = 1", "Ambiguous reference", Some(44)),
         ("SELECT hexdump(pid) FROM events", "the function takes other arguments: hexdump(bytes)", None),
         ("COPY events TO 'never.csv'", "COPY would write", None),
+        ("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION 'https://host/x'", "--allow-files lets it", None),
+        ("SELECT * FROM 'https://host/x.parquet'", "table 'https://host/x.parquet' not found", None),
+        ("SELECT * FROM 'src/main.rs'", "table 'src/main.rs' not found", None),
         ("SELECT rank() OVER (ORDER BY payload) FROM events", "write OVER (... ORDER BY ... ROWS UNBOUNDED", None),
         ("SELECT max(seq) OVER (ORDER BY local_iov) FROM events", "write OVER (... ORDER BY ... ROWS UNBOUNDED", None),
         ("SELECT arg_max(comm) FROM events", "arg_max", None),
@@ -31,6 +34,7 @@ fn errors_point_into_the_sql() {
     ] {
         let (found, column) = fails(&[SAMPLE, sql]);
         assert!(found.contains(message), "{sql}: {found}");
+        assert!(!query(&[SAMPLE, sql]).err.contains("bug"), "{sql}");
         assert_eq!(column, caret, "{sql}: {found}");
     }
 }
@@ -57,6 +61,9 @@ fn usage_is_checked() {
         (&[SAMPLE, "SELECT 1", "--named", "gaps"], "--named and SQL exclude each other"),
         (&[SAMPLE, " "], "there is no SQL to run"),
         (&[SAMPLE], "there is no SQL to run"),
+        (&[SAMPLE, "selct"], "selct is neither a file that exists nor an SQL statement"),
+        (&[SAMPLE, "selct 1"], "Expected: an SQL statement, found: selct"),
+        (&[SAMPLE, "missing.parquet"], "cannot open missing.parquet"),
     ] {
         let (found, _) = fails(args);
         assert!(found.contains(message), "{args:?}: {found}");

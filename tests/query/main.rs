@@ -9,6 +9,7 @@ mod bounds;
 mod captures;
 mod damage;
 mod docs;
+mod ends;
 mod errors;
 // Those of replay, likewise.
 #[allow(dead_code)]
@@ -17,8 +18,11 @@ mod forged;
 mod hostile;
 mod lag;
 mod limits;
+mod names;
 mod output;
 mod prompt;
+mod secrets;
+mod strangers;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -1,5 +1,7 @@
 //! Bad input: one sentence with the remedy, a documented status, nothing written, nothing overwritten.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -202,4 +204,30 @@ fn a_cut_capture_without_a_journal_is_recovered_with_a_warning() {
     assert_eq!(recovered.status.code(), Some(status::LOSS.into()), "{stderr}");
     assert!(stderr.contains("journal is missing") && stderr.contains("not known"), "{stderr}");
     assert_eq!(rows(&output).len(), recording.rows().len());
+}
+
+/// Neither the recorder nor what mends its captures asks that a name be text.
+#[test]
+#[ignore = "needs root and BPF"]
+fn no_file_name_is_too_odd() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let odd = |name: &[u8]| dir.path().join(OsStr::from_bytes(name));
+    let (path, cut, recovered) = (odd(b"odd\xff.parquet"), odd(b"cut\xfe.parquet.partial"), odd(b"\xfd.parquet"));
+    let output = run(vmtrace().args(["record", "-o"]).arg(&path).args(["--", "true"]));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!rows(&path).is_empty());
+    one_sentence(
+        &run(vmtrace().args(["record", "-o"]).arg(&path).args(["--", "true"])),
+        status::RECORDER_FAILED,
+        "--force",
+    );
+    let bytes = std::fs::read(&path).expect("capture");
+    std::fs::write(&cut, &bytes[..bytes.len() - 8]).expect("write");
+    let output = run(vmtrace().arg("recover").arg(&cut).arg("-o").arg(&recovered));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(status::LOSS.into()), "{stderr}");
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    assert_eq!(rows(&recovered).len(), rows(&path).len());
+    let missing = run(vmtrace().arg("recover").arg(odd(b"\xfc")).arg("-o").arg(odd(b"\xfb.parquet")));
+    one_sentence(&missing, status::ERROR, "cannot");
 }

@@ -1,6 +1,6 @@
 //! Plain transfers of every kind: each call is a row that says what the workload says.
 
-use super::harness::{Recording, record_work};
+use super::harness::{Recording, program, record, record_work};
 
 /// The sum of `bytes` in the rows of `event`, beside the workload's own.
 fn bytes_agree(recording: &Recording, event: &str) {
@@ -142,4 +142,17 @@ fn proc_mem_by_every_syscall() {
         let recording = record_work(&[], &format!("mem --with {call} --size 300 --segments 3 --count 5 --log 5"));
         bytes_agree(&recording, call);
     }
+}
+
+/// What splice put into a pipe is counted once more when it is read: as moved it is named once.
+#[test]
+#[ignore = "needs root and BPF"]
+fn the_summary_counts_what_moved_once() {
+    let script = "import os; r, w = os.pipe(); f = os.open('/proc/self/exe', os.O_RDONLY)\n\
+        assert os.splice(f, w, 500) == 500 and len(os.read(r, 500)) == 500";
+    let recording = record(&["-e", "@pipe"], &[program("python3").as_str(), "-c", script]);
+    recording.succeeded();
+    let bytes: Vec<_> = ["splice", "pipe_read"].iter().map(|name| recording.event(name)[0].number("bytes")).collect();
+    assert_eq!(bytes, [500, 500]);
+    assert!(recording.stderr.contains("; 500 B moved, 500 B through pipes and files, "), "{}", recording.stderr);
 }

@@ -1,7 +1,7 @@
 //! `vmtrace info`.
 
-use vmtrace::schema::Manifest;
 use vmtrace::schema::manifest::{Clocks, LedgerRow};
+use vmtrace::schema::{Event, Manifest};
 
 use super::captures::*;
 use super::vmtrace;
@@ -34,6 +34,23 @@ fn a_sound_capture_is_described() {
         assert!(ran.out.contains(part), "{part:?} is not in\n{}", ran.out);
     }
     assert!(!ran.out.contains("Wall clock"));
+}
+
+/// Bytes that went through a pipe came to memory once, and advice moves none.
+#[test]
+fn bytes_that_moved_are_counted_once() {
+    let bytes = |event, bytes| Event { bytes: Some(bytes), ..at(1, event, SPY) };
+    let events =
+        [bytes("process_vm_readv", 64), bytes("splice", 500), bytes("pipe_read", 500), bytes("process_madvise", 4096)];
+    let made = make(&events);
+    let ran = vmtrace(&["info", made.path()]);
+    let line = "\nBytes        564 moved, 500 through pipes and files, 4,096 advised\n";
+    assert!(ran.out.contains(line), "{}", ran.out);
+    assert!(!ran.out.contains("5,160"), "a sum of them says nothing: {}", ran.out);
+    let json = vmtrace(&["info", "-T", "json", made.path()]).out;
+    let facts: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let facts = facts.get(0).unwrap_or(&facts);
+    assert_eq!(facts["moved"], serde_json::json!({"memory": 564, "pipes": 500, "advised": 4096}));
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod forged;
 mod formats;
 mod hostile;
 mod info;
+mod odd_names;
 mod select;
 mod tamper;
 mod text;

@@ -16,9 +16,30 @@ pub fn part<'a>(payload: &'a [u8], base: &[u64], len: &[u64], address: u64) -> O
     None
 }
 
+/// The address of the byte at `offset` of the payload; `None` where no range holds it.
+pub fn address(base: &[u64], len: &[u64], offset: u64) -> Option<u64> {
+    let mut left = offset;
+    for (base, len) in base.iter().zip(len) {
+        match left.checked_sub(*len) {
+            None => return base.checked_add(left),
+            Some(behind) => left = behind,
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
-    use super::part;
+    use super::{address, part};
+
+    #[test]
+    fn an_offset_leads_back_to_its_address() {
+        let (base, len) = ([100, 500, 300], [3, 0, 4]);
+        let found: Vec<_> = (0..8).map(|offset| address(&base, &len, offset)).collect();
+        assert_eq!(found[..4], [Some(100), Some(101), Some(102), Some(300)]);
+        assert_eq!(found[4..], [Some(301), Some(302), Some(303), None]);
+        assert_eq!(address(&[u64::MAX], &[u64::MAX], 1), None, "beyond every address");
+    }
 
     #[test]
     fn ranges_follow_each_other_in_the_payload() {

@@ -1,19 +1,18 @@
-//! SQL functions for captured bytes: hexdump, printable, contains_bytes, entropy, payload_at.
+//! SQL functions for captured bytes: hexdump, printable, contains_bytes, find_all, entropy, payload_at, address_of.
 //!
 //! Owns the binding to the engine; what each one computes stands in a file of its own, without Arrow. src/query/views/
 //! duckdb.sql defines the same for DuckDB.
 
 mod arg_max;
 mod bytes;
+mod find;
+mod lists;
 mod locate;
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryViewArray, BinaryViewBuilder, BooleanArray, Float64Array, ListArray,
-    StringViewBuilder,
-};
-use arrow::datatypes::{DataType, Field, FieldRef, UInt64Type};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryViewArray, BooleanArray, Float64Array, StringViewBuilder};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::logical_expr::{
     AggregateUDF, ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
@@ -26,19 +25,21 @@ pub const LINES: &str = "vmtrace.lines";
 const MAX_TEXT: usize = 128 << 20;
 
 /// The functions, as `.help` tells them.
-pub const HELP: [(&str, &str); 6] = [
+pub const HELP: [(&str, &str); 8] = [
     ("hexdump(bytes)", "the bytes as rows of 16, in hexadecimal and as text"),
     ("printable(bytes)", "the bytes as text, a dot for each that is not printable ASCII"),
     ("contains_bytes(bytes, part)", "whether part, bytes (x'2f') or text, is in the bytes"),
+    ("find_all(bytes, pattern)", "where a regular expression matches: a list of offset (at) and text"),
     ("entropy(bytes)", "Shannon entropy in bits per byte: 0 of equal bytes, 8 of random ones"),
     ("payload_at(payload, iov, address)", "the part of payload from address on, which lies in a range of iov"),
+    ("address_of(iov, offset)", "the address of the byte at that offset of a payload of iov"),
     ("arg_max(value, by)", "an aggregate: the value of the row whose by is largest"),
 ];
 
 /// Makes the functions known to `context`.
 pub fn register(context: &SessionContext) {
     context.register_udaf(AggregateUDF::from(arg_max::ArgMax::default()));
-    for kind in [Kind::Hexdump, Kind::Printable, Kind::ContainsBytes, Kind::Entropy, Kind::PayloadAt] {
+    for kind in KINDS {
         context.register_udf(ScalarUDF::from(Function {
             kind,
             signature: Signature::user_defined(Volatility::Immutable),
@@ -51,9 +52,21 @@ enum Kind {
     Hexdump,
     Printable,
     ContainsBytes,
+    FindAll,
     Entropy,
     PayloadAt,
+    AddressOf,
 }
+
+const KINDS: [Kind; 7] = [
+    Kind::Hexdump,
+    Kind::Printable,
+    Kind::ContainsBytes,
+    Kind::FindAll,
+    Kind::Entropy,
+    Kind::PayloadAt,
+    Kind::AddressOf,
+];
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Function {
@@ -67,8 +80,10 @@ impl ScalarUDFImpl for Function {
             Kind::Hexdump => "hexdump",
             Kind::Printable => "printable",
             Kind::ContainsBytes => "contains_bytes",
+            Kind::FindAll => "find_all",
             Kind::Entropy => "entropy",
             Kind::PayloadAt => "payload_at",
+            Kind::AddressOf => "address_of",
         }
     }
 
@@ -80,6 +95,12 @@ impl ScalarUDFImpl for Function {
         let bytes = |of: &DataType| is_bytes(of).then_some(DataType::BinaryView);
         let wanted = match (self.kind, given) {
             (Kind::ContainsBytes, [whole, part]) => bytes(whole).zip(bytes(part)).map(|(a, b)| vec![a, b]),
+            (Kind::FindAll, [whole, pattern]) if pattern.is_string() || pattern.is_null() => {
+                bytes(whole).map(|whole| vec![whole, DataType::Utf8View])
+            }
+            (Kind::AddressOf, [iov, offset]) if is_iovecs(iov) && is_address(offset) => {
+                Some(vec![iov.clone(), DataType::Int64])
+            }
             (Kind::PayloadAt, [whole, iov, address]) if is_iovecs(iov) && is_address(address) => {
                 bytes(whole).map(|whole| vec![whole, iov.clone(), DataType::UInt64])
             }
@@ -96,6 +117,8 @@ impl ScalarUDFImpl for Function {
             Kind::ContainsBytes => DataType::Boolean,
             Kind::Entropy => DataType::Float64,
             Kind::PayloadAt => DataType::BinaryView,
+            Kind::FindAll => DataType::new_list(DataType::Struct(lists::hit_fields()), true),
+            Kind::AddressOf => DataType::UInt64,
         })
     }
 
@@ -117,7 +140,9 @@ impl ScalarUDFImpl for Function {
             (Kind::Entropy, [whole]) => {
                 Arc::new(whole.as_binary_view().iter().map(|b| b.and_then(bytes::entropy)).collect::<Float64Array>())
             }
-            (Kind::PayloadAt, [whole, iov, address]) => payload_at(whole.as_binary_view(), iov, address)?,
+            (Kind::PayloadAt, [whole, iov, address]) => lists::payload_at(whole.as_binary_view(), iov, address),
+            (Kind::FindAll, [whole, pattern]) => lists::find_all(whole.as_binary_view(), pattern.as_string_view())?,
+            (Kind::AddressOf, [iov, offset]) => lists::address_of(iov, offset),
             _ => return exec_err!("{} was called with {} arguments", self.name(), arrays.len()),
         };
         match constant {
@@ -173,22 +198,4 @@ fn contains(whole: &BinaryViewArray, part: &BinaryViewArray) -> ArrayRef {
     let mut finder = bytes::Finder::default();
     let pairs = whole.iter().zip(part.iter());
     Arc::new(pairs.map(|(whole, part)| whole.zip(part).map(|(w, p)| finder.contains(w, p))).collect::<BooleanArray>())
-}
-
-fn payload_at(whole: &BinaryViewArray, iov: &ArrayRef, address: &ArrayRef) -> Result<ArrayRef> {
-    let mut out = BinaryViewBuilder::with_capacity(whole.len());
-    let addresses = address.as_primitive::<UInt64Type>();
-    let ranges: Option<&ListArray> = iov.as_list_opt();
-    for row in 0..whole.len() {
-        let known = whole.is_valid(row) && addresses.is_valid(row);
-        let range = ranges.filter(|ranges| known && ranges.is_valid(row)).map(|ranges| ranges.value(row));
-        let part = range.and_then(|range| {
-            let range = range.as_struct_opt()?;
-            let base = range.column(0).as_primitive_opt::<UInt64Type>()?;
-            let len = range.column(1).as_primitive_opt::<UInt64Type>()?;
-            locate::part(whole.value(row), base.values(), len.values(), addresses.value(row))
-        });
-        out.append_option(part);
-    }
-    Ok(Arc::new(out.finish()))
 }

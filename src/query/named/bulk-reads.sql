@@ -3,8 +3,8 @@
 -- Lead: dumping of memory (ATT&CK T1003.007, OS Credential Dumping: Proc Filesystem).
 -- Benign: gdb's and gcore's dumps, CRIU, profilers such as py-spy, MPI's large messages.
 SELECT
-    capture, dst_pid AS pid, max(dst_comm) AS comm, max(dst_exe) AS exe,
-    src_pid AS target_pid, max(src_comm) AS target_comm, max(src_exe) AS target_exe,
+    capture, dst_pid AS pid, arg_max(dst_comm, seq) AS comm, arg_max(dst_exe, seq) AS exe,
+    src_pid AS target_pid, arg_max(src_comm, seq) AS target_comm, arg_max(src_exe, seq) AS target_exe,
     count(*) AS reads,
     CAST(sum(bytes) AS BIGINT) AS bytes,
     min(ts) AS first_ts,

@@ -22,6 +22,30 @@ CREATE OR REPLACE MACRO payload_at(b, iov, address) AS (
         }), lambda s: address >= s.base AND address < s.base + s.len)[1] AS first
     )
 );
+CREATE OR REPLACE MACRO address_of(iov, place) AS (
+    SELECT TRY_CAST(first.base + place - first.skip AS UBIGINT)
+    FROM (
+        SELECT list_filter(list_transform(range(1, len(iov) + 1), lambda i: {
+            'base': iov[i].base::HUGEINT,
+            'len': iov[i].len::HUGEINT,
+            'skip': coalesce(list_sum(list_transform(iov[1:i - 1], lambda s: s.len::HUGEINT)), 0)
+        }), lambda s: place >= s.skip AND place < s.skip + s.len)[1] AS first
+    )
+);
+CREATE OR REPLACE MACRO find_all(b, pattern) AS (
+    SELECT list_transform(range(1, len(hits) + 1), lambda i: {
+        'at': coalesce(list_sum(list_transform(gaps[1:i], lambda g: length(g))), 0)::BIGINT
+            + coalesce(list_sum(list_transform(hits[1:i - 1], lambda h: length(h))), 0)::BIGINT,
+        'text': hits[i]
+    })
+    FROM (
+        SELECT regexp_extract_all(lines, pattern) AS hits, string_split_regex(lines, pattern) AS gaps
+        FROM (
+            SELECT array_to_string(list_transform(regexp_extract_all(hex(b), '..'),
+                lambda c: CASE WHEN c BETWEEN '20' AND '7E' THEN chr(('0x' || c)::INTEGER) ELSE chr(10) END), '') AS lines
+        )
+    )
+);
 CREATE OR REPLACE VIEW events AS
     SELECT filename AS capture, * EXCLUDE (filename)
     FROM read_parquet([{files}], filename = true, union_by_name = true);

@@ -2,7 +2,7 @@
 --
 -- calls are all calls of that caller that named that target, failures those of them that returned an error. bytes_in went
 -- from the target to the caller, bytes_out the other way. Of pipe_read, the target is who fed the pipe last. Attempts on a
--- process that was not there have no target and are not here: see the analysis `denied`.
+-- process that was not there have no target and are not here: see the analysis `failed`. Names are those last seen (by seq).
 SELECT
     capture,
     pid,

@@ -1,7 +1,9 @@
 -- One row per pipe or FIFO: who put bytes in, who took bytes out, how many.
 --
--- Only what vmsplice, splice, tee, sendfile and pipe_read moved is known, and what write(2) put in is not. A pipe's inode
--- number is the same in every process that holds it. An unnamed pipe's number can come again after it is gone.
+-- Only what vmsplice, splice, tee, sendfile and pipe_read moved is known, and what write(2) put in is not. So bytes_in,
+-- bytes_out and bytes_duplicated are null, not 0, where nobody was seen who did that. Names are those of the time of each
+-- call. A pipe's inode number is the same in every process that holds it. An unnamed pipe's number can come again after it is
+-- gone.
 WITH ends AS (
     SELECT
         capture, pipe_out AS pipe, pid, process_key, comm, 'in' AS way,
@@ -29,9 +31,9 @@ SELECT
     array_agg(who ORDER BY who) FILTER (WHERE way = 'in') AS writers,
     array_agg(who ORDER BY who) FILTER (WHERE way = 'out') AS readers,
     array_agg(who ORDER BY who) FILTER (WHERE way = 'tee') AS duplicators,
-    CAST(sum(CASE WHEN way = 'in' THEN bytes ELSE 0 END) AS BIGINT) AS bytes_in,
-    CAST(sum(CASE WHEN way = 'out' THEN bytes ELSE 0 END) AS BIGINT) AS bytes_out,
-    CAST(sum(CASE WHEN way = 'tee' THEN bytes ELSE 0 END) AS BIGINT) AS bytes_duplicated,
+    CAST(sum(CASE WHEN way = 'in' THEN bytes END) AS BIGINT) AS bytes_in,
+    CAST(sum(CASE WHEN way = 'out' THEN bytes END) AS BIGINT) AS bytes_out,
+    CAST(sum(CASE WHEN way = 'tee' THEN bytes END) AS BIGINT) AS bytes_duplicated,
     CAST(sum(calls) AS BIGINT) AS calls,
     min(first_ts) AS first_ts,
     max(last_ts) AS last_ts

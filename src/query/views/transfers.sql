@@ -47,6 +47,7 @@ SELECT
     iov_verdict,
     toctou,
     payload,
+    payload_len,
     payload_total,
     payload_status
 FROM (

@@ -11,6 +11,7 @@ use crate::schema::Manifest;
 use crate::schema::chain::Chain;
 use crate::schema::clocks::{self, Step};
 use crate::schema::manifest::LedgerRow;
+use crate::schema::moved::Moved;
 use crate::schema::reader::Capture;
 
 /// What `info` knows of one capture. Rule of evolution: fields are only added.
@@ -48,6 +49,8 @@ pub struct Facts<'a> {
     pub payload_bytes: Option<u64>,
     /// All events of the ledger in one row.
     pub total: LedgerRow,
+    /// Bytes that moved, each counted once, and what stands beside them.
+    pub moved: Moved,
     /// Events lost, by whatever cause.
     pub lost: u64,
     /// Whether every row of the ledger balances.
@@ -93,6 +96,7 @@ impl<'a> Facts<'a> {
             rows_match_ledger: rows == total.written,
             problems: problems(&manifest.ledger, &total, rows),
             total,
+            moved: Moved::of(&manifest.ledger),
             manifest,
         }
     }

@@ -194,9 +194,11 @@ const ENDED: [Column; 5] = [
     ("written", 13, |row| row.written),
     ("carried out", 13, |row| row.carried_out),
 ];
+/// The `bytes` of rows.
+const BYTES: &str = "bytes";
 /// What else is known of the rows.
 const OF_ROWS: [Column; 3] =
-    [("failed", 11, |row| row.failed), ("bytes moved", 17, |row| row.bytes), ("faults", 8, |row| row.read_faults)];
+    [("failed", 11, |row| row.failed), (BYTES, 17, |row| row.bytes), ("faults", 8, |row| row.read_faults)];
 /// Columns that stand there only where there is something in them.
 const SELDOM: [&str; 3] = ["carried in", "forgotten", "carried out"];
 
@@ -212,11 +214,14 @@ fn ledger(out: &mut String, facts: &Facts<'_>) {
     let counts = |row: &&LedgerRow| CAME.iter().chain(&ENDED).any(|(_, _, count)| count(row) > 0);
     for row in facts.manifest.ledger.iter().filter(counts).chain(std::iter::once(&facts.total)) {
         let _ = write!(out, "{:<17}", Safe(&row.event).to_string());
-        for (_, width, count) in &columns {
-            let _ = write!(out, " {:>width$}", grouped(count(row)));
+        for (name, width, count) in &columns {
+            // What the bytes are differs from event to event: their sum says nothing.
+            let is_sum = std::ptr::eq(row, &facts.total) && *name == BYTES;
+            let _ = write!(out, " {:>width$}", if is_sum { String::new() } else { grouped(count(row)) });
         }
         let _ = writeln!(out, "{}", if row.balances() { "" } else { "  DOES NOT BALANCE" });
     }
+    let _ = writeln!(out, "Bytes        {}", facts.moved.told(grouped));
     for (cause, count) in facts.total.causes().iter().filter(|(_, count)| *count > 0) {
         let _ = writeln!(out, "Lost         {} by {cause}", grouped(*count));
     }

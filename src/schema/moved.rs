@@ -1,0 +1,112 @@
+//! What the `bytes` of an event are: bytes that came into a process's memory, bytes on their way inside the kernel, or a
+//! range that advice was given about. One rule for everything that sums them up.
+//!
+//! A byte that crosses from one address space to another is counted once: where it comes into memory. One that went through a
+//! pipe is in the row of the call that put it there (vmsplice, splice, tee, sendfile), too, and those stand beside.
+
+use serde::Serialize;
+
+use super::events::EventKind;
+use super::manifest::LedgerRow;
+
+/// What the bytes of one kind of event are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bytes {
+    /// They came into the memory (or registers) of a process.
+    Memory,
+    /// They went between memory, pipes and files.
+    Kernel,
+    /// Nothing moved: the length of ranges that advice was given about.
+    Advice,
+    /// It has none.
+    None,
+}
+
+impl EventKind {
+    /// What the `bytes` of such an event are. vmsplice stands with the calls on pipes, in either direction: the ledger does
+    /// not part them, and what it puts into a pipe is counted where it is read.
+    pub const fn bytes(self) -> Bytes {
+        match self {
+            EventKind::ProcessVmReadv
+            | EventKind::ProcessVmWritev
+            | EventKind::PipeRead
+            | EventKind::Ptrace
+            | EventKind::Read
+            | EventKind::Write
+            | EventKind::Pread
+            | EventKind::Pwrite
+            | EventKind::Readv
+            | EventKind::Writev
+            | EventKind::Preadv
+            | EventKind::Pwritev
+            | EventKind::Preadv2
+            | EventKind::Pwritev2 => Bytes::Memory,
+            EventKind::Vmsplice | EventKind::Splice | EventKind::Tee | EventKind::Sendfile => Bytes::Kernel,
+            EventKind::ProcessMadvise => Bytes::Advice,
+            EventKind::PidfdGetfd
+            | EventKind::ProcessExec
+            | EventKind::ProcessFork
+            | EventKind::ProcessExit
+            | EventKind::ProcessSnapshot
+            | EventKind::Lost => Bytes::None,
+        }
+    }
+}
+
+/// Sums over a capture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Moved {
+    /// Bytes that came into the memory of processes, each once.
+    pub memory: u64,
+    /// Beside that: bytes put into or taken from pipes and files by vmsplice, splice, tee and sendfile.
+    pub pipes: u64,
+    /// Beside that: bytes that process_madvise gave advice about.
+    pub advised: u64,
+}
+
+impl Moved {
+    /// Those of a ledger. A row of an event that this version does not know counts as memory.
+    pub fn of(ledger: &[LedgerRow]) -> Self {
+        ledger.iter().fold(Moved::default(), |mut moved, row| {
+            let sum = match EventKind::of_name(&row.event).map_or(Bytes::Memory, EventKind::bytes) {
+                Bytes::Memory | Bytes::None => &mut moved.memory,
+                Bytes::Kernel => &mut moved.pipes,
+                Bytes::Advice => &mut moved.advised,
+            };
+            *sum = sum.saturating_add(row.bytes);
+            moved
+        })
+    }
+
+    /// In words, each number written by `number`: what moved, and beside it whatever else there is.
+    pub fn told(&self, number: impl Fn(u64) -> String) -> String {
+        let some =
+            |bytes: u64, what: &str| if bytes > 0 { format!(", {} {what}", number(bytes)) } else { String::new() };
+        let beside = some(self.pipes, "through pipes and files") + &some(self.advised, "advised");
+        format!("{} moved{beside}", number(self.memory))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_crossed_is_counted_once() {
+        let row = |event: &str, bytes| LedgerRow { event: event.into(), bytes, ..LedgerRow::default() };
+        let ledger = [
+            row("process_vm_readv", 1),
+            row("splice", 20),
+            row("pipe_read", 20),
+            row("process_madvise", 4096),
+            row("of_later", 300),
+        ];
+        let moved = Moved::of(&ledger);
+        assert_eq!(moved, Moved { memory: 321, pipes: 20, advised: 4096 });
+        let number = |bytes: u64| format!("{bytes} B");
+        assert_eq!(moved.told(number), "321 B moved, 20 B through pipes and files, 4096 B advised");
+        assert_eq!(Moved::of(&ledger[..1]).told(number), "1 B moved");
+        let most = [row("read", u64::MAX), row("write", 1)];
+        assert_eq!(Moved::of(&most).memory, u64::MAX);
+    }
+}
