@@ -4,6 +4,7 @@
 
 pub mod check;
 pub mod cli;
+pub mod count;
 pub mod output;
 #[cfg(feature = "query")]
 pub mod query;

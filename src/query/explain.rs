@@ -9,6 +9,7 @@ use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use datafusion::physical_plan::metrics::MetricValue;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanVisitor, accept};
 
+use crate::count;
 use crate::safe::SafeMessage;
 
 /// Writes what each scan read and left out, then the plan with its measures; of a query that ran `elsewhere`, what is told
@@ -18,13 +19,13 @@ use crate::safe::SafeMessage;
 /// When stdout fails.
 pub fn print(plan: &dyn ExecutionPlan, elsewhere: Option<&str>, rows: u64) -> Result<()> {
     if let Some(plan) = elsewhere {
-        return Ok(writeln!(std::io::stdout().lock(), "{rows} rows\n{}", SafeMessage(plan))?);
+        return Ok(writeln!(std::io::stdout().lock(), "{}\n{}", count::rows(rows), SafeMessage(plan))?);
     }
     let mut scans = Scans::default();
     accept(plan, &mut scans).map_err(|error| anyhow::anyhow!("{error}"))?;
     let plan = DisplayableExecutionPlan::with_metrics(plan).indent(false).to_string();
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{rows} rows")?;
+    writeln!(out, "{}", count::rows(rows))?;
     writeln!(out, "{}", SafeMessage(&scans.text))?;
     writeln!(out, "{}", SafeMessage(&plan))?;
     Ok(())

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 
 use super::host;
+use super::limits;
 use super::load::{self, Knobs, Programs};
 use super::options::Options;
 use super::privileges;
@@ -23,6 +24,7 @@ pub fn arm(options: &Options) -> Result<(Programs, Vec<FamilyReport>)> {
         cgroup: options.cgroup.as_ref().map(|(_, id, level)| (*id, *level)),
         buffer_size: options.buffer_size,
     };
+    limits::prepare(options)?;
     let mut programs = load::load(&knobs)?;
     // While the self-test lasts nobody else is seen, so that none of it comes into books and rings.
     programs.self_test(options.self_test);

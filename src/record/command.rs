@@ -1,13 +1,17 @@
-//! The COMMAND being recorded: started so that its first instruction is already seen, never harmed, its exit
-//! status passed on.
+//! The COMMAND being recorded: started so that its first instruction is already seen, as a shell would have started it,
+//! never harmed, its exit status passed on.
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus};
+use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
+use nix::sys::signal::raise;
 
+use super::inherited::Inherited;
+use super::signals::Signals;
 use crate::cli::status;
 
 /// Why COMMAND could not be started, with the exit status shells use for it.
@@ -19,16 +23,32 @@ pub struct CannotStart {
     pub error: anyhow::Error,
 }
 
-/// Starts COMMAND.
+/// Starts COMMAND with what vmtrace was started with. A signal that came to `signals` before COMMAND could have it is
+/// handed on.
 ///
 /// # Errors
 /// With 127 where it was not found, 126 where it cannot be executed.
-pub fn start(words: &[OsString]) -> Result<Child, CannotStart> {
+pub fn start(words: &[OsString], inherited: &Inherited, signals: &Arc<Signals>) -> Result<Child, CannotStart> {
     let cannot = |status, error| CannotStart { status, error };
     let Some((program, args)) = words.split_first() else {
         return Err(cannot(status::NOT_FOUND, anyhow!("no COMMAND")));
     };
-    Command::new(program).args(args).spawn().map_err(|error| {
+    let mut command = Command::new(program);
+    command.args(args);
+    let (inherited, signals) = (inherited.clone(), signals.clone());
+    // Last before exec, since std resets SIGPIPE and the signal mask. It also keeps std from posix_spawn(3), which makes
+    // COMMAND ignore signals 32 and 33.
+    let restore = move || {
+        inherited.restore()?;
+        let interrupted = (signals.interrupts() > 0).then_some(libc::SIGINT);
+        if let Some(signal) = signals.pending().or(interrupted).and_then(|signal| signal.try_into().ok()) {
+            raise(signal)?;
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec `restore` makes system calls and loads atomics, which is async-signal-safe.
+    unsafe { command.pre_exec(restore) };
+    command.spawn().map_err(|error| {
         let name = program.to_string_lossy();
         match error.kind() {
             ErrorKind::NotFound => cannot(status::NOT_FOUND, anyhow!("COMMAND not found: {name:?}")),
@@ -51,7 +71,8 @@ mod tests {
     fn statuses_are_those_of_a_shell() {
         assert_eq!(shell_status(ExitStatus::from_raw(7 << 8)), 7);
         assert_eq!(shell_status(ExitStatus::from_raw(9)), 137);
-        assert_eq!(start(&["/no/such/program".into()]).unwrap_err().status, 127);
-        assert_eq!(start(&["/etc/passwd".into()]).unwrap_err().status, 126);
+        let start = |program: &str| start(&[program.into()], &Inherited::at_start(), &Arc::default());
+        assert_eq!(start("/no/such/program").unwrap_err().status, 127);
+        assert_eq!(start("/etc/passwd").unwrap_err().status, 126);
     }
 }

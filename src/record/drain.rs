@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -151,7 +152,7 @@ impl Quiet<'_> {
 /// Where chunks go; may wait.
 pub type Deliver<'a> = dyn FnMut(&mut Chunk) -> Result<()> + 'a;
 
-/// Empties `rings` and delivers chunks until told to stop.
+/// Empties `rings` and delivers chunks until told to stop. Says so to `opened` when nothing is in the way of that.
 ///
 /// # Errors
 /// When the rings cannot be read, or delivery fails.
@@ -160,11 +161,14 @@ pub fn run(
     control: &Control,
     pace: Pace,
     deliver: &mut Deliver<'_>,
+    opened: SyncSender<()>,
 ) -> Result<()> {
     let intake = Intake::new(rings.len(), pace.chunk);
     let buffers = rings.iter().enumerate().map(|(i, ring)| open_ring(i, ring, &intake)).collect::<Result<Vec<_>>>()?;
     let epoll = watch(rings, &control.wake)?;
     privileges::keep_only(privileges::DRAIN);
+    // Nobody may be waiting.
+    let _ = opened.send(());
     let mut since = Instant::now();
     let mut quiet = Quiet { rounds: 0, switches };
     loop {

@@ -6,6 +6,7 @@
 mod arm;
 mod awaited;
 mod books;
+mod breakdown;
 mod cgroups;
 mod checkpoint;
 mod command;
@@ -14,8 +15,10 @@ mod decode;
 mod drain;
 mod encode;
 mod host;
+mod inherited;
 mod journal;
 mod keep;
+mod limits;
 mod load;
 mod options;
 mod privileges;
@@ -30,6 +33,7 @@ mod selftest;
 mod series;
 mod session;
 mod signals;
+mod survivors;
 mod table;
 mod text;
 mod threads;
@@ -40,7 +44,9 @@ mod witness;
 
 pub use options::Args;
 
-use anyhow::Result;
+use std::panic::AssertUnwindSafe;
+
+use anyhow::{Result, anyhow};
 
 use crate::check::Seen;
 use crate::cli::{self, status};
@@ -53,7 +59,9 @@ use session::Session;
 /// One sentence naming the option, file or hook and the remedy.
 pub fn run(args: &Args) -> Result<u8> {
     let with_command = !args.command.is_empty();
-    match Options::check(args).and_then(record) {
+    // A panic of the main thread is a failure like any other; the message of its own has been printed.
+    let recorded = std::panic::catch_unwind(AssertUnwindSafe(|| Options::check(args).and_then(record)));
+    match recorded.unwrap_or_else(|_| Err(anyhow!("the main thread broke down"))) {
         // Like env(1) and timeout(1): COMMAND's own statuses stay distinguishable from ours.
         Err(error) if with_command => {
             cli::report(&error);

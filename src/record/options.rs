@@ -64,7 +64,7 @@ pub struct Args {
     /// Record only callers in this cgroup (v2) or below it
     #[arg(long, value_name = "PATH")]
     pub cgroup: Option<PathBuf>,
-    /// Stop after N transfers
+    /// Stop after N events; those of @process do not count
     #[arg(short, long, value_name = "N")]
     pub count: Option<u64>,
     /// Stop after this time: seconds, or with ms, s, m, h
@@ -98,6 +98,9 @@ pub struct Args {
     /// With COMMAND: end with status 125 if events were lost
     #[arg(long)]
     pub fail_on_loss: bool,
+    /// With COMMAND: leave ^C and ^\ to it; the recording ends when COMMAND does
+    #[arg(short = 'I', long)]
+    pub ignore_interrupts: bool,
     /// Sign each file with this OpenSSH private key: FILE.sig
     #[arg(long, value_name = "KEY")]
     pub sign_key: Option<PathBuf>,
@@ -182,6 +185,8 @@ pub struct Options {
     pub on_full: OnFull,
     /// Loss is a failure, with COMMAND too.
     pub fail_on_loss: bool,
+    /// INT and QUIT are COMMAND's.
+    pub ignore_interrupts: bool,
     /// Signs every file.
     pub key: Option<Key>,
     /// Longest way into the journal.
@@ -224,6 +229,10 @@ impl Options {
             args.buffer_size
         );
         ensure!(args.count != Some(0), "--count 0: nothing would be recorded");
+        ensure!(
+            !args.ignore_interrupts || !args.command.is_empty(),
+            "--ignore-interrupts leaves ^C to COMMAND: without one, ^C is how a recording ends"
+        );
         check_files(args)?;
         Ok(Options {
             output: args.output.clone().unwrap_or_else(default_output),
@@ -243,6 +252,7 @@ impl Options {
             trigger: args.trigger.clone(),
             on_full: args.on_full,
             fail_on_loss: args.fail_on_loss,
+            ignore_interrupts: args.ignore_interrupts,
             key: args.sign_key.as_deref().map(Key::load).transpose()?,
             window: args.journal_window,
             memory_limit: usize::try_from(args.memory_limit).unwrap_or(usize::MAX),
@@ -275,6 +285,7 @@ impl Options {
             trigger: None,
             on_full: OnFull::Stop,
             fail_on_loss: false,
+            ignore_interrupts: false,
             key: None,
             window: Duration::from_millis(100),
             memory_limit: 64 << 20,
@@ -333,7 +344,8 @@ fn check_files(args: &Args) -> Result<()> {
     Ok(())
 }
 
-const MIN_FILE: u64 = 128 << 10;
+/// Bytes of a file: it has a fixed part.
+pub const MIN_FILE: u64 = 128 << 10;
 const MIN_KEPT: u64 = 64 << 10;
 const MIN_MEMORY: u64 = 4 << 20;
 /// Most bytes that the flight recorder keeps where a time is asked for.

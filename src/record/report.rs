@@ -6,12 +6,15 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+use nix::unistd::{getpgrp, tcgetpgrp};
 
 use super::load::{self, Programs};
+use super::options::Options;
 use super::recover::Recovered;
 use super::series::Finished;
 use super::table::Progress;
 use crate::cli;
+use crate::count::{self, Count};
 use crate::safe::SafeLine;
 use crate::schema::events::EventSet;
 use crate::schema::manifest::{FamilyReport, Hook, LedgerRow};
@@ -42,16 +45,16 @@ impl Display {
 
     /// Renews the line, not too often. `lost` is asked only then.
     pub fn update(&mut self, progress: &Progress, elapsed: Duration, lost: impl FnOnce() -> u64) {
-        let Some(bar) = &self.bar else { return };
+        let Some(bar) = self.bar.as_ref().filter(|_| is_in_foreground()) else { return };
         let since = self.last.elapsed();
         if since < EVERY {
             return;
         }
-        let events = progress.transfers.load(Ordering::Relaxed);
+        let events = progress.rows.load(Ordering::Relaxed);
         let rate = (events - self.last_events) as f64 / since.as_secs_f64();
         bar.set_message(format!(
-            "{} transfers ({}/s), {} moved, {} lost, {}",
-            HumanCount(events),
+            "{} ({}/s), {} moved, {} lost, {}",
+            count::events(events),
             HumanCount(rate as u64),
             HumanBytes(progress.bytes.load(Ordering::Relaxed)),
             HumanCount(lost()),
@@ -64,10 +67,15 @@ impl Display {
 
     /// Takes the line away.
     pub fn clear(&self) {
-        if let Some(bar) = &self.bar {
+        if let Some(bar) = self.bar.as_ref().filter(|_| is_in_foreground()) {
             bar.finish_and_clear();
         }
     }
+}
+
+/// Whether the terminal is ours to draw on: in the background it is another's. One that does not control us stops nobody.
+fn is_in_foreground() -> bool {
+    tcgetpgrp(std::io::stderr()).map_or(true, |group| group == getpgrp())
 }
 
 /// Says something on one line of stderr. Names of files stand in it, and what a stranger's journal says.
@@ -99,9 +107,8 @@ pub fn families(families: &[FamilyReport]) {
 /// What SIGUSR1 asks for.
 pub fn statistics(progress: &Progress, lost: u64, journal: u64, elapsed: Duration) {
     say(format_args!(
-        "{} transfers, {} events written, {} moved, {} lost, {} in the journal, {:.1} s",
-        HumanCount(progress.transfers.load(Ordering::Relaxed)),
-        HumanCount(progress.rows.load(Ordering::Relaxed)),
+        "{}, {} moved, {} lost, {} in the journal, {:.1} s",
+        count::events(progress.rows.load(Ordering::Relaxed)),
         HumanBytes(progress.bytes.load(Ordering::Relaxed)),
         HumanCount(lost),
         HumanBytes(journal),
@@ -124,13 +131,16 @@ fn names(finished: &[Finished]) -> String {
         [] => "no file".to_string(),
         [one] => one.path.display().to_string(),
         [first, .., last] => {
-            format!("{} to {} ({} files)", first.path.display(), last.path.display(), finished.len())
+            let files = Count(finished.len() as u64, "file", "files");
+            format!("{} to {} ({files})", first.path.display(), last.path.display())
         }
     }
 }
 
-/// The last lines: each file's root digest; then written, filtered, lost by cause, bytes, duration.
-pub fn summary(finished: &[Finished], ledger: &[LedgerRow], hooks: &[Hook], elapsed: Duration) {
+/// The last lines: each file's root digest; then written, lost by cause, ignored, bytes, duration.
+pub fn summary(options: &Options, finished: &[Finished], ledger: &[LedgerRow], hooks: &[Hook], elapsed: Duration) {
+    // Else nothing but other processes' events is left out.
+    let narrowed = options.count.is_some() || options.events != EventSet::all();
     let sum = |f: fn(&LedgerRow) -> u64| ledger.iter().map(f).sum::<u64>();
     let causes = LedgerRow::total(ledger).causes();
     let causes = causes.iter().filter(|(_, n)| *n > 0).map(|(cause, n)| format!("{} {cause}", HumanCount(*n)));
@@ -139,9 +149,14 @@ pub fn summary(finished: &[Finished], ledger: &[LedgerRow], hooks: &[Hook], elap
         0 => "0 lost".to_string(),
         n => format!("{} LOST ({})", HumanCount(n), causes.join(", ")),
     };
+    let ignored = match sum(|r| r.filtered) {
+        0 => String::new(),
+        n if narrowed => format!(", {} not asked for", count::events(n)),
+        n => format!(", {} of other processes ignored", count::events(n)),
+    };
     let skipped = match hooks.iter().map(|h| h.skipped).sum::<u64>() {
         0 => String::new(),
-        n => format!(", {} runs of hooks SKIPPED by the kernel", HumanCount(n)),
+        n => format!(", {} SKIPPED by the kernel", Count(n, "run of a hook", "runs of hooks")),
     };
     let forgotten = match sum(|r| r.forgotten) {
         0 => String::new(),
@@ -153,9 +168,8 @@ pub fn summary(finished: &[Finished], ledger: &[LedgerRow], hooks: &[Hook], elap
         say(format_args!("{}: root digest {}", file.path.display(), file.root));
     }
     say(format_args!(
-        "{name}: {} events written, {} filtered, {lost}{skipped}{forgotten}; {}, {} on disk, {:.2} s",
-        HumanCount(sum(|r| r.written)),
-        HumanCount(sum(|r| r.filtered)),
+        "{name}: {} written, {lost}{ignored}{skipped}{forgotten}; {}, {} on disk, {:.2} s",
+        count::events(sum(|r| r.written)),
         Moved::of(ledger).told(|bytes| HumanBytes(bytes).to_string()),
         HumanBytes(size),
         elapsed.as_secs_f64(),
@@ -173,9 +187,9 @@ pub fn summary_of_recovery(output: &Path, recovered: &Recovered) {
     };
     say(format_args!("{}: root digest {}", output.display(), recovered.root));
     say(format_args!(
-        "{}: {} events recovered, {} from the file and {} from the journal; {lost}",
+        "{}: {} recovered, {} from the file and {} from the journal; {lost}",
         output.display(),
-        HumanCount(recovered.from_file + recovered.from_journal),
+        count::events(recovered.from_file + recovered.from_journal),
         HumanCount(recovered.from_file),
         HumanCount(recovered.from_journal),
     ));

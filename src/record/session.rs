@@ -13,11 +13,13 @@ use anyhow::{Result, anyhow};
 use super::arm;
 use super::awaited::Awaited;
 use super::books::Counted;
+use super::breakdown;
 use super::checkpoint::{Cut, Finish, Loss};
 use super::command::{self, CannotStart, shell_status};
 use super::drain::Control;
 use super::encode::{DISK_FULL, ROTATED, Written};
 use super::host;
+use super::inherited::Inherited;
 use super::journal::{Journal, Kind, Syncer};
 use super::load::{self, Counters, Programs};
 use super::options::Options;
@@ -27,6 +29,7 @@ use super::report::{self, Display};
 use super::room::Room;
 use super::series::{Plan, Series};
 use super::signals::Signals;
+use super::survivors;
 use super::table::Progress;
 use super::threads::{self, Threads};
 use super::timers::Timers;
@@ -80,6 +83,7 @@ impl End {
 #[derive(Debug)]
 pub struct Session<'a> {
     options: &'a Options,
+    inherited: Inherited,
     programs: Programs,
     counters: Counters,
     manifest: Manifest,
@@ -123,8 +127,10 @@ impl<'a> Session<'a> {
     }
 
     fn begin(options: &'a Options, series: Series) -> Result<Self> {
+        let inherited = Inherited::at_start();
         // Before the hooks, so that a signal always finds someone who tidies up.
-        let signals = Signals::install()?;
+        let signals = Signals::install(options.ignore_interrupts)?;
+        breakdown::prepare(!options.command.is_empty())?;
         let (programs, families) = arm::arm(options)?;
         let manifest = arm::manifest(options, &programs, families)?;
         let (progress, room) = (Arc::new(Progress::default()), Arc::new(Room::new(options.on_full)));
@@ -135,6 +141,7 @@ impl<'a> Session<'a> {
         let counters = programs.counters()?;
         Ok(Session {
             options,
+            inherited,
             programs,
             counters,
             awaited: Awaited::new(&options.pids)?,
@@ -167,7 +174,7 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         self.programs.arm_spawn(true);
-        let child = command::start(&self.options.command);
+        let child = command::start(&self.options.command, &self.inherited, &self.signals);
         self.programs.arm_spawn(false);
         self.child = Some(child?);
         Ok(())
@@ -294,10 +301,15 @@ impl<'a> Session<'a> {
         let elapsed = self.started.elapsed();
         let at_end = self.counters.read();
         let mut gaps = Vec::new();
-        if let Err(error) = self.stop_draining() {
-            // What was taken out is worth keeping; the ledger says how much was not.
-            gaps.push(format!("the ring buffers could not be emptied: {error:#}"));
-        }
+        let left = match end {
+            End::Command(_) => survivors::among(self.programs.tracked(), &self.options.pids),
+            _ => Vec::new(),
+        };
+        gaps.extend(survivors::gap(&left));
+        // What was taken out is worth keeping; the ledger says how much was not.
+        let failure =
+            self.stop_draining().err().map(|error| format!("the ring buffers could not be emptied: {error:#}"));
+        gaps.extend(failure.clone());
         let at_end = Counted { clocks: at_end?.clocks, ..self.counters.read()? };
         let finish = self.last_words(end, at_end, gaps)?;
         // A writing thread that is gone says why when it is joined.
@@ -315,10 +327,22 @@ impl<'a> Session<'a> {
             report::full(&finished, &self.room.cause().unwrap_or_default());
         }
         let lost = ledger.iter().fold(0u64, |sum, row| sum.saturating_add(row.lost()));
-        let status = exit_status(self.options, (end, full), self.child.as_mut(), &self.signals, lost);
+        let early = (end == End::Failed).then(|| "a thread ended before its time".to_string());
+        let failure = failure.or(early);
+        let status = match (exit_status(self.options, (end, full), self.child.as_mut(), &self.signals, lost), &failure)
+        {
+            (status, None) => status,
+            (_, Some(failure)) => {
+                report::say(format_args!("the recording has failed: {failure}"));
+                if self.child.is_some() { status::RECORDER_FAILED } else { status::ERROR }
+            }
+        };
+        if !self.options.quiet {
+            survivors::gap(&left).iter().for_each(|gap| report::say(format_args!("{gap}")));
+        }
         // Last, behind whatever is said of COMMAND: scripts read the last line.
         if !self.options.quiet {
-            report::summary(&finished, &ledger, &finish.hooks, elapsed);
+            report::summary(self.options, &finished, &ledger, &finish.hooks, elapsed);
         }
         Ok(status)
     }
@@ -377,7 +401,7 @@ fn exit_status(
     let status = match (end, child) {
         (End::Command(ended), _) => shell_status(ended),
         (_, Some(child)) => await_command(end, child, signals),
-        (_, None) if full || end == End::Failed => status::ERROR,
+        (_, None) if full => status::ERROR,
         (_, None) if lost > 0 => status::LOSS,
         (_, None) => status::OK,
     };

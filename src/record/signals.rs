@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
+
+use super::inherited::was_ignored;
 
 /// Signals that came.
 #[derive(Debug, Default)]
@@ -17,18 +19,24 @@ pub struct Signals {
 
 impl Signals {
     /// INT, TERM and HUP end the recording; a second INT ends it without emptying the rings. USR1 asks for statistics,
-    /// USR2 for a new file. XFSZ and CHLD are harmless.
+    /// USR2 for a new file. XFSZ and CHLD are harmless. With `leave_interrupts` INT and QUIT, which a terminal sends to
+    /// COMMAND as well, end nothing.
+    ///
+    /// HUP stays ignored where it was ignored when vmtrace was started: so nohup(1) asks for it. INT does not, since shells
+    /// start whatever runs in the background of a script like that, and INT is how scripts end recorders.
     ///
     /// # Errors
     /// When the kernel refuses a handler.
-    pub fn install() -> Result<Arc<Self>> {
+    pub fn install(leave_interrupts: bool) -> Result<Arc<Self>> {
         let signals = Arc::new(Signals::default());
-        for signal in [SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2] {
+        let handled = [SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2];
+        for signal in handled.into_iter().filter(|signal| *signal != SIGHUP || !was_ignored(SIGHUP)) {
             let seen = signals.clone();
             let note = move || {
                 match signal {
                     SIGUSR1 => drop(seen.statistics.fetch_add(1, Ordering::Release)),
                     SIGUSR2 => drop(seen.rotations.fetch_add(1, Ordering::Release)),
+                    SIGINT if leave_interrupts => (),
                     _ => seen.last.store(signal as usize, Ordering::Release),
                 }
                 if signal == SIGINT {
@@ -38,10 +46,13 @@ impl Signals {
             // SAFETY: the action only stores to atomics, which is async-signal-safe.
             unsafe { signal_hook::low_level::register(signal, note) }.context("signals cannot be handled")?;
         }
-        // Caught, so that a write beyond RLIMIT_FSIZE fails as one to a full disk does, instead of killing us. Not
-        // ignored: COMMAND would inherit that.
-        // CHLD: so that whoever sleeps wakes up.
-        for signal in [SIGXFSZ, SIGCHLD] {
+        // What we say on a terminal may be said from the background: under `stty tostop` that would stop us.
+        // SAFETY: plain numbers.
+        unsafe { libc::signal(libc::SIGTTOU, libc::SIG_IGN) };
+        // XFSZ is caught, so that a write beyond RLIMIT_FSIZE fails as one to a full disk does, instead of killing us; CHLD,
+        // so that whoever sleeps wakes up.
+        let quit = leave_interrupts.then_some(SIGQUIT);
+        for signal in [SIGXFSZ, SIGCHLD].into_iter().chain(quit) {
             // SAFETY: the action does nothing.
             unsafe { signal_hook::low_level::register(signal, || ()) }.context("signals cannot be handled")?;
         }

@@ -4,9 +4,10 @@
 //! the disk. The main thread watches.
 
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde::Serialize;
 
 use super::checkpoint::Living;
@@ -133,15 +134,24 @@ impl Parts<'_> {
     fn drain(&self, journal: &Journal, control: &Arc<Control>, pace: Pace) -> Result<JoinHandle<Result<()>>> {
         let (rings, switches) = (self.programs.rings()?, self.programs.switches()?);
         let (journal, control) = (journal.clone(), control.clone());
-        thread("vmtrace-drain", move || {
+        let (opened, is_open) = sync_channel(1);
+        let drainer = thread("vmtrace-drain", move || {
             let mut deliver = |chunk: &mut drain::Chunk| {
                 if chunk.records().is_empty() {
                     return Ok(());
                 }
                 journal.append(Kind::Records, chunk.complete_until_ns, &mut chunk.frame).map(drop)
             };
-            drain::run((&rings, &switches), &control, pace, &mut deliver)
-        })
+            drain::run((&rings, &switches), &control, pace, &mut deliver, opened)
+        })?;
+        match is_open.recv() {
+            Ok(()) => Ok(drainer),
+            // It has ended instead, before COMMAND was started.
+            Err(_) => match drainer.join() {
+                Ok(ended) => Err(ended.err().unwrap_or_else(|| anyhow!("the draining thread ended"))),
+                Err(_) => Err(anyhow!("the draining thread broke down")),
+            },
+        }
     }
 }
 
@@ -201,5 +211,5 @@ pub fn append(journal: &Journal, kind: Kind, stamp_ns: u64, what: &impl Serializ
 }
 
 fn thread<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
-    std::thread::Builder::new().name(name.into()).spawn(work).context("a thread cannot be started")
+    std::thread::Builder::new().name(name.into()).spawn(work).context("a thread cannot be started: see ulimit -u")
 }

@@ -78,6 +78,22 @@ const PTRACE: &[(u64, &str)] = &[
     (0x4212, "PTRACE_SET_SYSCALL_INFO"),
 ];
 
+/// Sets of registers that PTRACE_GETREGSET and PTRACE_SETREGSET name by `addr` (include/uapi/linux/elf.h): those of x86.
+const REGISTER_SETS: &[(u64, &str)] = &[
+    (1, "NT_PRSTATUS"),
+    (2, "NT_PRFPREG"),
+    (0x200, "NT_386_TLS"),
+    (0x201, "NT_386_IOPERM"),
+    (0x202, "NT_X86_XSTATE"),
+    (0x204, "NT_X86_SHSTK"),
+    (0x46e6_2b7f, "NT_PRXFPREG"),
+];
+
+/// Name of a set of registers, or `None` where this table has none.
+pub fn register_set_name(set: u64) -> Option<&'static str> {
+    REGISTER_SETS.iter().find(|(number, _)| *number == set).map(|(_, name)| *name)
+}
+
 /// Name of a ptrace request, or `None` where this table has none.
 pub fn ptrace_request_name(request: u64) -> Option<&'static str> {
     PTRACE.iter().find(|(number, _)| *number == request).map(|(_, name)| *name)

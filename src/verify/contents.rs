@@ -8,18 +8,31 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use super::report::{Kind, Report};
+use crate::count::{self, Count};
 use crate::schema::Event;
 use crate::schema::chain::Chain;
 use crate::schema::clocks;
+use crate::schema::events::EventKind;
 use crate::schema::manifest::{LedgerRow, Manifest, quoted};
 use crate::schema::reader::{Capture, Scan};
 
 /// Columns that are looked at.
-const COLUMNS: &[&str] = &["seq", "mono_ns", "event", "abi", "lost_count", "lost_event", "lost_cause"];
+const COLUMNS: &[&str] = &[
+    "seq",
+    "mono_ns",
+    "event",
+    "abi",
+    "lost_count",
+    "lost_event",
+    "lost_cause",
+    "errno",
+    "payload_status",
+    "iov_verdict",
+];
 /// A count of the ledger.
-type Count = fn(&LedgerRow) -> u64;
+type Counted = fn(&LedgerRow) -> u64;
 /// `lost` rows of these causes stand for what the ledger counts.
-const TOLD: [(&str, Count); 5] = [
+const TOLD: [(&str, Counted); 5] = [
     ("ring_full", |row| row.lost_ring_full),
     ("left_in_ring", |row| row.lost_unread),
     ("recorder_killed", |row| row.lost_crash),
@@ -32,20 +45,23 @@ pub fn check(capture: &Capture, report: &mut Report) {
     let manifest = capture.manifest();
     manifest.ledger.iter().filter_map(LedgerRow::imbalance).for_each(|what| report.add(Kind::Contradiction, what));
     check_clocks(manifest, capture.chain(), report);
-    if report.has(Kind::Altered) {
+    let bad_addresses = if report.has(Kind::Altered) {
         report.add(Kind::Note, "its rows were not looked at, since it is altered");
+        0
     } else {
-        check_rows(capture, report);
-    }
-    check_loss(manifest, report);
+        check_rows(capture, report)
+    };
+    check_loss(manifest, bad_addresses, report);
 }
 
-fn check_rows(capture: &Capture, report: &mut Report) {
+/// Returns how many rows are of calls that could not be read since the kernel could not read them either.
+fn check_rows(capture: &Capture, report: &mut Report) -> u64 {
     let mut rows = Rows::new(capture.manifest());
     match every_value(capture).and_then(|()| look(capture, &mut rows)) {
         Ok(()) => rows.conclude(capture.manifest(), report),
         Err(error) => report.add(Kind::Unreadable, format!("{error:#}")),
     }
+    rows.bad_addresses
 }
 
 /// Decodes all columns; where pages have checksums, the library compares them.
@@ -75,10 +91,10 @@ fn check_clocks(manifest: &Manifest, chain: Option<&Chain>, report: &mut Report)
     }
 }
 
-fn check_loss(manifest: &Manifest, report: &mut Report) {
+fn check_loss(manifest: &Manifest, bad_addresses: u64, report: &mut Report) {
     let total = LedgerRow::total(&manifest.ledger);
     for (cause, count) in total.causes().iter().filter(|(_, count)| *count > 0) {
-        report.add(Kind::Loss, format!("{count} events lost: {cause}"));
+        report.add(Kind::Loss, format!("{} lost: {cause}", count::events(*count)));
     }
     if manifest.end_reason == "recovered" {
         report.add(Kind::Loss, "the recorder died, and this is what was recovered: nothing later is in it");
@@ -88,12 +104,19 @@ fn check_loss(manifest: &Manifest, report: &mut Report) {
             "its journal was not whole: the ledger counts what the rows tell, and what else was seen is not known";
         report.add(Kind::Loss, text);
     }
-    if total.read_faults > 0 {
-        report.add(
-            Kind::Note,
-            format!("of {} rows some bytes could not be read when they were recorded", total.read_faults),
-        );
+    let faults = total.read_faults.saturating_sub(bad_addresses);
+    if faults > 0 {
+        let text = format!("of {} some bytes could not be read when they were recorded", count::rows(faults));
+        report.add(Kind::Note, text);
     }
+}
+
+/// Whether something of a call could not be read, and the call failed for that: it named memory that is not there. Of splice
+/// and sendfile that is where their offsets are.
+fn has_bad_address(event: &Event<'_>) -> bool {
+    let unread = event.payload_status == Some("fault") || event.iov_verdict == Some("unreadable");
+    let of_offsets = [EventKind::Splice, EventKind::Sendfile].iter().any(|kind| kind.name() == event.event);
+    event.errno == Some("EFAULT") && (unread || of_offsets)
 }
 
 /// What the rows say, as they come.
@@ -113,6 +136,8 @@ struct Rows<'a> {
     written: BTreeMap<&'a str, u64>,
     /// Rows of events that are not in the ledger.
     others: u64,
+    /// Of the rows of which something could not be read, those of calls that failed for that reason.
+    bad_addresses: u64,
     /// By the ledger's events, and by cause as in [`TOLD`]: what `lost` rows tell.
     told: BTreeMap<&'a str, [u64; TOLD.len()]>,
 }
@@ -132,6 +157,7 @@ impl<'a> Rows<'a> {
             placed: 0,
             written: events().map(|event| (event, 0)).collect(),
             others: 0,
+            bad_addresses: 0,
             told: events().map(|event| (event, [0; TOLD.len()])).collect(),
         }
     }
@@ -144,6 +170,7 @@ impl<'a> Rows<'a> {
         self.next = event.seq.saturating_add(1);
         self.count += 1;
         self.clock(event);
+        self.bad_addresses += u64::from(has_bad_address(event));
         match self.written.get_mut(event.event) {
             Some(count) => *count += 1,
             None => self.others += 1,
@@ -172,30 +199,38 @@ impl<'a> Rows<'a> {
 
     fn conclude(&self, manifest: &Manifest, report: &mut Report) {
         if let Some((row, found, expected)) = self.gap {
-            let more = if self.gaps > 1 { format!(", and {} more gaps", self.gaps - 1) } else { String::new() };
+            let more = match self.gaps {
+                1 => String::new(),
+                gaps => format!(", and {}", Count(gaps - 1, "more gap", "more gaps")),
+            };
             let text = format!("row {row} has the number {found}, not {expected}: rows are missing or doubled{more}");
             report.add(Kind::Contradiction, text);
         }
         for row in &manifest.ledger {
             let found = self.written.get(row.event.as_str()).copied().unwrap_or(0);
             if found != row.written {
-                let text = format!("{}: {found} rows in the file, {} in the ledger", quoted(&row.event), row.written);
+                let text =
+                    format!("{}: {} in the file, {} in the ledger", quoted(&row.event), count::rows(found), row.written);
                 report.add(Kind::Contradiction, text);
             }
         }
         if self.others > 0 {
-            report
-                .add(Kind::Contradiction, format!("{} rows are of events that the ledger does not list", self.others));
+            let others = Count(self.others, "row is of an event", "rows are of events");
+            report.add(Kind::Contradiction, format!("{others} that the ledger does not list"));
         }
         self.conclude_losses(manifest, report);
         if self.late > 0 {
             let ms = self.late_ns as f64 / 1e6;
-            let text = format!("{} rows stand behind rows of later instants, by up to {ms:.3} ms", self.late);
+            let text = format!(
+                "{} behind rows of later instants, by up to {ms:.3} ms",
+                Count(self.late, "row stands", "rows stand")
+            );
             report.add(Kind::Note, text);
         }
         if self.placed > 0 {
             let which = "losses, processes first met, io_uring requests that did not complete";
-            report.add(Kind::Note, format!("{} rows stand where they were told ({which})", self.placed));
+            let placed = Count(self.placed, "row stands where it was", "rows stand where they were");
+            report.add(Kind::Note, format!("{placed} told ({which})"));
         }
     }
 

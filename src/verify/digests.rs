@@ -8,6 +8,7 @@ use std::ops::Range;
 use anyhow::{Context, Result, ensure};
 
 use super::report::{Kind, Report};
+use crate::count::{self, Count};
 use crate::schema::chain::{self, Chain, Digest, Link};
 use crate::schema::partial::{self, Begin};
 use crate::schema::reader::Capture;
@@ -43,11 +44,16 @@ pub fn check(capture: &Capture, report: &mut Report) {
 /// Whether the chain speaks of the row groups that the footer lists, so that each byte is digested exactly once.
 fn fits(chain: &Chain, begin: &Begin, capture: &Capture) -> Result<()> {
     let groups = capture.row_group_count();
-    ensure!(chain.groups.len() == groups, "{groups} row groups are chained by {} links", chain.groups.len());
+    ensure!(
+        chain.groups.len() == groups,
+        "{} chained by {}",
+        count::row_groups(groups),
+        Count(chain.groups.len() as u64, "link", "links")
+    );
     let mut free = begin.end;
     for (index, link) in chain.groups.iter().enumerate() {
         let (rows, columns) = capture.row_group(index).context("a row group is missing")?;
-        ensure!(link.rows == rows, "row group {index} has {rows} rows, in the chain {}", link.rows);
+        ensure!(link.rows == rows, "row group {index} has {}, in the chain {}", count::rows(rows), link.rows);
         let end = link.at.checked_add(link.len).filter(|end| *end <= capture.size());
         let end = end.with_context(|| format!("row group {index} ends outside of the file"))?;
         ensure!(link.at >= free, "row group {index} begins within what is before it");

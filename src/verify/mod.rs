@@ -19,6 +19,7 @@ use self::report::Kind;
 pub use self::report::Report;
 use self::segments::Known;
 use crate::cli::status;
+use crate::count;
 use crate::replay::jsonl;
 use crate::schema::file::{Links, open_regular};
 use crate::schema::limits::{AllowLarge, Limits};
@@ -123,8 +124,8 @@ fn note_what_is_whole(path: &Path, report: &mut Report) {
     let Ok(partial) = partial::read(&file) else { return };
     let rows = partial.groups.iter().fold(0u64, |sum, group| sum.saturating_add(group.rows));
     let groups = partial.groups.len();
-    let what = format!("{groups} row groups with {rows} rows are whole");
-    report.add(Kind::Note, format!("{what}: `vmtrace recover` saves them, and what the journal beside it holds"));
+    let whole = format!("{} with {} can be saved", count::row_groups(groups), count::rows(rows));
+    report.add(Kind::Note, format!("{whole}: `vmtrace recover` does that, with what the journal beside it holds"));
 }
 
 fn check_signature(path: &Path, allowed: &AllowedSigners, identity: Option<&str>, report: &mut Report) {

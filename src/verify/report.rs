@@ -7,6 +7,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::cli::status;
+use crate::count;
 use crate::safe::{Safe, SafeMessage};
 
 /// What a finding means for the file.
@@ -108,7 +109,7 @@ impl Report {
             let _ = writeln!(out, "  root digest {}", Safe(root));
         }
         if let (Some(groups), Some(rows)) = (self.row_groups, self.rows) {
-            let _ = writeln!(out, "  {rows} rows in {groups} row groups");
+            let _ = writeln!(out, "  {} in {}", count::rows(rows), count::row_groups(groups));
         }
         if let Some(file) = &self.follows {
             let _ = writeln!(out, "  follows {}", Safe(file));

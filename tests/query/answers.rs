@@ -140,14 +140,14 @@ fn what_cannot_match_is_not_read() {
     let path = path.to_str().unwrap();
     let explain = |sql: &str| query(&[path, "--explain", sql]).out;
     let by_pid = explain("SELECT seq FROM events WHERE pid = 4212");
-    assert!(by_pid.starts_with("10000 rows\n"), "{by_pid}");
+    assert!(by_pid.starts_with("10,000 rows\n"), "{by_pid}");
     assert!(by_pid.contains("columns seq pid\n"), "only what is named: {by_pid}");
     assert!(by_pid.contains("row groups, by statistics: 3 of 4 left out"), "{by_pid}");
     let by_time = explain(&format!("SELECT seq FROM events WHERE mono_ns < {}", captures::MONO + 1_000_000));
-    assert!(by_time.starts_with("1000 rows\n"), "{by_time}");
+    assert!(by_time.starts_with("1,000 rows\n"), "{by_time}");
     assert!(by_time.contains("row groups, by statistics: 3 of 4 left out"), "{by_time}");
     let absent = explain("SELECT seq FROM events WHERE target_pid = 41 OR target_pid = 43");
     assert!(absent.contains("4 of 4 left out"), "{absent}");
     let all = query(&[path, "--explain", "--no-pruning", "SELECT seq FROM events WHERE pid = 4212"]).out;
-    assert!(all.starts_with("10000 rows\n") && !all.contains("3 of 4 left out"), "{all}");
+    assert!(all.starts_with("10,000 rows\n") && !all.contains("3 of 4 left out"), "{all}");
 }

@@ -42,6 +42,11 @@ fn nothing_to_record_explains_itself() {
 }
 
 #[test]
+fn interrupts_are_left_to_a_command_alone() {
+    refused(&["-I", "-p", "1"], status::ERROR, "--ignore-interrupts leaves ^C to COMMAND");
+}
+
+#[test]
 fn unknown_events_are_named() {
     refused(&["-e", "vmslice", "-p", "1"], status::ERROR, "unknown event \"vmslice\"");
     refused(&["-e", "@pipes", "--", "true"], status::RECORDER_FAILED, "unknown event \"@pipes\"");
@@ -165,7 +170,7 @@ fn a_file_size_limit_ends_the_recording_and_not_command() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let path = dir.path().join("c.parquet");
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -f 100 && exec \"$0\" record -o \"$@\""]).arg(env!("CARGO_BIN_EXE_vmtrace")).arg(&path);
+    command.args(["-c", "ulimit -f 400 && exec \"$0\" record -o \"$@\""]).arg(env!("CARGO_BIN_EXE_vmtrace")).arg(&path);
     let output = run(command.arg("--").args(work("readv --count 300000")));
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{stderr}");

@@ -101,7 +101,7 @@ fn the_last_line_is_a_summary(recording: &Recording, manifest: &Manifest) {
     let line = recording.stderr.lines().last().unwrap_or_default();
     let written: u64 = manifest.ledger.iter().map(|l| l.written).sum();
     let numbers = line.replace(',', "");
-    let found = numbers.contains(&format!(" {written} events written"));
+    let found = numbers.contains(&format!(" {written} event{} written", if written == 1 { "" } else { "s" }));
     assert!(found, "the last line does not say that {written} events were written: {line:?}");
     assert!(line.to_lowercase().contains("lost"), "the last line does not speak of loss: {line:?}");
 }

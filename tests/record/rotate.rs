@@ -154,7 +154,7 @@ fn signals_rotate_and_tell() {
     live.signal(libc::SIGUSR2);
     let recording = live.end();
     assert_eq!(recording.status.code(), Some(0), "{}", recording.stderr);
-    let told = recording.stderr.lines().filter(|line| line.contains(" transfers, ") && line.contains(" lost"));
+    let told = recording.stderr.lines().filter(|line| line.contains(" events, ") && line.contains(" lost"));
     assert_eq!(told.count(), 1, "statistics, once: {}", recording.stderr);
     let captures = files(&recording);
     assert_eq!(captures.len(), 3, "{captures:?}");

@@ -52,7 +52,7 @@ fn loss_is_not_damage() {
     let mut manifest = sound(&events);
     (manifest.ledger[0].seen, manifest.ledger[0].lost_ring_full) = (1 + 1234, 1234);
     let (status, findings) = verdict(&make_with(&manifest, &[&events]));
-    assert_eq!((status, findings), (3, vec!["loss: 1234 events lost: ring full".to_string()]));
+    assert_eq!((status, findings), (3, vec!["loss: 1,234 events lost: ring full".to_string()]));
 }
 
 #[test]
@@ -109,8 +109,8 @@ fn order_and_steps_of_clocks_are_noted() {
     assert_eq!(status, 3);
     for said in [
         "note: the wall clock was stepped by -7.000000 s between the start and row group 0",
-        "note: 1 rows stand behind rows of later instants, by up to 0.004 ms",
-        "note: 1 rows stand where they were told (losses, processes first met, io_uring requests that did not complete)",
+        "note: 1 row stands behind rows of later instants, by up to 0.004 ms",
+        "note: 1 row stands where it was told (losses, processes first met, io_uring requests that did not complete)",
     ] {
         assert!(findings.iter().any(|finding| finding == said), "{said:?} is not in {findings:?}");
     }
@@ -136,7 +136,7 @@ fn without_digests_nothing_is_proven_and_everything_read() {
     let old = without_digests(&made);
     let ran = vmtrace(&["verify", &old]);
     let expected =
-        "  2 rows in 1 row groups\n  UNREADABLE: has no digests: an older vmtrace wrote it, or they were taken out\n";
+        "  2 rows in 1 row group\n  UNREADABLE: has no digests: an older vmtrace wrote it, or they were taken out\n";
     assert_eq!((ran.status, ran.out), (2, format!("{old}: CANNOT BE VERIFIED\n{expected}")));
     let info = vmtrace(&["info", &old]);
     assert_eq!(info.status, 0);
@@ -177,7 +177,7 @@ fn files_that_are_none_are_said_to_be() {
         ran.out
     );
     assert!(
-        ran.out.contains("note: 1 row groups with 2 rows are whole: `vmtrace recover` saves them, and"),
+        ran.out.contains("note: 1 row group with 2 rows can be saved: `vmtrace recover` does that, with"),
         "{}",
         ran.out
     );

@@ -2,6 +2,7 @@
 
 use super::Programs;
 use super::families::{Family, Tier};
+use crate::count::Count;
 use crate::schema::events::EventSet;
 
 /// What a recording cannot see, told in the capture.
@@ -28,14 +29,15 @@ pub fn gaps(programs: &Programs, events: &EventSet) -> Vec<String> {
     let skips = programs.skips();
     for hook in programs.hooks().filter(|hook| skips.of(&hook.program) > 0) {
         gaps.push(format!(
-            "{}: the kernel did not run this hook {} times, since another thread had been preempted in it on that CPU: as \
+            "{}: the kernel did not run this hook {}, since another thread had been preempted in it on that CPU: as \
              many calls were not looked at by it",
             hook.target,
-            skips.of(&hook.program)
+            Count(skips.of(&hook.program), "time", "times")
         ));
     }
     if programs.untracked() > 0 {
-        gaps.push(format!("{} child processes could not be followed", programs.untracked()));
+        let untracked = Count(programs.untracked(), "child process", "child processes");
+        gaps.push(format!("{untracked} could not be followed"));
     }
     gaps
 }

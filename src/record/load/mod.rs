@@ -59,6 +59,11 @@ pub struct Knobs {
     pub buffer_size: u64,
 }
 
+/// How many ring buffers a recording has on a machine with so many CPUs.
+pub fn ring_count(cpus: usize) -> usize {
+    rings::count(cpus)
+}
+
 /// The loaded programs. Recording begins with [`Programs::attach`].
 pub struct Programs {
     object: Object,
@@ -403,6 +408,12 @@ impl Programs {
         if self.maps.get("tracked").is_ok_and(|tracked| tracked.delete(&pid.to_ne_bytes()).is_ok()) {
             self.switches.count_untracking();
         }
+    }
+
+    /// The processes that are selected because they, or whoever started them, were named.
+    pub fn tracked(&self) -> Vec<i32> {
+        let Ok(tracked) = self.maps.get("tracked") else { return Vec::new() };
+        tracked.keys().filter_map(|key| key.try_into().ok().map(i32::from_ne_bytes)).collect()
     }
 
     /// Whether the next process we start is the COMMAND.

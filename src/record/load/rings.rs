@@ -5,9 +5,14 @@ use std::os::fd::{AsFd, AsRawFd};
 use anyhow::{Context, Result, anyhow};
 use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType};
 
+/// How many rings there are with so many CPUs.
+pub fn count(cpus: usize) -> usize {
+    cpus.clamp(1, MAX_RINGS)
+}
+
 /// One ring per CPU up to [`MAX_RINGS`]: beyond that CPUs share, since more rings leave each too small.
 pub fn create(cpus: usize, total: u64) -> Result<Vec<MapHandle>> {
-    let count = cpus.clamp(1, MAX_RINGS) as u64;
+    let count = count(cpus) as u64;
     let each = (total / count).max(MIN_RING);
     // Ring sizes are powers of two (kernel/bpf/ringbuf.c); round down to stay within what was asked for.
     let size = 1u32 << each.ilog2().min(30);

@@ -4,6 +4,7 @@
 
 use serde::Serialize;
 
+use crate::count;
 use crate::replay::story::{Line, Role};
 use crate::replay::time;
 use crate::safe::Safe;
@@ -106,7 +107,7 @@ fn problems(ledger: &[LedgerRow], total: &LedgerRow, rows: u64) -> Vec<String> {
     let mut problems: Vec<String> = ledger.iter().filter_map(LedgerRow::imbalance).collect();
     if rows != total.written {
         let written = total.written;
-        problems.push(format!("the file holds {rows} rows, but the ledger says {written} were written"));
+        problems.push(format!("the file holds {}, but the ledger says {written} were written", count::rows(rows)));
     }
     problems
 }
@@ -126,7 +127,7 @@ pub fn header(line: &mut Line, capture: &Capture) {
         let space = if index == 0 { "" } else { " " };
         line.add(Role::Plain, format_args!("{space}{}", Word(word)));
     }
-    line.add(Role::Dim, format_args!(" · {} events", facts.rows));
+    line.add(Role::Dim, format_args!(" · {}", count::events(facts.rows)));
     if facts.lost > 0 {
         line.add(Role::Bad, format_args!(" · {} LOST", facts.lost));
     } else {

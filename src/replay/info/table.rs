@@ -4,6 +4,7 @@ use std::fmt::{Display, Write};
 
 use super::facts::{Facts, Word};
 use super::families;
+use crate::count::{self, Count, grouped};
 use crate::replay::time;
 use crate::safe::Safe;
 use crate::schema::EventSet;
@@ -33,15 +34,14 @@ fn line(out: &mut String, name: &str, value: impl Display) {
 fn origin(out: &mut String, facts: &Facts<'_>) {
     let manifest = facts.manifest;
     let (tool, host) = (&manifest.tool, &manifest.host);
-    let groups = if facts.row_groups == 1 { "row group" } else { "row groups" };
     line(
         out,
         "Size",
         format_args!(
-            "{} bytes, {} rows in {} {groups}, schema version {}",
-            grouped(facts.size),
-            grouped(facts.rows),
-            grouped(facts.row_groups as u64),
+            "{}, {} in {}, schema version {}",
+            count::bytes(facts.size),
+            count::rows(facts.rows),
+            count::row_groups(facts.row_groups),
             facts.schema_version
         ),
     );
@@ -115,15 +115,15 @@ fn selected(filters: &Filters) -> String {
     }
     parts.push(match filters.snaplen {
         0 => "no payload".into(),
-        n => format!("up to {} payload bytes each", grouped(n.into())),
+        n => format!("up to {} each", Count(n.into(), "payload byte", "payload bytes")),
     });
     if let Some(count) = filters.count {
-        parts.push(format!("at most {} events", grouped(count)));
+        parts.push(format!("at most {}", count::events(count)));
     }
     if let Some(seconds) = filters.duration_s {
         parts.push(format!("for at most {seconds} s"));
     }
-    parts.push(format!("buffer of {} bytes", grouped(filters.buffer_size)));
+    parts.push(format!("buffer of {}", count::bytes(filters.buffer_size)));
     parts.join("; ")
 }
 
@@ -166,20 +166,29 @@ fn times(out: &mut String, facts: &Facts<'_>) {
     }
     for (name, state) in [("at the start", &facts.manifest.start_clock), ("at the end", &facts.manifest.end_clock)] {
         if let Some(state) = state {
-            line(out, "Wall clock", format_args!("{name} {}", clock(state)));
+            line(out, "Wall clock", format_args!("{name}: {}", clock(state)));
         }
     }
     if let Some(bytes) = facts.payload_bytes {
-        line(out, "Payload", format_args!("{} bytes captured", grouped(bytes)));
+        line(out, "Payload", format_args!("{} captured", count::bytes(bytes)));
     }
 }
 
 fn clock(state: &ClockState) -> String {
     let ClockState { offset_ns, frequency_ppm, max_error_us, .. } = state;
-    format!(
-        "{}, {offset_ns} ns to be slewed, {frequency_ppm:+.3} ppm, largest error {max_error_us} µs",
-        Safe(&state.state)
-    )
+    let leap = match state.state.as_str() {
+        "TIME_OK" => "",
+        // The kernel then knows no error, and counts one up to its limit.
+        "TIME_ERROR" => return "clock not synchronised".into(),
+        "TIME_INS" => ", a leap second is to be added at midnight",
+        "TIME_DEL" => ", a leap second is to be left out at midnight",
+        "TIME_OOP" => ", a leap second is being added",
+        "TIME_WAIT" => ", a leap second was added or left out",
+        other => return format!("clock in an unknown state, {}", Safe(other)),
+    };
+    let still = if *offset_ns == 0 { String::new() } else { format!(", {offset_ns} ns still to be corrected") };
+    let error = *max_error_us as f64 / 1e3;
+    format!("clock synchronised to within {error:.3} ms{still}, frequency corrected by {frequency_ppm:+.3} ppm{leap}")
 }
 
 /// A column of the ledger: its name, how wide it is, and what it counts.
@@ -273,26 +282,19 @@ fn gaps(out: &mut String, gaps: &[String]) {
     }
 }
 
-/// `1234567` as `1,234,567`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() * 4 / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_thousands() {
-        let shown: Vec<String> = [0, 999, 1_000, u64::MAX].iter().map(|n| grouped(*n)).collect();
-        assert_eq!(shown, ["0", "999", "1,000", "18,446,744,073,709,551,615"]);
+    fn the_state_of_the_clock_is_said_in_words() {
+        let free = ClockState { state: "TIME_ERROR".into(), max_error_us: 16_000_000, ..ClockState::default() };
+        assert_eq!(clock(&free), "clock not synchronised");
+        let kept = ClockState { state: "TIME_OK".into(), max_error_us: 1_500, frequency_ppm: -3.25, ..free.clone() };
+        assert_eq!(clock(&kept), "clock synchronised to within 1.500 ms, frequency corrected by -3.250 ppm");
+        let slewed = ClockState { state: "TIME_INS".into(), offset_ns: -40, ..kept.clone() };
+        let said = clock(&slewed);
+        assert!(said.contains("-40 ns still to be corrected") && said.contains("leap second"), "{said}");
+        assert!(clock(&ClockState { state: "\x1b[2J".into(), ..kept }).starts_with("clock in an unknown state"));
     }
 }

@@ -1,7 +1,9 @@
 //! Words for addresses, descriptors and flags.
 
 use super::{Line, Role};
+use crate::count::Count;
 use crate::safe::Safe;
+use crate::schema::names::register_set_name;
 use crate::schema::types::Iovecs;
 use crate::schema::{Event, EventKind};
 
@@ -10,12 +12,39 @@ const SHOWN: usize = 2;
 
 /// Ranges in the caller's memory.
 pub(super) fn local(line: &mut Line, event: &Event<'_>) {
-    list(line, event.local_iov, event.liovcnt, false);
+    list(line, event.local_iov, event.liovcnt);
 }
 
 /// Ranges in the target's memory.
 pub(super) fn remote(line: &mut Line, event: &Event<'_>) {
-    list(line, event.remote_iov, event.riovcnt, event.event == EventKind::Ptrace.name());
+    match (event.ptrace_request, event.remote_iov.and_then(|iov| iov.get(0))) {
+        (Some(request), Some(addr)) if addr.len == 0 => argument(line, request, addr.base),
+        _ => list(line, event.remote_iov, event.riovcnt),
+    }
+}
+
+/// ptrace's `addr` where it does not name memory of the target: what it is depends on the request (ptrace(2)).
+fn argument(line: &mut Line, request: &str, addr: u64) {
+    match request {
+        "PTRACE_GETREGSET" | "PTRACE_SETREGSET" => match register_set_name(addr) {
+            Some(name) => line.word(Role::Plain, format_args!("set {name}")),
+            None => line.word(Role::Plain, format_args!("set {addr:#x}")),
+        },
+        "PTRACE_PEEKUSER" | "PTRACE_POKEUSER" => line.word(Role::Plain, format_args!("offset {addr:#x}")),
+        "PTRACE_GET_THREAD_AREA" | "PTRACE_SET_THREAD_AREA" => line.word(Role::Plain, format_args!("entry {addr}")),
+        "PTRACE_SECCOMP_GET_FILTER" => line.word(Role::Plain, format_args!("filter {addr}")),
+        "PTRACE_GETSIGMASK"
+        | "PTRACE_SETSIGMASK"
+        | "PTRACE_SECCOMP_GET_METADATA"
+        | "PTRACE_GET_SYSCALL_INFO"
+        | "PTRACE_SET_SYSCALL_INFO"
+        | "PTRACE_GET_RSEQ_CONFIGURATION"
+        | "PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG"
+        | "PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG" => line.word(Role::Plain, format_args!("size {addr}")),
+        // Of an address in the caller's memory, or of no meaning.
+        _ if addr != 0 => line.word(Role::Plain, format_args!("addr {addr:#x}")),
+        _ => {}
+    }
 }
 
 /// What `tell` adds, with `word` before it where it adds anything.
@@ -30,23 +59,17 @@ pub(super) fn after(line: &mut Line, word: &str, tell: impl FnOnce(&mut Line)) {
     }
 }
 
-/// A list of ranges as `0xbase+len`. A ptrace address need not name memory: there a length of 0 is left out.
-fn list(line: &mut Line, iov: Option<Iovecs<'_>>, count: Option<u64>, ptrace: bool) {
+/// A list of ranges as `0xbase+len`.
+fn list(line: &mut Line, iov: Option<Iovecs<'_>>, count: Option<u64>) {
     let stored = iov.map_or(0, |iov| iov.len());
     let count = count.unwrap_or(0).max(stored as u64);
     let Some(iov) = iov else {
         if count > 0 {
-            line.word(Role::Warn, format_args!("[{count} ranges unread]"));
+            line.word(Role::Warn, format_args!("[{} unread]", Count(count, "range", "ranges")));
         }
         return;
     };
     let first = iov.get(0).unwrap_or_default();
-    if ptrace && count <= 1 && first.len == 0 {
-        if first.base != 0 {
-            line.word(Role::Plain, format_args!("{:#x}", first.base));
-        }
-        return;
-    }
     if count <= 1 {
         if stored == 1 {
             line.word(Role::Plain, format_args!("{:#x}+{}", first.base, first.len));

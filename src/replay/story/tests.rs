@@ -73,7 +73,7 @@ fn long_lists_are_cut_and_counted() {
     assert!(iov(Some(Iovecs::Pairs(&many[..2])), Some(2)).ends_with(" [0x1+2, 0x1+2]"));
     assert!(iov(Some(Iovecs::Pairs(&many[..1])), Some(3)).ends_with(" [0x1+2, +2 more]"));
     assert!(iov(None, Some(3)).ends_with(" [3 ranges unread]"));
-    assert!(iov(None, Some(u64::MAX)).ends_with(" [18446744073709551615 ranges unread]"));
+    assert!(iov(None, Some(u64::MAX)).ends_with(" [18,446,744,073,709,551,615 ranges unread]"));
     assert!(iov(Some(Iovecs::Pairs(&[])), Some(0)).ends_with(" from app[9]"));
 }
 
@@ -170,6 +170,20 @@ fn ptrace_addresses_need_not_be_memory() {
     };
     assert_eq!(told(&ptrace, View::Caller), "·           ok  ptrace            PTRACE_CONT on app[9] data 0x13");
     assert_eq!(told(&ptrace, View::Target), "·           ok  ptrace            PTRACE_CONT by caller spy[7] data 0x13");
+    for (request, addr, words) in [
+        ("PTRACE_SETREGSET", 1, "set NT_PRSTATUS"),
+        ("PTRACE_GETREGSET", 0x202, "set NT_X86_XSTATE"),
+        ("PTRACE_GETREGSET", 77, "set 0x4d"),
+        ("PTRACE_PEEKUSER", 0, "offset 0x0"),
+        ("PTRACE_GET_THREAD_AREA", 12, "entry 12"),
+        ("PTRACE_GETSIGMASK", 8, "size 8"),
+        ("PTRACE_SEIZE", 3, "addr 0x3"),
+    ] {
+        let iov = [Iovec { base: addr, len: 0 }];
+        let event = Event { ptrace_request: Some(request), remote_iov: Some(Iovecs::Pairs(&iov)), data: 0, ..ptrace };
+        let told = told(&event, View::Caller);
+        assert!(told.ends_with(&format!("{request} on app[9] {words}")), "{told}");
+    }
 }
 
 #[test]

@@ -1,0 +1,62 @@
+//! Numbers with what they count, as every sentence has them: `1 event`, `12,345 events`.
+
+use std::fmt;
+
+/// A number, and the word behind it: for one, and for any other number.
+#[derive(Clone, Copy, Debug)]
+pub struct Count<'a>(pub u64, pub &'a str, pub &'a str);
+
+impl fmt::Display for Count<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Count(number, one, many) = *self;
+        write!(f, "{} {}", grouped(number), if number == 1 { one } else { many })
+    }
+}
+
+/// Events.
+pub fn events(number: u64) -> Count<'static> {
+    Count(number, "event", "events")
+}
+
+/// Rows.
+pub fn rows(number: u64) -> Count<'static> {
+    Count(number, "row", "rows")
+}
+
+/// Row groups.
+pub fn row_groups(number: usize) -> Count<'static> {
+    Count(number as u64, "row group", "row groups")
+}
+
+/// Bytes.
+pub fn bytes(number: u64) -> Count<'static> {
+    Count(number, "byte", "bytes")
+}
+
+/// 1234567 as 1,234,567.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() * 4 / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_singular_and_thousands_are_grouped() {
+        assert_eq!(events(0).to_string(), "0 events");
+        assert_eq!(events(1).to_string(), "1 event");
+        assert_eq!(row_groups(1).to_string(), "1 row group");
+        assert_eq!(rows(1_234_567).to_string(), "1,234,567 rows");
+        assert_eq!(Count(1, "row is", "rows are").to_string(), "1 row is");
+        assert_eq!(grouped(u64::MAX), "18,446,744,073,709,551,615");
+    }
+}

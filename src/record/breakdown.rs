@@ -1,0 +1,34 @@
+//! The last words of a recorder that aborts, as Rust does when no memory is left: the status says that vmtrace failed.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use anyhow::{Context, Result};
+use libc::SIGABRT;
+
+use crate::cli::status;
+
+const WORDS: &str = "vmtrace: the recorder broke down, and recording has ended; `vmtrace recover` makes a capture of what \
+                     was recorded until then\n";
+
+static STATUS: AtomicU8 = AtomicU8::new(status::ERROR);
+
+/// What an abort leads to from here on.
+///
+/// # Errors
+/// When the kernel refuses a handler.
+pub fn prepare(with_command: bool) -> Result<()> {
+    if with_command {
+        STATUS.store(status::RECORDER_FAILED, Ordering::Relaxed);
+    }
+    let last_words = || {
+        // SAFETY: the words outlive the process, and both calls are async-signal-safe. Whether somebody reads them does
+        // not matter.
+        unsafe {
+            libc::write(2, WORDS.as_ptr().cast(), WORDS.len());
+            libc::_exit(STATUS.load(Ordering::Relaxed).into());
+        }
+    };
+    // SAFETY: see there.
+    unsafe { signal_hook::low_level::register(SIGABRT, last_words) }.context("signals cannot be handled")?;
+    Ok(())
+}

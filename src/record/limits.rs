@@ -1,0 +1,110 @@
+//! Resource limits (setrlimit(2)): what a recording needs is looked for at the start, where a lack of it can be named, and
+//! not when COMMAND runs already.
+
+use anyhow::{Result, bail};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
+
+use super::options::{MIN_FILE, Options};
+
+/// Descriptors but for those of rings and processes: programs, maps, links, files.
+const DESCRIPTORS: u64 = 256;
+/// Descriptors of a ring: itself, its copy for the thread that empties it, and both their epolls'.
+const PER_RING: u64 = 4;
+/// Bytes of address space but for rings and rows: programs, libraries, stacks, the heaps of threads, the kernel's types.
+const ADDRESS_SPACE: u64 = 256 << 20;
+/// Of these, bytes of private memory.
+const DATA: u64 = 64 << 20;
+/// Rows stand in memory as they came, as a batch, encoded, and twice where a buffer grows.
+const COPIES: u64 = 4;
+/// Bytes of the main thread's stack.
+const STACK: u64 = 1 << 20;
+
+/// A limit that is too low for a recording below `least`.
+struct Need {
+    resource: Resource,
+    /// In words, with a unit of which `ulimit` counts `unit` bytes, or things.
+    what: &'static str,
+    ulimit: char,
+    unit: u64,
+    least: u64,
+    remedy: &'static str,
+}
+
+/// Takes the soft limits up to the hard ones, as far as a recording is concerned. COMMAND gets them as they were
+/// ([`super::inherited`]).
+///
+/// # Errors
+/// When a limit does not suffice for what `options` ask for.
+pub fn prepare(options: &Options) -> Result<()> {
+    // The kernel ends who goes beyond RLIMIT_CPU, finished or not.
+    raise(Resource::RLIMIT_CPU);
+    for need in needs(options) {
+        let allowed = raise(need.resource);
+        let Need { what, ulimit, unit, least, remedy, .. } = need;
+        if allowed != RLIM_INFINITY && allowed < least {
+            bail!(
+                "a recording takes {} {what}, and ulimit -{ulimit} allows {}: raise it{remedy}",
+                least.div_ceil(unit),
+                allowed / unit
+            );
+        }
+    }
+    Ok(())
+}
+
+fn needs(options: &Options) -> [Need; 5] {
+    let rings = libbpf_rs::num_possible_cpus().map_or(1, |cpus| super::load::ring_count(cpus) as u64);
+    let kept = options.keep.map_or(0, |limit| limit.bytes);
+    let rows = (options.memory_limit as u64).saturating_mul(COPIES).saturating_add(kept);
+    // The kernel maps the data of a ring twice in a row (kernel/bpf/ringbuf.c).
+    let mapped = options.buffer_size.saturating_mul(2);
+    let need = |resource, what, ulimit, unit, least, remedy| Need { resource, what, ulimit, unit, least, remedy };
+    let descriptors = DESCRIPTORS + PER_RING * rings + options.pids.len() as u64;
+    let smaller = ", or choose a smaller --buffer-size, --memory-limit or --flight-recorder";
+    [
+        need(Resource::RLIMIT_NOFILE, "open files", 'n', 1, descriptors, ""),
+        need(
+            Resource::RLIMIT_AS,
+            "KiB of address space",
+            'v',
+            1024,
+            ADDRESS_SPACE.saturating_add(mapped).saturating_add(rows),
+            smaller,
+        ),
+        need(
+            Resource::RLIMIT_DATA,
+            "KiB of memory",
+            'd',
+            1024,
+            DATA.saturating_add(rows),
+            ", or choose a smaller --memory-limit or --flight-recorder",
+        ),
+        need(Resource::RLIMIT_STACK, "KiB of stack", 's', 1024, STACK, ""),
+        need(Resource::RLIMIT_FSIZE, "KiB of a file", 'f', 1024, MIN_FILE, ""),
+    ]
+}
+
+/// Takes a soft limit up to the hard one; what is allowed then.
+fn raise(resource: Resource) -> u64 {
+    match getrlimit(resource) {
+        Ok((soft, hard)) if soft < hard && setrlimit(resource, hard, hard).is_ok() => hard,
+        Ok((soft, _)) => soft,
+        Err(_) => RLIM_INFINITY,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_needed_grows_with_what_is_asked_for() {
+        let least = |options: &Options| needs(options).map(|need| need.least);
+        let usual = least(&Options::for_check());
+        let large = Options { buffer_size: 16 << 30, memory_limit: 1 << 30, pids: vec![1, 2], ..Options::for_check() };
+        assert!(usual.iter().zip(least(&large)).take(3).all(|(usual, large)| *usual < large));
+        assert_eq!(usual[1], ADDRESS_SPACE + (128 << 20) + (256 << 20));
+        let whole = Options { memory_limit: usize::MAX, ..Options::for_check() };
+        assert_eq!(least(&whole)[1], u64::MAX);
+    }
+}
