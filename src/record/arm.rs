@@ -21,7 +21,7 @@ pub fn arm(options: &Options) -> Result<(Programs, Vec<FamilyReport>)> {
         all: options.all,
         follow: options.follow,
         uids: options.uids.clone(),
-        cgroup: options.cgroup.as_ref().map(|(_, id, level)| (*id, *level)),
+        cgroup: options.cgroup.as_ref().map(|cgroup| (cgroup.id, cgroup.level)),
         buffer_size: options.buffer_size,
     };
     limits::prepare(options)?;

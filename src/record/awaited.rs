@@ -1,4 +1,4 @@
-//! How the main thread sleeps: until a tick is over, a signal comes, or a process that it waits for ends.
+//! How the main thread sleeps: until a tick is over, a signal comes, the bell is rung, or a process that it waits for ends.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
@@ -7,7 +7,11 @@ use anyhow::{Context, Result};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use super::bell::Bell;
 use super::processes::is_gone;
+
+/// What the bell is called among the processes.
+const BELL: u64 = u64::MAX;
 
 /// The `-p` processes that have not ended.
 #[derive(Debug)]
@@ -18,17 +22,22 @@ pub struct Awaited {
 }
 
 impl Awaited {
-    /// Waits for the processes `pids`.
+    /// Waits for the processes `pids` and the `bell`.
     ///
     /// # Errors
     /// When the kernel gives no epoll descriptor.
-    pub fn new(pids: &[i32]) -> Result<Self> {
+    pub fn new(pids: &[i32], bell: &Bell) -> Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).context("no epoll")?;
+        if let Some(descriptor) = bell.descriptor() {
+            // Edge-triggered: it need not be read.
+            let event = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, BELL);
+            epoll.add(descriptor, event).context("the bell cannot be watched")?;
+        }
         let living = pids.iter().zip(0..).map(|(pid, index)| (*pid, watch(&epoll, *pid, index))).collect();
         Ok(Awaited { epoll, living })
     }
 
-    /// Sleeps for a tick, or less when a process ends or a signal comes.
+    /// Sleeps for a tick, or less when a process ends, a signal comes or the bell is rung.
     pub fn pause(&mut self, tick: Duration) {
         let mut events = [EpollEvent::empty(); 16];
         let timeout = EpollTimeout::try_from(tick).unwrap_or(EpollTimeout::ZERO);
@@ -64,7 +73,7 @@ mod tests {
     fn a_process_that_ends_cuts_the_pause_short() {
         let mut children = [1, 2].map(|_| std::process::Command::new("sleep").arg("1000").spawn().unwrap());
         let pids = [0, 1].map(|i: usize| children[i].id() as i32);
-        let mut awaited = Awaited::new(&pids).unwrap();
+        let mut awaited = Awaited::new(&pids, &Bell::default()).unwrap();
         for (child, ended) in children.iter_mut().zip(1..) {
             assert!(!awaited.all_gone());
             child.kill().unwrap();
@@ -80,7 +89,19 @@ mod tests {
     }
 
     #[test]
+    fn the_bell_cuts_a_pause_short_each_time_it_is_rung() {
+        let bell = Bell::new().unwrap();
+        let mut awaited = Awaited::new(&[], &bell).unwrap();
+        for _ in 0..2 {
+            bell.ring();
+            awaited.pause(Duration::from_secs(1000));
+        }
+        let mut events = [EpollEvent::empty()];
+        assert_eq!(awaited.epoll.wait(&mut events, EpollTimeout::ZERO), Ok(0), "and not again");
+    }
+
+    #[test]
     fn who_is_not_there_has_ended() {
-        assert!(Awaited::new(&[i32::MAX]).unwrap().all_gone());
+        assert!(Awaited::new(&[i32::MAX], &Bell::default()).unwrap().all_gone());
     }
 }

@@ -8,7 +8,7 @@ use super::books::{Books, Counted, Since};
 use super::decode::Known;
 use super::processes::Snapshot;
 use super::reorder::Place;
-use crate::schema::manifest::{ClockState, Hook};
+use crate::schema::manifest::{ClockState, Clocks, Hook};
 
 /// All that decoding takes to go on behind the rows that stand in a file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -41,9 +41,11 @@ pub struct Checkpoint {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Living(pub Vec<Snapshot>);
 
-/// A file ends, and why.
+/// A file ends, when and why. What happened before is in it; what comes later is in the next.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Cut {
+    /// When; may be still to come.
+    pub at: Clocks,
     /// `end_reason` of that file.
     pub reason: String,
 }

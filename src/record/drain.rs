@@ -3,11 +3,11 @@
 //! It must never wait for the encoder while rings fill, so chunks go into the journal; only when the disk takes
 //! nothing does it wait, and then the rings fill and the kernel counts what is lost.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -19,6 +19,7 @@ use super::host::monotonic_ns;
 use super::journal::frame::{self, HEADER};
 use super::load::Switches;
 use super::privileges;
+use super::reorder::{COMMIT_NS, has_passed};
 use super::wire::vmt_hdr;
 
 /// Most bytes of a chunk, but for the record that fills it.
@@ -71,6 +72,8 @@ pub struct Control {
     stop: AtomicBool,
     /// End without emptying the rings.
     abandon: AtomicBool,
+    /// Instants of CLOCK_MONOTONIC in ns up to which somebody waits for all records.
+    awaited: Mutex<Vec<u64>>,
     wake: EventFd,
 }
 
@@ -82,7 +85,27 @@ impl Control {
     pub fn new() -> Result<Arc<Self>> {
         let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK).context("no eventfd")?;
         let [stop, abandon] = [false, false].map(AtomicBool::new);
-        Ok(Arc::new(Control { stop, abandon, wake }))
+        Ok(Arc::new(Control { stop, abandon, awaited: Mutex::default(), wake }))
+    }
+
+    /// Hands on all records older than `instant_ns` of CLOCK_MONOTONIC as soon as that is past, and says so.
+    pub fn complete_until(&self, instant_ns: u64) {
+        self.awaited().push(instant_ns);
+        let _ = self.wake.write(1);
+    }
+
+    fn awaited(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first instant that somebody waits for.
+    fn next_awaited(&self) -> Option<u64> {
+        self.awaited().iter().min().copied()
+    }
+
+    /// All up to there has been handed on.
+    fn has_come_to(&self, complete_until_ns: u64) {
+        self.awaited().retain(|instant| !has_passed(complete_until_ns, *instant));
     }
 
     /// Ends the thread after the rings have been emptied.
@@ -105,11 +128,21 @@ struct Intake {
     chunk_bytes: usize,
     /// mono_ns of the last record of each ring.
     last: RefCell<Vec<u64>>,
+    /// Latest mono_ns of all of them, once one has come.
+    newest_ns: Cell<Option<u64>>,
+    /// Up to where everything has been handed on, and whoever it was handed to knows.
+    told_ns: Cell<u64>,
 }
 
 impl Intake {
     fn new(rings: usize, chunk_bytes: usize) -> Self {
-        Intake { chunk: RefCell::new(Chunk::new()), chunk_bytes, last: RefCell::new(vec![0; rings]) }
+        Intake {
+            chunk: RefCell::new(Chunk::new()),
+            chunk_bytes,
+            last: RefCell::new(vec![0; rings]),
+            newest_ns: Cell::new(None),
+            told_ns: Cell::new(0),
+        }
     }
 
     fn is_full(&self) -> bool {
@@ -124,8 +157,32 @@ impl Intake {
         let mut chunk = self.chunk.borrow_mut();
         deliver(&mut chunk)?;
         chunk.clear();
+        self.told_ns.set(self.told_ns.get().max(chunk.complete_until_ns));
         Ok(())
     }
+
+    /// Up to where everything has been taken from the rings.
+    fn complete_until_ns(&self) -> u64 {
+        self.chunk.borrow().complete_until_ns
+    }
+
+    /// The instant of the latest record, where nobody has been told yet that no older one can come: it is owed a chunk,
+    /// be it empty, or it would wait for the next record, however long that takes.
+    fn owed(&self) -> Option<u64> {
+        self.newest_ns.get().filter(|newest| !has_passed(self.told_ns.get(), *newest))
+    }
+
+    /// Whether a chunk that is handed on now would pass an instant.
+    fn passes(&self, instant_ns: u64) -> bool {
+        has_passed(self.complete_until_ns(), instant_ns)
+    }
+}
+
+/// How long it takes until all records older than `instant_ns` have surely come.
+fn time_until_passed(instant_ns: u64) -> Duration {
+    let passed = Duration::from_nanos(instant_ns.saturating_add(COMMIT_NS).saturating_sub(monotonic_ns()));
+    // Whoever sleeps counts whole ms.
+    passed + Duration::from_millis(1)
 }
 
 /// How long nothing has come, in rounds of half a window, and what follows from it: the programs are asked to wake us with
@@ -146,6 +203,11 @@ impl Quiet<'_> {
             self.switches.set(|s| unsafe { &raw mut (*s).wake_at_once }, 1);
         }
         if self.rounds > Self::ASK { IDLE.max(usual) } else { usual }
+    }
+
+    /// Something came. Whether we slept for long before.
+    fn ends(&mut self) -> bool {
+        std::mem::take(&mut self.rounds) > Self::ASK
     }
 }
 
@@ -171,32 +233,48 @@ pub fn run(
     let _ = opened.send(());
     let mut since = Instant::now();
     let mut quiet = Quiet { rounds: 0, switches };
+    // When the first record came after we had slept for long.
+    let mut woken: Option<Instant> = None;
     loop {
         let stopping = control.stop.load(Ordering::Acquire);
         if control.abandon.load(Ordering::Acquire) {
             return intake.hand_on(deliver);
         }
         let drained = pass(&buffers, &intake)?;
+        let awaited = control.next_awaited();
         // With nothing left in the rings there is nothing to be gained by waiting, but frames.
         let due = stopping || since.elapsed() >= pace.window / 2;
-        if intake.is_full() || (due && !intake.is_empty()) {
+        let released = intake.owed().is_some_and(|instant| intake.passes(instant));
+        let reached = awaited.is_some_and(|instant| intake.passes(instant));
+        // Who waited for the first record in a while does not want to wait for the next round, too.
+        let is_prompt = |woken: Option<Instant>| woken.is_some_and(|woken| woken.elapsed() < pace.window / 2);
+        if intake.is_full() || reached || (released && is_prompt(woken)) || (due && (released || !intake.is_empty())) {
             intake.hand_on(deliver)?;
+            control.has_come_to(intake.told_ns.get());
             since = Instant::now();
         }
         if !drained || !intake.is_empty() {
-            quiet.rounds = 0;
+            woken = quiet.ends().then(Instant::now).or(woken);
         }
         if drained && stopping {
             return Ok(());
         }
         if drained {
             let mut events = [EpollEvent::empty()];
-            let wait = quiet.wait(pace.window / 2);
+            let round = if is_prompt(woken) { Duration::ZERO } else { pace.window / 2 };
+            let wait = wait(&intake, control.next_awaited(), round, quiet.wait(pace.window / 2));
             let timeout = EpollTimeout::try_from(wait).unwrap_or(EpollTimeout::ZERO);
             // An interrupted wait is as good as any other.
             let _ = epoll.wait(&mut events, timeout);
         }
     }
+}
+
+/// How long to sleep now that the rings are empty: for `round` if something is owed, else until somebody asks again.
+fn wait(intake: &Intake, awaited: Option<u64>, round: Duration, quiet: Duration) -> Duration {
+    // A window may be shorter than a record takes to be committed.
+    let wait = intake.owed().map_or(quiet, |instant| round.max(time_until_passed(instant)));
+    awaited.map_or(wait, |instant| wait.min(time_until_passed(instant)))
 }
 
 /// Delivers what `rings` hold now, and leaves the calling thread as it is. For the self-test, before [`run`].
@@ -232,6 +310,7 @@ fn take_record(ring: usize, record: &[u8], intake: &Intake) -> i32 {
     let clock = record.get(CLOCK..CLOCK + 8).and_then(|b| b.try_into().ok()).map(u64::from_ne_bytes);
     if let (Some(slot), Some(clock)) = (intake.last.borrow_mut().get_mut(ring), clock) {
         *slot = clock;
+        intake.newest_ns.set(intake.newest_ns.get().max(Some(clock)));
     }
     if chunk.records().len() >= intake.chunk_bytes { CHUNK_FULL } else { 0 }
 }
@@ -276,3 +355,6 @@ fn watch(rings: &[MapHandle], wake: &EventFd) -> Result<Epoll> {
     }
     Ok(epoll)
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 //! the same of them as the recorder would have. Owns the order of events; files are [`super::series`]'s, rows
 //! [`super::table`]'s.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::sync::Arc;
 
@@ -69,6 +70,10 @@ pub struct Encoder {
     keep: Option<Keep>,
     sizes: Sizes,
     counted: Counted,
+    /// mono_ns when they were read; the clocks in them may be those of a cut before.
+    counted_ns: i64,
+    /// Where files are to end, in the order of their instants.
+    cuts: VecDeque<Cut>,
     /// The books of which `lost` rows tell all that no record does.
     told: Counted,
     end_clock: Option<ClockState>,
@@ -131,7 +136,9 @@ impl Encoder {
             keep: None,
             sizes: Sizes::default(),
             told: counted.clone(),
+            counted_ns: counted.clocks.monotonic_ns,
             counted,
+            cuts: VecDeque::new(),
             end_clock: None,
             before: Vec::new(),
             since: Since::default(),
@@ -234,7 +241,7 @@ impl Encoder {
             Kind::Records => self.records(frame),
             Kind::Living => {
                 let Living(living) = json(frame)?;
-                let at = i64::try_from(frame.stamp_ns).unwrap_or(i64::MAX);
+                let at = signed(frame.stamp_ns);
                 living.iter().for_each(|s| self.decoder.introduce(s, at, &mut self.table));
             }
             Kind::Books => {
@@ -242,15 +249,16 @@ impl Encoder {
                 // By now every record from before the last books has come.
                 self.tell_unrecorded();
                 // Those of a cut were read when this frame was in the journal already.
-                if counted.clocks.monotonic_ns >= self.counted.clocks.monotonic_ns {
-                    self.counted = counted;
+                if counted.clocks.monotonic_ns >= self.counted_ns {
+                    self.counted_ns = counted.clocks.monotonic_ns;
+                    // The present file states no instant behind the one where it ends.
+                    let ends = self.cuts.front().map_or(i64::MAX, |cut| cut.at.monotonic_ns);
+                    let at_ns = self.counted_ns.min(ends).max(self.counted.clocks.monotonic_ns);
+                    self.counted = Counted { clocks: counted.clocks.at(at_ns), ..counted };
                 }
-                self.tell_trigger(self.counted.clocks.monotonic_ns);
+                self.tell_trigger(self.counted_ns);
             }
-            Kind::Cut => {
-                let Cut { reason } = json(frame)?;
-                self.cut(&reason);
-            }
+            Kind::Cut => self.await_cut(json(frame)?),
             Kind::Finish => return json(frame).map(Some),
             Kind::Begin | Kind::Answer | Kind::Checkpoint | Kind::Spare => (),
         }
@@ -266,7 +274,9 @@ impl Encoder {
 
     /// Decodes what is in order, and writes row groups as they become full.
     fn decode_ready(&mut self) {
-        while let Some(record) = self.reorder.next() {
+        loop {
+            self.cut_where_due();
+            let Some(record) = self.reorder.next() else { break };
             if self.skip > 0 {
                 self.skip -= 1;
                 continue;
@@ -279,6 +289,25 @@ impl Encoder {
             }
             self.triggered |= self.table.was_triggered();
             self.tell_trigger(self.table.last_ns());
+        }
+    }
+
+    /// Ends the present file when all that happened before the cut's instant is in it. `recover` makes one file.
+    fn await_cut(&mut self, cut: Cut) {
+        if self.running.is_some() {
+            let behind = self.cuts.partition_point(|other| other.at.monotonic_ns <= cut.at.monotonic_ns);
+            self.cuts.insert(behind, cut);
+        }
+        self.cut_where_due();
+    }
+
+    fn cut_where_due(&mut self) {
+        while let Some(cut) = self.cuts.front()
+            && self.reorder.is_past(u64::try_from(cut.at.monotonic_ns).unwrap_or(0))
+        {
+            let cut = cut.clone();
+            self.cuts.pop_front();
+            self.cut(&cut.reason, Some(cut.at));
         }
     }
 
@@ -417,15 +446,25 @@ impl Encoder {
             self.table.end();
         }
         if self.sizes.file.is_some_and(|limit| bytes >= limit) {
-            self.cut(ROTATED);
+            self.cut(ROTATED, None);
         }
     }
 
-    /// Ends the present file and begins the next.
-    fn cut(&mut self, reason: &str) {
+    /// Ends the present file and begins the next, at the instant `at` or now.
+    fn cut(&mut self, reason: &str, at: Option<Clocks>) {
         let Some(running) = self.running.as_ref().filter(|_| !self.full && self.error.is_none()) else { return };
         match running.counters.read() {
-            Ok(counted) => self.counted = counted,
+            Ok(counted) => {
+                self.counted_ns = counted.clocks.monotonic_ns;
+                let possible = self.counted.clocks.monotonic_ns..=self.counted_ns;
+                let clocks = match at {
+                    Some(at) if possible.contains(&at.monotonic_ns) => at,
+                    // It was asked for when the file had come further already.
+                    Some(at) if at.monotonic_ns < self.counted_ns => counted.clocks.at(*possible.start()),
+                    _ => counted.clocks,
+                };
+                self.counted = Counted { clocks, ..counted };
+            }
             Err(error) => {
                 self.fail(error);
                 return;
@@ -458,6 +497,10 @@ impl Encoder {
 
     /// Begins a file before the one before it is named, so that a killed recorder leaves a name to recover from.
     fn begin_next(&mut self) -> Result<()> {
+        if self.table.rows() == 0 {
+            // Records that gave no row are counted in `since`: they must not come again.
+            self.began = self.reorder.place();
+        }
         self.since = Since { kernel: self.counted.kernel.clone(), own: self.table.books.clone() };
         self.first_seq = self.table.next_seq();
         self.series.begin(&self.begin, self.counted.clocks, self.first_seq)?;
@@ -490,7 +533,10 @@ impl Encoder {
         if self.triggered && now_ns.saturating_sub(self.told_ns) >= TRIGGER_PAUSE_NS {
             self.told_ns = now_ns;
             self.triggered = false;
-            self.cut("triggered");
+            self.cut("triggered", None);
+        }
+        if let Some(running) = &self.running {
+            running.room.set_trigger_waits(self.triggered);
         }
     }
 
@@ -509,6 +555,8 @@ impl Encoder {
         // A file may have been cut when the hooks were gone already.
         self.come_to(cut);
         self.end_clock = end.clock.clone();
+        // What was announced and did not come.
+        self.cuts.retain(|announced| announced.at.monotonic_ns <= end.counted.clocks.monotonic_ns);
         self.reorder.release_all();
         self.decode_ready();
         // Before the requests below, which never were in a ring.
@@ -542,7 +590,8 @@ impl Encoder {
     fn close_last(&mut self, end: &Finish) -> Result<()> {
         let mut tries = 0;
         // It may have become so when the recording had ended for another reason.
-        let reason = if self.full { DISK_FULL } else { &end.reason };
+        let limit = self.running.as_ref().and_then(|_| self.table.ended_by());
+        let reason = if self.full { DISK_FULL } else { limit.unwrap_or(&end.reason) };
         while self.series.is_open() {
             let Err(error) = self.close(reason, &end.gaps, Some(&end.hooks)) else { break };
             let made = self.running.as_ref().is_some_and(|running| {
@@ -587,6 +636,10 @@ impl Encoder {
         }
         self.told = self.counted.clone();
     }
+}
+
+fn signed(ns: u64) -> i64 {
+    i64::try_from(ns).unwrap_or(i64::MAX)
 }
 
 fn json<T: DeserializeOwned>(frame: &Frame) -> Result<T> {

@@ -7,10 +7,16 @@ use super::container::container_id;
 use super::processes::snapshot;
 use crate::schema::manifest::{ClockState, Clocks, Host, Tool};
 
-/// The inode of the initial pid namespace (include/linux/proc_ns.h, PROC_PID_INIT_INO).
-const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
-/// Ours.
-const PID_NAMESPACE: &str = "/proc/self/ns/pid";
+/// A kind of namespace: our own, and the inode of the initial one (include/linux/proc_ns.h).
+type Namespace = (&'static str, &'static str);
+const PID: Namespace = ("/proc/self/ns/pid", "pid:[4026531836]");
+/// Since Linux 5.6, with CONFIG_TIME_NS.
+const TIME: Namespace = ("/proc/self/ns/time", "time:[4026531834]");
+
+/// Whether we are in the initial one; `None` where the kernel has none of that kind, or /proc is not mounted.
+fn is_initial((own, initial): Namespace) -> Option<bool> {
+    Some(std::fs::read_link(own).ok()?.as_os_str() == initial)
+}
 
 fn read(clock: ClockId) -> i64 {
     // These three clocks exist on every kernel we load on; 0 would be seen as such.
@@ -78,7 +84,13 @@ pub fn capture_id() -> std::io::Result<String> {
 
 /// Whether our processes have other numbers than in the initial pid namespace.
 pub fn inside_pid_namespace() -> bool {
-    std::fs::read_link(PID_NAMESPACE).is_ok_and(|link| link.as_os_str() != INITIAL_PID_NAMESPACE)
+    is_initial(PID) == Some(false)
+}
+
+/// Whether CLOCK_MONOTONIC, CLOCK_BOOTTIME and the starts of processes in /proc may be other than those that the hooks read
+/// (time_namespaces(7)).
+pub fn inside_time_namespace() -> bool {
+    is_initial(TIME) == Some(false)
 }
 
 /// This machine.
@@ -99,8 +111,7 @@ pub fn host() -> Host {
         lockdown: line("/sys/kernel/security/lockdown"),
         container: snapshot("", std::process::id() as i32)
             .and_then(|own| container_id(own.cgroup.as_deref()?).map(str::to_string)),
-        initial_pid_namespace: std::fs::read_link(PID_NAMESPACE)
-            .is_ok_and(|link| link.as_os_str() == INITIAL_PID_NAMESPACE),
+        initial_pid_namespace: is_initial(PID) == Some(true),
     }
 }
 

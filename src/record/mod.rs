@@ -5,6 +5,7 @@
 
 mod arm;
 mod awaited;
+mod bell;
 mod books;
 mod breakdown;
 mod cgroups;

@@ -1,15 +1,15 @@
 //! `vmtrace record`'s options: as typed ([`Args`]) and as checked ([`Options`]).
 
 use std::ffi::OsString;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
-use super::cgroups::cgroup_mount;
+use super::cgroups::Chosen;
 use super::keep::Limit;
+use super::processes::Snapshot;
 use super::room::OnFull;
 use super::wire::VMT_SNAPLEN_MAX;
 use crate::schema::events::EventSet;
@@ -165,8 +165,8 @@ pub struct Options {
     pub follow: bool,
     /// Caller uids, any if empty.
     pub uids: Vec<u32>,
-    /// Path as given, cgroup id, depth below the mount.
-    pub cgroup: Option<(PathBuf, u64, u32)>,
+    /// Cgroup of callers.
+    pub cgroup: Option<Chosen>,
     /// Transfers.
     pub count: Option<u64>,
     /// Time.
@@ -242,7 +242,7 @@ impl Options {
             snaplen: snaplen(args),
             follow: !args.no_follow,
             uids: args.uid.clone(),
-            cgroup: args.cgroup.as_deref().map(cgroup).transpose()?,
+            cgroup: args.cgroup.as_deref().map(Chosen::find).transpose()?,
             count: args.count,
             duration: args.duration,
             buffer_size: args.buffer_size,
@@ -298,6 +298,15 @@ impl Options {
         }
     }
 
+    /// Whether a process that lives is recorded for its own sake, so that it is introduced at the start: named by -p, or
+    /// one of all that -u and --cgroup leave.
+    pub fn selects(&self, living: &Snapshot) -> bool {
+        let cgroup = living.cgroup.as_deref();
+        let admitted = (self.uids.is_empty() || self.uids.contains(&living.uid))
+            && self.cgroup.as_ref().is_none_or(|chosen| cgroup.is_some_and(|path| chosen.holds(path)));
+        self.pids.contains(&living.process.pid) || (self.all && admitted)
+    }
+
     /// As the manifest tells them.
     pub fn filters(&self) -> Filters {
         Filters {
@@ -307,7 +316,7 @@ impl Options {
             follow: self.follow,
             events: self.events.names().iter().map(|n| n.to_string()).collect(),
             uids: self.uids.clone(),
-            cgroup: self.cgroup.as_ref().map(|(path, ..)| path.to_string_lossy().into_owned()),
+            cgroup: self.cgroup.as_ref().map(|cgroup| cgroup.given.to_string_lossy().into_owned()),
             snaplen: self.snaplen,
             count: self.count,
             duration_s: self.duration.map(|d| d.as_secs_f64()),
@@ -388,21 +397,6 @@ fn snaplen(args: &Args) -> u32 {
     }
 }
 
-/// Id and depth of a cgroup: its directory's inode number, and how far below the mount it is.
-fn cgroup(path: &Path) -> Result<(PathBuf, u64, u32)> {
-    let name = path.display();
-    let mount = cgroup_mount().context("--cgroup: no cgroup v2 hierarchy is mounted")?;
-    let full = if path.starts_with(&mount) {
-        path.to_path_buf()
-    } else {
-        Path::new(&mount).join(path.strip_prefix("/").unwrap_or(path))
-    };
-    let full = full.canonicalize().with_context(|| format!("--cgroup {name}: not found below {mount}"))?;
-    let Ok(below) = full.strip_prefix(&mount) else { bail!("--cgroup {name}: not below {mount}") };
-    let id = std::fs::metadata(&full).with_context(|| format!("--cgroup {name}"))?.ino();
-    Ok((path.to_path_buf(), id, below.components().count() as u32))
-}
-
 /// `64M` and the like; units are powers of 1,024.
 fn parse_size(text: &str) -> Result<u64, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -451,6 +445,35 @@ fn parse_keep(text: &str) -> Result<Limit, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::processes::Process;
+
+    #[test]
+    fn of_those_who_live_only_the_selected_are_introduced() {
+        let living = |pid: i32, uid: u32, cgroup: Option<&str>| Snapshot {
+            process: Process { pid, ..Process::default() },
+            comm: "x".into(),
+            uid,
+            parent: 1,
+            argv: "x".into(),
+            cgroup: cgroup.map(str::to_string),
+        };
+        let init = living(1, 0, Some("/init.scope"));
+        let kernel = living(2, 0, Some("/"));
+        let inside = living(3, 0, Some("/chosen/below"));
+        let other = living(4, 1000, Some("/chosen"));
+        let unknown = living(5, 1000, None);
+        let everyone = [init, kernel, inside, other, unknown];
+        let selected = |options: &Options| -> Vec<i32> {
+            everyone.iter().filter(|s| options.selects(s)).map(|s| s.process.pid).collect()
+        };
+        let chosen = Some(Chosen { given: PathBuf::new(), id: 7, level: 1, path: "/chosen".into() });
+        let options = || Options { all: true, ..Options::for_check() };
+        assert_eq!(selected(&options()), [1, 2, 3, 4, 5]);
+        assert_eq!(selected(&Options { cgroup: chosen.clone(), ..options() }), [3, 4]);
+        assert_eq!(selected(&Options { uids: vec![1000], ..options() }), [4, 5]);
+        assert_eq!(selected(&Options { uids: vec![1000], cgroup: chosen.clone(), ..options() }), [4]);
+        assert_eq!(selected(&Options { pids: vec![1], all: false, cgroup: chosen, ..options() }), [1], "a target");
+    }
 
     #[test]
     fn sizes_and_times_have_units() {

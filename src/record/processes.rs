@@ -9,8 +9,8 @@ use std::os::unix::ffi::OsStrExt;
 
 use serde::{Deserialize, Serialize};
 
-use super::text;
 use super::witness::Witness;
+use super::{cgroups, text};
 use crate::schema::key::{TICK_NS, process_key};
 
 /// Ended processes remembered, for records that arrive late.
@@ -141,9 +141,14 @@ pub fn snapshot(boot_id: &str, pid: i32) -> Option<Snapshot> {
     let uid = line("Uid:")?.split_whitespace().nth(1)?.parse().ok()?;
     let start_ns = start_ticks.checked_mul(TICK_NS)?;
     let exe = std::fs::read_link(format!("/proc/{pid}/exe")).ok().map(|p| text::escape(p.as_os_str().as_bytes()));
-    let argv = read("cmdline").map(|bytes| text::argv(bytes.get(..MAX_ARGV).unwrap_or(&bytes))).unwrap_or_default();
+    let argv = |bytes: Vec<u8>| match bytes.split_at_checked(MAX_ARGV) {
+        Some((kept, rest)) if !rest.is_empty() => text::argv(kept, true),
+        _ => text::argv(&bytes, false),
+    };
+    let argv = read("cmdline").map(argv).unwrap_or_default();
     let cgroup = read("cgroup").and_then(|bytes| {
-        bytes.split(|b| *b == b'\n').find_map(|l| l.strip_prefix(b"0::".as_slice())).map(text::escape)
+        let told = bytes.split(|b| *b == b'\n').find_map(|l| l.strip_prefix(b"0::".as_slice()));
+        told.and_then(cgroups::as_mounted).map(text::escape)
     });
     let comm = read("comm").map(|c| text::escape(c.strip_suffix(b"\n").unwrap_or(&c)))?;
     let key = process_key(boot_id, pid, start_ns);

@@ -11,7 +11,12 @@ use serde::{Deserialize, Serialize};
 use super::wire::vmt_hdr;
 
 /// A record is stamped a little before it is committed; this much later than its stamp it has surely been.
-const COMMIT_NS: u64 = 5_000_000;
+pub const COMMIT_NS: u64 = 5_000_000;
+
+/// Whether all records older than `instant_ns` have been taken from rings that were emptied up to `complete_until_ns`.
+pub const fn has_passed(complete_until_ns: u64, instant_ns: u64) -> bool {
+    complete_until_ns > instant_ns.saturating_add(COMMIT_NS)
+}
 
 /// Where to go on reading: the records of frame `from` and later ones come out in the same order again, and the first
 /// `skip` of them have come out before.
@@ -93,14 +98,20 @@ impl Reorder {
 
     /// The next record in order, if no older one can follow any more.
     pub fn next(&mut self) -> Option<&[u8]> {
-        let until = if self.everything { u64::MAX } else { self.complete_until_ns.saturating_sub(COMMIT_NS) };
-        let entry = self.index.get(self.next).filter(|entry| entry.clock < until || self.everything)?;
+        let ready = |entry: &&Entry| self.everything || has_passed(self.complete_until_ns, entry.clock);
+        let entry = self.index.get(self.next).filter(ready)?;
         self.next += 1;
         let of = self.open.binary_search_by_key(&entry.frame, |open| open.frame);
         if let Some(open) = of.ok().and_then(|i| self.open.get_mut(i)) {
             open.handed_on += 1;
         }
         self.bytes.get(entry.at..entry.at + entry.size)
+    }
+
+    /// Whether every record older than `instant_ns` has been handed on.
+    pub fn is_past(&self, instant_ns: u64) -> bool {
+        let known = self.everything || has_passed(self.complete_until_ns, instant_ns);
+        known && self.index.get(self.next).is_none_or(|entry| entry.clock >= instant_ns)
     }
 
     /// From where on to read again, to go on behind the record handed on last.
@@ -179,6 +190,35 @@ mod tests {
         assert_eq!(out(&mut reorder), [(ms(35), 2), (ms(40), 0)]);
     }
 
+    /// The last record before a quiet while, too: the rings have been emptied past it once more.
+    #[test]
+    fn a_frame_without_records_releases_those_before() {
+        let mut reorder = Reorder::default();
+        reorder.push(0, ms(21), &records(&[(ms(20), 0)]));
+        assert_eq!(out(&mut reorder), []);
+        let waiting = Place { from: 0, skip: 0, complete_until_ns: 0 };
+        assert_eq!(reorder.place(), waiting);
+        reorder.push(1, ms(50), &[]);
+        assert_eq!(reorder.place(), waiting, "the record is still to come");
+        assert_eq!(out(&mut reorder), [(ms(20), 0)]);
+        assert_eq!(reorder.place(), Place { from: 2, skip: 0, complete_until_ns: ms(50) });
+    }
+
+    #[test]
+    fn an_instant_is_past_when_no_older_record_can_come() {
+        let mut reorder = Reorder::default();
+        reorder.push(0, ms(30), &records(&[(ms(20), 0), (ms(40), 0)]));
+        assert!(!reorder.is_past(ms(22)), "the first is not handed on");
+        assert_eq!(out(&mut reorder), [(ms(20), 0)]);
+        assert!(reorder.is_past(ms(22)) && !reorder.is_past(ms(25)), "no further than the rings were emptied");
+        reorder.push(1, ms(90), &[]);
+        assert!(reorder.is_past(ms(40)) && !reorder.is_past(ms(41)), "no further than what was handed on");
+        assert_eq!(out(&mut reorder), [(ms(40), 0)]);
+        assert!(reorder.is_past(ms(84)) && !reorder.is_past(ms(85)));
+        reorder.release_all();
+        assert!(reorder.is_past(ms(1000)), "nothing comes any more");
+    }
+
     #[test]
     fn the_end_releases_everything() {
         let mut reorder = Reorder::default();
@@ -205,7 +245,9 @@ mod tests {
             .map(|f| {
                 // Clocks of two rings that lag behind each other, some equal, some late.
                 let clocks = [f * 10 + 7, f * 10 + 30, f * 10 + 30, f * 10 + 2, f * 10 + 55];
-                (ms(f * 10 + 20), records(&clocks.map(|c| (ms(c), (c % 5) as usize))))
+                // Some hold no record, and only say that time went on.
+                let count = if f % 4 == 3 { 0 } else { clocks.len() };
+                (ms(f * 10 + 20), records(&clocks.map(|c| (ms(c), (c % 5) as usize))[..count]))
             })
             .collect();
         let mut whole = Reorder::default();
@@ -222,7 +264,7 @@ mod tests {
         }
         whole.release_all();
         all.extend(out(&mut whole));
-        assert_eq!(all.len(), 60);
+        assert_eq!(all.len(), 45);
         for (place, number, before) in places {
             let mut again = Reorder::at(place);
             let mut rest = Vec::new();

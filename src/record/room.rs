@@ -2,10 +2,11 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::ValueEnum;
 
+use super::bell::Bell;
 use super::journal::Journal;
 use super::series::{Series, is_full};
 
@@ -29,13 +30,15 @@ pub struct Room {
     without_payload: AtomicBool,
     max_size: AtomicBool,
     failed: AtomicBool,
+    trigger_waits: AtomicBool,
+    bell: Arc<Bell>,
     cause: Mutex<Option<String>>,
 }
 
 impl Room {
-    /// With that policy.
-    pub fn new(policy: OnFull) -> Self {
-        Room { policy, ..Room::default() }
+    /// With that policy. `bell` is rung when the main thread has to end the recording.
+    pub fn new(policy: OnFull, bell: Arc<Bell>) -> Self {
+        Room { policy, bell, ..Room::default() }
     }
 
     /// Makes room for what could not be written for `error`. `from`: the first frame of the journal that is needed once
@@ -94,11 +97,23 @@ impl Room {
     /// `--max-size` is reached.
     pub fn reached_max_size(&self) {
         self.max_size.store(true, Ordering::Release);
+        self.bell.ring();
+    }
+
+    /// Whether an event has met the trigger too soon after the one before, so that its file is still to be written.
+    pub fn set_trigger_waits(&self, waits: bool) {
+        self.trigger_waits.store(waits, Ordering::Release);
+    }
+
+    /// The same, for the main thread: it says what time it is until the file is written.
+    pub fn trigger_waits(&self) -> bool {
+        self.trigger_waits.load(Ordering::Acquire)
     }
 
     fn tell(&self, flag: &AtomicBool, cause: &str) {
         self.cause.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| cause.to_string());
         flag.store(true, Ordering::Release);
+        self.bell.ring();
     }
 
     /// Whether recording is to end since the disk is full.

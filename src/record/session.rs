@@ -12,6 +12,7 @@ use anyhow::{Result, anyhow};
 
 use super::arm;
 use super::awaited::Awaited;
+use super::bell::Bell;
 use super::books::Counted;
 use super::breakdown;
 use super::checkpoint::{Cut, Finish, Loss};
@@ -30,15 +31,15 @@ use super::room::Room;
 use super::series::{Plan, Series};
 use super::signals::Signals;
 use super::survivors;
-use super::table::Progress;
+use super::table::{COUNT, MAX_SIZE, Progress};
 use super::threads::{self, Threads};
 use super::timers::Timers;
 use crate::cli::status;
 use crate::output::Output;
-use crate::schema::manifest::Manifest;
+use crate::schema::manifest::{Clocks, Manifest};
 
-/// How often limits are looked at; signals, which COMMAND's end is one of, and ends of processes are seen at once.
-const TICK: Duration = Duration::from_millis(100);
+/// How often clocks are looked at; limits, signals, which COMMAND's end is one of, and ends of processes are seen at once.
+const TICK: Duration = Duration::from_millis(200);
 
 /// How long COMMAND may take to end by itself after a signal that reached both of us.
 const GRACE: Duration = Duration::from_millis(500);
@@ -70,8 +71,8 @@ impl End {
             End::Command(_) => "command_exit",
             End::Signal(_) => "signal",
             End::Duration => "duration",
-            End::Count => "count",
-            End::MaxSize => "max_size",
+            End::Count => COUNT,
+            End::MaxSize => MAX_SIZE,
             End::ProcessesGone => "processes_gone",
             End::Full => DISK_FULL,
             End::Failed => "write_error",
@@ -133,7 +134,9 @@ impl<'a> Session<'a> {
         breakdown::prepare(!options.command.is_empty())?;
         let (programs, families) = arm::arm(options)?;
         let manifest = arm::manifest(options, &programs, families)?;
-        let (progress, room) = (Arc::new(Progress::default()), Arc::new(Room::new(options.on_full)));
+        let bell = Arc::new(Bell::new()?);
+        let progress = Arc::new(Progress::new(bell.clone()));
+        let room = Arc::new(Room::new(options.on_full, bell.clone()));
         let output = series.output().clone();
         let parts =
             threads::Parts { options, programs: &programs, manifest: &manifest, progress: &progress, room: &room };
@@ -144,7 +147,7 @@ impl<'a> Session<'a> {
             inherited,
             programs,
             counters,
-            awaited: Awaited::new(&options.pids)?,
+            awaited: Awaited::new(&options.pids, &bell)?,
             timers: Timers::new(options.rotation.seconds, manifest.start.realtime_ns),
             manifest,
             output,
@@ -202,22 +205,33 @@ impl<'a> Session<'a> {
             }
             self.tend();
             display.update(&self.progress, self.started.elapsed(), || self.lost_so_far());
-            self.awaited.pause(TICK);
+            self.awaited.pause(self.until_next_look());
         }
+    }
+
+    /// A tick, or what is left of `--duration`.
+    fn until_next_look(&self) -> Duration {
+        let left = self.options.duration.map(|limit| limit.saturating_sub(self.started.elapsed()));
+        // Whoever sleeps counts whole ms.
+        left.map_or(TICK, |left| TICK.min(left + Duration::from_millis(1)))
     }
 
     /// What is done from time to time, and when a signal asks for it.
     fn tend(&mut self) {
-        if self.timers.books_are_due()
+        let trigger_waits = self.room.trigger_waits();
+        if (self.timers.books_are_due() || trigger_waits)
             && let Ok(counted) = self.counters.read()
         {
-            self.note_books(&counted);
+            self.note_books(&counted, trigger_waits);
         }
         if self.timers.room_is_due() && self.output.is_scarce() {
             self.room.is_scarce();
         }
-        if self.timers.file_is_due() || self.signals.wants_rotation() {
-            self.cut();
+        for at in self.timers.files_end() {
+            self.cut(at);
+        }
+        if self.signals.wants_rotation() {
+            self.cut(host::clocks());
         }
         if self.signals.wants_statistics() {
             let lost = self.lost_so_far();
@@ -225,23 +239,24 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Puts the kernel's books into the journal, where they differ from those that were put there last.
-    fn note_books(&mut self, counted: &Counted) {
-        if self.timers.noted.as_ref() == Some(&counted.kernel) {
-            return;
-        }
-        if let Ok(json) = serde_json::to_vec(counted) {
+    /// Puts the kernel's books into the journal, where they say something new or somebody waits to hear what time it is.
+    fn note_books(&mut self, counted: &Counted, awaited: bool) {
+        let new = self.timers.are_news(&counted.kernel);
+        if (new || awaited)
+            && let Ok(json) = serde_json::to_vec(counted)
+        {
             self.journal.offer(Kind::Books, 0, &json);
         }
-        self.timers.noted = Some(counted.kernel.clone());
     }
 
-    /// Ends the present file here.
-    fn cut(&self) {
+    /// Ends the present file at an instant.
+    fn cut(&self, at: Clocks) {
         let reason = if self.options.keep.is_some() { "triggered" } else { ROTATED };
-        let cut = Cut { reason: reason.into() };
+        let cut = Cut { at, reason: reason.into() };
         // With nobody to read it, the recording is about to end anyway.
         let _ = threads::append(&self.journal, Kind::Cut, 0, &cut);
+        // It is carried out when all that happened before has come, which may be little, and long ago.
+        self.control.complete_until(u64::try_from(at.monotonic_ns).unwrap_or(0));
     }
 
     fn ended(&mut self) -> Option<End> {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use anyhow::{Result, anyhow};
 use arrow::array::RecordBatch;
 
+use super::bell::Bell;
 use super::books::{Books, count};
 use super::decode::Sink;
 use super::room::Room;
@@ -24,12 +25,24 @@ pub struct Progress {
     /// Bytes that they brought into the memory of processes.
     pub bytes: AtomicU64,
     limit_reached: AtomicBool,
+    bell: Arc<Bell>,
 }
 
 impl Progress {
+    /// Nothing yet. `bell` is rung when the main thread has to end the recording.
+    pub fn new(bell: Arc<Bell>) -> Self {
+        Progress { bell, ..Progress::default() }
+    }
+
     /// Whether `-c` is reached.
     pub fn limit_reached(&self) -> bool {
         self.limit_reached.load(Ordering::Acquire)
+    }
+
+    fn reach_limit(&self) {
+        if !self.limit_reached.swap(true, Ordering::AcqRel) {
+            self.bell.ring();
+        }
     }
 }
 
@@ -70,6 +83,11 @@ pub struct Table {
     room: Arc<Room>,
 }
 
+/// `end_reason`: `-c` is reached.
+pub const COUNT: &str = "count";
+/// `end_reason`: `--max-size` is reached.
+pub const MAX_SIZE: &str = "max_size";
+
 /// Fewest bytes of payload and iovecs that make a row group.
 const LEAST_GROUP: usize = 64 << 10;
 /// `payload_status`: not kept, since the disk was nearly full.
@@ -108,6 +126,7 @@ impl Sink for Table {
             if kind.bytes() == Bytes::Memory {
                 self.progress.bytes.fetch_add(bytes, Ordering::Relaxed);
             }
+            self.look_at_limit();
         }
     }
 }
@@ -168,6 +187,11 @@ impl Table {
         self.ended = true;
     }
 
+    /// Which limit ended the rows, if one did: whatever ended the recording came later.
+    pub fn ended_by(&self) -> Option<&'static str> {
+        if self.ended { Some(MAX_SIZE) } else { self.limit_reached().then_some(COUNT) }
+    }
+
     /// Latest mono_ns of any row.
     pub fn last_ns(&self) -> i64 {
         self.last_ns
@@ -197,12 +221,15 @@ impl Table {
         self.transfers
     }
 
-    /// Whether `-c` is reached; says so to the main thread.
+    /// Whether `-c` is reached.
     fn limit_reached(&self) -> bool {
-        let reached = self.asked.count.is_some_and(|limit| self.transfers >= limit);
-        if reached {
-            self.progress.limit_reached.store(true, Ordering::Release);
+        self.asked.count.is_some_and(|limit| self.transfers >= limit)
+    }
+
+    /// Says to the main thread that `-c` is reached, with the transfer that reaches it: no other may come.
+    fn look_at_limit(&self) {
+        if self.limit_reached() {
+            self.progress.reach_limit();
         }
-        reached
     }
 }

@@ -100,10 +100,11 @@ impl Parts<'_> {
         u64::try_from(self.manifest.start.monotonic_ns).unwrap_or(0)
     }
 
-    /// Who lives already: with -a everybody, else the -p processes.
+    /// Who lives already: with -a everybody who is not left out, else the -p processes.
     fn living(&self) -> Living {
         let pids = if self.options.all { all_pids() } else { self.options.pids.clone() };
-        Living(pids.into_iter().filter_map(|pid| snapshot(&self.manifest.host.boot_id, pid)).collect())
+        let snapshots = pids.into_iter().filter_map(|pid| snapshot(&self.manifest.host.boot_id, pid));
+        Living(snapshots.filter(|living| self.options.selects(living)).collect())
     }
 
     fn encoder(&self, series: Series, journal: &Journal) -> Result<Encoder> {
@@ -137,9 +138,6 @@ impl Parts<'_> {
         let (opened, is_open) = sync_channel(1);
         let drainer = thread("vmtrace-drain", move || {
             let mut deliver = |chunk: &mut drain::Chunk| {
-                if chunk.records().is_empty() {
-                    return Ok(());
-                }
                 journal.append(Kind::Records, chunk.complete_until_ns, &mut chunk.frame).map(drop)
             };
             drain::run((&rings, &switches), &control, pace, &mut deliver, opened)

@@ -156,6 +156,19 @@ pub struct Clocks {
     pub uncertainty_ns: i64,
 }
 
+impl Clocks {
+    /// The clocks at a near instant of CLOCK_MONOTONIC, as they stood to each other here.
+    pub fn at(self, monotonic_ns: i64) -> Self {
+        let later = monotonic_ns.saturating_sub(self.monotonic_ns);
+        Clocks {
+            realtime_ns: self.realtime_ns.saturating_add(later),
+            monotonic_ns,
+            boottime_ns: self.boottime_ns.saturating_add(later),
+            uncertainty_ns: self.uncertainty_ns,
+        }
+    }
+}
+
 /// What adjtimex(2) says of the wall clock.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

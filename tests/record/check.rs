@@ -109,31 +109,6 @@ fn without_privileges_it_names_them_and_ends_with_2() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn inside_a_pid_namespace_recording_is_refused() {
-    let inside = |args: &[&str]| {
-        let mut command = Command::new(program("unshare"));
-        command.args(["--pid", "--fork", "--mount-proc", env!("CARGO_BIN_EXE_vmtrace")]).args(args);
-        command
-    };
-    let (report, _) = found(&mut inside(&["check", "-T", "json"]));
-    assert_eq!(report["status"], status::ERROR);
-    let problem = report["problem"].as_str().expect("a problem");
-    assert!(problem.contains("outside of this pid namespace"), "{problem}");
-    let dir = tempfile::tempdir().expect("temporary directory");
-    let path = dir.path().join("c.parquet");
-    let path = path.to_str().expect("path");
-    for options in [&["--", "true"][..], &["-p", "1"], &["--no-self-test", "--", "true"]] {
-        let output = inside(&[&["record", "-o", path], options].concat()).output().expect("unshare starts");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(said.contains(problem), "{options:?}: {said}");
-        let wanted = if options.contains(&"true") { status::RECORDER_FAILED } else { status::ERROR };
-        assert_eq!(output.status.code(), Some(wanted.into()), "{options:?}: {said}");
-        assert_eq!(std::fs::read_dir(dir.path()).expect("directory").count(), 0, "{options:?}");
-    }
-}
-
-#[test]
-#[ignore = "needs root and BPF"]
 fn where_nothing_is_seen_recording_is_refused() {
     // Of these two strace answers every call.
     let hidden = ["process_vm_readv:retval=64", "process_vm_writev:retval=64"];

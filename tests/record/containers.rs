@@ -8,20 +8,23 @@ use super::live::{Live, Waiting};
 use super::selection::cgroup_mount;
 
 /// A cgroup that goes with the test. Its name is that of a container of Docker's.
-struct Container {
+pub struct Container {
     id: String,
-    path: PathBuf,
+    /// Its directory.
+    pub path: PathBuf,
 }
 
 impl Container {
-    fn new(first: char) -> Self {
+    /// Makes it; `first` tells it from others of the same test.
+    pub fn new(first: char) -> Self {
         let id = format!("{first}{:063x}", std::process::id());
         let path = cgroup_mount().join(format!("docker-{id}.scope"));
         std::fs::create_dir(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         Container { id, path }
     }
 
-    fn put(&self, pid: &str) {
+    /// Moves a process there.
+    pub fn put(&self, pid: &str) {
         std::fs::write(self.path.join("cgroup.procs"), pid).expect("cgroup.procs");
     }
 

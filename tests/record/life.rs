@@ -1,8 +1,12 @@
 //! Processes that begin, change and end: who they were at the time of each call.
 
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
 use serde_json::Value;
 
 use super::harness::{Recording, Row, is_call, program, record, record_work, work, workload};
+use super::live::Subject;
 
 /// The rows of process life that concern `pid`.
 fn life(recording: &Recording, pid: &Value) -> Vec<Row> {
@@ -150,6 +154,29 @@ fn names_of_any_bytes_are_kept() {
     let execs = recording.event("process_exec");
     let exec = execs.iter().find(|r| r["pid"] == call["pid"]).expect("process_exec");
     assert_eq!(exec["argv"], format!("{}/{escaped} edge self-target", dir.path().display()).as_str());
+}
+
+/// What is UTF-8 is kept as it is, backslashes too, wherever it comes from.
+#[test]
+#[ignore = "needs root and BPF"]
+fn names_with_backslashes_are_kept_as_they_are() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let program = dir.path().join(r"tr\0");
+    std::fs::copy(workload(), &program).expect("copy");
+    let name = program.to_str().expect("UTF-8 path");
+    let recording = record(&[], &[name, "edge", "self-target"]);
+    let call = &recording.event("process_vm_readv")[0];
+    for column in ["comm", "target_comm"] {
+        assert_eq!(call[column], r"tr\0", "{column}");
+    }
+    assert_eq!((&call["exe"], &call["target_exe"]), (&name.into(), &name.into()));
+    let execs = recording.event("process_exec");
+    let exec = execs.iter().find(|r| r["pid"] == call["pid"]).expect("process_exec");
+    assert_eq!(exec["argv"], format!("{name} edge self-target").as_str());
+    // Of one that lived before, /proc says the same.
+    let early = Subject::start(Command::new("sleep").arg0(r"-d\0").arg("1000"));
+    let recording = record(&["-p", &early.pid().to_string(), "--duration", "1ms"], &[] as &[&str]);
+    assert_eq!(recording.event("process_snapshot")[0]["argv"], r"-d\0 1000");
 }
 
 /// Inside a pid namespace the caller passes a number that is not the target's outside.

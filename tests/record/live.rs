@@ -76,6 +76,30 @@ impl Live {
         send(self.recorder.id(), signal);
     }
 
+    /// Asks the recorder for its statistics: the transfers that it says.
+    pub fn transfers(&mut self) -> u64 {
+        self.signal(libc::SIGUSR1);
+        let mut line = String::new();
+        while !line.contains(" in the journal, ") {
+            line = self.said_next();
+        }
+        let said = line.strip_prefix("vmtrace: ").and_then(|said| said.split(' ').next()).map(|n| n.replace(',', ""));
+        said.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no number: {line:?}"))
+    }
+
+    /// The next line that the recorder says.
+    fn said_next(&mut self) -> String {
+        let stderr = self.recorder.stderr.as_mut().expect("piped");
+        let (mut line, mut byte) = (Vec::new(), [0]);
+        while !line.ends_with(b"\n") {
+            assert_eq!(stderr.read(&mut byte).expect("stderr"), 1, "vmtrace ended early: {}", self.said);
+            line.push(byte[0]);
+        }
+        let line = String::from_utf8_lossy(&line).into_owned();
+        self.said.push_str(&line);
+        line
+    }
+
     /// Waits for this long, or until the recorder has ended. Whether it has.
     pub fn has_ended_within(&mut self, time: std::time::Duration) -> bool {
         std::thread::sleep(time);

@@ -1,10 +1,12 @@
 //! What only a machine that belongs to the test can be put through, as guests can: recording the whole system (-a), and a
 //! clock that is set.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::captures;
-use super::harness::compare_calls;
+use super::containers::Container;
+use super::harness::{Recording, compare_calls};
 use super::invariants;
 use super::live::{Live, Waiting};
 use super::progress::monotonic_ns;
@@ -41,6 +43,37 @@ fn unrelated_processes_are_recorded() {
     assert!(snapshots.iter().any(|r| r["pid"] == early["pid"]), "who lived before is introduced");
     let forks = recording.event("process_fork");
     assert!(forks.iter().any(|r| r["pid"] == late["pid"]), "who came later has a beginning");
+}
+
+/// What -u and --cgroup leave out is not introduced either: only targets of what is recorded are.
+#[test]
+#[ignore = "needs root and BPF, and records every process of the machine"]
+fn only_processes_of_the_chosen_cgroup_and_user_are_told() {
+    only_on_a_machine_of_its_own("records every process of the machine");
+    let group = Container::new('f');
+    let path = group.path.to_str().expect("UTF-8 path");
+    // Moved before the recorder begins; the child that it reads stays outside.
+    let waiting = Waiting::start("readv --count 5 --log 5");
+    let target = waiting.children();
+    group.put(&waiting.pid());
+    let live = Live::start(&["-a", "--cgroup", path], NO_COMMAND);
+    let report = waiting.go();
+    live.signal(libc::SIGINT);
+    let recording = live.end();
+    recording.succeeded();
+    compare_calls(&recording.calls(), &report, &recording.manifest());
+    let introduced = told(&recording);
+    assert_eq!(introduced, [report["pid"].to_string(), target[0].clone()].into(), "caller and target, nobody else");
+
+    let live = Live::start(&["-a", "-u", "65534"], NO_COMMAND);
+    live.signal(libc::SIGINT);
+    let recording = live.end();
+    assert_eq!(told(&recording), BTreeSet::new(), "nobody of that user lives");
+}
+
+/// The processes that a recording introduces.
+fn told(recording: &Recording) -> BTreeSet<String> {
+    recording.event("process_snapshot").iter().map(|row| row["pid"].to_string()).collect()
 }
 
 /// Sets the wall clock, and sets it back when dropped.

@@ -18,10 +18,7 @@ impl Decoder {
         let argv = take_bytes(&mut tail, ev.argv_len as usize)?;
         self.processes.insert(process.pid, process.start_boottime, some(&exe).map(str::to_string));
         let mut b = self.caller(&ev.hdr);
-        b.argv = text::argv(argv);
-        if ev.argv_total > ev.argv_len {
-            b.argv.push_str(" ...");
-        }
+        b.argv = text::argv(argv, ev.argv_total > ev.argv_len);
         let event = Event { argv: some(&b.argv), ..self.base(&ev.hdr, EventKind::ProcessExec, &b) };
         sink.row(EventKind::ProcessExec, &event, ev.argv_len == 0 && ev.argv_total > 0);
         self.buffers = b;

@@ -16,7 +16,7 @@ pub enum Kind {
     /// JSON of [`super::Begin`]: the first frame of every file.
     Begin = 1,
     /// Records as they left the rings, each padded to 8 bytes. The stamp is the instant up to which all rings have
-    /// been emptied.
+    /// been emptied. Without records it says only that: no older one comes any more.
     Records = 2,
     /// JSON: processes that lived when recording began. The stamp is that instant.
     Living = 3,
@@ -26,7 +26,7 @@ pub enum Kind {
     Checkpoint = 5,
     /// JSON: the kernel's books, and clocks.
     Books = 6,
-    /// JSON: a file ends here, and another begins.
+    /// JSON: a file ends at the instant named, and another begins. Records from before it may stand behind this frame.
     Cut = 7,
     /// JSON: the end of the recording.
     Finish = 8,

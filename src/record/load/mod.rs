@@ -92,7 +92,7 @@ impl std::fmt::Debug for Programs {
 /// Loads the programs.
 ///
 /// # Errors
-/// One sentence with the remedy: no BTF, a pid namespace, no privileges, or what the kernel refused.
+/// One sentence with the remedy: no BTF, a pid or time namespace, no privileges, or what the kernel refused.
 pub fn load(knobs: &Knobs) -> Result<Programs> {
     if !Path::new("/sys/kernel/btf/vmlinux").exists() {
         bail!("no BTF at /sys/kernel/btf/vmlinux: run on a kernel built with CONFIG_DEBUG_INFO_BTF");
@@ -102,6 +102,11 @@ pub fn load(knobs: &Knobs) -> Result<Programs> {
         bail!(
             "processes have other numbers here than the kernel tells the hooks: run vmtrace outside of this pid namespace"
         );
+    }
+    if host::inside_time_namespace() {
+        // Corrected by the namespace's offsets, starts of processes would be known to a tick more or less, and keys rest on
+        // them.
+        bail!("clocks stand otherwise here than the hooks read them: run vmtrace outside of this time namespace");
     }
     object::keep_messages();
     let cpus = libbpf_rs::num_possible_cpus().context("the number of CPUs cannot be read")?;

@@ -111,7 +111,7 @@ impl<'a> Left<'a> {
     }
 
     fn encoder(&mut self, series: Series, seq: u64) -> Result<Encoder> {
-        let room = Arc::new(Room::new(OnFull::Stop));
+        let room = Arc::new(Room::new(OnFull::Stop, Arc::default()));
         let filters = &self.manifest.filters;
         let events = EventSet::parse(&filters.events.join(",")).unwrap_or_else(|_| EventSet::all());
         let asked = Asked {
