@@ -65,6 +65,7 @@ __noinline __u64 iovs_read(__u32 slot, __u32 at, __u32 where, __u64 ptr, __u64 c
 	where &= 0x1f8;
 	iovs = (void *)(scratch->bytes + where);
 	iovs->count = count;
+	iovs->at = ptr;
 	iovs->kept = 0;
 	iovs->entry = entry;
 	iovs->source = VMT_SOURCE_USER;
@@ -94,6 +95,7 @@ static __always_inline __u32 iovs_copy(struct scratch *scratch, __u32 at, struct
 	__u64 bytes = count * 16;
 
 	iovs->count = count;
+	iovs->at = 0;
 	iovs->kept = 0;
 	iovs->entry = 16;
 	iovs->source = VMT_SOURCE_KERNEL;
@@ -116,6 +118,7 @@ static __always_inline __u32 iovs_one(struct scratch *scratch, __u32 at, struct 
 	__u64 *pair;
 
 	iovs->count = 1;
+	iovs->at = 0;
 	iovs->kept = 1;
 	iovs->entry = 16;
 	iovs->source = VMT_SOURCE_KERNEL;

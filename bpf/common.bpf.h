@@ -59,6 +59,20 @@ struct walk {
 	bool whole; /* the root was reached */
 };
 
+/* What identifies a pipe: numbers of pipes count up, so that none comes again in a recording. */
+struct pipe_key {
+	__u64 ino;
+	__u64 dev;
+};
+
+/* The state of one count of the bytes in a pipe, in map memory for the same reason. */
+struct fill {
+	__u64 pipe;
+	__u64 bytes; /* in the buffers before `at` */
+	__u32 at;
+	__u32 head;
+};
+
 /* What is known of a call that the function tier follows from its begin to its end. */
 struct held {
 	__u64 begin_ns;
@@ -67,6 +81,8 @@ struct held {
 	__u32 count; /* of what the family gathers */
 	bool target_known; /* the kernel's own look-up of the target was seen */
 	bool offsets_known; /* the kernel's own copies of offsets were seen */
+	bool feeding; /* it was announced as one that feeds the pipe `fed` */
+	struct pipe_key fed;
 	struct file *in; /* the files of both sides, as the kernel found them */
 	struct file *out;
 };
@@ -91,10 +107,10 @@ struct call {
 	__u32 slot;
 	bool compat;
 	bool held; /* the function tier has followed it since its begin: see struct held */
-	bool of_pipe; /* a read of a fed pipe */
 	__u8 tier; /* enum vmt_tier */
 	long ret;
 	__u64 begin_ns; /* 0 if not seen */
+	__u64 fed_file; /* of a read of a fed pipe its file; else 0 */
 	__u64 args[6];
 };
 
@@ -105,6 +121,7 @@ struct scratch {
 	__u8 bytes[SCRATCH_MASK + 1 + VMT_SNAPLEN_MAX + 64];
 	struct gather gather;
 	struct walk walk;
+	struct fill fill;
 	struct held held;
 	struct pinned pinned;
 	struct call call;

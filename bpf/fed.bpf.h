@@ -1,31 +1,55 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Event pipe_read: who reads a pipe that a recorded transfer has fed, and who fed it last. A pipe is fed from the
- * transfer on until somebody is seen to leave it empty. */
+/* Pipes that recorded calls have fed, and event pipe_read: who reads them, and who fed them last. A pipe is known from
+ * the first such call on: in the function tier from before its bytes are there, else from its return. That it was seen
+ * empty since says nothing, since the next bytes may be on their way: it stays known, the oldest are forgotten. */
 #ifndef VMTRACE_FED_BPF_H
 #define VMTRACE_FED_BPF_H
 
 #include "call.bpf.h"
 
-struct pipe_key {
-	__u64 ino;
-	__u64 dev;
-};
-
+/* Its calls and whether they brought anything; who makes them stands in `feeders`. */
 struct fed {
-	struct vmt_process writer;
-	__u64 mono_ns; /* 0 if it was seen empty since */
+	__u32 feeding; /* calls under way that feed it */
+	__u32 fed; /* some call has put bytes in */
 };
 
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 4096);
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, VMT_PIPES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct pipe_key);
 	__type(value, struct fed);
 } fed_pipes SEC(".maps");
 
+/* The same pipes, the one longest known first. */
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, VMT_PIPES + 64);
+	__uint(value_size, sizeof(struct pipe_key));
+} fed_order SEC(".maps");
+
+struct feeder_key {
+	struct pipe_key pipe;
+	__u64 under_way; /* whose call began last; else whose call fed it last */
+};
+
+/* Apart from `fed_pipes`, since a value is replaced as a whole and so never holds parts of two processes. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * VMT_PIPES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct feeder_key);
+	__type(value, struct vmt_process);
+} feeders SEC(".maps");
+
 static __always_inline bool is_pipe(const struct vmt_fd *fd)
 {
 	return fd->kind == VMT_FD_PIPE || fd->kind == VMT_FD_FIFO;
+}
+
+static __always_inline struct pipe_key pipe_key_of(const struct vmt_fd *fd)
+{
+	return (struct pipe_key){.ino = fd->ino, .dev = fd->dev};
 }
 
 static __always_inline bool is_same_process(const struct vmt_process *a, const struct vmt_process *b)
@@ -39,87 +63,243 @@ static __always_inline bool is_same_process(const struct vmt_process *a, const s
 	return !differ;
 }
 
-/* Notes that the caller of `hdr` has put bytes into a pipe. Whoever feeds one again only sets its clock, which is a
- * fraction of the cost of a new entry. */
-static __always_inline void pipe_feed(const struct vmt_fd *fd, const struct vmt_hdr *hdr)
+/* ---- Feeding ---- */
+
+/* Makes room for one more pipe. */
+static __noinline int fed_forget(void)
 {
-	struct pipe_key key = {.ino = fd->ino, .dev = fd->dev};
+	struct feeder_key oldest = {};
 	struct vmt_switches *s = switches();
-	struct fed fed, *known;
 
-	if (!is_pipe(fd) || !s || !is_wanted(VMT_PIPE_READ))
-		return;
-	known = bpf_map_lookup_elem(&fed_pipes, &key);
-	if (known && is_same_process(&known->writer, &hdr->self)) {
-		known->mono_ns = hdr->mono_ns;
-		return;
+	if (bpf_map_pop_elem(&fed_order, &oldest.pipe))
+		return 0;
+	if (!bpf_map_delete_elem(&fed_pipes, &oldest.pipe) && s)
+		__sync_fetch_and_add(&s->pipes_forgotten, 1);
+	bpf_map_delete_elem(&feeders, &oldest);
+	oldest.under_way = 1;
+	bpf_map_delete_elem(&feeders, &oldest);
+	return 0;
+}
+
+static __always_inline struct fed *fed_place(struct pipe_key *key)
+{
+	struct fed *fed = bpf_map_lookup_elem(&fed_pipes, key), none = {};
+
+	if (fed)
+		return fed;
+	if (!bpf_map_update_elem(&fed_pipes, key, &none, BPF_NOEXIST)) {
+		bpf_map_push_elem(&fed_order, key, BPF_ANY);
+	} else if (!bpf_map_lookup_elem(&fed_pipes, key)) {
+		fed_forget();
+		if (!bpf_map_update_elem(&fed_pipes, key, &none, BPF_NOEXIST))
+			bpf_map_push_elem(&fed_order, key, BPF_ANY);
 	}
-	fed.writer = hdr->self;
-	fed.mono_ns = hdr->mono_ns;
-	bpf_map_update_elem(&fed_pipes, &key, &fed, BPF_ANY);
-	s->pipes_fed = 1;
+	return bpf_map_lookup_elem(&fed_pipes, key);
 }
 
-static __always_inline bool pipe_is_empty(struct file *file)
+/* Notes who feeds a pipe. A process that did so before costs a look-up. */
+static __always_inline void feeder_note(struct pipe_key *pipe, struct vmt_process *feeder, bool under_way)
 {
-	void *pipe = peek(file, struct file, private_data);
+	struct feeder_key key = {.pipe = *pipe, .under_way = under_way};
+	struct vmt_process *known = bpf_map_lookup_elem(&feeders, &key);
 
-	return pipe && peek(pipe, struct pipe_inode_info, head) == peek(pipe, struct pipe_inode_info, tail);
+	if (!known || !is_same_process(known, feeder))
+		bpf_map_update_elem(&feeders, &key, feeder, BPF_ANY);
 }
 
-/* Forgets a pipe that a transfer has left empty. */
-static __always_inline void pipe_drained(const struct vmt_fd *fd, struct file *file)
+/* A call is about to feed a pipe: its bytes may be read before it returns. Followed by fed_end(). */
+static __noinline int fed_begin(struct pipe_key *key, struct vmt_process *feeder)
 {
-	struct pipe_key key = {.ino = fd->ino, .dev = fd->dev};
 	struct vmt_switches *s = switches();
 	struct fed *fed;
 
-	if (!file || !s || !s->pipes_fed || !is_pipe(fd) || !pipe_is_empty(file))
-		return;
-	fed = bpf_map_lookup_elem(&fed_pipes, &key);
+	if (!s)
+		return 0;
+	s->pipes_fed = 1;
+	feeder_note(key, feeder, true);
+	fed = fed_place(key);
 	if (fed)
-		fed->mono_ns = 0;
+		__sync_fetch_and_add(&fed->feeding, 1);
+	return 0;
 }
 
-/* Whether reads of a file may be of bytes that a recorded transfer has put there; says who did. One look-up, and none
- * until the first pipe is fed. */
-static __always_inline struct fed *fed_find(struct file *file, struct pipe_key *key)
+/* A call has returned, and has put bytes into the pipe if it `did`; `begun` if fed_begin() announced it. Returns 1 if
+ * the pipe was not known until now, though it has been fed. */
+static __noinline int fed_end(struct pipe_key *key, struct vmt_process *feeder, bool did, bool begun)
+{
+	struct vmt_switches *s = switches();
+	struct fed *fed;
+	int late = 0;
+
+	if (!s || (!did && !begun))
+		return 0;
+	if (did) {
+		s->pipes_fed = 1;
+		feeder_note(key, feeder, false);
+		fed = fed_place(key);
+		late = fed && !begun && !fed->fed && !fed->feeding;
+		if (fed)
+			fed->fed = 1;
+	} else {
+		fed = bpf_map_lookup_elem(&fed_pipes, key);
+	}
+	if (begun && fed && fed->feeding)
+		__sync_fetch_and_add(&fed->feeding, -1);
+	return late;
+}
+
+/* ---- What was read before a pipe was known ---- */
+
+/* Adds up what the next buffer of a pipe holds. Returns 1 at the end. */
+__noinline int buffer_count(__u32 slot)
+{
+	struct scratch *scratch = scratch_at(slot);
+	struct pipe_buffer *buffer;
+	__u64 pipe, bufs;
+
+	if (!scratch || scratch->fill.at == scratch->fill.head)
+		return 1;
+	pipe = scratch->fill.pipe; /* BPF_CORE_READ relocates every step it sees, also ours */
+	bufs = (__u64)peek(pipe, struct pipe_inode_info, bufs);
+	bufs += (__u64)(scratch->fill.at & (peek(pipe, struct pipe_inode_info, ring_size) - 1)) *
+		bpf_core_type_size(struct pipe_buffer);
+	buffer = (void *)bufs;
+	scratch->fill.bytes += BPF_CORE_READ(buffer, len);
+	scratch->fill.at++;
+	return 0;
+}
+
+__noinline int buffers_count(__u32 slot)
+{
+	for (__u32 i = 0; i < LOOP; i++)
+		if (buffer_count(slot))
+			return 1;
+	return 0;
+}
+
+/* Counts the bytes that are no longer there of `moved`, with which the first call that is known to feed the pipe behind
+ * `file` has returned: who read them was not looked at. */
+static __noinline int count_unseen(__u32 slot, struct file *file, __u64 moved)
+{
+	struct scratch *scratch = scratch_at(slot);
+	struct vmt_switches *s = switches();
+	__u64 pipe;
+
+	if (!scratch || !s || !file)
+		return 0;
+	pipe = (__u64)peek(file, struct file, private_data);
+	scratch->fill.pipe = pipe;
+	scratch->fill.bytes = 0;
+	scratch->fill.at = peek(pipe, struct pipe_inode_info, tail);
+	scratch->fill.head = peek(pipe, struct pipe_inode_info, head);
+	for (__u32 i = 0; i < LOOP; i++)
+		if (buffers_count(slot))
+			break;
+	if (scratch->fill.bytes >= moved)
+		return 0;
+	__sync_fetch_and_add(&s->pipes_read_before, 1);
+	__sync_fetch_and_add(&s->bytes_read_before, moved - scratch->fill.bytes);
+	return 0;
+}
+
+/* The caller of `hdr` has returned from a call that put `ret` bytes into a pipe, or failed. `file` is the pipe's if it
+ * is known. */
+static __always_inline void pipe_feed(struct scratch *scratch, __u32 slot, const struct vmt_fd *fd, struct vmt_hdr *hdr,
+				      struct file *file, long ret)
+{
+	bool begun = scratch->call.held && scratch->held.feeding;
+	struct pipe_key key = pipe_key_of(fd);
+
+	if (begun)
+		key = scratch->held.fed;
+	else if (!is_pipe(fd))
+		return;
+	if (fed_end(&key, &hdr->self, ret > 0, begun))
+		count_unseen(slot, file, ret);
+}
+
+/* ---- Who is at fed pipes ---- */
+
+/* Whether a pipe was fed by recorded calls, or is being so. */
+static __always_inline bool is_fed(struct pipe_key *key)
+{
+	struct fed *fed = bpf_map_lookup_elem(&fed_pipes, key);
+
+	return fed && (fed->fed || fed->feeding);
+}
+
+/* Says who fed a pipe last, or is at it; pid 0 if nobody is known to. */
+static __always_inline void fed_by(struct vmt_process *writer, struct pipe_key *pipe)
+{
+	struct fed *fed = bpf_map_lookup_elem(&fed_pipes, pipe);
+	struct feeder_key key = {.pipe = *pipe};
+	struct vmt_process *known;
+
+	__builtin_memset(writer, 0, sizeof(*writer));
+	if (!fed)
+		return;
+	key.under_way = fed->feeding > 0;
+	known = bpf_map_lookup_elem(&feeders, &key);
+	if (known)
+		*writer = *known;
+}
+
+/* The same for one side of a call. */
+static __always_inline void side_fed_by(struct vmt_process *writer, const struct vmt_fd *fd)
+{
+	struct pipe_key key = pipe_key_of(fd);
+	struct vmt_switches *s = switches();
+
+	__builtin_memset(writer, 0, sizeof(*writer));
+	if (s && s->pipes_fed && is_pipe(fd))
+		fed_by(writer, &key);
+}
+
+static __always_inline bool is_side_fed(const struct vmt_fd *fd)
+{
+	struct pipe_key key = pipe_key_of(fd);
+
+	return is_pipe(fd) && is_fed(&key);
+}
+
+/* Whether calls of a task that is not selected are recorded if they are on a fed pipe. */
+static __always_inline bool may_be_outsider(struct task_struct *task)
+{
+	struct vmt_switches *s = switches();
+
+	return s && s->pipes_fed && task_read(task, tgid) != knobs.recorder_tgid && caller_admitted(task);
+}
+
+/* A call followed by `scratch` is about to put bytes into a file: if that is a pipe, its reads matter from now on,
+ * unless the call will not be recorded. */
+static __always_inline void feed_announce(struct scratch *scratch, const struct vmt_fd *fd)
+{
+	struct vmt_hdr *hdr = (void *)scratch;
+	struct task_struct *task = current_task();
+
+	if (scratch->held.feeding || !is_pipe(fd) ||
+	    (!caller_selected(task) && !(may_be_outsider(task) && is_side_fed(fd))))
+		return;
+	header(hdr, task, scratch->held.kind, VMT_ABI_NATIVE);
+	scratch->held.fed = pipe_key_of(fd);
+	scratch->held.feeding = true;
+	fed_begin(&scratch->held.fed, &hdr->self);
+}
+
+/* Whether reads of a file are of a fed pipe. One look-up, and none until the first pipe is fed. */
+static __always_inline bool is_file_fed(struct file *file, struct pipe_key *key)
 {
 	struct vmt_switches *s = switches();
 	struct inode *inode;
-	struct fed *fed;
 
 	if (!s || !s->pipes_fed || !file)
-		return NULL;
+		return false;
 	inode = peek(file, struct file, f_inode);
 	if ((peek(inode, struct inode, i_mode) & S_IFMT) != S_IFIFO)
-		return NULL;
+		return false;
 	key->ino = peek(inode, struct inode, i_ino);
 	key->dev = peek(inode, struct inode, i_sb, s_dev);
-	fed = bpf_map_lookup_elem(&fed_pipes, key);
-	return fed && fed->mono_ns ? fed : NULL;
-}
-
-/* Tells a read of a fed pipe. The record's iovecs stand in it already, up to `at`. */
-static __always_inline void pipe_read_tell(struct call *call, struct scratch *scratch, struct file *file, __s32 fd,
-					   __u32 at)
-{
-	struct vmt_pipe_read *ev = (void *)scratch;
-	struct pipe_key key = {};
-	struct fed *fed = fed_find(file, &key);
-
-	if (!fed)
-		return;
-	count_seen(VMT_PIPE_READ);
-	call_header(&ev->hdr, current_task(), call);
-	ev->hdr.kind = VMT_PIPE_READ;
-	ev->ret = call->ret;
-	ev->writer = fed->writer;
-	ev->fed_ns = fed->mono_ns;
-	fd_describe(&ev->fd, fd, file);
-	at = payload_gather(scratch, call->slot, at, &ev->payload, &ev->local, sizeof(*ev), call->ret);
-	deliver_scratch(scratch, at, VMT_PIPE_READ);
-	pipe_drained(&ev->fd, file);
+	return is_fed(key);
 }
 
 /* Whoever reads is told, selected or not: the bytes came from a recorded transfer. */
@@ -128,30 +308,42 @@ static __always_inline bool pipe_read_concerns(struct file *file)
 	struct task_struct *task = current_task();
 	struct pipe_key key = {};
 
-	return is_wanted(VMT_PIPE_READ) && fed_find(file, &key) && task_read(task, tgid) != knobs.recorder_tgid &&
+	return is_wanted(VMT_PIPE_READ) && is_file_fed(file, &key) && task_read(task, tgid) != knobs.recorder_tgid &&
 	       caller_admitted(task) && !is_bystander(task);
 }
 
-/* read and readv at their exit, tracepoint tier. */
+/* Tells a read that pipe_read_concerns(). The record's iovecs stand in it already, up to `at`. */
+static __always_inline void pipe_read_tell(struct call *call, struct scratch *scratch, struct file *file, __s32 fd,
+					   __u32 at)
+{
+	struct vmt_pipe_read *ev = (void *)scratch;
+
+	count_seen(VMT_PIPE_READ);
+	call_header(&ev->hdr, current_task(), call);
+	ev->hdr.kind = VMT_PIPE_READ;
+	ev->ret = call->ret;
+	fd_describe(&ev->fd, fd, file);
+	side_fed_by(&ev->writer, &ev->fd);
+	at = payload_gather(scratch, call->slot, at, &ev->payload, &ev->local, sizeof(*ev), call->ret);
+	deliver_scratch(scratch, at, VMT_PIPE_READ);
+}
+
+/* read, readv and preadv2 at their exit, tracepoint tier. */
 __noinline int pipe_read_exit(__u32 slot)
 {
 	struct scratch *scratch = scratch_at(slot);
 	struct vmt_pipe_read *ev = (void *)scratch;
 	__u32 at = sizeof(*ev);
 	struct call *call;
-	struct file *file;
 
 	if (!ev)
 		return 0;
 	call = &scratch->call;
-	file = file_of_fd(current_task(), call->args[0]);
-	if (!file)
-		return 0;
-	if (call->kind == VMT_READV)
-		at = iovs_read(slot, at, offsetof(typeof(*ev), local), call->args[1], call->args[2]);
-	else
+	if (call->kind == VMT_READ)
 		at = iovs_one(scratch, at, &ev->local, call->args[1], call->args[2]);
-	pipe_read_tell(call, scratch, file, call->args[0], at);
+	else
+		at = iovs_read(slot, at, offsetof(typeof(*ev), local), call->args[1], call->args[2]);
+	pipe_read_tell(call, scratch, (void *)call->fed_file, call->args[0], at);
 	return 0;
 }
 

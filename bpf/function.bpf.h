@@ -60,6 +60,7 @@ static __always_inline struct scratch *held_begin(__u32 kind, __u32 end)
 	scratch->held.count = 0;
 	scratch->held.target_known = false;
 	scratch->held.offsets_known = false;
+	scratch->held.feeding = false;
 	scratch->held.in = scratch->held.out = NULL;
 	return scratch;
 }

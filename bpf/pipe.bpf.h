@@ -41,19 +41,17 @@ __noinline int vmsplice_exit(__u32 slot)
 	__u32 at = sizeof(*ev), local_at = at;
 	struct file *file, *known = NULL;
 	struct call *call;
+	bool selected;
 
 	if (!ev)
 		return 0;
 	call = &scratch->call;
 	count_seen(call->kind);
-	if (!caller_selected(task)) {
+	selected = forget(scratch, caller_selected(task));
+	if (!selected && !may_be_outsider(task)) {
 		count_filtered(call->kind);
 		return 0;
 	}
-	call_header(&ev->hdr, task, call);
-	ev->ret = call->ret;
-	ev->flags = (__u32)call->args[3];
-	at = vmsplice_iovs(scratch, at, ev, call);
 	file = file_of_fd(task, call->args[0]);
 	if (call->held)
 		known = scratch->pinned.file;
@@ -61,14 +59,25 @@ __noinline int vmsplice_exit(__u32 slot)
 		ev->fd.fd = call->args[0];
 	else
 		fd_describe(&ev->fd, call->args[0], file);
+	if (!selected && !is_side_fed(&ev->fd)) {
+		count_filtered(call->kind);
+		return 0;
+	}
+	call_header(&ev->hdr, task, call);
+	ev->ret = call->ret;
+	ev->flags = (__u32)call->args[3];
+	at = vmsplice_iovs(scratch, at, ev, call);
 	if (!known || known == file)
 		at = fd_path(scratch, slot, at, &ev->fd, file);
 	at = payload_gather(scratch, slot, at, &ev->payload, &ev->local, local_at, call->ret);
 	__builtin_memset(&ev->user_local, 0, sizeof(ev->user_local));
 	if (call->held && ev->local.source != VMT_SOURCE_USER)
 		at = iovs_read(slot, at, offsetof(typeof(*ev), user_local), call->args[1], call->args[2]);
-	if (call->ret > 0 && ev->fd.flags & VMT_MODE_WRITE)
-		pipe_feed(&ev->fd, &ev->hdr);
+	__builtin_memset(&ev->writer, 0, sizeof(ev->writer));
+	if (ev->fd.flags & VMT_MODE_WRITE)
+		pipe_feed(scratch, slot, &ev->fd, &ev->hdr, file, call->ret);
+	else
+		side_fed_by(&ev->writer, &ev->fd);
 	deliver_scratch(scratch, at, call->kind);
 	return 0;
 }
@@ -143,6 +152,12 @@ static __always_inline struct file *splice_side(struct vmt_splice *ev, struct vm
 	return NULL;
 }
 
+/* Whether a call of a task that is not selected is on a pipe that was fed. */
+static __always_inline bool splice_concerns(struct vmt_splice *ev, bool selected)
+{
+	return selected || is_side_fed(&ev->in) || is_side_fed(&ev->out);
+}
+
 __noinline int splice_exit(__u32 slot)
 {
 	struct task_struct *task = current_task();
@@ -152,12 +167,14 @@ __noinline int splice_exit(__u32 slot)
 	__s32 fd_in = -1, fd_out = -1;
 	__u32 at = sizeof(*ev);
 	struct call *call;
+	bool selected;
 
 	if (!ev)
 		return 0;
 	call = &scratch->call;
 	count_seen(call->kind);
-	if (!caller_selected(task)) {
+	selected = forget(scratch, caller_selected(task));
+	if (!selected && !may_be_outsider(task)) {
 		count_filtered(call->kind);
 		return 0;
 	}
@@ -165,25 +182,27 @@ __noinline int splice_exit(__u32 slot)
 		known_in = scratch->held.in;
 		known_out = scratch->held.out;
 	}
+	ev->raced = 0;
+	splice_args(ev, call, &fd_in, &fd_out);
+	in = splice_side(ev, &ev->in, fd_in, known_in);
+	out = splice_side(ev, &ev->out, fd_out, known_out);
+	if (!splice_concerns(ev, selected)) {
+		count_filtered(call->kind);
+		return 0;
+	}
 	call_header(&ev->hdr, task, call);
 	ev->ret = call->ret;
 	ev->finished = 1;
-	ev->raced = 0;
 	ev->source = known_in && known_out ? VMT_SOURCE_KERNEL : VMT_SOURCE_USER;
 	ev->offsets_before = call->held && scratch->held.offsets_known;
 	if (!ev->offsets_before)
 		splice_offsets(ev, call);
-	splice_args(ev, call, &fd_in, &fd_out);
-	in = splice_side(ev, &ev->in, fd_in, known_in);
-	out = splice_side(ev, &ev->out, fd_out, known_out);
 	if (in)
 		at = fd_path(scratch, slot, at, &ev->in, in);
 	if (out)
 		at = fd_path(scratch, slot, at, &ev->out, out);
-	if (call->ret > 0) {
-		pipe_drained(&ev->in, in);
-		pipe_feed(&ev->out, &ev->hdr);
-	}
+	side_fed_by(&ev->writer, &ev->in);
+	pipe_feed(scratch, slot, &ev->out, &ev->hdr, out, call->ret);
 	deliver_scratch(scratch, at, call->kind);
 	return 0;
 }

@@ -52,6 +52,8 @@ int BPF_PROG(vmsplice_pipe, struct file *file)
 		return 0;
 	fd_describe(&ev->fd, -1, file);
 	scratch->pinned.file = file;
+	if (ev->fd.flags & VMT_MODE_WRITE)
+		feed_announce(scratch, &ev->fd);
 	return 0;
 }
 
@@ -235,6 +237,7 @@ static __always_inline void side_out(struct scratch *scratch, struct file *file)
 
 	fd_describe(&ev->out, -1, file);
 	scratch->held.out = file;
+	feed_announce(scratch, &ev->out);
 }
 
 /* The kernel's own copy of an offset, NULL where the caller passed none. */

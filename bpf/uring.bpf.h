@@ -24,6 +24,8 @@ struct submitted {
 struct request {
 	struct vmt_splice ev;
 	__u8 paths[URING_PATHS];
+	struct pipe_key fed; /* the pipe that it was announced to feed, if `feeding` */
+	__u64 feeding;
 };
 
 struct {
@@ -33,6 +35,16 @@ struct {
 	__type(key, __u64);
 	__type(value, struct request);
 } requests SEC(".maps");
+
+/* From now on reads of the pipe that the request will feed matter. */
+static __always_inline void request_announce(struct request *request)
+{
+	if (request->feeding || !is_pipe(&request->ev.out))
+		return;
+	request->fed = pipe_key_of(&request->ev.out);
+	request->feeding = 1;
+	fed_begin(&request->fed, &request->ev.hdr.self);
+}
 
 static __always_inline void request_deliver(struct request *request)
 {
@@ -61,16 +73,18 @@ static __noinline int request_tell(struct submitted *req, __u32 slot)
 	struct scratch *scratch = scratch_at(slot);
 	struct vmt_splice *ev = (void *)scratch;
 	struct io_splice *args = req->args;
-	struct request *earlier;
+	struct request *earlier, *request;
 	__u32 kind = req->kind;
 	__u64 key = req->key;
 	struct file *in, *out;
 	__u32 at = sizeof(*ev);
+	bool selected;
 
 	if (!ev)
 		return 0;
 	count_seen(kind);
-	if (!caller_selected(task)) {
+	selected = forget(scratch, caller_selected(task));
+	if (!selected && !may_be_outsider(task)) {
 		count_filtered(kind);
 		return 0;
 	}
@@ -88,12 +102,17 @@ static __noinline int request_tell(struct submitted *req, __u32 slot)
 	}
 	in = request_fd(&ev->in, task, BPF_CORE_READ(args, splice_fd_in), ev->flags & SPLICE_F_FD_IN_FIXED);
 	out = request_fd(&ev->out, task, req->fd_out, req->flags & REQ_F_FIXED_FILE);
+	if (!selected && !is_side_fed(&ev->in) && !is_side_fed(&ev->out)) {
+		count_filtered(kind);
+		return 0;
+	}
+	side_fed_by(&ev->writer, &ev->in);
 	if (ev->in.kind == VMT_FD_FILE)
 		at = path_append(scratch, slot, at, &ev->in, in);
 	/* The second path only where the first leaves room for the longest one. */
 	if (ev->out.kind == VMT_FD_FILE && ev->in.kind != VMT_FD_FILE)
 		at = path_append(scratch, slot, at, &ev->out, out);
-	if (at > sizeof(struct request)) {
+	if (at > offsetof(struct request, fed)) {
 		ev->in.path_len = ev->out.path_len = 0;
 		at = sizeof(*ev);
 	}
@@ -101,8 +120,12 @@ static __noinline int request_tell(struct submitted *req, __u32 slot)
 	earlier = bpf_map_lookup_elem(&requests, &key);
 	if (earlier)
 		request_deliver(earlier);
-	if (bpf_map_update_elem(&requests, &key, scratch, BPF_ANY))
-		count_lost(kind, ev->hdr.mono_ns);
+	request = (void *)scratch;
+	request->feeding = 0; /* a long path may have come so far */
+	request_announce(request);
+	if (!bpf_map_update_elem(&requests, &key, scratch, BPF_ANY))
+		return 0;
+	count_lost(kind, ev->hdr.mono_ns);
 	return 0;
 }
 
@@ -226,8 +249,9 @@ int uring_complete(__u64 *ctx)
 		res = ctx[2];
 	request->ev.ret = res;
 	request->ev.finished = 1;
-	if (res > 0)
-		pipe_feed(&request->ev.out, &request->ev.hdr);
+	if (request->feeding)
+		fed_end(&request->fed, &request->ev.hdr.self, res > 0, true);
+	side_fed_by(&request->ev.writer, &request->ev.in);
 	request->ev.hdr.mono_ns = bpf_ktime_get_ns();
 	request_deliver(request);
 	bpf_map_delete_elem(&requests, &key);

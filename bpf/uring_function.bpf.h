@@ -62,6 +62,7 @@ static __always_inline int request_files(struct file *in, struct file *out)
 	request->ev.source = VMT_SOURCE_KERNEL;
 	request_side(&request->ev.in, in);
 	request_side(&request->ev.out, out);
+	request_announce(request);
 	return 0;
 }
 

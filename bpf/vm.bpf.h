@@ -13,9 +13,10 @@ static __always_inline __u32 vm_user_iovs(struct scratch *scratch, __u32 at, str
 	return iovs_read(call->slot, at, offsetof(typeof(*ev), user_remote), call->args[3], call->args[4]);
 }
 
-static __always_inline void iovs_state_one(struct vmt_iovs *iovs)
+static __always_inline void iovs_state_one(struct vmt_iovs *iovs, __u64 at)
 {
 	iovs->count = 1;
+	iovs->at = at;
 	iovs->kept = 1;
 	iovs->entry = 16;
 	iovs->source = VMT_SOURCE_USER;
@@ -41,8 +42,8 @@ __noinline __u32 vm_iovs_adjacent(__u32 slot)
 	if (call->compat || call->args[2] != 1 || call->args[4] != 1 || local + remote - 2 * first != 16 ||
 	    bpf_probe_read_user(pair, sizeof(pair), (void *)first))
 		return 0;
-	iovs_state_one(&ev->local);
-	iovs_state_one(&ev->remote);
+	iovs_state_one(&ev->local, local);
+	iovs_state_one(&ev->remote, remote);
 	to = (void *)(scratch->bytes + sizeof(*ev));
 	to[0] = first == local ? pair[0] : pair[2];
 	to[1] = first == local ? pair[1] : pair[3];

@@ -18,7 +18,7 @@
 
 static __always_inline int family_exit(struct call *call, __u32 slot)
 {
-	if (call->of_pipe)
+	if (call->fed_file)
 		return pipe_read_exit(slot);
 	if (call->kind <= VMT_PROCESS_VM_WRITEV)
 		return vm_exit(slot);
@@ -40,8 +40,8 @@ static __always_inline bool is_read_or_write(__u32 kind)
 	return kind >= VMT_READ && kind <= VMT_PWRITEV2;
 }
 
-/* Whether a read or write of a file matters: of the memory of a process, or of a pipe that was fed. */
-static __always_inline bool read_concerns(__u32 kind, __s32 fd, long ret, bool *of_pipe)
+/* Whether a read or write of a file matters: of the memory of a process, or of a pipe that was fed, `fed_file`. */
+static __always_inline bool read_concerns(__u32 kind, __s32 fd, long ret, __u64 *fed_file)
 {
 	struct task_struct *task = current_task();
 	struct file *file = file_of_fd(task, fd);
@@ -49,10 +49,12 @@ static __always_inline bool read_concerns(__u32 kind, __s32 fd, long ret, bool *
 
 	if (mem_concerns(task, fd, file))
 		return is_wanted(kind) && s && !is_by_function(s, kind);
-	if (ret <= 0 || (kind != VMT_READ && kind != VMT_READV) || !s || is_by_function(s, VMT_PIPE_READ))
+	/* preadv2 reads a pipe by the offset -1. */
+	if (ret <= 0 || (kind != VMT_READ && kind != VMT_READV && kind != VMT_PREADV2) || !s ||
+	    is_by_function(s, VMT_PIPE_READ) || !pipe_read_concerns(file))
 		return false;
-	*of_pipe = pipe_read_concerns(file);
-	return *of_pipe;
+	*fed_file = (__u64)file;
+	return true;
 }
 
 /* A call that somebody may have asked for. */
@@ -60,14 +62,14 @@ static __always_inline void call_exit(struct task_struct *task, struct pt_regs *
 {
 	struct vmt_switches *s = switches();
 	struct scratch *scratch;
-	bool of_pipe = false;
+	__u64 fed_file = 0;
 	struct call *call;
 	__u32 slot;
 
 	if (!s || kind >= VMT_KINDS)
 		return;
 	if (is_read_or_write(kind)) {
-		if (!read_concerns(kind, compat ? regs->bx : regs->di, ret, &of_pipe))
+		if (!read_concerns(kind, compat ? regs->bx : regs->di, ret, &fed_file))
 			return;
 	} else if (is_by_function(s, kind)) {
 		return;
@@ -84,7 +86,7 @@ static __always_inline void call_exit(struct task_struct *task, struct pt_regs *
 	call->slot = slot;
 	call->compat = compat;
 	call->held = false;
-	call->of_pipe = of_pipe;
+	call->fed_file = fed_file;
 	call->tier = VMT_TIER_TRACEPOINT;
 	call->ret = ret;
 	call->begin_ns = 0;

@@ -28,6 +28,8 @@
 #define VMT_UIDS_MAX 16
 /* Records that can be under way in the function tier, or interrupted by another on the same CPU. */
 #define VMT_SPARES 64
+/* Pipes fed by recorded calls that are known at a time. */
+#define VMT_PIPES 16384
 
 /* What happened. src/record/decode.rs maps these to the names in the capture. 0 is no event. */
 enum vmt_kind {
@@ -145,6 +147,7 @@ struct vmt_hdr {
  * callers, 8. */
 struct vmt_iovs {
 	__u64 count; /* as passed */
+	__u64 at; /* where the array was read in the caller's memory; 0 if it was not */
 	__u16 kept;
 	__u8 entry;
 	__u8 status; /* enum vmt_read */
@@ -188,19 +191,20 @@ struct vmt_vm {
 	struct vmt_iovs user_remote;
 };
 
-/* vmsplice. Tail: iovecs, path, payload, and where the iovecs are the kernel's the caller's as they stand in its memory
- * at the exit. */
+/* vmsplice. `writer` is who fed the pipe that was taken from. Tail: iovecs, path, payload, and where the iovecs are the
+ * kernel's the caller's as they stand in its memory at the exit. */
 struct vmt_vmsplice {
 	struct vmt_hdr hdr;
 	__s64 ret;
 	__u64 flags;
+	struct vmt_process writer;
 	struct vmt_fd fd;
 	struct vmt_iovs local;
 	struct vmt_payload payload;
 	struct vmt_iovs user_local;
 };
 
-/* splice, tee, sendfile. Tail: path of in, path of out. */
+/* splice, tee, sendfile. `writer` is who fed the pipe `in`. Tail: path of in, path of out. */
 struct vmt_splice {
 	struct vmt_hdr hdr;
 	__s64 ret;
@@ -215,6 +219,7 @@ struct vmt_splice {
 	__u8 source; /* enum vmt_source of offsets and files */
 	__u8 raced; /* a descriptor leads elsewhere by the exit */
 	__u8 pad[2];
+	struct vmt_process writer;
 	struct vmt_fd in;
 	struct vmt_fd out;
 };
@@ -273,12 +278,11 @@ struct vmt_process_madvise {
 	struct vmt_iovs remote;
 };
 
-/* A read of a pipe that a recorded transfer has fed. Tail: iovecs, payload. */
+/* A read of a pipe that a recorded call has fed, or is feeding. Tail: iovecs, payload. */
 struct vmt_pipe_read {
 	struct vmt_hdr hdr;
 	__s64 ret;
-	__u64 fed_ns; /* when the pipe was last fed, CLOCK_MONOTONIC */
-	struct vmt_process writer; /* by whom */
+	struct vmt_process writer; /* who did so last */
 	struct vmt_fd fd;
 	struct vmt_iovs local;
 	struct vmt_payload payload;
@@ -381,6 +385,12 @@ struct vmt_switches {
 	__u32 untrackings;
 	/* Calls of vmsplice under way in the function tier. */
 	__u64 vmsplices;
+	/* Pipes that were fed and are no longer known, since there were more than VMT_PIPES. */
+	__u64 pipes_forgotten;
+	/* Pipes that had been read when the first call that fed them returned, in which their readers were not seen,
+	 * and how many of that call's bytes were gone. */
+	__u64 pipes_read_before;
+	__u64 bytes_read_before;
 	/* By enum vmt_kind: function hooks tell these events, so the syscall's exit does not. */
 	__u8 by_function[VMT_KINDS];
 };

@@ -25,6 +25,13 @@ pub enum Sink {
 /// Where in the file the bytes begin.
 const OFFSET: i64 = 100;
 
+/// sendfile, with an offset where given.
+pub fn call_sendfile(fd_out: i32, fd_in: i32, offset: Option<&mut i64>, len: usize) -> i64 {
+    let pointer = offset.map_or(0, |o| std::ptr::from_mut(o) as u64);
+    // SAFETY: the offset is null or lives for the call.
+    unsafe { raw(libc::SYS_sendfile, [fd_out as u64, fd_in as u64, pointer, len as u64, 0, 0]) }
+}
+
 struct Sendfile {
     file: OwnedFd,
     read: OwnedFd,
@@ -47,10 +54,7 @@ impl Transfer for Sendfile {
 
     fn call(&mut self) -> i64 {
         let mut offset = OFFSET;
-        let pointer = if self.offset { &raw mut offset as u64 } else { 0 };
-        let args = [self.write.as_raw_fd() as u64, self.file.as_raw_fd() as u64, pointer, self.size as u64, 0, 0];
-        // SAFETY: the offset is null or lives for the call.
-        unsafe { raw(libc::SYS_sendfile, args) }
+        call_sendfile(self.write.as_raw_fd(), self.file.as_raw_fd(), self.offset.then_some(&mut offset), self.size)
     }
 
     fn describe(&mut self, _: u64, ret: i64) -> Result<Entry> {

@@ -192,11 +192,14 @@ fn outcome(line: &mut Line, event: &Event<'_>) {
     line.add(role, format_args!(" {moved:>12}"));
 }
 
-/// Who is at the other end; says whether anyone is.
+/// Who is at the other end; says whether anyone is, and the descriptors are but the way to them.
 fn peer(line: &mut Line, event: &Event<'_>, view: View, way: Way, processes: &Processes) -> bool {
+    // The target fed the pipe that the bytes were taken from: both descriptors say where they went.
+    let between_files = matches!(event.event, "splice" | "tee" | "sendfile");
     let how = match (way, view) {
         (Way::In, _) => "from",
         (Way::Out, _) => "to",
+        (Way::Unknown, View::Caller) if between_files => "fed by",
         (Way::Unknown, View::Caller) => "on",
         (Way::Unknown, View::Target) => "by",
     };
@@ -205,7 +208,7 @@ fn peer(line: &mut Line, event: &Event<'_>, view: View, way: Way, processes: &Pr
         line.word(Role::Plain, format_args!("{how} caller "));
         let name = processes.name(event.pid).or(Some(event.comm));
         line.add(Role::Name, format_args!("{}", Named { name, pid: event.pid }));
-        return true;
+        return !between_files;
     }
     match (event.target_pid, event.target_pid_arg) {
         (Some(pid), _) if pid == event.pid => line.word(Role::Plain, format_args!("{how} itself")),
@@ -226,7 +229,7 @@ fn peer(line: &mut Line, event: &Event<'_>, view: View, way: Way, processes: &Pr
     if let Some(pidfd) = event.pidfd {
         line.word(Role::Plain, format_args!("via pidfd {pidfd}"));
     }
-    true
+    !between_files
 }
 
 /// Whatever a careful reader must not miss.

@@ -204,7 +204,7 @@ columns! {
     process_key: OptText, Recorder, Repeating, "", "Identity of the caller's process that survives pid reuse: hash of boot id, pid and start time (docs/FORMAT.md).";
     cgroup: OptText, Kernel, Repeating, "", "Caller's cgroup v2 path, or `id:N` where the id could not be resolved.";
     container: OptText, Recorder, Repeating, "", "Id or name of the caller's container, where its cgroup path tells one (Docker, Podman, containerd, CRI-O, LXC, systemd-nspawn).";
-    target_pid: OptI32, Kernel, Key, "", "Process that was reached into, in the initial pid namespace; null where there was none.";
+    target_pid: OptI32, Kernel, Key, "", "Process that was reached into, in the initial pid namespace; null where there was none. Of what comes out of a pipe (pipe_read, vmsplice, splice, tee, sendfile): the process whose recorded call fed that pipe last.";
     target_pid_arg: OptI32, Kernel, Plain, "", "The pid or tid as the caller passed it, in the caller's own pid namespace.";
     pidfd: OptI32, Kernel, Plain, "", "The PID file descriptor by which the caller named the target (pidfd_open(2)); the process behind it is looked up when the call returns.";
     target_comm: OptText, Kernel, Repeating, "", "Name of the target process (chosen by the program).";
@@ -225,7 +225,7 @@ columns! {
     riovcnt: OptU64, Kernel, Plain, "", "Number of remote ranges as passed.";
     flags: OptU64, Kernel, Repeating, "", "The call's flags argument.";
     iov_source: OptText, Recorder, Repeating, "", "Whose copy of the iovec arrays was read: user (the caller's memory) or kernel (what the kernel used). Of calls without an array in memory: user if a value of the row was looked up as the call returned, in the caller's memory or table of descriptors; kernel if all came from registers or from what the kernel used.";
-    iov_verdict: OptText, Recorder, Repeating, "", "kernel (what the kernel used), unverified (read once from user memory, or looked up as the call returned: see iov_source), conflict (contradicts what the kernel did), unreadable. Of a vectored read or write of /proc/PID/mem that ended early, kernel holds for the segments that it came to.";
+    iov_verdict: OptText, Recorder, Repeating, "", "kernel (what the kernel used), unverified (read once from user memory, or looked up as the call returned: see iov_source), conflict (contradicts what the kernel did, or the call has overwritten it), unreadable. Of a vectored read or write of /proc/PID/mem that ended early, kernel holds for the segments that it came to.";
     toctou: OptBool, Recorder, Repeating, "", "true: the arguments in user memory were changed under way, as a contradiction proves; false: compared and found equal, or none of them stood in memory; null: not compared.";
     fd_in: OptI32, Kernel, Plain, "", "File descriptor the data came from; of pidfd_getfd the number in the target.";
     fd_out: OptI32, Kernel, Plain, "", "File descriptor the data went to; of pidfd_getfd the new one in the caller.";

@@ -15,6 +15,7 @@ mod errors;
 #[allow(dead_code)]
 #[path = "../replay/forged.rs"]
 mod forged;
+mod fed;
 mod hostile;
 mod lag;
 mod limits;

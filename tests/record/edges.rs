@@ -90,8 +90,13 @@ fn many_segments_are_gathered_whole() {
 fn no_edge_case_is_forgotten() {
     let output = Command::new(super::harness::workload()).args(["edge", "list"]).output().expect("workload");
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let sources =
-        [include_str!("edges.rs"), include_str!("life.rs"), include_str!("stopping.rs"), include_str!("races.rs")];
+    let sources = [
+        include_str!("edges.rs"),
+        include_str!("fed.rs"),
+        include_str!("life.rs"),
+        include_str!("races.rs"),
+        include_str!("stopping.rs"),
+    ];
     for name in report["names"].as_array().expect("names") {
         let name = name.as_str().expect("name");
         let quoted = [format!("\"{name}\""), format!("\"edge {name}\"")];

@@ -14,6 +14,7 @@ mod dice;
 mod edges;
 mod exact;
 mod fallbacks;
+mod fed;
 mod flight;
 mod full;
 mod harness;

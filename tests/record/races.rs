@@ -6,7 +6,7 @@ use serde_json::Value;
 use vmtrace::schema::Event;
 use vmtrace::schema::reader::Scan;
 
-use super::harness::{Tier, by_functions, record, record_by, work};
+use super::harness::{Row, Tier, by_functions, compare, record_by, work};
 use super::invariants::books_balance;
 
 /// A second thread changes the iovec all the time. From functions, every row has the place where the bytes really went, and
@@ -79,18 +79,50 @@ fn a_flipping_iovec_of_mem_on_the_tracepoint_tier() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_call_that_overwrites_its_own_iovec() {
-    judge_overwriting("edge self-overwrite", "process_vm_readv");
+    judge_overwriting(Tier::Best, "edge self-overwrite", "process_vm_readv");
+    judge_overwriting(Tier::Tracepoint, "edge self-overwrite", "process_vm_readv");
 }
 
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_mem_call_that_overwrites_its_own_iovec() {
-    judge_overwriting("edge mem-overwrite", "preadv");
+    judge_overwriting(Tier::Best, "edge mem-overwrite", "preadv");
+    judge_overwriting(Tier::Tracepoint, "edge mem-overwrite", "preadv");
+}
+
+/// By each call that can. Where the array that stands in memory still leads to itself, that alone says that it cannot be
+/// trusted, though the address that it names first is a place like any other by now.
+#[test]
+#[ignore = "needs root and BPF"]
+fn every_call_that_overwrites_its_own_iovec() {
+    for tier in [Tier::Best, Tier::Tracepoint] {
+        let recording = record_by(tier.recorder(), &[], &work("edge overwrites"));
+        recording.succeeded();
+        tier.check(&recording);
+        compare(&recording, &recording.report());
+        let manifest = recording.manifest();
+        let fed = |r: &Row| r["event"] == "vmsplice" && r["direction"] == "out";
+        let rows: Vec<Row> = recording.calls().into_iter().filter(|r| !fed(r)).collect();
+        let events: Vec<_> = rows.iter().map(|r| r.text("event")).collect();
+        let expected = ["process_vm_readv", "preadv", "vmsplice", "pipe_read", "process_vm_readv", "process_vm_writev"];
+        assert_eq!(events, expected);
+        for row in rows {
+            let verdict = (row.text("iov_verdict"), &row["toctou"]);
+            match by_functions(&manifest, &row) {
+                // Where the kernel put the bytes is not known of several ranges; the caller's array is not shown.
+                true if row["event"] == "pipe_read" => assert_eq!(row["local_iov"], Value::Null, "{row:?}"),
+                true => assert_eq!(verdict, ("kernel", &Value::Bool(true)), "{row:?}"),
+                false => assert_eq!(verdict, ("conflict", &Value::Bool(true)), "{row:?}"),
+            }
+        }
+    }
 }
 
 /// The array in memory is, as the call returns, what the call itself has put there.
-fn judge_overwriting(case: &str, event: &str) {
-    let recording = record(&[], &work(case));
+fn judge_overwriting(tier: Tier, case: &str, event: &str) {
+    let recording = record_by(tier.recorder(), &[], &work(case));
+    recording.succeeded();
+    tier.check(&recording);
     let rows = recording.event(event);
     let [row] = rows.as_slice() else { panic!("{rows:?}") };
     let stable = recording.report()["stable"].as_str().expect("stable").to_string();
@@ -104,8 +136,9 @@ fn judge_overwriting(case: &str, event: &str) {
         assert_eq!(book.read_faults, 0);
         return;
     }
-    assert!(["unverified", "conflict"].contains(&row.text("iov_verdict")), "{row:?}");
-    // The first segment is said to be nowhere by now: noted, and the second is read.
+    // The first segment is said to be nowhere by now, though bytes were put there: noted, and the second is read. Whether
+    // the array or the memory was changed is not known.
+    assert_eq!((row.text("iov_verdict"), &row["toctou"]), ("conflict", &Value::Null), "{row:?}");
     assert_eq!((row.text("payload_status"), row.number("payload_len")), ("fault", 64));
     assert_eq!(row["payload"], "00".repeat(32) + &stable);
     assert_eq!(book.read_faults, 1);

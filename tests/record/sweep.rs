@@ -12,8 +12,10 @@ use super::harness::{Row, Tier, compare_calls, is_call, record_by, workload};
 
 /// Edge cases that a report of calls does not describe, or that take many calls or processes; tests of their own, which run
 /// in guests, too, have them.
-const APART: [&str; 10] = [
+const APART: [&str; 12] = [
     "uring-mem",
+    "pipe-spin",
+    "pipe-many",
     "flip",
     "flip-vmsplice",
     "flip-mem",

@@ -132,13 +132,17 @@ fn pipe_calls(report: &mut Report, local: &LowBuffer) -> Result<()> {
     // SAFETY: plain numbers.
     let ret = unsafe { syscall32(TEE, [fd_in as u32, fd_out as u32, size, 0, 0, 0]) };
     ensure!(ret == i64::from(size), "tee by int 0x80 returned {ret}");
-    report.call(splice_entry("tee", ret, fd_in, fd_out, LowBuffer::SIZE).with("abi", "compat32"));
+    // vmsplice has fed the pipe: its caller is whom the bytes came from.
+    let seen = |event, ret| {
+        let seen = splice_entry(event, ret, fd_in, fd_out, LowBuffer::SIZE).with("abi", "compat32");
+        seen.with("target_pid", std::process::id())
+    };
+    report.call(seen("tee", ret));
     ensure!(sys::read_exact(&second.read, LowBuffer::SIZE)? == content(2, LowBuffer::SIZE), "tee brought other bytes");
     // SAFETY: plain numbers; the offsets are null.
     let ret = unsafe { syscall32(SPLICE, [fd_in as u32, 0, fd_out as u32, 0, size, 0]) };
     ensure!(ret == i64::from(size), "splice by int 0x80 returned {ret}");
-    let seen = splice_entry("splice", ret, fd_in, fd_out, LowBuffer::SIZE).with("abi", "compat32");
-    report.call(seen.with("pipe_in", first.inode).with("pipe_out", second.inode));
+    report.call(seen("splice", ret).with("pipe_in", first.inode).with("pipe_out", second.inode));
     Ok(())
 }
 

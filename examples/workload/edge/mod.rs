@@ -2,8 +2,10 @@
 
 mod arrays;
 mod compat;
+mod fed;
 mod kill;
 mod life;
+mod overwrite;
 mod pidfd;
 mod pipe;
 mod race;
@@ -41,6 +43,7 @@ const CASES: &[Case] = &[
     ("vanish", race::vanish),
     ("self-overwrite", race::self_overwrite),
     ("mem-overwrite", race::mem_overwrite),
+    ("overwrites", overwrite::overwrites),
     ("pipe-errors", pipe::errors),
     ("pipe-full", pipe::full),
     ("interrupted", pipe::interrupted),
@@ -49,6 +52,9 @@ const CASES: &[Case] = &[
     ("splice-to-file", pipe::splice_to_file),
     ("splice-fifo", pipe::splice_fifo),
     ("splice-socket", pipe::splice_socket),
+    ("pipe-spin", fed::spin),
+    ("pipe-many", fed::many),
+    ("pipe-outsiders", fed::outsiders),
     ("ptrace-requests", trace::requests),
     ("ptrace-errors", trace::errors),
     ("mem-errors", trace::mem_errors),

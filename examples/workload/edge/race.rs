@@ -17,9 +17,14 @@ use crate::vm::{call_raw, event};
 /// How many calls race, if `WORKLOAD_RACE_CALLS` does not say.
 const CALLS: u64 = 20_000;
 
+/// The number of calls.
+pub fn calls() -> Result<u64> {
+    std::env::var("WORKLOAD_RACE_CALLS").map_or(Ok(CALLS), |n| n.parse()).context("WORKLOAD_RACE_CALLS")
+}
+
 /// Makes that many calls while another thread runs `disturb` again and again. None of them may fail.
 fn race(disturb: impl Fn() + Sync, transfer: impl Fn() -> i64) -> Result<Tally> {
-    let calls = std::env::var("WORKLOAD_RACE_CALLS").map_or(Ok(CALLS), |n| n.parse()).context("WORKLOAD_RACE_CALLS")?;
+    let calls = calls()?;
     let done = AtomicBool::new(false);
     let mut tally = Tally::default();
     std::thread::scope(|scope| {

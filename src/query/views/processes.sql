@@ -31,7 +31,8 @@ WITH seen AS (
         0,
         1,
         CASE WHEN direction = 'out' THEN bytes ELSE 0 END,
-        CASE WHEN direction = 'in' AND event <> 'pipe_read' THEN bytes ELSE 0 END
+        -- What was put into a pipe is counted already where its feeder did so.
+        CASE WHEN direction = 'in' AND event NOT IN ('pipe_read', 'vmsplice') THEN bytes ELSE 0 END
     FROM (SELECT *, target_pid = pid AND target_key IS NOT DISTINCT FROM process_key AS self FROM events) AS reaching
     WHERE target_pid IS NOT NULL
 )

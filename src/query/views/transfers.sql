@@ -1,7 +1,8 @@
 -- One row per movement of bytes, whichever call did it: from where (src_*) to where (dst_*).
 --
 -- An end is a process (its memory or registers), a pipe, or another file. `pid`, `tid` and `comm` are of the caller that
--- moved the bytes, `seq` leads to the whole event. Of pipe_read, src_pid and its companions name who fed the pipe last.
+-- moved the bytes, `seq` leads to the whole event. Where bytes came from a pipe, src_pid and its companions name who fed it
+-- last, if a recorded call did.
 -- Failed calls, and calls that moved nothing, are not here.
 SELECT
     capture,
@@ -15,16 +16,11 @@ SELECT
     comm,
     bytes,
     src_kind,
-    CASE WHEN src_kind = 'process' AND outward THEN pid
-         WHEN src_kind = 'process' OR event = 'pipe_read' THEN target_pid END AS src_pid,
-    CASE WHEN src_kind = 'process' AND outward THEN process_key
-         WHEN src_kind = 'process' OR event = 'pipe_read' THEN target_key END AS src_key,
-    CASE WHEN src_kind = 'process' AND outward THEN comm
-         WHEN src_kind = 'process' OR event = 'pipe_read' THEN target_comm END AS src_comm,
-    CASE WHEN src_kind = 'process' AND outward THEN exe
-         WHEN src_kind = 'process' OR event = 'pipe_read' THEN target_exe END AS src_exe,
-    CASE WHEN src_kind = 'process' AND outward THEN container
-         WHEN src_kind = 'process' OR event = 'pipe_read' THEN target_container END AS src_container,
+    CASE WHEN src_kind = 'process' AND outward THEN pid ELSE target_pid END AS src_pid,
+    CASE WHEN src_kind = 'process' AND outward THEN process_key ELSE target_key END AS src_key,
+    CASE WHEN src_kind = 'process' AND outward THEN comm ELSE target_comm END AS src_comm,
+    CASE WHEN src_kind = 'process' AND outward THEN exe ELSE target_exe END AS src_exe,
+    CASE WHEN src_kind = 'process' AND outward THEN container ELSE target_container END AS src_container,
     CASE WHEN src_kind <> 'process' THEN pipe_in END AS src_pipe,
     CASE WHEN src_kind <> 'process' THEN fd_in_path END AS src_path,
     CASE WHEN src_kind = 'process' AND outward THEN local_iov

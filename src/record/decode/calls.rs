@@ -1,7 +1,7 @@
 //! Decode arms of the families @vm and @mem, and what all families share.
 
 use super::buffers::{iovecs, take_iovs, take_path, total};
-use super::verdict::{Verdict, begins_with, by_user_memory, imported, stated, verdict};
+use super::verdict::{Verdict, begins_with, by_user_memory, by_written_memory, imported, stated, verdict};
 use super::{Decoder, Sink, signed, some};
 use crate::record::wire::*;
 use crate::schema::Event;
@@ -193,7 +193,15 @@ impl Decoder {
             (b.local.as_slice(), &ev.user_local, b.user_local.as_slice()),
             (b.remote.as_slice(), &ev.user_remote, b.user_remote.as_slice()),
         ];
-        let verdict = verdict(&[&ev.local, &ev.remote], &compared, requested, ev.ret);
+        let arrays = [&ev.local, &ev.remote];
+        // What the call wrote to, of the caller's memory.
+        let (written, vanished) = match kind {
+            EventKind::ProcessVmReadv => (b.local.as_slice(), payload_fault(&ev.payload)),
+            _ if ev.target.pid == ev.hdr.self_.pid => (b.remote.as_slice(), false),
+            _ => (&[][..], false),
+        };
+        let verdict = verdict(&arrays, &compared, requested, ev.ret);
+        let verdict = by_written_memory(verdict, &arrays, written, ev.ret, vanished);
         let event = call_row! { self.base(&ev.hdr, kind, &b), ev.ret;
             abi: abi(&ev.hdr),
             target_pid_arg: Some(ev.pid_arg),
@@ -262,7 +270,14 @@ fn mem_verdict(kind: EventKind, ev: &vmt_mem, b: &mut super::Buffers) -> Verdict
         return stated(ev.exact != 0 && !from_caller(&ev.payload));
     }
     if u32::from(ev.local.source) != VMT_SOURCE_KERNEL {
-        return by_user_memory(&[&ev.local], total(&b.local, &ev.local), ev.ret);
+        let verdict = by_user_memory(&[&ev.local], total(&b.local, &ev.local), ev.ret);
+        let own = [Iovec { base: ev.offset, len: ev.payload.total }];
+        let (written, vanished) = match is_write(kind) {
+            false => (b.local.as_slice(), payload_fault(&ev.payload)),
+            true if ev.target.pid == ev.hdr.self_.pid => (&own[..], false),
+            true => (&[][..], false),
+        };
+        return by_written_memory(verdict, &[&ev.local], written, ev.ret, vanished);
     }
     if u32::from(ev.user_local.status) != VMT_READ_OK {
         return Verdict { toctou: None, ..stated(true) };

@@ -2,7 +2,7 @@
 
 use super::buffers::{Buffers, iovecs, take_iovs, take_path, total};
 use super::calls::*;
-use super::verdict::{Verdict, imported, pages_verdict, verdict};
+use super::verdict::{Verdict, by_user_memory, by_written_memory, imported, pages_verdict, verdict};
 use super::{Decoder, Sink, signed};
 use crate::record::wire::*;
 use crate::schema::events::EventKind;
@@ -18,7 +18,10 @@ fn transfer_verdict(b: &mut Buffers, ev: &vmt_vmsplice) -> Verdict {
     if u32::from(ev.local.source) != VMT_SOURCE_PAGES {
         let compared = [(b.local.as_slice(), &ev.user_local, b.user_local.as_slice())];
         let requested = total(&b.local, &ev.local);
-        return verdict(&[&ev.local], &compared, requested, ev.ret);
+        let verdict = verdict(&[&ev.local], &compared, requested, ev.ret);
+        let taken = u32::from(ev.fd.flags) & VMT_MODE_WRITE == 0;
+        let written = if taken { b.local.as_slice() } else { &[] };
+        return by_written_memory(verdict, &[&ev.local], written, ev.ret, taken && payload_fault(&ev.payload));
     }
     let verdict = pages_verdict(&b.local, &ev.user_local, &b.user_local);
     if verdict.toctou == Some(false) {
@@ -28,11 +31,13 @@ fn transfer_verdict(b: &mut Buffers, ev: &vmt_vmsplice) -> Verdict {
 }
 
 impl Decoder {
-    /// vmsplice: the descriptor's mode tells the direction (fs/splice.c, vmsplice_type).
+    /// vmsplice: the descriptor's mode tells the direction (fs/splice.c, vmsplice_type). Out of a pipe that a recorded
+    /// call has fed, the target is who did so last.
     pub(super) fn vmsplice(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Option<()> {
         let (ev, mut tail) = take::<vmt_vmsplice>(bytes)?;
         self.meet(&ev.hdr, &ev.hdr.self_, sink);
-        let mut b = self.caller(&ev.hdr);
+        self.meet(&ev.hdr, &ev.writer, sink);
+        let mut b = self.caller_and_target(&ev.hdr, &ev.writer);
         take_iovs(&mut b.local, &ev.local, &mut tail)?;
         take_path(&mut b.path_in, &ev.fd, &mut tail)?;
         let moved = take_bytes(&mut tail, ev.payload.kept as usize)?;
@@ -54,6 +59,7 @@ impl Decoder {
             iov_verdict: verdict.verdict,
             toctou: verdict.toctou,
         };
+        let event = with_target(event, target(&ev.writer, &b));
         let event = with_payload(event, payload(&ev.payload, moved, into_pipe));
         let fd = descriptor(&ev.fd, &b.path_in);
         let event = if into_pipe { with_fd_out(event, fd) } else { with_fd_in(event, fd) };
@@ -63,11 +69,12 @@ impl Decoder {
         Some(())
     }
 
-    /// splice, tee and sendfile, through syscalls or io_uring.
+    /// splice, tee and sendfile, through syscalls or io_uring. The target is who fed the pipe that they take from.
     pub(super) fn splice(&mut self, kind: EventKind, bytes: &[u8], sink: &mut impl Sink) -> Option<()> {
         let (ev, mut tail) = take::<vmt_splice>(bytes)?;
         self.meet(&ev.hdr, &ev.hdr.self_, sink);
-        let mut b = self.caller(&ev.hdr);
+        self.meet(&ev.hdr, &ev.writer, sink);
+        let mut b = self.caller_and_target(&ev.hdr, &ev.writer);
         take_path(&mut b.path_in, &ev.in_, &mut tail)?;
         take_path(&mut b.path_out, &ev.out, &mut tail)?;
         // At the exit a syscall has moved them on.
@@ -85,6 +92,7 @@ impl Decoder {
             payload_total: ev.ret.max(0),
             payload_status: Some("none"),
         };
+        let event = with_target(event, target(&ev.writer, &b));
         let event = with_fd_in(event, descriptor(&ev.in_, &b.path_in));
         let mut event = with_fd_out(event, descriptor(&ev.out, &b.path_out));
         if ev.finished == 0 {
@@ -96,7 +104,7 @@ impl Decoder {
         Some(())
     }
 
-    /// A read of a pipe that a recorded transfer has fed: the target is who fed it.
+    /// A read of a pipe that a recorded call has fed: the target is who did so last.
     pub(super) fn pipe_read(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Option<()> {
         let (ev, mut tail) = take::<vmt_pipe_read>(bytes)?;
         self.meet(&ev.hdr, &ev.hdr.self_, sink);
@@ -104,20 +112,31 @@ impl Decoder {
         let mut b = self.caller_and_target(&ev.hdr, &ev.writer);
         take_iovs(&mut b.local, &ev.local, &mut tail)?;
         let moved = take_bytes(&mut tail, ev.payload.kept as usize)?;
-        let by_kernel = u32::from(ev.local.source) == VMT_SOURCE_KERNEL && u32::from(ev.hdr.tier) == VMT_TIER_FUNCTION;
+        let requested = total(&b.local, &ev.local);
+        let by_kernel = u32::from(ev.local.source) == VMT_SOURCE_KERNEL;
+        let verdict = match u32::from(ev.hdr.tier) == VMT_TIER_FUNCTION {
+            true if by_kernel => Verdict { source: Some("kernel"), verdict: Some("kernel"), toctou: None },
+            true => Verdict { source: Some("user"), verdict: Some("unverified"), toctou: None },
+            false => {
+                let verdict = by_user_memory(&[&ev.local], requested, ev.ret);
+                by_written_memory(verdict, &[&ev.local], &b.local, ev.ret, payload_fault(&ev.payload))
+            }
+        };
         let event = call_row! { self.base(&ev.hdr, EventKind::PipeRead, &b), ev.ret;
             abi: abi(&ev.hdr),
             direction: IN,
-            bytes_requested: total(&b.local, &ev.local).map(signed),
+            bytes_requested: requested.map(signed),
             local_iov: iovecs(&b.local, &ev.local),
             liovcnt: Some(ev.local.count).filter(|count| *count > 0),
-            iov_source: Some(if by_kernel { "kernel" } else { "user" }),
-            iov_verdict: Some(if by_kernel { "kernel" } else { "unverified" }),
+            iov_source: verdict.source,
+            iov_verdict: verdict.verdict,
+            toctou: verdict.toctou,
         };
         let event = with_target(with_payload(event, payload(&ev.payload, moved, false)), target(&ev.writer, &b));
         let mut event = with_fd_in(event, descriptor(&ev.fd, ""));
         event.fd_in = event.fd_in.filter(|fd| *fd >= 0);
-        sink.row(EventKind::PipeRead, &event, payload_fault(&ev.payload));
+        let faulted = payload_fault(&ev.payload) || verdict.verdict == Some("unreadable");
+        sink.row(EventKind::PipeRead, &event, faulted);
         self.buffers = b;
         Some(())
     }

@@ -85,6 +85,35 @@ pub fn by_user_memory(arrays: &[&vmt_iovs], requested: Option<u64>, moved: i64) 
     }
 }
 
+/// Judges further what [`by_user_memory`] could not: whether the array can be the one that the kernel used, by the memory
+/// that the call has `written` to if it can. That may be the array itself, which then is no longer what it was. And what
+/// was written is there to be read: where it `vanished`, either the array or the memory was changed since.
+pub fn by_written_memory(
+    judged: Verdict,
+    arrays: &[&vmt_iovs],
+    written: &[Iovec],
+    moved: i64,
+    vanished: bool,
+) -> Verdict {
+    let in_memory = |a: &&&vmt_iovs| a.at != 0 && u32::from(a.status) == VMT_READ_OK;
+    if judged.verdict != Some("unverified") || moved <= 0 || !arrays.iter().any(|a| in_memory(&a)) {
+        return judged;
+    }
+    let places = arrays.iter().filter(in_memory).map(|a| (a.at, u64::from(a.kept) * u64::from(a.entry)));
+    if places.into_iter().any(|place| covers(written, moved.unsigned_abs(), place)) {
+        return Verdict { verdict: Some("conflict"), toctou: Some(true), ..judged };
+    }
+    if vanished {
+        return Verdict { verdict: Some("conflict"), ..judged };
+    }
+    judged
+}
+
+/// Whether some of the first `bytes` of `ranges` lie in a place, which is an address and a length.
+fn covers(ranges: &[Iovec], bytes: u64, (at, len): (u64, u64)) -> bool {
+    joined(ranges, bytes).iter().any(|r| r.base < at.saturating_add(len) && at < r.base.saturating_add(r.len))
+}
+
 /// Whether any array differs; `None` where none does and not all could be compared.
 fn disagreement(compared: &[Compared<'_>]) -> Option<bool> {
     let mut whole = true;
@@ -137,6 +166,28 @@ mod tests {
         assert_eq!(by_user_memory(&[&user], Some(8), 9).verdict, Some("conflict"));
         assert_eq!(by_user_memory(&[&array(VMT_READ_FAULT, 0)], None, 0).verdict, Some("unreadable"));
         assert_eq!(by_user_memory(&[&array(VMT_READ_ABSENT, 0)], Some(0), 0), Verdict::default());
+    }
+
+    #[test]
+    fn an_array_that_the_call_wrote_over_cannot_be_what_was_used() {
+        let read = |at| vmt_iovs { at, kept: 2, entry: 16, ..array(VMT_READ_OK, VMT_SOURCE_USER) };
+        let range = |base, len| Iovec { base, len };
+        let unverified = by_user_memory(&[&read(0x1000)], None, 0);
+        let judge = |iovs: &vmt_iovs, written: &[Iovec], moved, vanished| {
+            let verdict = by_written_memory(unverified, &[iovs], written, moved, vanished);
+            (verdict.verdict, verdict.toctou)
+        };
+        let (conflict, nothing) = ((Some("conflict"), Some(true)), (Some("unverified"), None));
+        assert_eq!(judge(&read(0x1000), &[range(0x101f, 1)], 1, false), conflict);
+        assert_eq!(judge(&read(0x1000), &[range(0x1020, 64)], 64, false), nothing, "behind the array");
+        assert_eq!(judge(&read(0x1000), &[range(0xfc0, 64)], 64, false), nothing, "in front of it");
+        assert_eq!(judge(&read(0x1000), &[range(0xfc0, 65)], 65, false), conflict);
+        assert_eq!(judge(&read(0x1000), &[range(0x10, 8), range(0x1000, 8)], 8, false), nothing, "not come so far");
+        assert_eq!(judge(&read(0x1000), &[range(0x10, 8), range(0x1000, 8)], 9, false), conflict);
+        assert_eq!(judge(&read(0x1000), &[range(0x10, 8)], 8, true), (Some("conflict"), None));
+        assert_eq!(judge(&read(0), &[range(0, 64)], 64, true), nothing, "no array in memory");
+        let kernel = Verdict { verdict: Some("kernel"), ..unverified };
+        assert_eq!(by_written_memory(kernel, &[&read(8)], &[range(8, 8)], 8, true), kernel);
     }
 
     #[test]

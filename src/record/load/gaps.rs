@@ -3,6 +3,7 @@
 use super::Programs;
 use super::families::{Family, Tier};
 use crate::count::Count;
+use crate::record::wire::VMT_PIPES;
 use crate::schema::events::EventSet;
 
 /// What a recording cannot see, told in the capture.
@@ -14,10 +15,13 @@ pub fn gaps(programs: &Programs, events: &EventSet) -> Vec<String> {
         match (state.tier, state.family) {
             (Tier::Tracepoint, Family::Vm | Family::Vmsplice) => gaps.push(format!(
                 "{name}: iovec arrays are read from user memory when the call returns, so that a racing thread can \
-                 forge them (iov_verdict); {}",
+                 forge them, and the call's own bytes can have replaced them (iov_verdict); {}",
                 reason.unwrap_or("there are no function hooks for it")
             )),
             (_, _) => gaps.extend(reason.map(|reason| format!("{name}: {reason}"))),
+        }
+        if (state.tier, state.family) == (Tier::Tracepoint, Family::PipeRead) {
+            gaps.push("reads of pipes through io_uring are not seen".to_string());
         }
         if (state.tier, state.family) == (Tier::Tracepoint, Family::Mem) {
             gaps.push("reads and writes of /proc/PID/mem through io_uring are not seen".to_string());
@@ -35,9 +39,30 @@ pub fn gaps(programs: &Programs, events: &EventSet) -> Vec<String> {
             Count(skips.of(&hook.program), "time", "times")
         ));
     }
+    gaps.extend(of_pipes(programs));
     if programs.untracked() > 0 {
         let untracked = Count(programs.untracked(), "child process", "child processes");
         gaps.push(format!("{untracked} could not be followed"));
+    }
+    gaps
+}
+
+/// Which reads of fed pipes are missing.
+fn of_pipes(programs: &Programs) -> Vec<String> {
+    let mut gaps = Vec::new();
+    let (pipes, bytes) = programs.read_before();
+    if pipes > 0 {
+        gaps.push(format!(
+            "{} read before the first recorded call that fed them returned: pipe_read rows of {bytes} bytes are missing",
+            if pipes == 1 { "1 pipe was".to_string() } else { format!("{pipes} pipes were") },
+        ));
+    }
+    let forgotten = programs.forgotten_pipes();
+    if forgotten > 0 {
+        gaps.push(format!(
+            "{forgotten} pipes that recorded calls had fed were forgotten, since {VMT_PIPES} are remembered at a time: \
+             later reads of them are missing until a recorded call feeds them again"
+        ));
     }
     gaps
 }

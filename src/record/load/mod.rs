@@ -217,7 +217,7 @@ fn list_syscalls(data: &mut vmt_knobs, event: &EventSpec) -> Result<()> {
 /// /proc/PID/mem look like is learned from a pread of ours.
 fn is_looked_at(kind: EventKind, wanted: &EventSet) -> bool {
     match kind {
-        EventKind::Read | EventKind::Readv => wanted.contains(EventKind::PipeRead),
+        EventKind::Read | EventKind::Readv | EventKind::Preadv2 => wanted.contains(EventKind::PipeRead),
         EventKind::Pread => Family::Mem.spec().is_some_and(|mem| mem.is_wanted(wanted)),
         _ => false,
     }
@@ -457,6 +457,17 @@ impl Programs {
         self.switches.get().untracked
     }
 
+    /// Pipes that recorded calls had fed and that were forgotten, since there were too many.
+    pub fn forgotten_pipes(&self) -> u64 {
+        self.switches.get().pipes_forgotten
+    }
+
+    /// Pipes that were read before the first call that fed them had returned, and how many of its bytes.
+    pub fn read_before(&self) -> (u64, u64) {
+        let switches = self.switches.get();
+        (switches.pipes_read_before, switches.bytes_read_before)
+    }
+
     /// The kernel's books, to be read by any thread.
     ///
     /// # Errors
@@ -482,7 +493,23 @@ impl Programs {
         losses.update_percpu(&0u32.to_ne_bytes(), &no_loss, MapFlags::ANY).context("the losses cannot be cleared")?;
         // SAFETY: the pointer is to the live value.
         self.switches.set(|s| unsafe { &raw mut (*s).untracked }, 0);
+        self.forget_pipes()?;
         self.skipped_before = self.all_skips();
+        Ok(())
+    }
+
+    /// Forgets which pipes were fed.
+    fn forget_pipes(&self) -> Result<()> {
+        // SAFETY: the pointer is to the live value.
+        self.switches.set(|s| unsafe { &raw mut (*s).pipes_fed }, 0);
+        for name in ["fed_pipes", "feeders"] {
+            let map = self.maps.get(name)?;
+            for key in map.keys().collect::<Vec<_>>() {
+                map.delete(&key).context("the pipes of the self-test cannot be forgotten")?;
+            }
+        }
+        let order = self.maps.get("fed_order")?;
+        while order.lookup_and_delete(&[]).context("the pipes of the self-test cannot be forgotten")?.is_some() {}
         Ok(())
     }
 
