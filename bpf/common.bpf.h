@@ -107,6 +107,8 @@ struct call {
 	__u32 slot;
 	bool compat;
 	bool held; /* the function tier has followed it since its begin: see struct held */
+	bool raced; /* its descriptor led elsewhere when it began */
+	bool entered; /* to the memory of a process, that is: see struct entered */
 	__u8 tier; /* enum vmt_tier */
 	long ret;
 	__u64 begin_ns; /* 0 if not seen */
@@ -492,6 +494,7 @@ static __always_inline void process_of(struct vmt_process *p, struct task_struct
 		p->cgroup_id = task->cgroups->dfl_cgrp->kn->id;
 		p->pid = task->tgid;
 		p->uid = task->cred->euid.val;
+		p->ended = task->signal->live.counter == 0;
 		comm_of(p->comm, leader);
 		return;
 	}
@@ -502,6 +505,7 @@ static __always_inline void process_of(struct vmt_process *p, struct task_struct
 	p->cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
 	p->pid = BPF_CORE_READ(task, tgid);
 	p->uid = BPF_CORE_READ(task, cred, euid.val);
+	p->ended = BPF_CORE_READ(task, signal, live.counter) == 0;
 	BPF_CORE_READ_STR_INTO(&p->comm, leader, comm);
 }
 
@@ -520,6 +524,7 @@ static __always_inline void header(struct vmt_hdr *hdr, struct task_struct *task
 	hdr->self.cgroup_id = task_is_typed() ? task->cgroups->dfl_cgrp->kn->id : bpf_get_current_cgroup_id();
 	hdr->self.pid = task_read(task, tgid);
 	hdr->self.uid = task_read(task, cred, euid.val);
+	hdr->self.ended = 0;
 	if (task_is_typed())
 		comm_of(hdr->self.comm, task);
 	else

@@ -59,6 +59,10 @@ typedef struct {
 	__u32 val;
 } kuid_t;
 
+typedef struct {
+	int counter;
+} atomic_t;
+
 struct cred {
 	kuid_t euid;
 };
@@ -134,6 +138,7 @@ struct fdtable {
 };
 
 struct files_struct {
+	atomic_t count;
 	struct fdtable *fdt;
 };
 
@@ -152,17 +157,19 @@ struct socket {
 struct task_struct;
 
 struct mm_struct {
+	atomic_t mm_users;
 	struct task_struct *owner; /* CONFIG_MEMCG */
 	struct file *exe_file;
 	unsigned long arg_start, arg_end;
 };
 
-typedef struct {
-	int counter;
-} atomic_t;
+struct list_head {
+	struct list_head *next;
+};
 
 struct signal_struct {
 	atomic_t live;
+	struct list_head thread_head;
 	int group_exit_code;
 	unsigned int flags;
 };
@@ -193,6 +200,7 @@ struct pid_namespace {
 };
 
 struct upid {
+	int nr;
 	struct pid_namespace *ns;
 };
 
@@ -219,6 +227,7 @@ struct task_struct {
 	void *stack;
 	unsigned int flags;
 	struct mm_struct *mm;
+	struct mm_struct *active_mm;
 	__s32 exit_code;
 	__s32 pid;
 	__s32 tgid;
@@ -230,7 +239,14 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct pid *thread_pid;
 	struct hlist_node pid_links[4];
+	struct list_head thread_node;
 	struct css_set *cgroups;
+};
+
+/* fs/proc/internal.h: what files of /proc are embedded in. */
+struct proc_inode {
+	struct pid *pid;
+	struct inode vfs_inode;
 };
 
 struct linux_binprm;
@@ -399,6 +415,7 @@ enum bpf_func_id___regs {
 #define PIDFD_SELF_THREAD -10000
 #define PIDFD_SELF_THREAD_GROUP -10001
 /* include/uapi/asm-generic/errno-base.h */
+#define ESRCH 3
 #define EBADF 9
 /* include/uapi/linux/io_uring.h */
 #define IORING_OP_SPLICE 30

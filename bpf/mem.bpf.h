@@ -14,9 +14,9 @@ static __always_inline bool is_vectored(__u32 kind)
 /* Where in the record the caller's array stands until the payload in front of it is whole. */
 #define MEM_ARRAY_AT 0x1c000
 
-/* Where the call began in the target's memory. read, write and *v2 with offset -1 use the file position, which has
- * moved on by `moved`. */
-static __always_inline __u64 mem_offset(struct call *call, struct file *file, __u64 moved)
+/* Where the call began in the target's memory. read, write and *v2 with offset -1 use the file position, which was
+ * `position` then. */
+static __always_inline __u64 mem_offset(struct call *call, __u64 position)
 {
 	__u64 offset = call->args[3];
 	bool positioned = call->kind != VMT_READ && call->kind != VMT_WRITE && call->kind != VMT_READV &&
@@ -28,16 +28,26 @@ static __always_inline __u64 mem_offset(struct call *call, struct file *file, __
 		positioned = false;
 	if (positioned)
 		return offset;
+	return position;
+}
+
+/* The position of a file that a call has moved on by `moved`. */
+static __always_inline __u64 position_before(struct file *file, __u64 moved)
+{
 	return BPF_CORE_READ(file, f_pos) - moved;
 }
 
-/* The process whose memory the file shows: private_data is its mm (fs/proc/base.c, mem_open). */
+/* The process whose memory the file shows: the one that was opened. Processes can share memory, whose owner is but one
+ * of them. Of a thread that has ended the owner must do: private_data is its mm (fs/proc/base.c, mem_open). */
 static __always_inline void mem_target(struct vmt_process *target, struct file *file)
 {
+	__u64 inode = (__u64)peek(file, struct file, f_inode) - bpf_core_field_offset(struct proc_inode, vfs_inode);
 	struct mm_struct *mm = BPF_CORE_READ(file, private_data);
 	struct task_struct *owner = NULL;
 
-	__builtin_memset(target, 0, sizeof(*target));
+	target_by_pid(target, (void *)word_of(inode, struct proc_inode, pid));
+	if (target->pid)
+		return;
 	if (mm && bpf_core_field_exists(mm->owner))
 		owner = BPF_CORE_READ(mm, owner);
 	if (owner)
@@ -60,18 +70,26 @@ static __always_inline bool mem_concerns(struct task_struct *task, __s32 fd, str
 	return fops == s->mem_fops;
 }
 
-/* Counts the call and finds its target. False if it is not to be recorded. */
-static __always_inline bool mem_selected(struct call *call, struct vmt_mem *ev, struct file *file)
+/* Counts the call, whose target is in the record. False if it is not to be recorded. */
+static __always_inline bool mem_admitted(struct call *call, struct vmt_mem *ev)
 {
 	struct task_struct *task = current_task();
 	bool selected = caller_selected(task);
 
 	count_seen(call->kind);
-	mem_target(&ev->target, file);
-	if (selected || (!knobs.select_all && target_selected(task, ev->target.pid)))
+	if (selected || (!knobs.select_all && reaches_selected(task, &ev->target))) {
+		departed_returned(&ev->target, call->ret);
 		return true;
+	}
 	count_filtered(call->kind);
 	return false;
+}
+
+/* The same, and finds its target. */
+static __always_inline bool mem_selected(struct call *call, struct vmt_mem *ev, struct file *file)
+{
+	mem_target(&ev->target, file);
+	return mem_admitted(call, ev);
 }
 
 /* Takes the caller's array in: from its memory, or the one range that came in registers. */
@@ -96,7 +114,7 @@ static __always_inline __u32 mem_array_append(struct scratch *scratch, __u32 at,
 	return at + bytes;
 }
 
-/* Hands the record over: `at` is where its payload ends. */
+/* Hands the record over: `at` is where its payload ends. Without a file its descriptor is described already. */
 static __always_inline void mem_deliver(struct call *call, struct scratch *scratch, __u32 at, struct file *file,
 					__s32 fd)
 {
@@ -107,16 +125,31 @@ static __always_inline void mem_deliver(struct call *call, struct scratch *scrat
 	ev->flags = call->kind == VMT_PREADV2 || call->kind == VMT_PWRITEV2 ? (__u32)call->args[5] : 0;
 	at = mem_array_append(scratch, at, ev);
 	at = iovs_read(call->slot, at, offsetof(typeof(*ev), user_local), call->args[1], visited ? call->args[2] : 0);
-	fd_describe(&ev->fd, fd, file);
-	at = fd_path(scratch, call->slot, at, &ev->fd, file);
+	if (file) {
+		fd_describe(&ev->fd, fd, file);
+		at = fd_path(scratch, call->slot, at, &ev->fd, file);
+	}
 	deliver_scratch(scratch, at, call->kind);
+}
+
+/* The record of a call at its exit: target and offset are in it. */
+static __always_inline void mem_tell_exit(struct call *call, struct scratch *scratch, __u32 slot, struct file *file)
+{
+	struct vmt_mem *ev = (void *)scratch;
+	__u32 at = sizeof(*ev);
+
+	call_header(&ev->hdr, current_task(), call);
+	ev->exact = false;
+	ev->raced = call->raced;
+	mem_array(call, scratch, ev);
+	at = payload_gather(scratch, slot, at, &ev->payload, &ev->local, MEM_ARRAY_AT, call->ret);
+	mem_deliver(call, scratch, at, file, call->args[0]);
 }
 
 __noinline int mem_exit(__u32 slot)
 {
 	struct scratch *scratch = scratch_at(slot);
 	struct vmt_mem *ev = (void *)scratch;
-	__u32 at = sizeof(*ev);
 	struct call *call;
 	struct file *file;
 
@@ -126,12 +159,8 @@ __noinline int mem_exit(__u32 slot)
 	file = file_of_fd(current_task(), call->args[0]);
 	if (!file || !mem_selected(call, ev, file))
 		return 0;
-	call_header(&ev->hdr, current_task(), call);
-	ev->exact = false;
-	ev->offset = mem_offset(call, file, call->ret > 0 ? call->ret : 0);
-	mem_array(call, scratch, ev);
-	at = payload_gather(scratch, slot, at, &ev->payload, &ev->local, MEM_ARRAY_AT, call->ret);
-	mem_deliver(call, scratch, at, file, call->args[0]);
+	ev->offset = mem_offset(call, position_before(file, call->ret > 0 ? call->ret : 0));
+	mem_tell_exit(call, scratch, slot, file);
 	return 0;
 }
 

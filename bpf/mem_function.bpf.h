@@ -135,6 +135,7 @@ __noinline int mem_tell(__u32 slot, __u64 file_address, __u64 offset)
 	if (call->nr == NO_SYSCALL)
 		ev->hdr.abi = VMT_ABI_IO_URING;
 	ev->exact = true;
+	ev->raced = false;
 	if (!followed)
 		ev->offset = offset;
 	if (followed && is_vectored(call->kind) && ev->local.kept) {
@@ -193,7 +194,7 @@ static __always_inline void vector_end(void *ctx)
 	if (!call_place(&call))
 		return;
 	call_put(&call);
-	mem_tell(call.slot, (__u64)file, mem_offset(&call, file, 0));
+	mem_tell(call.slot, (__u64)file, mem_offset(&call, position_before(file, 0)));
 	call_end(&call);
 }
 

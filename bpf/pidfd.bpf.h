@@ -29,20 +29,14 @@ static __always_inline struct pid *pid_of_file(struct file *file)
 	return NULL;
 }
 
-/* The process of a pidfd of the current task. Leaves pid 0 where the descriptor is no pidfd, or its process is gone. */
+/* The process of a pidfd of the current task. Leaves pid 0 where the descriptor is no pidfd. */
 static __always_inline void target_by_pidfd(struct vmt_process *target, struct task_struct *task, __s32 pidfd)
 {
-	struct task_struct *found;
-	struct pid *pid;
+	struct pid *pid = pid_of_file(file_of_fd(task, pidfd));
 
 	__builtin_memset(target, 0, sizeof(*target));
-	pid = pid_of_file(file_of_fd(task, pidfd));
-	if (!pid)
-		return;
-	/* Believed if it leads back: then it is a struct pid, also should a later kernel keep another thing there. */
-	found = (void *)task_of_pid(pid);
-	if (found && BPF_CORE_READ(found, thread_pid) == pid)
-		process_of(target, found);
+	if (pid)
+		target_by_pid(target, pid);
 }
 
 /* States the file that was obtained; returns the record's new end. */
@@ -83,10 +77,13 @@ __noinline int pidfd_getfd_exit(__u32 slot)
 	ev->exact = call->held && scratch->held.target_known;
 	if (!ev->exact)
 		target_by_pidfd(&ev->target, task, call->args[0]);
-	if (!selected && !target_selected(task, ev->target.pid)) {
+	else
+		departed_mark(&ev->target);
+	if (!selected && !reaches_selected(task, &ev->target)) {
 		count_filtered(call->kind);
 		return 0;
 	}
+	departed_returned(&ev->target, call->ret);
 	call_header(&ev->hdr, task, call);
 	ev->ret = call->ret;
 	ev->pidfd = call->args[0];
@@ -130,10 +127,13 @@ __noinline int process_madvise_exit(__u32 slot)
 	}
 	if (!call->held || !scratch->held.target_known)
 		advised(&ev->target, task, call);
-	if (!selected && !target_selected(task, ev->target.pid)) {
+	else
+		departed_mark(&ev->target);
+	if (!selected && !reaches_selected(task, &ev->target)) {
 		count_filtered(call->kind);
 		return 0;
 	}
+	departed_returned(&ev->target, call->ret);
 	call_header(&ev->hdr, task, call);
 	ev->ret = call->ret;
 	ev->pidfd = call->args[0];

@@ -11,14 +11,10 @@ int BPF_PROG(pidfd_target, struct pid *pid)
 {
 	struct scratch *scratch = held_of(VMT_PIDFD_GETFD);
 	struct vmt_pidfd_getfd *ev = (void *)scratch;
-	struct task_struct *task;
 
 	if (!ev)
 		return 0;
-	__builtin_memset(&ev->target, 0, sizeof(ev->target));
-	task = (void *)task_of_pid(pid);
-	if (task)
-		process_of(&ev->target, task);
+	target_by_pid(&ev->target, pid);
 	scratch->held.target_known = true;
 	return 0;
 }

@@ -4,7 +4,7 @@
 #ifndef VMTRACE_PROCESS_BPF_H
 #define VMTRACE_PROCESS_BPF_H
 
-#include "call.bpf.h"
+#include "holders.bpf.h"
 
 static __always_inline void count_untracked(void)
 {
@@ -60,6 +60,8 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 	parent = untrusted(parent);
 	child = untrusted(child);
 	spawned = s && s->arm_spawn && parent->tgid == knobs.recorder_tgid;
+	if (parent->tgid != child->tgid)
+		holder_inherits(parent, child);
 	if (parent->tgid == child->tgid || (!spawned && is_bystander(parent)))
 		return 0;
 	if ((!knobs.select_all || testing) && (spawned || ((knobs.follow || testing) && is_tracked(parent->tgid))))
@@ -122,6 +124,7 @@ int BPF_PROG(process_exec, struct task_struct *task, __s32 old_pid, struct linux
 	__u32 slot;
 
 	task = untrusted(task);
+	holder_goes_on(task);
 	if (is_bystander(task))
 		return 0;
 	if (!caller_selected(task)) {
@@ -151,12 +154,23 @@ SEC("tp_btf/sched_process_exit")
 int BPF_PROG(process_exit, struct task_struct *task)
 {
 	struct vmt_exit ev = {};
+	bool selected;
 	__s32 tgid;
 
 	task = untrusted(task);
 	tgid = task->tgid;
-	if (task->signal->live.counter || is_bystander(task) || !ends_first(task))
+	if (!task->signal->live.counter)
+		holder_ends(task);
+	if (is_bystander(task))
 		return 0;
+	selected = knobs.select_all || is_tracked(tgid);
+	if (selected && task->pid != tgid)
+		departed_note(task, true);
+	if (task->signal->live.counter || !ends_first(task))
+		return 0;
+	departed_note(task->group_leader, selected);
+	if (selected && !knobs.select_all)
+		departed_await(task);
 	count_seen(VMT_EXIT);
 	if (caller_selected(task)) {
 		header(&ev.hdr, task, VMT_EXIT, VMT_ABI_NATIVE);

@@ -106,12 +106,15 @@ __noinline int ptrace_exit(__u32 slot)
 	if (!call->held || !scratch->held.target_known) {
 		__builtin_memset(&ev->target, 0, sizeof(ev->target));
 		if (call->args[0] != PTRACE_TRACEME)
-			target_by_vpid(&ev->target, call->args[1]);
+			target_by_vpid(&ev->target, call->args[1], call->ret);
+	} else {
+		departed_mark(&ev->target);
 	}
-	if (!selected && !target_selected(task, ev->target.pid)) {
+	if (!selected && !reaches_selected(task, &ev->target)) {
 		count_filtered(call->kind);
 		return 0;
 	}
+	departed_returned(&ev->target, call->ret);
 	call_header(&ev->hdr, task, call);
 	ev->ret = call->ret;
 	ev->request = call->args[0];

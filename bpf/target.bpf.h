@@ -3,10 +3,7 @@
 #ifndef VMTRACE_TARGET_BPF_H
 #define VMTRACE_TARGET_BPF_H
 
-#include "common.bpf.h"
-
-/* The word in a member of what stands at an address. */
-#define word_of(address, type, member) word_at((__u64)(address) + bpf_core_field_offset(type, member))
+#include "departed.bpf.h"
 
 /* The address of the current task's pid namespace (kernel/pid.c, task_active_pid_ns). Addresses, since the verifier
  * computes with no typed pointer. */
@@ -17,6 +14,14 @@ static __always_inline __u64 pid_namespace_of_current(void)
 		     (__u64)peek(pid, struct pid, level) * bpf_core_type_size(struct upid);
 
 	return word_of(upid, struct upid, ns);
+}
+
+/* Whether the current task names processes by the numbers that records have. */
+static __always_inline bool is_in_initial_namespace(void)
+{
+	__u64 pid = word_of(bpf_get_current_task(), struct task_struct, thread_pid);
+
+	return peek(pid, struct pid, level) == 0;
 }
 
 /* Levels of a tree that holds every pid (4,194,304 at most) with at least 16 slots a node. */
@@ -60,14 +65,31 @@ __noinline __u64 task_by_vpid(__u32 vpid)
 	return task_of_pid((struct pid *)entry);
 }
 
-/* The process a pid names in the caller's own pid namespace. Leaves pid 0 where there is none. */
-static __always_inline void target_by_vpid(struct vmt_process *target, __s32 vpid)
+/* The process that a pid names in the caller's own pid namespace, at the exit of a call that returned `ret`. Where
+ * nobody has the number any more it is the process that had it last, unless the kernel found nobody either: a call that
+ * began while it lived. Leaves pid 0 where there is none. */
+static __always_inline void target_by_vpid(struct vmt_process *target, __s32 vpid, long ret)
 {
 	__u64 task = vpid > 0 ? task_by_vpid(vpid) : 0;
 
 	__builtin_memset(target, 0, sizeof(*target));
 	if (task)
 		process_of(target, (void *)task);
+	else if (vpid > 0 && ret != -ESRCH && is_in_initial_namespace())
+		departed_restore(target, departed_by_number(vpid));
+}
+
+/* The process of a struct pid, which somebody holds. */
+static __always_inline void target_by_pid(struct vmt_process *target, struct pid *pid)
+{
+	struct task_struct *task = (void *)task_of_pid(pid);
+
+	__builtin_memset(target, 0, sizeof(*target));
+	/* Believed if it leads back: then it is a struct pid, also should a later kernel keep another thing there. */
+	if (task && BPF_CORE_READ(task, thread_pid) == pid)
+		process_of(target, task);
+	else
+		departed_restore(target, departed_by_pid(pid));
 }
 
 #endif

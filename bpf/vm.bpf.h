@@ -71,11 +71,14 @@ __noinline int vm_exit(__u32 slot)
 		return 0;
 	}
 	if (!call->held || !scratch->held.target_known)
-		target_by_vpid(&ev->target, call->args[0]);
-	if (!selected && !target_selected(task, ev->target.pid)) {
+		target_by_vpid(&ev->target, call->args[0], call->ret);
+	else
+		departed_mark(&ev->target);
+	if (!selected && !reaches_selected(task, &ev->target)) {
 		count_filtered(call->kind);
 		return 0;
 	}
+	departed_returned(&ev->target, call->ret);
 	call_header(&ev->hdr, task, call);
 	ev->ret = call->ret;
 	ev->pid_arg = call->args[0];

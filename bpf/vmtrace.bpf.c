@@ -8,6 +8,7 @@
  *   arguments still in pt_regs, and so needs no program at the entry and no map between the two. It sees 32-bit calls,
  *   which syscalls:sys_exit_* do not.
  */
+#include "holders.bpf.h"
 #include "mem_function.bpf.h"
 #include "pidfd_function.bpf.h"
 #include "pipe_function.bpf.h"
@@ -32,7 +33,7 @@ static __always_inline int family_exit(struct call *call, __u32 slot)
 		return pidfd_getfd_exit(slot);
 	if (call->kind == VMT_PROCESS_MADVISE)
 		return process_madvise_exit(slot);
-	return mem_exit(slot);
+	return call->entered ? mem_exit_entered(slot) : mem_exit(slot);
 }
 
 static __always_inline bool is_read_or_write(__u32 kind)
@@ -41,14 +42,22 @@ static __always_inline bool is_read_or_write(__u32 kind)
 }
 
 /* Whether a read or write of a file matters: of the memory of a process, or of a pipe that was fed, `fed_file`. */
-static __always_inline bool read_concerns(__u32 kind, __s32 fd, long ret, __u64 *fed_file)
+static __always_inline bool read_concerns(__u32 kind, __s32 fd, long ret, __u64 *fed_file, __u32 *then)
 {
 	struct task_struct *task = current_task();
 	struct file *file = file_of_fd(task, fd);
+	bool of_mem = mem_concerns(task, fd, file);
 	struct vmt_switches *s = switches();
 
-	if (mem_concerns(task, fd, file))
-		return is_wanted(kind) && s && !is_by_function(s, kind);
+	if (s && is_wanted(kind) && !is_by_function(s, kind)) {
+		if (of_mem)
+			holder_note(task, file);
+		*then = file_then(task, kind, fd, file, of_mem);
+		if (of_mem || *then == FILE_AT_ENTRY)
+			return true;
+	}
+	if (of_mem)
+		return false;
 	/* preadv2 reads a pipe by the offset -1. */
 	if (ret <= 0 || (kind != VMT_READ && kind != VMT_READV && kind != VMT_PREADV2) || !s ||
 	    is_by_function(s, VMT_PIPE_READ) || !pipe_read_concerns(file))
@@ -62,14 +71,21 @@ static __always_inline void call_exit(struct task_struct *task, struct pt_regs *
 {
 	struct vmt_switches *s = switches();
 	struct scratch *scratch;
+	__u32 then = FILE_AT_EXIT;
 	__u64 fed_file = 0;
 	struct call *call;
 	__u32 slot;
 
 	if (!s || kind >= VMT_KINDS)
 		return;
+	if (kind == VMT_OPENS || kind == VMT_PIDFD_GETFD)
+		holder_obtains(task, ret);
+	if (kind == VMT_RECEIVES && ret >= 0 && !compat && !is_by_function(s, VMT_PREAD))
+		holder_receives(regs->si);
+	if (kind == VMT_OPENS || kind == VMT_RECEIVES)
+		return;
 	if (is_read_or_write(kind)) {
-		if (!read_concerns(kind, compat ? regs->bx : regs->di, ret, &fed_file))
+		if (!read_concerns(kind, compat ? regs->bx : regs->di, ret, &fed_file, &then))
 			return;
 	} else if (is_by_function(s, kind)) {
 		return;
@@ -87,6 +103,8 @@ static __always_inline void call_exit(struct task_struct *task, struct pt_regs *
 	call->compat = compat;
 	call->held = false;
 	call->fed_file = fed_file;
+	call->entered = then == FILE_AT_ENTRY;
+	call->raced = then != FILE_AT_EXIT;
 	call->tier = VMT_TIER_TRACEPOINT;
 	call->ret = ret;
 	call->begin_ns = 0;
@@ -110,6 +128,25 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 	kind = compat ? knobs.syscalls_compat[nr] : knobs.syscalls_native[nr];
 	if (kind)
 		call_exit(task, regs, ret, kind, compat);
+	return 0;
+}
+
+/* Attached while some process has the memory of another open. */
+SEC("?tp_btf/sys_enter")
+int BPF_PROG(sys_enter, struct pt_regs *regs, long number)
+{
+	struct task_struct *task;
+	__u64 nr = number;
+	bool compat;
+	__u32 kind;
+
+	if (nr >= VMT_SYSCALLS || !(knobs.syscalls_native[nr] | knobs.syscalls_compat[nr]))
+		return 0;
+	task = current_task();
+	compat = (task_read(task, thread_info.status) & TS_COMPAT) != 0;
+	kind = compat ? knobs.syscalls_compat[nr] : knobs.syscalls_native[nr];
+	if (is_read_or_write(kind) && is_wanted(kind) && is_holder(task))
+		holder_enters(kind, compat ? regs->bx : regs->di);
 	return 0;
 }
 

@@ -57,6 +57,9 @@ enum vmt_kind {
 	VMT_PIDFD_GETFD = 22,
 	VMT_PROCESS_MADVISE = 23,
 	VMT_PIPE_READ = 24,
+	/* No events: calls that bring a descriptor, as their result or with a message. */
+	VMT_OPENS = 30,
+	VMT_RECEIVES = 31,
 	VMT_KINDS = 32,
 };
 
@@ -129,6 +132,7 @@ struct vmt_process {
 	__s32 pid;
 	__u32 uid; /* effective */
 	char comm[VMT_COMM_LEN];
+	__u64 ended; /* of a target: it had ended by the time the call returned */
 };
 
 struct vmt_hdr {
@@ -251,7 +255,8 @@ struct vmt_mem {
 	struct vmt_payload payload;
 	struct vmt_iovs user_local;
 	__u8 exact; /* file and offset are what the kernel used; else looked up as the call returned */
-	__u8 pad[7];
+	__u8 raced; /* the descriptor led to one file as the call began, and to another as it returned */
+	__u8 pad[6];
 };
 
 /* pidfd_getfd. Tail: path. */
@@ -324,6 +329,13 @@ struct vmt_stats {
 	__u64 lost; /* the ring was full */
 	__u64 unplaced; /* there was no room to put the record together */
 	__u64 delivered;
+	__u64 unknown; /* may have been of this kind, and is in none of the others */
+};
+
+/* Calls of one process that may have been on the memory of another, in the `unknown_calls` map. */
+struct vmt_unknown {
+	struct vmt_process caller;
+	__u64 calls;
 };
 
 /* What this CPU lost since it last delivered a record, in the `losses` map. */
@@ -383,6 +395,10 @@ struct vmt_switches {
 	__u8 pad[4];
 	/* Processes that were taken out of `tracked`. */
 	__u32 untrackings;
+	/* Calls under way on the memory of selected processes that have ended. */
+	__s64 calls_on_ended;
+	/* Processes that have a file of /proc/PID/mem open, as far as somebody asked for what they do. */
+	__u64 mem_holders;
 	/* Calls of vmsplice under way in the function tier. */
 	__u64 vmsplices;
 	/* Pipes that were fed and are no longer known, since there were more than VMT_PIPES. */

@@ -117,6 +117,15 @@ pub fn read_exact(fd: &OwnedFd, wanted: usize) -> Result<Vec<u8>> {
     Ok(content)
 }
 
+/// Reads once, at most `room` bytes; waits for them.
+pub fn read_some(fd: &OwnedFd, room: usize) -> Result<Vec<u8>> {
+    let mut content = vec![0; room];
+    // SAFETY: the pointer and the length are of one buffer.
+    let n = unsafe { libc::read(fd.as_raw_fd(), content.as_mut_ptr().cast(), room) };
+    content.truncate(usize::try_from(n).map_err(|_| Error::last_os_error()).context("read")?);
+    Ok(content)
+}
+
 /// The inode number behind a descriptor: what identifies a pipe.
 pub fn inode(fd: &OwnedFd) -> Result<u64> {
     // SAFETY: a zeroed stat is valid, and fstat fills it.

@@ -35,7 +35,9 @@ pub fn arm(options: &Options) -> Result<(Programs, Vec<FamilyReport>)> {
         prove::untested(&programs, &options.events)
     };
     options.pids.iter().try_for_each(|pid| programs.track(*pid))?;
+    programs.note_holders(options.all, &options.pids)?;
     programs.self_test(false);
+    programs.watch_entries();
     Ok((programs, families))
 }
 

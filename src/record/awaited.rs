@@ -1,6 +1,6 @@
 //! How the main thread sleeps: until a tick is over, a signal comes, the bell is rung, or a process that it waits for ends.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -50,6 +50,15 @@ impl Awaited {
                 *pid = 0;
             }
         }
+    }
+
+    /// Also wakes when a descriptor becomes readable, each time it does.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn heed(&self, descriptor: BorrowedFd<'_>) -> Result<()> {
+        let event = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, u64::MAX);
+        self.epoll.add(descriptor, event).context("a descriptor cannot be watched")
     }
 
     /// Whether all have ended.

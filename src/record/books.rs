@@ -29,12 +29,14 @@ pub struct KernelEntry {
     pub delivered: u64,
     /// Occurrences that no hook looked at, since the kernel skipped it.
     pub skipped: u64,
+    /// Calls that may have been such an event, and are not among those seen.
+    pub unknown: u64,
 }
 
 impl From<vmt_stats> for KernelEntry {
     fn from(s: vmt_stats) -> Self {
-        let vmt_stats { seen, filtered, lost, unplaced, delivered } = s;
-        KernelEntry { seen, filtered, lost, unplaced, delivered, skipped: 0 }
+        let vmt_stats { seen, filtered, lost, unplaced, delivered, unknown } = s;
+        KernelEntry { seen, filtered, lost, unplaced, delivered, skipped: 0, unknown }
     }
 }
 
@@ -207,7 +209,7 @@ pub fn added_by_wire(before: &KernelBooks, now: &KernelBooks, of: fn(&KernelEntr
 fn catch_up(kernel: &mut KernelBooks, other: &KernelBooks) {
     for (kind, other) in other {
         let entry = kernel.entry(*kind).or_default();
-        let KernelEntry { seen, filtered, lost, unplaced, delivered, skipped } = entry;
+        let KernelEntry { seen, filtered, lost, unplaced, delivered, skipped, unknown } = entry;
         for (mine, its) in [
             (seen, other.seen),
             (filtered, other.filtered),
@@ -215,6 +217,7 @@ fn catch_up(kernel: &mut KernelBooks, other: &KernelBooks) {
             (unplaced, other.unplaced),
             (delivered, other.delivered),
             (skipped, other.skipped),
+            (unknown, other.unknown),
         ] {
             *mine = its.max(*mine);
         }
@@ -249,7 +252,8 @@ pub struct Since {
 /// The ledger of the file that began at `since`.
 pub fn ledger(since: &Since, kernel: &KernelBooks, own: &Books) -> Vec<LedgerRow> {
     let rows = EVENTS.iter().map(|event| row(event, since, kernel, own));
-    rows.filter(|row| row.seen > 0 || row.written > 0 || row.carried_in > 0 || row.carried_out > 0).collect()
+    rows.filter(|row| row.seen > 0 || row.written > 0 || row.carried_in > 0 || row.carried_out > 0 || row.unknown > 0)
+        .collect()
 }
 
 /// Whether the kernel counts events of that kind: snapshots and `lost` rows are made here.
@@ -289,6 +293,7 @@ fn row(event: &EventSpec, since: &Since, kernel: &KernelBooks, own: &Books) -> L
         failed: added.failed,
         bytes: added.bytes,
         read_faults: added.read_faults,
+        unknown: counted(|k| k.unknown),
         ..LedgerRow::default()
     }
 }

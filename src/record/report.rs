@@ -94,6 +94,15 @@ pub fn hooks(programs: &Programs, events: &EventSet) {
     load::gaps(programs, events).iter().for_each(|gap| say(format_args!("gap: {gap}")));
 }
 
+/// Says whether the begin of reads and writes is looked at from now on.
+pub fn entries(programs: &Programs) {
+    match programs.entries_refused() {
+        Some(reason) => say(format_args!("the begin of reads and writes cannot be looked at: {reason}")),
+        None if programs.entries_watched() => say(format_args!("the begin of reads and writes is looked at, too")),
+        None => say(format_args!("the begin of reads and writes is not looked at any more")),
+    }
+}
+
 /// Says by what each family is seen, and what the self-test found.
 pub fn families(families: &[FamilyReport]) {
     for family in families {

@@ -41,6 +41,10 @@ use crate::schema::manifest::{Clocks, Manifest};
 /// How often clocks are looked at; limits, signals, which COMMAND's end is one of, and ends of processes are seen at once.
 const TICK: Duration = Duration::from_millis(200);
 
+/// How long calls on the memory of `-p` processes that have ended are waited for. Other users of that memory look the
+/// same.
+const LINGER: Duration = Duration::from_secs(10);
+
 /// How long COMMAND may take to end by itself after a signal that reached both of us.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -100,6 +104,8 @@ pub struct Session<'a> {
     syncer: Syncer,
     timers: Timers,
     awaited: Awaited,
+    /// When the last of the `-p` processes was found to have ended.
+    gone: Option<Instant>,
     child: Option<Child>,
 }
 
@@ -142,12 +148,14 @@ impl<'a> Session<'a> {
             threads::Parts { options, programs: &programs, manifest: &manifest, progress: &progress, room: &room };
         let Threads { journal, control, drainer, writer, syncer } = parts.start(series)?;
         let counters = programs.counters()?;
+        let awaited = Awaited::new(&options.pids, &bell)?;
+        programs.holder_bell().map_or(Ok(()), |bell| awaited.heed(bell))?;
         Ok(Session {
             options,
             inherited,
             programs,
             counters,
-            awaited: Awaited::new(&options.pids, &bell)?,
+            awaited,
             timers: Timers::new(options.rotation.seconds, manifest.start.realtime_ns),
             manifest,
             output,
@@ -160,6 +168,7 @@ impl<'a> Session<'a> {
             drainer: Some(drainer),
             writer,
             syncer,
+            gone: None,
             child: None,
         })
     }
@@ -218,6 +227,9 @@ impl<'a> Session<'a> {
 
     /// What is done from time to time, and when a signal asks for it.
     fn tend(&mut self) {
+        if self.programs.watch_entries() && self.options.verbose {
+            report::entries(&self.programs);
+        }
         let trigger_waits = self.room.trigger_waits();
         if (self.timers.books_are_due() || trigger_waits)
             && let Ok(counted) = self.counters.read()
@@ -283,7 +295,13 @@ impl<'a> Session<'a> {
         }
         let pids = &self.options.pids;
         let only_pids = !pids.is_empty() && !self.options.all && self.child.is_none();
-        (only_pids && self.awaited.all_gone()).then_some(End::ProcessesGone)
+        (only_pids && self.awaited.all_gone() && !self.is_reached_into()).then_some(End::ProcessesGone)
+    }
+
+    /// Whether calls on the memory of processes that have ended are under way, and waiting for them makes sense.
+    fn is_reached_into(&mut self) -> bool {
+        let gone = *self.gone.get_or_insert_with(Instant::now);
+        self.programs.calls_on_ended() > 0 && gone.elapsed() < LINGER
     }
 
     /// Both threads live until they are told to end.

@@ -219,6 +219,9 @@ fn peer(line: &mut Line, event: &Event<'_>, view: View, way: Way, processes: &Pr
             if let Some(passed) = passed.filter(|passed| *passed != pid) {
                 line.word(Role::Dim, format_args!("(passed as {passed})"));
             }
+            if event.target_ended == Some(true) {
+                line.word(Role::Dim, format_args!("(ended meanwhile)"));
+            }
         }
         // ptrace(2): the pid of this request is ignored; the parent becomes the tracer.
         (None, _) if event.ptrace_request == Some("PTRACE_TRACEME") => return false,
@@ -241,6 +244,10 @@ fn marks(line: &mut Line, event: &Event<'_>) {
         line.word(Role::Bad, format_args!("[toctou: arguments changed under way]"));
     }
     match event.iov_verdict {
+        // Calls with one buffer have no array.
+        Some("conflict") if matches!(event.event, "read" | "write" | "pread" | "pwrite") => {
+            line.word(Role::Bad, format_args!("[descriptor conflict]"));
+        }
         Some("conflict") => line.word(Role::Bad, format_args!("[iovec conflict]")),
         Some("unreadable") => line.word(Role::Warn, format_args!("[iovec unreadable]")),
         _ => {}

@@ -288,6 +288,9 @@ pub struct LedgerRow {
     pub bytes: u64,
     /// Written rows of which a payload segment or an iovec array could not be read.
     pub read_faults: u64,
+    /// Calls that may have been such an event, beside those seen: nothing shows which file they were on. The gaps name
+    /// their callers.
+    pub unknown: u64,
 }
 
 impl LedgerRow {
@@ -368,6 +371,7 @@ impl LedgerRow {
             failed: sum(|r| r.failed),
             bytes: sum(|r| r.bytes),
             read_faults: sum(|r| r.read_faults),
+            unknown: sum(|r| r.unknown),
         }
     }
 }

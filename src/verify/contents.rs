@@ -99,6 +99,11 @@ fn check_loss(manifest: &Manifest, bad_addresses: u64, report: &mut Report) {
     if manifest.end_reason == "recovered" {
         report.add(Kind::Loss, "the recorder died, and this is what was recovered: nothing later is in it");
     }
+    if total.unknown > 0 {
+        let calls = Count(total.unknown, "call", "calls");
+        let text = format!("{calls} may have been events that are not in the file: `vmtrace info` names their callers");
+        report.add(Kind::Note, text);
+    }
     if manifest.ledger_from_rows {
         let text =
             "its journal was not whole: the ledger counts what the rows tell, and what else was seen is not known";

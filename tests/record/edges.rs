@@ -52,6 +52,10 @@ edges! {
     advice_to_another_process "madvise";
     target_killed_during_the_call "killed-target";
     caller_killed_during_its_call "killed-caller";
+    target_gone_before_the_call_returns "dying-vm";
+    target_of_mem_gone_before_the_call_returns "dying-mem";
+    target_of_a_threads_mem_gone_before_the_call_returns "dying-mem-task";
+    mem_of_a_process_that_shares_memory "shared-memory";
     int80_from_64_bit_code "int80";
     int80_on_memory_above_4_gib "int80-mem";
     io_uring_splice "uring-splice";
@@ -92,6 +96,7 @@ fn no_edge_case_is_forgotten() {
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let sources = [
         include_str!("edges.rs"),
+        include_str!("descriptors.rs"),
         include_str!("fed.rs"),
         include_str!("life.rs"),
         include_str!("races.rs"),

@@ -73,7 +73,7 @@ impl Row {
                 "event": e.event, "abi": e.abi, "pid": e.pid, "tid": e.tid, "uid": e.uid, "comm": e.comm, "exe": e.exe,
                 "start_ns": e.start_ns, "process_key": e.process_key, "cgroup": e.cgroup,
                 "container": e.container, "target_cgroup": e.target_cgroup,
-                "target_container": e.target_container,
+                "target_container": e.target_container, "target_ended": e.target_ended,
             }),
             json!({
                 "target_pid": e.target_pid, "target_pid_arg": e.target_pid_arg, "target_comm": e.target_comm,

@@ -39,9 +39,26 @@ impl Live {
     }
 
     fn wait_for_hooks(&mut self) {
+        self.wait_until_it_says("vmtrace: hook ");
+    }
+
+    /// Whether a family is served by that tier, as the recorder says at the start.
+    pub fn serves(&mut self, family: &str, tier: &str) -> bool {
+        let line = format!("vmtrace: family {family}: tier ");
+        let told = |said: &str| said.split_once(&line).and_then(|(_, behind)| Some(behind.split_once(',')?.0 == tier));
+        self.wait_until(|said| told(said).is_some());
+        told(&self.said).unwrap_or(false)
+    }
+
+    /// Waits until the recorder has said this.
+    pub fn wait_until_it_says(&mut self, text: &str) {
+        self.wait_until(|said| said.contains(text));
+    }
+
+    fn wait_until(&mut self, done: impl Fn(&str) -> bool) {
         let stderr = self.recorder.stderr.as_mut().expect("piped");
         let mut byte = [0];
-        while !self.said.contains("vmtrace: hook ") {
+        while !done(&self.said) {
             // Byte by byte, so that nothing is taken from what comes later.
             if stderr.read(&mut byte).expect("stderr") == 0 {
                 panic!("vmtrace ended early: {}", self.said);

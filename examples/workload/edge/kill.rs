@@ -12,7 +12,7 @@ use crate::report::{Entry, Report};
 use crate::sys::{self, Region, raw};
 use crate::vm::{call, entry};
 
-const HALF: usize = 8 * 4096;
+pub(super) const HALF: usize = 8 * 4096;
 
 /// `struct uffdio_api` and `struct uffdio_register` (linux/userfaultfd.h), and the numbers of their requests.
 #[repr(C)]
@@ -83,7 +83,7 @@ impl Drop for Target {
 }
 
 /// Fills the first half of this process's `memory`. Whoever touches the second waits, until the descriptor is closed.
-fn withhold(memory: &Region) -> Result<OwnedFd> {
+pub(super) fn withhold(memory: &Region) -> Result<OwnedFd> {
     memory.write(0, &content(0, HALF));
     // SAFETY: the structs outlive the calls; the descriptor is new and ours.
     unsafe {
@@ -143,7 +143,8 @@ pub fn target(report: &mut Report) -> Result<()> {
     let ret = ret.context("the caller told nothing")?;
     ensure!(ret == 2 * HALF as i64, "the call returned {ret}");
     let bytes = [content(0, HALF), vec![0; HALF]].concat();
-    report.call(seen(ret, caller, target.pid, local.iov(), &[remote]).payload(&bytes));
+    let seen = seen(ret, caller, target.pid, local.iov(), &[remote]).with("target_ended", true);
+    report.call(seen.payload(&bytes));
     Ok(())
 }
 

@@ -2,6 +2,8 @@
 
 mod arrays;
 mod compat;
+mod descriptors;
+mod dying;
 mod fed;
 mod kill;
 mod life;
@@ -66,6 +68,12 @@ const CASES: &[Case] = &[
     ("madvise", pidfd::madvise),
     ("killed-target", kill::target),
     ("killed-caller", kill::caller),
+    ("dying-vm", dying::vm),
+    ("dying-mem", dying::mem),
+    ("dying-mem-task", dying::mem_task),
+    ("shared-memory", dying::shared_memory),
+    ("swapped-descriptors", descriptors::swapped),
+    ("swapped-received", descriptors::received),
     ("exec-target", life::exec_target),
     ("exec-caller", life::exec_caller),
     ("exec-thread", life::exec_thread),

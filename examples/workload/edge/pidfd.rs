@@ -91,11 +91,13 @@ pub fn errors(report: &mut Report) -> Result<()> {
         report.call(getfd_entry(ret, fd, 0, 0));
     }
     let gone = Peer::fork()?;
-    let pidfd = pidfd_open(gone.pid())?;
+    let (pid, pidfd) = (gone.pid(), pidfd_open(gone.pid())?);
     drop(gone);
     let ret = getfd(pidfd.as_raw_fd(), 0, 0);
     returned(ret, -3)?;
-    report.call(getfd_entry(ret, pidfd.as_raw_fd(), 0, 0));
+    // The descriptor still stands for it, and for nobody else.
+    let seen = getfd_entry(ret, pidfd.as_raw_fd(), 0, 0).with("target_pid", pid).with("target_comm", COMM);
+    report.call(seen.with("target_ended", true));
     let peer = Peer::fork()?;
     let pidfd = pidfd_open(peer.pid())?;
     for (targetfd, flags, wanted) in [(0, 1, -22), (999, 0, -9)] {

@@ -1,7 +1,7 @@
 //! Decode arms of the families @vm and @mem, and what all families share.
 
 use super::buffers::{iovecs, take_iovs, take_path, total};
-use super::verdict::{Verdict, begins_with, by_user_memory, by_written_memory, imported, stated, verdict};
+use super::verdict::{Verdict, begins_with, by_user_memory, by_written_memory, imported, raced, stated, verdict};
 use super::{Decoder, Sink, signed, some};
 use crate::record::wire::*;
 use crate::schema::Event;
@@ -145,6 +145,7 @@ pub(super) fn target<'a>(process: &vmt_process, buffers: &'a super::Buffers) -> 
         target_key: some(&buffers.target_key),
         target_cgroup: some(&buffers.target_cgroup),
         target_container: some(&buffers.target_container),
+        target_ended: (process.ended != 0).then_some(true),
         ..Event::default()
     }
 }
@@ -172,7 +173,7 @@ pub(super) fn with_payload<'a>(event: Event<'a>, part: Event<'a>) -> Event<'a> {
 }
 
 pub(super) fn with_target<'a>(event: Event<'a>, part: Event<'a>) -> Event<'a> {
-    row! { event; part => target_pid target_comm target_exe target_uid target_start_ns target_key target_cgroup target_container; }
+    row! { event; part => target_pid target_comm target_exe target_uid target_start_ns target_key target_cgroup target_container target_ended; }
 }
 
 impl Decoder {
@@ -266,6 +267,9 @@ impl Decoder {
 /// Judges a read or write of /proc/PID/mem. Where the kernel was seen to use segments, `b.local` becomes the caller's
 /// whole array if that begins with them, and stays what the kernel used if not.
 fn mem_verdict(kind: EventKind, ev: &vmt_mem, b: &mut super::Buffers) -> Verdict {
+    if ev.raced != 0 {
+        return raced();
+    }
     if !is_vectored(kind) {
         return stated(ev.exact != 0 && !from_caller(&ev.payload));
     }

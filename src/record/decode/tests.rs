@@ -41,7 +41,7 @@ fn comm(name: &str) -> [std::os::raw::c_char; 16] {
 }
 
 fn process((pid, start_boottime): (i32, u64), name: &str) -> vmt_process {
-    vmt_process { start_boottime, cgroup_id: 0, pid, uid: 1000, comm: comm(name) }
+    vmt_process { start_boottime, cgroup_id: 0, pid, uid: 1000, comm: comm(name), ended: 0 }
 }
 
 fn header(kind: u32, abi: u32) -> vmt_hdr {

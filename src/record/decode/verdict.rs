@@ -66,6 +66,12 @@ pub fn stated(exact: bool) -> Verdict {
     }
 }
 
+/// Judges a row whose descriptor led to one file when the call began and to another when it returned: to which of them
+/// while the kernel looked is not known.
+pub fn raced() -> Verdict {
+    Verdict { source: Some("user"), verdict: Some("conflict"), toctou: Some(true) }
+}
+
 /// Whether the ranges that a vectored call came to are the beginning of `array`; empty ones it passes over.
 pub fn begins_with(array: &[Iovec], visited: &[Iovec]) -> bool {
     let mut filled = array.iter().filter(|range| range.len > 0);

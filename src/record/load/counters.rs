@@ -58,6 +58,7 @@ impl Counters {
             sum.lost += cpu.lost;
             sum.unplaced += cpu.unplaced;
             sum.delivered += cpu.delivered;
+            sum.unknown += cpu.unknown;
         }
         Ok(sum.into())
     }

@@ -22,6 +22,11 @@ pub fn gaps(programs: &Programs, events: &EventSet) -> Vec<String> {
         }
         if (state.tier, state.family) == (Tier::Tracepoint, Family::PipeRead) {
             gaps.push("reads of pipes through io_uring are not seen".to_string());
+            gaps.push(
+                "pipe_read: which pipe a descriptor leads to is looked up when the call returns: a read whose descriptor \
+                 another thread replaces or closes in between is not seen"
+                    .to_string(),
+            );
         }
         if (state.tier, state.family) == (Tier::Tracepoint, Family::Mem) {
             gaps.push("reads and writes of /proc/PID/mem through io_uring are not seen".to_string());
@@ -30,6 +35,7 @@ pub fn gaps(programs: &Programs, events: &EventSet) -> Vec<String> {
     if Family::Mem.spec().is_some_and(|mem| mem.is_wanted(events)) && !programs.knows_mem_files() {
         gaps.push("/proc/PID/mem files could not be recognised: @mem events are not seen".to_string());
     }
+    gaps.extend(super::holders::gaps(programs));
     let skips = programs.skips();
     for hook in programs.hooks().filter(|hook| skips.of(&hook.program) > 0) {
         gaps.push(format!(

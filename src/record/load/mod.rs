@@ -6,6 +6,7 @@ mod counters;
 mod families;
 mod functions;
 mod gaps;
+mod holders;
 mod object;
 mod probe;
 mod rings;
@@ -23,12 +24,13 @@ use libbpf_rs::{Link, MapCore, MapFlags, MapHandle, Object};
 
 use self::families::{FAMILIES, FamilySpec};
 use self::functions::Functions;
+use self::holders::Entries;
 use self::object::{Maps, Refused, last_messages};
 pub use self::switches::Switches;
 use super::decode::wire_kind;
 use super::host;
 use super::privileges;
-use super::wire::{self, VMT_KINDS, VMT_SPARES, vmt_knobs, vmt_loss, vmt_stats};
+use super::wire::{self, VMT_KINDS, VMT_OPENS, VMT_RECEIVES, VMT_SPARES, vmt_knobs, vmt_loss, vmt_stats};
 use crate::schema::events::{EVENTS, EventKind, EventSet, EventSpec};
 use crate::schema::manifest::Hook;
 
@@ -70,6 +72,9 @@ pub struct Programs {
     /// The program at the exit of syscalls, where only later a family needs it.
     later: Option<Object>,
     sys_exit: Option<Link>,
+    entries: Entries,
+    /// Processes that had memory open when that was last looked at.
+    holders_seen: u64,
     functions: Functions,
     families: Vec<FamilyState>,
     events: EventSet,
@@ -126,7 +131,8 @@ pub fn load(knobs: &Knobs) -> Result<Programs> {
             .iter()
             .any(|f| f.is_wanted(&knobs.events) && !f.has_own_tracepoints() && !functions.serves(f.family));
         let wanted = |program: &str| {
-            always.contains(&program) || functions.wants(program) || (exit_needed && program == "sys_exit")
+            let of_syscalls = program == "sys_exit" || (program == "sys_enter" && follows_descriptors(&knobs.events));
+            always.contains(&program) || functions.wants(program) || (exit_needed && of_syscalls)
         };
         match object::load(&wire_knobs, &rings, &mut maps, &wanted) {
             Ok(object) => break object,
@@ -146,6 +152,8 @@ pub fn load(knobs: &Knobs) -> Result<Programs> {
         object,
         later: None,
         sys_exit: None,
+        entries: Entries::default(),
+        holders_seen: 0,
         functions,
         families: Vec::new(),
         events: knobs.events.clone(),
@@ -223,6 +231,32 @@ fn is_looked_at(kind: EventKind, wanted: &EventSet) -> bool {
     }
 }
 
+/// Calls whose result is a new descriptor, x86-64 and i386: open, openat, openat2, pidfd_getfd. dup and its like bring one
+/// that leads where another of the same process does.
+const OPENS: [&[u16]; 2] = [&[2, 257, 437, 438], &[5, 295, 437, 438]];
+/// recvmsg.
+const RECEIVES: [&[u16]; 2] = [&[47], &[]];
+
+/// Whether it matters who has files of /proc/PID/mem open.
+fn follows_descriptors(wanted: &EventSet) -> bool {
+    Family::Mem.spec().is_some_and(|mem| mem.is_wanted(wanted))
+}
+
+/// Enters the calls that bring descriptors, where they are no events themselves.
+fn list_openers(data: &mut vmt_knobs) {
+    for (calls, kind) in [(OPENS, VMT_OPENS), (RECEIVES, VMT_RECEIVES)] {
+        for (numbers, table) in calls.iter().zip([&mut data.syscalls_native, &mut data.syscalls_compat]) {
+            let free = numbers.iter().filter_map(|nr| table.get(usize::from(*nr)).map(|kind| (*nr, *kind)));
+            let free: Vec<u16> = free.filter(|(_, taken)| *taken == 0).map(|(nr, _)| nr).collect();
+            for nr in free {
+                if let Some(entry) = table.get_mut(usize::from(nr)) {
+                    *entry = kind as u8;
+                }
+            }
+        }
+    }
+}
+
 fn wire_knobs(knobs: &Knobs, cpus: usize, rings: usize) -> Result<vmt_knobs> {
     let mut data = vmt_knobs::default();
     for event in EVENTS.iter().filter(|e| knobs.events.contains(e.kind)) {
@@ -232,6 +266,9 @@ fn wire_knobs(knobs: &Knobs, cpus: usize, rings: usize) -> Result<vmt_knobs> {
     }
     for event in EVENTS.iter().filter(|e| is_looked_at(e.kind, &knobs.events)) {
         list_syscalls(&mut data, event)?;
+    }
+    if follows_descriptors(&knobs.events) {
+        list_openers(&mut data);
     }
     data.cpus = cpus as u32;
     data.snaplen = knobs.snaplen;
@@ -337,7 +374,8 @@ impl Programs {
         }
         let find = |object: &Object| object.progs_mut().any(|p| p.name() == "sys_exit" && p.autoload());
         if !find(&self.object) && self.later.is_none() {
-            let only = |program: &str| program == "sys_exit";
+            let watched = follows_descriptors(&self.events);
+            let only = |program: &str| program == "sys_exit" || (program == "sys_enter" && watched);
             let later = object::load(&self.knobs, &self.rings, &mut self.maps, &only).map_err(not_loaded)?;
             self.later = Some(later);
         }
@@ -444,6 +482,7 @@ impl Programs {
     pub fn detach(&mut self) {
         self.functions.detach();
         self.sys_exit = None;
+        self.unwatch_entries();
         self.links.clear();
     }
 
@@ -466,6 +505,11 @@ impl Programs {
     pub fn read_before(&self) -> (u64, u64) {
         let switches = self.switches.get();
         (switches.pipes_read_before, switches.bytes_read_before)
+    }
+
+    /// Calls under way on the memory of selected processes that have ended.
+    pub fn calls_on_ended(&self) -> i64 {
+        self.switches.get().calls_on_ended
     }
 
     /// The kernel's books, to be read by any thread.
@@ -494,6 +538,9 @@ impl Programs {
         // SAFETY: the pointer is to the live value.
         self.switches.set(|s| unsafe { &raw mut (*s).untracked }, 0);
         self.forget_pipes()?;
+        // SAFETY: the pointer is to the live value.
+        self.switches.set(|s| unsafe { &raw mut (*s).calls_on_ended }, 0);
+        self.forget_unknown_calls()?;
         self.skipped_before = self.all_skips();
         Ok(())
     }

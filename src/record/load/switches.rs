@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use anyhow::{Context, Result};
 use libbpf_rs::MapHandle;
@@ -44,6 +44,13 @@ impl Switches {
         // SAFETY: the pointer is to a field of the live mapping; a volatile write keeps the compiler from moving it
         // across the system calls that the programs watch.
         unsafe { place(self.0.as_ptr()).write_volatile(value) };
+    }
+
+    /// Counts a process that has memory open, as the programs do.
+    pub fn count_holder(&self) {
+        // SAFETY: an aligned field of the live mapping, which everybody changes atomically.
+        let count = unsafe { AtomicU64::from_ptr(&raw mut (*self.0.as_ptr()).mem_holders) };
+        count.fetch_add(1, Ordering::Release);
     }
 
     /// Counts a process that was taken out of `tracked`, as the programs do when one ends.

@@ -220,7 +220,7 @@ fn ledger(out: &mut String, facts: &Facts<'_>) {
         let _ = write!(out, " {name:>width$}");
     }
     out.push('\n');
-    let counts = |row: &&LedgerRow| CAME.iter().chain(&ENDED).any(|(_, _, count)| count(row) > 0);
+    let counts = |row: &&LedgerRow| CAME.iter().chain(&ENDED).any(|(_, _, count)| count(row) > 0) || row.unknown > 0;
     for row in facts.manifest.ledger.iter().filter(counts).chain(std::iter::once(&facts.total)) {
         let _ = write!(out, "{:<17}", Safe(&row.event).to_string());
         for (name, width, count) in &columns {
@@ -233,6 +233,10 @@ fn ledger(out: &mut String, facts: &Facts<'_>) {
     let _ = writeln!(out, "Bytes        {}", facts.moved.told(grouped));
     for (cause, count) in facts.total.causes().iter().filter(|(_, count)| *count > 0) {
         let _ = writeln!(out, "Lost         {} by {cause}", grouped(*count));
+    }
+    if facts.total.unknown > 0 {
+        let calls = grouped(facts.total.unknown);
+        let _ = writeln!(out, "Unknown      {calls} calls may have been such events: see the gaps");
     }
     for problem in &facts.problems {
         let _ = writeln!(out, "Problem      {}", Safe(problem));

@@ -49,6 +49,7 @@ fn peers_are_named_as_far_as_known() {
     assert!(peer(Event { target_pid: Some(7), ..readv() }).contains(" from itself "));
     assert!(peer(Event { target_comm: None, ..readv() }).contains(" from pid 9 "));
     assert!(peer(Event { target_pid_arg: Some(2), ..readv() }).contains(" from app[9] (passed as 2) "));
+    assert!(peer(Event { target_ended: Some(true), ..readv() }).contains(" from app[9] (ended meanwhile) "));
     let unresolved = Event { target_pid: None, target_pid_arg: Some(5), ..readv() };
     assert!(peer(unresolved).contains(" from pid 5 (unresolved) "));
 }
@@ -96,6 +97,8 @@ fn what_is_odd_is_marked() {
     let end = "flags 0x1 [compat32] [toctou: arguments changed under way] [iovec conflict] thread spy[8] \
                \"\\x1b[2J\" (fault: 4 of 64 B readable) (by reference)";
     assert!(line.ends_with(end), "{line}");
+    let swapped = Event { event: "pread", ..odd };
+    assert!(told(&swapped, View::Caller).contains(" [descriptor conflict] "), "it has no array");
 }
 
 #[test]
