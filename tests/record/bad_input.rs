@@ -176,11 +176,12 @@ fn a_file_size_limit_ends_the_recording_and_not_command() {
     assert_eq!(output.status.code(), Some(0), "{stderr}");
     assert!(stderr.contains("too large") && stderr.contains("recording stopped"), "{stderr}");
     assert!(String::from_utf8_lossy(&output.stdout).contains("\"ok\":300000"), "COMMAND was harmed");
-    // Hardly more than a footer fits; what is claimed is there.
+    // What is claimed is there, and it is not all.
     let capture = Capture::open(&path).expect("a whole capture");
+    assert!(capture.rows() < 300_000, "{} rows", capture.rows());
     let ledger = &capture.manifest().ledger;
     assert_eq!(ledger.iter().map(|row| row.written).sum::<u64>(), capture.rows());
-    assert!(ledger.iter().all(|row| row.balances()) && capture.manifest().lost() > 0);
+    assert!(ledger.iter().all(|row| row.balances()), "{ledger:?}");
     assert_eq!(capture.manifest().end_reason, "disk_full");
 }
 

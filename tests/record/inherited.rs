@@ -40,7 +40,6 @@ fn be_odd(terminal: RawFd) -> io::Result<()> {
     let ignored =
         [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGPIPE, libc::SIGUSR1, libc::SIGUSR2];
     let more = [libc::SIGALRM, libc::SIGXFSZ, libc::SIGTTOU, libc::SIGRTMIN() + 3];
-    let limit = |which, soft, hard| libc_setrlimit(which, soft, hard);
     // SAFETY: plain numbers, and pointers to values that outlive their calls.
     unsafe {
         for signal in ignored.into_iter().chain(more) {
@@ -62,10 +61,10 @@ fn be_odd(terminal: RawFd) -> io::Result<()> {
     limit(libc::RLIMIT_CORE, 0, 4096)
 }
 
-fn libc_setrlimit(which: u32, soft: u64, hard: u64) -> io::Result<()> {
-    let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
-    // SAFETY: `limit` outlives the call.
-    fails(unsafe { libc::setrlimit(which, &raw const limit) })
+fn limit(which: u32, soft: u64, hard: u64) -> io::Result<()> {
+    let limits = libc::rlimit { rlim_cur: soft, rlim_max: hard };
+    // SAFETY: `limits` outlives the call.
+    fails(unsafe { libc::setrlimit(which, &raw const limits) })
 }
 
 /// Two signals that the C library keeps to itself, and whose dispositions Cargo's way of starting tests has changed.
