@@ -192,7 +192,7 @@ pub async fn plan(context: &SessionContext, statement: Statement, files: bool) -
 }
 
 /// Bytes for reading captures, all threads together: the engine does not count them as its own. More where there is much.
-fn reading(memory: usize) -> u64 {
+pub fn reading(memory: usize) -> u64 {
     (READING + if memory >= MUCH_MEMORY { memory / 8 } else { 0 }) as u64
 }
 

@@ -33,6 +33,7 @@ pub mod names;
 pub(crate) mod pages;
 pub mod partial;
 mod properties;
+mod ranges;
 pub mod reader;
 mod scan;
 pub(crate) mod seal;

@@ -33,6 +33,7 @@ use datafusion_datasource::morsel::Morselizer;
 use parquet::arrow::async_reader::AsyncFileReader;
 use serde::{Deserialize, Serialize};
 
+use super::super::engine;
 use super::super::events::Events;
 use super::super::open::{self, Opened};
 use super::super::reader::Readers;
@@ -93,7 +94,7 @@ impl TableProvider for Fleet {
         let opened = tokio::task::spawn_blocking(move || places.open()).await;
         let captures = opened.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?.map_err(external)?;
         let columns = open::table_schema(&captures).map_err(external)?;
-        let events = Events::new(captures, &columns);
+        let events = Events::new(captures, &columns, engine::reading(engine::half_of_memory()));
         if events.schema() != self.schema {
             return exec_err!("the captures have other columns here: they changed, or are others on this machine");
         }
