@@ -17,6 +17,7 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
+use futures::FutureExt;
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
@@ -170,6 +171,13 @@ fn local_state(config: SessionConfig, environment: Arc<RuntimeEnv>, stops: Stops
         .with_default_features()
         .with_physical_optimizer_rules(rules)
         .build()
+}
+
+impl Engine {
+    /// Forgets a ^C that came while nothing ran.
+    pub fn forget_interrupt(&self) {
+        let _ = self.interrupts.notified().now_or_never();
+    }
 }
 
 impl Drop for Engine {

@@ -89,6 +89,7 @@ pub(super) fn run(session: &mut Session<'_>) -> Result<u8> {
                 if matches!(line, ".quit" | ".exit") {
                     break;
                 }
+                session.engine.forget_interrupt();
                 if let Err(error) = line_read(session, line) {
                     cli::report(&error);
                 }

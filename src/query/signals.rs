@@ -28,7 +28,8 @@ pub fn watch() -> Result<Arc<Notify>> {
         runtime.block_on(async {
             let interrupts = async {
                 while interrupt.recv().await.is_some() {
-                    notifier.notify_waiters();
+                    // Also of one that comes while captures are opened, before a statement waits for it.
+                    notifier.notify_one();
                 }
             };
             // One that never ends: both may be ignored.

@@ -27,7 +27,7 @@ WITH patterns(what, shown, pattern) AS (
             || '|\$2[abxy]\$[0-9]{2}\$[./0-9A-Za-z]{53}'
             || '|\$1\$[./0-9A-Za-z]{1,8}\$[./0-9A-Za-z]{22}'),
         ('HTTP authorization', 15, '(?i:authorization): ?[A-Za-z]{1,20} [!-~]{8,}'),
-        ('HTTP cookie', 7, '(?i:cookie): ?[!-~]{1,100}=[!-~]{4,}'),
+        ('HTTP cookie', 7, '(?i:(?:set-)?cookie): ?[!-~]{1,100}=[!-~]{4,}'),
         ('password', 6, '(?i:passw(?:or)?d)["'' ]{0,2}[=:] ?["'']?[!-~]{1,128}')
 ), candidates AS (
     -- One look at each payload leaves few for all patterns.
