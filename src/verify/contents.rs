@@ -214,8 +214,12 @@ impl<'a> Rows<'a> {
         for row in &manifest.ledger {
             let found = self.written.get(row.event.as_str()).copied().unwrap_or(0);
             if found != row.written {
-                let text =
-                    format!("{}: {} in the file, {} in the ledger", quoted(&row.event), count::rows(found), row.written);
+                let text = format!(
+                    "{}: {} in the file, {} in the ledger",
+                    quoted(&row.event),
+                    count::rows(found),
+                    row.written
+                );
                 report.add(Kind::Contradiction, text);
             }
         }

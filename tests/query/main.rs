@@ -12,10 +12,10 @@ mod docs;
 mod ends;
 mod errors;
 // Those of replay, likewise.
+mod fed;
 #[allow(dead_code)]
 #[path = "../replay/forged.rs"]
 mod forged;
-mod fed;
 mod hostile;
 mod lag;
 mod limits;

@@ -25,6 +25,7 @@ mod inherited;
 mod invariants;
 mod life;
 mod limits;
+mod limits_doc;
 mod live;
 mod namespaces;
 mod output;

@@ -31,6 +31,12 @@ pub fn gaps(programs: &Programs, events: &EventSet) -> Vec<String> {
         if (state.tier, state.family) == (Tier::Tracepoint, Family::Mem) {
             gaps.push("reads and writes of /proc/PID/mem through io_uring are not seen".to_string());
         }
+        if (state.tier, state.family) == (Tier::Function, Family::Mem) {
+            gaps.push(
+                "reads and writes of /proc/PID/mem that the kernel refuses before it comes to that file are not seen"
+                    .to_string(),
+            );
+        }
     }
     if Family::Mem.spec().is_some_and(|mem| mem.is_wanted(events)) && !programs.knows_mem_files() {
         gaps.push("/proc/PID/mem files could not be recognised: @mem events are not seen".to_string());
@@ -74,7 +80,8 @@ fn of_pipes(programs: &Programs) -> Vec<String> {
 }
 
 /// True of every recording.
-const FIXED: [&str; 2] = [
+const FIXED: [&str; 3] = [
     "calls that had not returned when recording ended are not in the capture",
     "bytes moved by splice, tee and sendfile are not captured: they pass no user memory",
+    "x32 calls are not seen, where the kernel has them",
 ];

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::found::recording;
+use crate::output::directory;
 use crate::record::encode::ROTATED;
 use crate::record::journal::{self, Base};
-use crate::output::directory;
 use crate::schema::file::{Links, open_regular};
 use crate::schema::partial;
 use crate::schema::reader::Capture;
