@@ -108,24 +108,28 @@ static __always_inline void holder_add(__s32 tgid, __u64 table)
 		holders_count(s, 1);
 }
 
-/* The current task has a file in its hands: noted if that shows memory that somebody asked for. */
-static __always_inline void holder_note(struct task_struct *task, struct file *file)
+/* The current task has a file in its hands: noted if that shows memory that somebody asked for. A function, so that its
+ * stack does not count where another function is called instead. */
+__noinline int holder_note(__u64 file_address)
 {
+	struct file *file = (void *)file_address;
+	struct task_struct *task = current_task();
 	struct vmt_switches *s = switches();
 	struct vmt_process target;
 
 	if (!file || !s || is_by_function(s, VMT_PREAD) || !is_mem_file(file) || is_holder(task))
-		return;
+		return 0;
 	mem_target(&target, file);
 	if (caller_selected(task) || reaches_selected(task, &target))
 		holder_add(task_read(task, tgid), (__u64)task_read(task, files));
+	return 0;
 }
 
 /* A call that made a descriptor has returned it. */
 static __always_inline void holder_obtains(struct task_struct *task, long ret)
 {
 	if (ret >= 0)
-		holder_note(task, file_of_fd(task, ret));
+		holder_note((__u64)file_of_fd(task, ret));
 }
 
 /* struct msghdr and struct cmsghdr of 64-bit callers (include/linux/socket.h). */
@@ -143,7 +147,7 @@ __noinline int holder_received(__u64 fds, __u32 index)
 	__s32 fd = -1;
 
 	if (!bpf_probe_read_user(&fd, sizeof(fd), (void *)(fds + index * sizeof(fd))) && fd >= 0)
-		holder_note(task, file_of_fd(task, fd));
+		holder_note((__u64)file_of_fd(task, fd));
 	return 0;
 }
 
@@ -244,8 +248,9 @@ static __always_inline void entered_forget(void)
 }
 
 /* Counts a call that may have been on the memory of a process. */
-static __always_inline void count_unknown(struct task_struct *task, __u32 kind)
+__noinline int count_unknown(__u32 kind)
 {
+	struct task_struct *task = current_task();
 	struct vmt_stats *s = stats_of(kind);
 	__s32 tgid = task_read(task, tgid);
 	struct vmt_unknown *known = bpf_map_lookup_elem(&unknown_calls, &tgid), fresh = {.calls = 1};
@@ -254,10 +259,11 @@ static __always_inline void count_unknown(struct task_struct *task, __u32 kind)
 		__sync_fetch_and_add(&s->unknown, 1);
 	if (known) {
 		__sync_fetch_and_add(&known->calls, 1);
-		return;
+		return 0;
 	}
 	process_of(&fresh.caller, task);
 	bpf_map_update_elem(&unknown_calls, &tgid, &fresh, BPF_NOEXIST);
+	return 0;
 }
 
 /* Compares the file that a call's descriptor leads to at its exit with the one at its begin. */
@@ -276,7 +282,7 @@ static __always_inline __u32 file_then(struct task_struct *task, __u32 kind, __s
 		return of_mem ? FILE_CHANGED : FILE_AT_EXIT;
 	}
 	if (!of_mem && table_is_shared(task) && caller_admitted(task))
-		count_unknown(task, kind);
+		count_unknown(kind);
 	return FILE_AT_EXIT;
 }
 
