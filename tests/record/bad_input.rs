@@ -235,5 +235,5 @@ fn no_file_name_is_too_odd() {
     assert!(!stderr.contains("panicked"), "{stderr}");
     assert_eq!(rows(&recovered).len(), rows(&path).len());
     let missing = run(vmtrace().arg("recover").arg(odd(b"\xfc")).arg("-o").arg(odd(b"\xfb.parquet")));
-    one_sentence(&missing, status::ERROR, "cannot");
+    one_sentence(&missing, status::ERROR, "there is no such file");
 }

@@ -93,8 +93,8 @@ impl Live {
         send(self.recorder.id(), signal);
     }
 
-    /// Asks the recorder for its statistics: the transfers that it says.
-    pub fn transfers(&mut self) -> u64 {
+    /// Asks the recorder for its statistics: the events that it counts.
+    pub fn events(&mut self) -> u64 {
         self.signal(libc::SIGUSR1);
         let mut line = String::new();
         while !line.contains(" in the journal, ") {

@@ -103,7 +103,8 @@ fn statistics_count_what_has_happened() {
     let mut waiting = Waiting::start("readv --count 2");
     let mut live = record(&[], &waiting.pid());
     waiting.work();
-    wait_for("2 transfers", || (live.transfers() == 2).then_some(()));
+    // Two transfers, and the two processes that they are about.
+    wait_for("4 events", || (live.events() == 4).then_some(()));
     waiting.leave();
     live.end().succeeded();
 }
@@ -118,7 +119,8 @@ fn a_caller_that_ends_later_has_its_executable() {
     let mut attempt = Attempt::on(target.pid());
     attempt.make();
     let exe = std::fs::read_link(format!("/proc/{}/exe", attempt.pid())).expect("executable");
-    wait_for("1 transfer", || (live.transfers() == 1).then_some(()));
+    // The transfer, and the two processes that it is about.
+    wait_for("3 events", || (live.events() == 3).then_some(()));
     attempt.leave();
     live.signal(libc::SIGINT);
     let recording = live.end();
