@@ -91,7 +91,7 @@ fn check_equation(out: &str) -> String {
     let equation = out.lines().find_map(|line| line.strip_prefix("The books balance: ")).unwrap();
     let (came, ended) = equation.split(", and").next().unwrap().split_once(" = ").unwrap();
     let mut rows = 0;
-    for line in lines.take_while(|line| !line.starts_with("The books") && !line.starts_with("Lost ")) {
+    for line in lines.take_while(|line| !line.starts_with("Bytes ")) {
         let cells: Vec<String> = line.split_whitespace().map(str::to_string).collect();
         assert_eq!(cells.len(), heads.len(), "{line}");
         let number = |name: &str| -> u64 {

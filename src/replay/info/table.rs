@@ -226,7 +226,7 @@ fn ledger(out: &mut String, facts: &Facts<'_>) {
         for (name, width, count) in &columns {
             // What the bytes are differs from event to event: their sum says nothing.
             let is_sum = std::ptr::eq(row, &facts.total) && *name == BYTES;
-            let _ = write!(out, " {:>width$}", if is_sum { String::new() } else { grouped(count(row)) });
+            let _ = write!(out, " {:>width$}", if is_sum { "-".to_string() } else { grouped(count(row)) });
         }
         let _ = writeln!(out, "{}", if row.balances() { "" } else { "  DOES NOT BALANCE" });
     }
