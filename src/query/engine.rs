@@ -254,18 +254,7 @@ pub fn half_of_memory() -> usize {
 /// # Errors
 /// Says what it may look like.
 pub fn parse_size(text: &str) -> Result<usize, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let shift = match unit {
-        "" | "B" => Some(0),
-        "K" | "KiB" => Some(10),
-        "M" | "MiB" => Some(20),
-        "G" | "GiB" => Some(30),
-        "T" | "TiB" => Some(40),
-        _ => None,
-    };
-    let size = number.parse::<usize>().ok().zip(shift).and_then(|(n, shift)| n.checked_mul(1usize.checked_shl(shift)?));
-    let size = size.ok_or_else(|| format!("{text:?} is no size: write 512M or 4G"))?;
+    let size = usize::try_from(limits::parse_size(text)?).unwrap_or(usize::MAX);
     if size < MIN_MEMORY { Err(format!("{text} is too little: give at least 16M")) } else { Ok(size) }
 }
 

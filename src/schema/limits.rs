@@ -169,7 +169,10 @@ impl AllowLarge {
 }
 
 /// Reads a size in bytes: `512M`, `4G`, `1GiB`.
-fn parse_size(text: &str) -> Result<u64, String> {
+///
+/// # Errors
+/// Says what it may look like.
+pub fn parse_size(text: &str) -> Result<u64, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let shift = match unit {
