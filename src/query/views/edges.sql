@@ -2,7 +2,7 @@
 --
 -- calls are all calls of that caller that named that target, failures those of them that returned an error. bytes_in went
 -- from the target to the caller, bytes_out the other way. Of what came out of a pipe (pipe_read, vmsplice, splice, tee,
--- sendfile) the target is who fed it last; what tee has duplicated and another call takes counts as often as it was taken.
+-- sendfile) the target is who fed it last. What tee has duplicated and another call takes counts as often as it was taken.
 -- Attempts on a process that was not there have no target and are not here: see the analysis `failed`. Names are those
 -- last seen (by seq).
 SELECT
