@@ -118,7 +118,7 @@ impl Tree {
     fn element(&mut self) -> Option<()> {
         let root = self.elements == 0;
         self.elements += 1;
-        (self.elements <= MAX_ELEMENTS && root != !self.open.is_empty()).then_some(())?;
+        (self.elements <= MAX_ELEMENTS && root == self.open.is_empty()).then_some(())?;
         if let Some(left) = self.open.last_mut() {
             *left -= 1;
         }

@@ -38,6 +38,7 @@ pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
 }
 
 /// From now on panics of this thread pass in silence: whoever runs tasks on it catches them, and says what went wrong.
+#[cfg(any(test, feature = "query"))]
 pub(crate) fn guard_thread() {
     install_hook();
     GUARDED.set(true);

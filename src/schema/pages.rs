@@ -157,6 +157,7 @@ impl<'a> Check<'a> {
     ///
     /// # Errors
     /// What is wrong with them, without the column's name.
+    #[cfg(any(test, feature = "query"))]
     pub fn all(mut self, bytes: &'a [u8], at: u64) -> Result<()> {
         let mut rest = bytes;
         let mut here = at;

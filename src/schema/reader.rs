@@ -25,7 +25,9 @@ use super::chain::{Chain, KEY_CHAIN, KEY_SEAL};
 use super::claims::Claims;
 use super::columns::column_spec;
 use super::file::{Links, open_regular, read_at};
-pub(crate) use super::guard::{guard_thread, guarded};
+#[cfg(feature = "query")]
+pub(crate) use super::guard::guard_thread;
+pub(crate) use super::guard::guarded;
 use super::layout::check_layout;
 use super::limits::{Limits, MAX_FOOTER, is_modest};
 use super::manifest::{self, KEY_MANIFEST, KEY_SCHEMA_VERSION, Manifest};

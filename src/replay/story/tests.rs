@@ -119,7 +119,7 @@ fn descriptors_are_ends_or_ways() {
     let line = told(&splice, View::Caller);
     let end = " from fd 3 /a\\x1b at -1 to fd 4 pipe:[77] flags SPLICE_F_MOVE|SPLICE_F_NONBLOCK";
     assert!(line.ends_with(end), "{line}");
-    let pipe = Event { fd_in_kind: Some("pipe"), fd_in_path: None, off_in: None, pipe_in: Some(78), ..splice.clone() };
+    let pipe = Event { fd_in_kind: Some("pipe"), fd_in_path: None, off_in: None, pipe_in: Some(78), ..splice };
     let fed = Event { target_pid: Some(9), target_comm: Some("app"), ..pipe };
     let line = told(&fed, View::Caller);
     assert!(line.contains(" fed by app[9] from fd 3 pipe:[78] to fd 4 pipe:[77]"), "{line}");
