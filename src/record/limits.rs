@@ -6,8 +6,9 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 
 use super::options::{MIN_FILE, Options};
 
-/// Descriptors but for those of rings and processes: programs, maps, links, files.
-const DESCRIPTORS: u64 = 256;
+/// Descriptors but for those of rings and processes: maps, files, and two for each program, of which the function tier has
+/// some eighty.
+const DESCRIPTORS: u64 = 512;
 /// Descriptors of a ring: itself, its copy for the thread that empties it, and both their epolls'.
 const PER_RING: u64 = 4;
 /// Bytes of address space but for rings and rows: programs, libraries, stacks, the heaps of threads, the kernel's types.

@@ -104,6 +104,14 @@ def compare(checks, what, left, right, ordered):
     checks.check(f"{what}: rows", (len(rows[0]), different[:1]), (len(rows[1]), []))
 
 
+def as_old(ours, duckdbs):
+    """Our table of events without the columns that files of an older version do not have: those are null in every row."""
+    for name in [name for name in ours.schema.names if name not in duckdbs.schema.names]:
+        if ours.column(name).null_count == len(ours):
+            ours = ours.drop_columns([name])
+    return ours
+
+
 def golden_text(name, table, ordered):
     rows = plain_rows(table)
     rows = rows if ordered else sorted(rows)
@@ -138,7 +146,8 @@ def main():
         for name, words, sql, ordered in questions(binary):
             what = f"{group[0] if len(group) == 1 else 'all'}: {name}"
             found = ours(binary, group, *words)
-            compare(checks, what, found, engine.sql(sql).to_arrow_table(), ordered)
+            wanted = engine.sql(sql).to_arrow_table()
+            compare(checks, what, as_old(found, wanted) if name == "events" else found, wanted, ordered)
             if len(group) > 1 or not group[0].startswith("samples/"):
                 continue
             golden = GOLDEN / Path(group[0]).stem / f"{name}.txt"

@@ -11,8 +11,8 @@ mod damage;
 mod docs;
 mod ends;
 mod errors;
-// Those of replay, likewise.
 mod fed;
+// Those of replay, likewise.
 #[allow(dead_code)]
 #[path = "../replay/forged.rs"]
 mod forged;
@@ -25,9 +25,11 @@ mod prompt;
 mod secrets;
 mod strangers;
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use nix::sys::signal::{SigHandler, Signal};
 use vmtrace::schema::Event;
 
 /// What one run of the program gave.
@@ -45,6 +47,16 @@ fn query(args: &[&str]) -> Ran {
 fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vmtrace"));
     command.arg("query").args(args).current_dir(root()).env("TZ", "UTC-1").env("TERM", "xterm").stdin(Stdio::null());
+    // Tests that run in the background have INT and QUIT ignored, and so would what they start.
+    let not_ignored = || {
+        for signal in [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP, Signal::SIGTERM] {
+            // SAFETY: no handler of ours is put in the place of another.
+            unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) }?;
+        }
+        Ok(())
+    };
+    // SAFETY: signal(2) may be called between fork and exec.
+    unsafe { command.pre_exec(not_ignored) };
     command
 }
 
