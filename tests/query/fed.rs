@@ -18,7 +18,12 @@ fn events() -> Vec<Event<'static>> {
         target_key: Some("key"),
         ..at(2, "splice", SPY)
     };
-    let out_of = |event, direction| Event { event, direction, pipe_in: Some(PIPE), fd_in_kind: Some("pipe"), ..fed };
+    let fed = Event { pipe_in: Some(PIPE), fd_in_kind: Some("pipe"), ..fed };
+    let out_of = |event, direction| {
+        let mut row = fed;
+        (row.event, row.direction) = (event, direction);
+        row
+    };
     vec![
         moved(into(Event { direction: Some("out"), process_key: Some("key"), ..at(1, "vmsplice", PYTHON) }), 192),
         moved(out_of("splice", None), 64),
