@@ -201,8 +201,9 @@ __noinline int splice_exit(__u32 slot)
 		at = fd_path(scratch, slot, at, &ev->in, in);
 	if (out)
 		at = fd_path(scratch, slot, at, &ev->out, out);
-	side_fed_by(&ev->writer, &ev->in);
+	/* First what the call itself has announced: a pipe spliced to itself is refused, and was not fed by that. */
 	pipe_feed(scratch, slot, &ev->out, &ev->hdr, out, call->ret);
+	side_fed_by(&ev->writer, &ev->in);
 	deliver_scratch(scratch, at, call->kind);
 	return 0;
 }
