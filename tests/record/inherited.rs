@@ -95,10 +95,23 @@ fn both(dir: &Path, terminal: Option<RawFd>, command: &[String]) -> [Vec<u8>; 2]
     ["bare", "recorded"].map(|name| std::fs::read(dir.join(name)).expect("output"))
 }
 
-/// Lines that are about one process and not about how it was started.
+/// Lines that are about one process and not about how it was started. FDSize is the room in the kernel's table of descriptors,
+/// which grows with those of the parent; which there are is compared by name.
 fn is_its_own(line: &str) -> bool {
-    let own =
-        ["Pid:", "Tgid:", "Ngid:", "PPid:", "NStgid:", "NSpid:", "Vm", "Rss", "SigQ:", "voluntary_", "nonvoluntary_"];
+    let own = [
+        "Pid:",
+        "Tgid:",
+        "Ngid:",
+        "PPid:",
+        "NStgid:",
+        "NSpid:",
+        "Vm",
+        "Rss",
+        "SigQ:",
+        "voluntary_",
+        "nonvoluntary_",
+        "FDSize:",
+    ];
     own.iter().any(|name| line.starts_with(name))
 }
 
