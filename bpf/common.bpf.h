@@ -571,6 +571,22 @@ static __always_inline bool is_bystander(struct task_struct *task)
 	return !is_tracked(tgid) && (tgid != knobs.recorder_tgid || s->learn_fd < 0);
 }
 
+/* The cgroup at a level above the current task's own, or that one. Tracing programs have no helper for it in 5.10
+ * (kernel/trace/bpf_trace.c, bpf_tracing_func_proto). */
+static __always_inline __u64 ancestor_cgroup_id(struct task_struct *task, __u32 level)
+{
+	struct cgroup___ids *cgroup;
+	__u64 id = 0;
+
+	if (!bpf_core_field_exists(struct cgroup___ids, ancestor_ids))
+		return bpf_get_current_ancestor_cgroup_id(level);
+	cgroup = (void *)BPF_CORE_READ(untrusted(task), cgroups, dfl_cgrp);
+	if (BPF_CORE_READ(cgroup, level) < (int)level)
+		return 0;
+	bpf_probe_read_kernel(&id, sizeof(id), (void *)&cgroup->ancestor_ids[0] + level * sizeof(id));
+	return id;
+}
+
 /* -u and --cgroup, which narrow the callers. */
 static __always_inline bool caller_admitted(struct task_struct *task)
 {
@@ -580,7 +596,7 @@ static __always_inline bool caller_admitted(struct task_struct *task)
 	if (knobs.uid_count)
 		for (__u32 i = 0; i < VMT_UIDS_MAX; i++)
 			admitted |= i < knobs.uid_count && knobs.uids[i] == uid;
-	if (knobs.cgroup_id && bpf_get_current_ancestor_cgroup_id(knobs.cgroup_level) != knobs.cgroup_id)
+	if (knobs.cgroup_id && ancestor_cgroup_id(task, knobs.cgroup_level) != knobs.cgroup_id)
 		admitted = false;
 	return admitted || is_self_test();
 }

@@ -218,6 +218,12 @@ struct cgroup {
 	struct kernfs_node *kn;
 };
 
+/* Until 5.19 it keeps the ids of its ancestors, by their levels; the last is its own. */
+struct cgroup___ids {
+	int level;
+	__u64 ancestor_ids[];
+};
+
 struct css_set {
 	struct cgroup *dfl_cgrp;
 };

@@ -24,6 +24,7 @@ use super::table::Table;
 use super::wire::VMT_KINDS;
 use crate::schema::events::EventKind;
 use crate::schema::group::EncodedGroup;
+use crate::schema::limits::Limits;
 use crate::schema::manifest::{self, ClockState, Clocks, Hook, LedgerRow, Manifest};
 use crate::schema::partial::PartialGroup;
 use crate::schema::reader::{Capture, Scan};
@@ -186,9 +187,9 @@ impl Encoder {
     ///
     /// # Errors
     /// When they cannot be read.
-    pub fn count_adopted(&mut self) -> Result<KernelBooks> {
+    pub fn count_adopted(&mut self, limits: Limits) -> Result<KernelBooks> {
         self.series.write_footer(&self.begin)?;
-        let capture = Capture::open(self.series.output().partial())?;
+        let capture = Capture::open_within(self.series.output().partial(), limits)?;
         let columns = vec!["event", "bytes", "errno", "lost_count", "lost_event", "lost_cause"];
         for batch in capture.scan(&Scan { columns, ..Scan::default() })? {
             batch?.iter().for_each(|event| self.table.books.count_row(&event, &mut self.told.kernel));

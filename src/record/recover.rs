@@ -16,7 +16,9 @@ use self::found::{Found, Sources};
 use self::left::Left;
 use super::report;
 use crate::cli::status;
+use crate::schema::limits::AllowLarge;
 use crate::schema::manifest::LedgerRow;
+use crate::schema::reader::Capture;
 
 /// Options of `vmtrace recover`.
 #[derive(Debug, clap::Args)]
@@ -38,6 +40,9 @@ pub struct Args {
     /// Say nothing but errors
     #[arg(short, long)]
     pub quiet: bool,
+    /// For recordings of strangers
+    #[command(flatten)]
+    pub large: AllowLarge,
 }
 
 /// Runs `vmtrace recover`; returns the exit status.
@@ -45,7 +50,8 @@ pub struct Args {
 /// # Errors
 /// One sentence naming the file.
 pub fn run(args: &Args) -> Result<u8> {
-    let sources = Sources::open(&search::unfinished(&args.pieces)?)?;
+    let limits = args.large.limits();
+    let sources = Sources::open(&search::unfinished(&args.pieces, limits)?, limits)?;
     let recovered = match sources.complete()? {
         Some(found) => copy(found, args)?,
         None => Left::of(&sources)?.write(&args.output, args.force)?,
@@ -89,7 +95,7 @@ fn copy(found: &Found, args: &Args) -> Result<Recovered> {
         return Err(error).with_context(|| format!("{} cannot be written", args.output.display()));
     }
     output.publish()?;
-    let capture = crate::schema::reader::Capture::open(&args.output)?;
+    let capture = Capture::open_within(&args.output, args.large.limits())?;
     let ledger = capture.manifest().ledger.clone();
     let root = capture.root().unwrap_or_default().to_string();
     Ok(Recovered { from_file: capture.rows(), from_journal: 0, ledger, gaps: Vec::new(), damaged: false, root })

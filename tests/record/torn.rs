@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use vmtrace::record::recover;
 use vmtrace::schema::Event;
+use vmtrace::schema::limits::AllowLarge;
 use vmtrace::schema::reader::Scan;
 
 use super::captures;
@@ -48,7 +49,8 @@ impl Left {
     fn recover(&self) -> Option<HashSet<blake3::Hash>> {
         let output = self.dir.path().join("out.parquet");
         let pieces = captures::partial(self.dir.path());
-        let args = recover::Args { pieces, output: output.clone(), force: true, quiet: true };
+        let args =
+            recover::Args { pieces, output: output.clone(), force: true, quiet: true, large: AllowLarge::default() };
         recover::run(&args).ok()?;
         let events = events(&output);
         std::fs::remove_file(&output).expect("output");

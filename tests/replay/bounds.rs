@@ -62,6 +62,18 @@ fn a_group_of_columns_has_no_more_children_than_there_are() {
 
 const PAGES: &[&[&str]] = &[&["replay", "-T", "csv"], &["replay"], &["verify"]];
 
+/// What a message advises must be an option of the command that gave it.
+#[test]
+fn every_command_that_reads_captures_takes_the_option() {
+    let mut commands = vec!["replay", "info", "verify"];
+    commands.extend(cfg!(feature = "record").then_some("recover"));
+    commands.extend(cfg!(feature = "query").then_some("query"));
+    for command in commands {
+        let ran = vmtrace(&[command, "--allow-large", "0.5", "x"]);
+        assert!(ran.status != 0 && ran.err.contains("'0.5' for '--allow-large <SIZE>'"), "{command}: {}", ran.err);
+    }
+}
+
 #[test]
 fn a_page_is_no_larger_than_the_limit() {
     let made = rows(1);

@@ -203,7 +203,10 @@ fn not_loaded(refused: Refused) -> anyhow::Error {
     if refused.permission {
         return no_permission();
     }
-    anyhow!("the kernel refused the BPF programs: {}", refused.reason)
+    let program = refused.program.map(|name| format!(" ({name})")).unwrap_or_default();
+    let remedy =
+        "vmtrace is made for Linux 5.10 and later: if this is one, report this line with the output of `uname -r`";
+    anyhow!("the kernel refused the BPF programs{program}: {}: {remedy}", refused.reason)
 }
 
 fn no_permission() -> anyhow::Error {

@@ -11,6 +11,7 @@ use crate::output::{self, Output};
 use crate::record::encode::ROTATED;
 use crate::record::journal;
 use crate::schema::file::{Links, open_regular};
+use crate::schema::limits::Limits;
 use crate::schema::manifest::{LedgerRow, Segment};
 use crate::schema::partial::{self, Partial};
 use crate::schema::reader::Capture;
@@ -24,10 +25,11 @@ pub struct Found {
     pub file: File,
     /// What is whole in it.
     pub partial: Partial,
+    limits: Limits,
 }
 
 impl Found {
-    fn open(path: &Path) -> Result<Self> {
+    fn open(path: &Path, limits: Limits) -> Result<Self> {
         let name = path.display();
         let file = open_regular(path, Links::Follow).with_context(|| format!("cannot open {name}"))?;
         let file = file.with_context(|| format!("{name} is not a regular file: name the .partial of a recording"))?;
@@ -35,14 +37,19 @@ impl Found {
             bail!("{name} is being {recorder}: end that process first; recover is for what a killed recorder left")
         }
         let partial = partial::read(&file).with_context(|| format!("{name} is not an unfinished capture"))?;
-        Ok(Found { path: path.to_path_buf(), file, partial })
+        Ok(Found { path: path.to_path_buf(), file, partial, limits })
     }
 
     /// Its ledger, if it is a complete capture already.
     fn ledger(&self) -> Option<Vec<LedgerRow>> {
-        let capture = Capture::open(&self.path).ok()?;
+        let capture = Capture::open_within(&self.path, self.limits).ok()?;
         let manifest = capture.manifest();
         (!manifest.end_reason.is_empty()).then(|| manifest.ledger.clone())
+    }
+
+    /// Within which limits its recording is read.
+    pub fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// Its number among the files of its recording, from 1.
@@ -78,8 +85,8 @@ impl Sources {
     ///
     /// # Errors
     /// When one is no unfinished capture, or they are of more than one recording.
-    pub fn open(paths: &[PathBuf]) -> Result<Self> {
-        let mut found = paths.iter().map(|path| Found::open(path)).collect::<Result<Vec<_>>>()?;
+    pub fn open(paths: &[PathBuf], limits: Limits) -> Result<Self> {
+        let mut found = paths.iter().map(|path| Found::open(path, limits)).collect::<Result<Vec<_>>>()?;
         found.sort_by_key(Found::index);
         for (a, b) in found.iter().zip(found.iter().skip(1)) {
             let same = a.partial.manifest.capture_id == b.partial.manifest.capture_id && a.index() != b.index();
@@ -121,7 +128,7 @@ impl Sources {
     /// When there is none.
     pub fn complete(&self) -> Result<Option<&Found>> {
         let last = self.last()?;
-        let Ok(capture) = Capture::open(&last.path) else { return Ok(None) };
+        let Ok(capture) = Capture::open_within(&last.path, last.limits) else { return Ok(None) };
         let reason = capture.manifest().end_reason.as_str();
         // Where the next file of a series was not begun yet, what belongs into it stands in the journal alone.
         let goes_on = reason == ROTATED && journal::exists(&last.recording()).is_some();

@@ -82,7 +82,7 @@ impl<'a> Left<'a> {
                 encoder.precede(ledger);
                 KernelBooks::new()
             }
-            None => encoder.count_adopted()?,
+            None => encoder.count_adopted(self.sources.last()?.limits())?,
         };
         let rows_before = encoder.rows();
         let finish = match (run, start) {
@@ -104,7 +104,7 @@ impl<'a> Left<'a> {
             return Err(error);
         }
         let finished = finished.first().context("no file was finished")?;
-        let ledger = Capture::open(&finished.path)?.manifest().ledger.clone();
+        let ledger = Capture::open_within(&finished.path, self.sources.last()?.limits())?.manifest().ledger.clone();
         let from_journal = rows.saturating_sub(rows_before);
         let damaged = !self.survey.gaps.is_empty();
         Ok(Recovered { from_file, from_journal, ledger, gaps, damaged, root: finished.root.clone() })

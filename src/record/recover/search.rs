@@ -12,6 +12,7 @@ use crate::output::directory;
 use crate::record::encode::ROTATED;
 use crate::record::journal::{self, Base};
 use crate::schema::file::{Links, open_regular};
+use crate::schema::limits::Limits;
 use crate::schema::partial;
 use crate::schema::reader::Capture;
 
@@ -29,10 +30,10 @@ struct Piece {
 }
 
 impl Piece {
-    fn of(path: &Path) -> Option<Self> {
+    fn of(path: &Path, limits: Limits) -> Option<Self> {
         let file = open_regular(path, Links::Follow).ok()??;
         let manifest = partial::begin(&file).ok()?.manifest;
-        let end = Capture::open(path).ok().map(|capture| capture.manifest().end_reason.clone());
+        let end = Capture::open_within(path, limits).ok().map(|capture| capture.manifest().end_reason.clone());
         Some(Piece {
             path: path.to_path_buf(),
             index: manifest.segment.as_ref().map_or(1, |segment| segment.index),
@@ -52,10 +53,10 @@ impl Piece {
 ///
 /// # Errors
 /// One sentence naming the piece to which there are none.
-pub fn unfinished(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
+pub fn unfinished(given: &[PathBuf], limits: Limits) -> Result<Vec<PathBuf>> {
     let mut found: Vec<PathBuf> = Vec::new();
     for path in given {
-        for path in of(path).with_context(|| path.display().to_string())? {
+        for path in of(path, limits).with_context(|| path.display().to_string())? {
             if !found.iter().any(|other| is_same(other, &path)) {
                 found.push(path);
             }
@@ -69,8 +70,8 @@ fn is_same(a: &Path, b: &Path) -> bool {
     place(a) == place(b)
 }
 
-fn of(path: &Path) -> Result<Vec<PathBuf>> {
-    let given = Piece::of(path);
+fn of(path: &Path, limits: Limits) -> Result<Vec<PathBuf>> {
+    let given = Piece::of(path, limits);
     let output = match (&given, Base::of_piece(path)) {
         (Some(given), _) => given.output.clone(),
         (None, Some((base, _))) => base.output().to_path_buf(),
@@ -79,7 +80,7 @@ fn of(path: &Path) -> Result<Vec<PathBuf>> {
         (None, None) => recording(path, None),
     };
     let id = given.as_ref().map(|given| given.id.clone()).or_else(|| journal::capture_id(&output));
-    let mut pieces = beside(&output, id.as_deref())?;
+    let mut pieces = beside(&output, id.as_deref(), limits)?;
     if let Some(given) = given.clone() {
         // Of several files with one number, copies, the one that was named.
         pieces.retain(|piece| piece.index != given.index);
@@ -99,7 +100,7 @@ fn of(path: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// The files that begin as captures of that recording do; where its id is not known, by their names.
-fn beside(output: &Path, id: Option<&str>) -> Result<Vec<Piece>> {
+fn beside(output: &Path, id: Option<&str>, limits: Limits) -> Result<Vec<Piece>> {
     let stem = output.file_stem().unwrap_or_default();
     let entries = std::fs::read_dir(directory(output)).context("its directory cannot be read")?;
     let named = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_bytes().starts_with(stem.as_bytes()));
@@ -107,7 +108,7 @@ fn beside(output: &Path, id: Option<&str>) -> Result<Vec<Piece>> {
     let paths = entries.flatten().map(|entry| output.with_file_name(entry.file_name())).filter(named);
     let ours = |piece: &Piece| id.map_or_else(|| piece.output == output, |id| piece.id == id);
     let mut pieces: Vec<Piece> = Vec::new();
-    for piece in paths.filter_map(|path| Piece::of(&path)).filter(ours) {
+    for piece in paths.filter_map(|path| Piece::of(&path, limits)).filter(ours) {
         match pieces.iter_mut().find(|other| other.index == piece.index && other.id == piece.id) {
             // A copy, by whatever name.
             Some(other) if piece.path.as_os_str().len() < other.path.as_os_str().len() => *other = piece,
