@@ -23,9 +23,7 @@ use tokio::sync::Notify;
 
 use super::cluster::Cluster;
 use super::events::Events;
-use super::lag::KeepOrder;
 use super::open::{self, Opened};
-use super::sorting::PackKeys;
 use super::spill::Spills;
 use super::stopping::{StopJoins, Stops};
 use super::{allowed, error, functions, signals, tables, views};
@@ -157,13 +155,9 @@ pub fn is_sql(word: &str) -> bool {
     word.len() <= 4096 && statements(word).is_ok_and(|statements| !statements.is_empty())
 }
 
-/// The engine in this process: as it comes, and with our rules: one just before it decides what to spread over threads and
-/// to sort, and two when all else is settled.
+/// The engine in this process: as it comes, with one more rule when all else is settled, so that ^C stops joins.
 fn local_state(config: SessionConfig, environment: Arc<RuntimeEnv>, stops: Stops) -> SessionState {
     let mut rules = PhysicalOptimizer::new().rules;
-    let before = rules.iter().position(|rule| rule.name() == "EnsureRequirements").unwrap_or(0);
-    rules.insert(before, Arc::new(KeepOrder));
-    rules.push(Arc::new(PackKeys));
     rules.push(Arc::new(StopJoins(stops)));
     SessionStateBuilder::new()
         .with_config(config)

@@ -9,19 +9,15 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
-use datafusion::common::config::TableParquetOptions;
 use datafusion::common::stats::Precision;
 use datafusion::common::{Result, ScalarValue, Statistics, exec_datafusion_err};
 use datafusion::datasource::TableProvider;
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::{
-    FileGroup, FileScanConfig, FileScanConfigBuilder, FileSource, ParquetSource,
-};
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableType};
-use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_plan::ExecutionPlan;
 
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
@@ -120,33 +116,6 @@ fn read<'a>(group: &'a RowGroupMetaData, columns: &'a [&str]) -> impl Iterator<I
     group.columns().iter().filter(move |chunk| columns.contains(&root(chunk)))
 }
 
-/// A scan of the same rows, of all its columns or of some, with measures of its own: copies of a scan count together.
-///
-/// # Errors
-/// When the engine refuses columns that it has given before.
-pub fn scan_again(scan: &DataSourceExec, columns: Option<&[usize]>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-    let Some(config) = scan.data_source().downcast_ref::<FileScanConfig>() else { return Ok(None) };
-    let Some(source) = config.file_source().downcast_ref::<ParquetSource>() else { return Ok(None) };
-    let again = parquet(source.table_schema(), source.table_parquet_options());
-    let again = match source.filter() {
-        Some(filter) => again.with_predicate(filter),
-        None => again,
-    };
-    let mut again: Arc<dyn FileSource> = Arc::new(again);
-    let some = columns.map(|columns| ProjectionExprs::from_indices(columns, &scan.schema()));
-    for columns in source.projection().into_iter().chain(&some) {
-        again = again.try_pushdown_projection(columns)?.unwrap_or(again);
-    }
-    let config = FileScanConfigBuilder::from(config.clone()).with_source(again).build();
-    Ok(Some(DataSourceExec::from_data_source(config)))
-}
-
-fn parquet(table: &TableSchema, options: &TableParquetOptions) -> ParquetSource {
-    ParquetSource::new(table.clone())
-        .with_table_parquet_options(options.clone())
-        .with_parquet_file_reader_factory(Arc::new(Readers))
-}
-
 #[async_trait]
 impl TableProvider for Events {
     fn schema(&self) -> SchemaRef {
@@ -174,7 +143,9 @@ impl TableProvider for Events {
         let groups = FileGroup::new(self.captures.iter().map(|c| self.file(c)).collect()).split_files(threads);
         let mut statistics = Statistics::new_unknown(self.table.table_schema());
         statistics.num_rows = Precision::Exact(self.captures.iter().map(|c| c.rows()).sum());
-        let source = parquet(&self.table, &state.table_options().parquet);
+        let source = ParquetSource::new(self.table.clone())
+            .with_table_parquet_options(state.table_options().parquet.clone())
+            .with_parquet_file_reader_factory(Arc::new(Readers));
         let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(statistics)

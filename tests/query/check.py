@@ -34,7 +34,7 @@ SELECT seq, hexdump(payload) AS dump, printable(payload) AS text, entropy(payloa
     payload_at(payload, local_iov, local_iov[1]['base']) AS local, payload_at(payload, local_iov, 5) AS nowhere
 FROM events ORDER BY capture, seq
 """
-# Keys that the engine here sorts as one.
+# Orders by several keys, rising and falling.
 WINDOWS = """
 SELECT seq, CAST(rank() OVER (PARTITION BY pid ORDER BY mono_ns) AS BIGINT) AS by_clock,
     CAST(rank() OVER (PARTITION BY pid ORDER BY seq DESC) AS BIGINT) AS from_last,

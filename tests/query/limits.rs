@@ -114,7 +114,7 @@ fn a_capture_of_twice_the_memory_limit_is_sorted_and_grouped() {
              (SELECT payload, count(*) AS k FROM events GROUP BY payload) AS t",
             "n,m\n8000,12000\n",
         ),
-        // Two keys, which are sorted as one.
+        // Two keys.
         (
             "SELECT count(payload) AS n, count(*) FILTER (WHERE seq >= before) AS m FROM \
              (SELECT seq, payload, lag(seq) OVER (PARTITION BY pid ORDER BY seq DESC) AS before FROM events) AS t",
@@ -127,6 +127,5 @@ fn a_capture_of_twice_the_memory_limit_is_sorted_and_grouped() {
         let explained = query(&[&args[..], &["--explain"]].concat()).out;
         let spilled = explained.split("spill_count=").skip(1).any(|rest| !rest.starts_with('0'));
         assert!(spilled, "nothing was spilled: {explained}");
-        assert_eq!(explained.contains("packed("), sql.contains("PARTITION BY"), "{explained}");
     }
 }

@@ -17,13 +17,13 @@ mod fed;
 #[path = "../replay/forged.rs"]
 mod forged;
 mod hostile;
-mod lag;
 mod limits;
 mod names;
 mod output;
 mod prompt;
 mod secrets;
 mod strangers;
+mod windows;
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
