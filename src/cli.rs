@@ -119,7 +119,7 @@ pub fn main() -> ExitCode {
         Command::Query(args) => crate::query::run(&args),
         #[cfg(not(feature = "query"))]
         Command::Query(NoQuery { words: _ }) => Err(anyhow::anyhow!(
-            "this vmtrace was built without the query engine: build it with `cargo build --features query`"
+            "this vmtrace was built without the query engine: build it with `cargo build`, or with `--features query` beside others"
         )),
         #[cfg(feature = "ballista")]
         Command::Ballista(args) => crate::query::cluster::run(&args),

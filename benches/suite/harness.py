@@ -15,7 +15,7 @@ SUITE = Path(__file__).resolve().parent
 class Settings:
     """Where the programs are and how much is measured."""
 
-    programs: Path  # vmtrace, calls, floor, capture, workload, and maybe vmtrace-query
+    programs: Path  # vmtrace, calls, floor, capture, workload
     scratch: Path  # on the disk that is recorded to
     smoke: bool
 

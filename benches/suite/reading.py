@@ -1,5 +1,6 @@
-"""Reading a long capture: `replay` and `info`; and the table of benches/query, where a vmtrace with the engine is there."""
+"""Reading a long capture: `replay` and `info`; and the table of benches/query."""
 
+import os
 import re
 import statistics
 import subprocess
@@ -9,6 +10,8 @@ from pathlib import Path
 from harness import Failed, Row, Section, execute, say
 
 TIMES = "{:.2f} × vmtrace query"
+# The question of benches/query that asks for a window function, which has a goal of its own.
+WINDOW = "gaps of each pid"
 WHY = "[why](performance.md#where-the-goals-are-missed)"
 
 
@@ -70,11 +73,10 @@ def queries(settings, capture, events):
     """benches/query on the same capture."""
     say("vmtrace query")
     section = Section("SQL over a capture: vmtrace query, DuckDB, pandas")
-    query = Path(settings.program("vmtrace-query"))
     python = settings.python
     missing = None
-    if not query.exists():
-        missing = "there is no vmtrace with feature `query` (VMTRACE_NO_QUERY=1, or not built)"
+    if os.environ.get("VMTRACE_NO_QUERY") == "1":
+        missing = "VMTRACE_NO_QUERY=1"
     elif subprocess.run([python, "-c", "import duckdb, pandas, pyarrow"], capture_output=True, check=False).returncode != 0:
         missing = f"{python} has no duckdb, pandas and pyarrow"
     if missing:
@@ -83,7 +85,7 @@ def queries(settings, capture, events):
         return section
     rounds = settings.few(3, 1)
     bench = Path(__file__).resolve().parents[1] / "query"
-    ran = execute([python, str(bench), str(query), str(capture), str(rounds)], "benches/query")
+    ran = execute([python, str(bench), str(settings.program("vmtrace")), str(capture), str(rounds)], "benches/query")
     # Behind our seconds stand the times of DuckDB and pandas as multiples of them.
     found = re.findall(r"^\|([^|]+)\| [\d.]+ \| ([\d.]+) × \| (?:([\d.]+) ×|–) ", ran.stdout, re.M)
     others = [(name.strip(), float(duckdb)) for name, duckdb, _ in found]
@@ -91,12 +93,16 @@ def queries(settings, capture, events):
     if not others or not pandas:
         raise Failed(f"benches/query printed no table: {ran.stdout[-500:]}")
     how = f"benches/query, {events:,} events, median of {rounds}"
-    least, most_like_pandas = min(others[1:], key=lambda pair: pair[1]), min(pandas, key=lambda pair: pair[1])
-    why = "[why](query.md#speed)"
+    windows = [pair for pair in others if pair[0] == WINDOW]
+    if not windows:
+        raise Failed(f"benches/query has no question {WINDOW!r}")
+    best = [min((pair for pair in pairs if pair[0] != WINDOW), key=lambda pair: pair[1]) for pairs in (others[1:], pandas)]
+    why = "[why](performance.md#sql)"
     section.rows = [
         Row("cold `SELECT count(*)`, time of `import duckdb` and the same", others[0][1], TIMES, how, 1, False, why),
-        Row(f"DuckDB's time where it is best: {least[0]}", least[1], TIMES, how, 1, False, why),
-        Row(f"pandas' time where it is best: {most_like_pandas[0]}", most_like_pandas[1], TIMES, how, 5, False, why),
+        Row(f"DuckDB's time where it is best, window functions apart: {best[0][0]}", best[0][1], TIMES, how, 1, False, why),
+        Row(f"DuckDB's time for a window function: {WINDOW}", windows[0][1], TIMES, how, 0.4, False, why),
+        Row(f"pandas' time where it is best, window functions apart: {best[1][0]}", best[1][1], TIMES, how, 5, False, why),
     ]
     section.text += [
         f"{events:,} events, median of {rounds} (pandas: of every other), cold processes that take turns; answers agree.",
