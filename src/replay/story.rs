@@ -12,6 +12,7 @@ use super::filter::View;
 use super::processes::Processes;
 use super::time;
 use crate::safe::{Preview, Safe};
+use crate::schema::vocabulary::{Abi, Direction};
 use crate::schema::{Event, EventKind};
 
 /// Columns of a payload preview.
@@ -91,10 +92,11 @@ enum Way {
 
 impl Way {
     fn of(event: &Event<'_>, view: View) -> Self {
-        match (event.direction, view) {
-            (Some("in"), View::Caller) | (Some("out"), View::Target) => Way::In,
-            (Some("out"), View::Caller) | (Some("in"), View::Target) => Way::Out,
-            _ => Way::Unknown,
+        let direction = event.direction.and_then(|direction| Direction::parse(direction).ok());
+        match (direction, view) {
+            (Some(Direction::In), View::Caller) | (Some(Direction::Out), View::Target) => Way::In,
+            (Some(Direction::Out), View::Caller) | (Some(Direction::In), View::Target) => Way::Out,
+            (None, View::Caller | View::Target) => Way::Unknown,
         }
     }
 
@@ -237,8 +239,13 @@ fn peer(line: &mut Line, event: &Event<'_>, view: View, way: Way, processes: &Pr
 
 /// Whatever a careful reader must not miss.
 fn marks(line: &mut Line, event: &Event<'_>) {
-    if let Some(abi) = event.abi.filter(|abi| *abi != "native") {
-        line.word(Role::Warn, format_args!("[{}]", Safe(abi)));
+    match event.abi.map(Abi::parse) {
+        Some(Ok(Abi::Native)) | None => {}
+        Some(Ok(abi @ (Abi::Compat32 | Abi::IoUring))) => line.word(Role::Warn, format_args!("[{}]", abi.as_str())),
+        Some(Err(unknown)) => line.word(Role::Warn, format_args!("[{}]", Safe(unknown))),
+    }
+    if let Some(Err(unknown)) = event.direction.map(Direction::parse) {
+        line.word(Role::Warn, format_args!("[direction {}]", Safe(unknown)));
     }
     if event.toctou == Some(true) {
         line.word(Role::Bad, format_args!("[toctou: arguments changed under way]"));

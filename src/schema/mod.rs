@@ -41,6 +41,7 @@ pub mod sign;
 mod structure;
 mod thrift;
 pub mod types;
+pub mod vocabulary;
 mod window;
 pub mod writer;
 

@@ -15,6 +15,7 @@ use crate::schema::clocks;
 use crate::schema::events::EventKind;
 use crate::schema::manifest::{LedgerRow, Manifest, quoted};
 use crate::schema::reader::{Capture, Scan};
+use crate::schema::vocabulary::Abi;
 
 /// Columns that are looked at.
 const COLUMNS: &[&str] = &[
@@ -194,7 +195,7 @@ impl<'a> Rows<'a> {
             return;
         }
         // A gap is told when it is over, a process when it is first met, a request without completion at the end.
-        if matches!(event.event, "lost" | "process_snapshot") || event.abi == Some("io_uring") {
+        if matches!(event.event, "lost" | "process_snapshot") || event.abi.is_some_and(|abi| Abi::IoUring.is(abi)) {
             self.placed += 1;
             return;
         }

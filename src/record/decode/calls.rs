@@ -8,17 +8,19 @@ use crate::schema::Event;
 use crate::schema::events::EventKind;
 use crate::schema::names::{errno_name, family_name};
 use crate::schema::types::{Iovec, Iovecs};
+use crate::schema::vocabulary::{Abi, Direction};
 
-pub(super) const IN: Option<&str> = Some("in");
-pub(super) const OUT: Option<&str> = Some("out");
+pub(super) const IN: Option<&str> = Some(Direction::In.as_str());
+pub(super) const OUT: Option<&str> = Some(Direction::Out.as_str());
 
 pub(super) fn abi(hdr: &vmt_hdr) -> Option<&'static str> {
-    match u32::from(hdr.abi) {
-        VMT_ABI_NATIVE => Some("native"),
-        VMT_ABI_COMPAT32 => Some("compat32"),
-        VMT_ABI_IO_URING => Some("io_uring"),
-        _ => None,
-    }
+    let abi = match u32::from(hdr.abi) {
+        VMT_ABI_NATIVE => Abi::Native,
+        VMT_ABI_COMPAT32 => Abi::Compat32,
+        VMT_ABI_IO_URING => Abi::IoUring,
+        _ => return None,
+    };
+    Some(abi.as_str())
 }
 
 /// A result's columns: ret, errno, bytes.

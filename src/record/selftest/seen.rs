@@ -9,6 +9,7 @@ use crate::schema::Event;
 use crate::schema::events::EventKind;
 use crate::schema::names::errno_name;
 use crate::schema::types::{Iovec, Iovecs};
+use crate::schema::vocabulary::Abi;
 
 /// What is compared of a row.
 #[derive(Clone, Debug, Default)]
@@ -80,7 +81,8 @@ impl Seen {
             return Outcome::Untestable(reason);
         }
         let rows = self.0.iter().filter(|row| row.event == kind.event && row.pid == deed.pid);
-        let rows = rows.filter(|row| row.abi.as_deref() == kind.abi && row.request.as_deref() == kind.request);
+        let abi = kind.abi.map(Abi::as_str);
+        let rows = rows.filter(|row| row.abi.as_deref() == abi && row.request.as_deref() == kind.request);
         let closest = rows.map(|row| differences(kind, deed, row, demand)).min_by_key(Vec::len);
         match closest {
             None => Outcome::Failed("no event came".into()),

@@ -3,6 +3,7 @@
 use super::acts::{self, Act};
 use crate::record::load::Family;
 use crate::schema::events::{EventSet, event_by_name};
+use crate::schema::vocabulary::Abi;
 
 /// One known transfer.
 #[derive(Debug)]
@@ -14,7 +15,7 @@ pub struct Kind {
     /// Words that tell it from others.
     pub name: &'static str,
     /// How it enters the kernel; `None` for what is no call.
-    pub abi: Option<&'static str>,
+    pub abi: Option<Abi>,
     /// `ptrace_request`.
     pub request: Option<&'static str>,
     /// Makes it.
@@ -22,13 +23,13 @@ pub struct Kind {
 }
 
 macro_rules! kinds {
-    ($($family:ident $event:literal $name:literal [$($abi:literal)?] [$($request:literal)?] $act:ident;)+) => {
+    ($($family:ident $event:literal $name:literal [$($abi:ident)?] [$($request:literal)?] $act:ident;)+) => {
         /// All of them, in the order in which they are made.
         pub const KINDS: &[Kind] = &[$(Kind {
             family: Family::$family,
             event: $event,
             name: $name,
-            abi: optional!($($abi)?),
+            abi: optional!($(Abi::$abi)?),
             request: optional!($($request)?),
             act: acts::$act,
         },)+];
@@ -39,33 +40,33 @@ macro_rules! optional {
     () => {
         None
     };
-    ($value:literal) => {
+    ($value:expr) => {
         Some($value)
     };
 }
 
 kinds! {
     Process "process_fork" "fork" [] [] forked;
-    Vm "process_vm_readv" "process_vm_readv" ["native"] [] readv;
-    Vm "process_vm_writev" "process_vm_writev" ["native"] [] writev;
-    Vm "process_vm_readv" "process_vm_readv by int 0x80" ["compat32"] [] readv_int80;
-    Vmsplice "vmsplice" "vmsplice into a pipe" ["native"] [] vmsplice_in;
-    Vmsplice "vmsplice" "vmsplice out of a pipe" ["native"] [] vmsplice_out;
-    PipeRead "pipe_read" "read of a pipe fed by vmsplice" ["native"] [] pipe_read;
-    Splice "splice" "splice" ["native"] [] splice;
-    Splice "tee" "tee" ["native"] [] tee;
-    Splice "sendfile" "sendfile" ["native"] [] sendfile;
-    Uring "splice" "splice through io_uring" ["io_uring"] [] uring_splice;
-    Uring "tee" "tee through io_uring" ["io_uring"] [] uring_tee;
-    Ptrace "ptrace" "PTRACE_SEIZE" ["native"] ["PTRACE_SEIZE"] seize;
-    Ptrace "ptrace" "PTRACE_INTERRUPT" ["native"] ["PTRACE_INTERRUPT"] interrupt;
-    Ptrace "ptrace" "PTRACE_PEEKDATA" ["native"] ["PTRACE_PEEKDATA"] peek;
-    Ptrace "ptrace" "PTRACE_POKEDATA" ["native"] ["PTRACE_POKEDATA"] poke;
-    Ptrace "ptrace" "PTRACE_DETACH" ["native"] ["PTRACE_DETACH"] detach;
-    Mem "pread" "pread of /proc/PID/mem" ["native"] [] mem_read;
-    Mem "pwrite" "pwrite to /proc/PID/mem" ["native"] [] mem_write;
-    Pidfd "pidfd_getfd" "pidfd_getfd" ["native"] [] pidfd_getfd;
-    Madvise "process_madvise" "process_madvise" ["native"] [] process_madvise;
+    Vm "process_vm_readv" "process_vm_readv" [Native] [] readv;
+    Vm "process_vm_writev" "process_vm_writev" [Native] [] writev;
+    Vm "process_vm_readv" "process_vm_readv by int 0x80" [Compat32] [] readv_int80;
+    Vmsplice "vmsplice" "vmsplice into a pipe" [Native] [] vmsplice_in;
+    Vmsplice "vmsplice" "vmsplice out of a pipe" [Native] [] vmsplice_out;
+    PipeRead "pipe_read" "read of a pipe fed by vmsplice" [Native] [] pipe_read;
+    Splice "splice" "splice" [Native] [] splice;
+    Splice "tee" "tee" [Native] [] tee;
+    Splice "sendfile" "sendfile" [Native] [] sendfile;
+    Uring "splice" "splice through io_uring" [IoUring] [] uring_splice;
+    Uring "tee" "tee through io_uring" [IoUring] [] uring_tee;
+    Ptrace "ptrace" "PTRACE_SEIZE" [Native] ["PTRACE_SEIZE"] seize;
+    Ptrace "ptrace" "PTRACE_INTERRUPT" [Native] ["PTRACE_INTERRUPT"] interrupt;
+    Ptrace "ptrace" "PTRACE_PEEKDATA" [Native] ["PTRACE_PEEKDATA"] peek;
+    Ptrace "ptrace" "PTRACE_POKEDATA" [Native] ["PTRACE_POKEDATA"] poke;
+    Ptrace "ptrace" "PTRACE_DETACH" [Native] ["PTRACE_DETACH"] detach;
+    Mem "pread" "pread of /proc/PID/mem" [Native] [] mem_read;
+    Mem "pwrite" "pwrite to /proc/PID/mem" [Native] [] mem_write;
+    Pidfd "pidfd_getfd" "pidfd_getfd" [Native] [] pidfd_getfd;
+    Madvise "process_madvise" "process_madvise" [Native] [] process_madvise;
     Process "process_exec" "exec" [] [] executed;
     Process "process_exit" "exit" [] [] ended;
 }

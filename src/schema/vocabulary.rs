@@ -1,0 +1,107 @@
+//! The words of a capture: an enum for each set of them, with the text that stands in a file and its meaning, once.
+//!
+//! The recorder writes them, and readers, docs/FORMAT.md and the SQL views are held to them (`tests/vocabulary.rs`).
+//! Rule of evolution: a word is never renamed or given another meaning, and a later version may add some. So a reader
+//! keeps a word that it does not know as it stands in the file, and never takes it for another one.
+
+use serde::{Deserialize, Serialize};
+
+/// A set of words, and where they stand.
+#[derive(Clone, Copy, Debug)]
+pub struct Vocabulary {
+    /// Columns, or fields of the manifest, that hold one of the words.
+    pub places: &'static [&'static str],
+    /// Each word and its meaning.
+    pub words: &'static [(&'static str, &'static str)],
+}
+
+macro_rules! words {
+    ($(#[doc = $doc:literal])+ $name:ident in $($place:literal)+; $($word:ident $text:literal $meaning:literal;)+) => {
+        $(#[doc = $doc])+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum $name {
+            $(#[doc = concat!("`", $text, "`: ", $meaning, ".")] #[serde(rename = $text)] $word,)+
+        }
+
+        impl $name {
+            /// Every word.
+            pub const ALL: &'static [Self] = &[$(Self::$word),+];
+
+            /// All texts and their meaning.
+            pub const VOCABULARY: Vocabulary = Vocabulary { places: &[$($place),+], words: &[$(($text, $meaning)),+] };
+
+            /// The text that stands in a file.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$word => $text,)+ }
+            }
+
+            /// The word of a text.
+            ///
+            /// # Errors
+            /// Gives the text back where it is none of these words: of a later version, or of a forged file.
+            pub fn parse(text: &str) -> Result<Self, &str> {
+                match text { $($text => Ok(Self::$word),)+ unknown => Err(unknown) }
+            }
+
+            /// Whether a text is this word.
+            pub fn is(self, text: &str) -> bool {
+                text == self.as_str()
+            }
+        }
+    };
+}
+
+/// Every vocabulary, in the order of the documentation.
+pub const VOCABULARIES: &[Vocabulary] = &[Abi::VOCABULARY, Direction::VOCABULARY];
+
+words! {
+    /// How a call entered the kernel.
+    Abi in "abi";
+    Native "native" "a 64-bit system call";
+    Compat32 "compat32" "a 32-bit program, or int 0x80";
+    IoUring "io_uring" "a request of io_uring";
+}
+
+words! {
+    /// Way of the data, seen from the caller.
+    Direction in "direction";
+    In "in" "the caller received";
+    Out "out" "the caller sent";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::columns::{COLUMNS, column_spec};
+    use super::*;
+
+    #[test]
+    fn a_text_is_one_word_or_is_given_back() {
+        for abi in Abi::ALL {
+            assert_eq!(Abi::parse(abi.as_str()), Ok(*abi));
+            assert!(abi.is(abi.as_str()) && !abi.is("native\0"));
+            assert_eq!(serde_json::to_value(abi).unwrap(), abi.as_str());
+        }
+        assert_eq!(Abi::parse("of_later\x1b"), Err("of_later\x1b"));
+        for vocabulary in VOCABULARIES {
+            let mut texts: Vec<&str> = vocabulary.words.iter().map(|(text, _)| *text).collect();
+            texts.sort_unstable();
+            texts.dedup();
+            assert_eq!(texts.len(), vocabulary.words.len(), "{:?}", vocabulary.places);
+        }
+    }
+
+    /// What a column's description says in the file's own metadata.
+    #[test]
+    fn a_column_names_its_words() {
+        let columns = VOCABULARIES.iter().filter_map(|v| Some((column_spec(v.places.first()?)?, v.words)));
+        let mut described = 0;
+        for (column, words) in columns {
+            let named: Vec<&str> = column.doc.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+            for (text, _) in words {
+                assert!(named.contains(text), "{}: {text} is not in {:?}", column.name, column.doc);
+            }
+            described += 1;
+        }
+        assert!(described > 0 && described < COLUMNS.len());
+    }
+}
