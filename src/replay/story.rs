@@ -12,7 +12,7 @@ use super::filter::View;
 use super::processes::Processes;
 use super::time;
 use crate::safe::{Preview, Safe};
-use crate::schema::vocabulary::{Abi, Direction};
+use crate::schema::vocabulary::{Abi, Direction, IovVerdict};
 use crate::schema::{Event, EventKind};
 
 /// Columns of a payload preview.
@@ -197,7 +197,7 @@ fn outcome(line: &mut Line, event: &Event<'_>) {
 /// Who is at the other end; says whether anyone is, and the descriptors are but the way to them.
 fn peer(line: &mut Line, event: &Event<'_>, view: View, way: Way, processes: &Processes) -> bool {
     // The target fed the pipe that the bytes were taken from: both descriptors say where they went.
-    let between_files = matches!(event.event, "splice" | "tee" | "sendfile");
+    let between_files = event.is_any(&[EventKind::Splice, EventKind::Tee, EventKind::Sendfile]);
     let how = match (way, view) {
         (Way::In, _) => "from",
         (Way::Out, _) => "to",
@@ -250,14 +250,17 @@ fn marks(line: &mut Line, event: &Event<'_>) {
     if event.toctou == Some(true) {
         line.word(Role::Bad, format_args!("[toctou: arguments changed under way]"));
     }
-    match event.iov_verdict {
+    match event.iov_verdict.map(IovVerdict::parse) {
         // Calls with one buffer have no array.
-        Some("conflict") if matches!(event.event, "read" | "write" | "pread" | "pwrite") => {
+        Some(Ok(IovVerdict::Conflict))
+            if event.is_any(&[EventKind::Read, EventKind::Write, EventKind::Pread, EventKind::Pwrite]) =>
+        {
             line.word(Role::Bad, format_args!("[descriptor conflict]"));
         }
-        Some("conflict") => line.word(Role::Bad, format_args!("[iovec conflict]")),
-        Some("unreadable") => line.word(Role::Warn, format_args!("[iovec unreadable]")),
-        _ => {}
+        Some(Ok(IovVerdict::Conflict)) => line.word(Role::Bad, format_args!("[iovec conflict]")),
+        Some(Ok(IovVerdict::Unreadable)) => line.word(Role::Warn, format_args!("[iovec unreadable]")),
+        Some(Ok(IovVerdict::Unverified | IovVerdict::Kernel)) | None => {}
+        Some(Err(unknown)) => line.word(Role::Warn, format_args!("[iovec {}]", Safe(unknown))),
     }
     if event.tid != event.pid {
         line.word(Role::Dim, format_args!("thread {}", Named { name: Some(event.comm), pid: event.tid }));

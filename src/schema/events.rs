@@ -7,7 +7,7 @@
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::columns::Origin;
+use super::columns::{Event, Origin};
 use Origin::{Kernel, User};
 
 /// An event by what it is.
@@ -45,6 +45,13 @@ impl EventKind {
     /// The event of that name.
     pub fn of_name(name: &str) -> Option<Self> {
         EVENTS.iter().find(|event| event.name == name).map(|event| event.kind)
+    }
+}
+
+impl Event<'_> {
+    /// Whether it is of one of these kinds.
+    pub fn is_any(&self, kinds: &[EventKind]) -> bool {
+        kinds.iter().any(|kind| kind.name() == self.event)
     }
 }
 

@@ -52,7 +52,8 @@ macro_rules! words {
 }
 
 /// Every vocabulary, in the order of the documentation.
-pub const VOCABULARIES: &[Vocabulary] = &[Abi::VOCABULARY, Direction::VOCABULARY];
+pub const VOCABULARIES: &[Vocabulary] =
+    &[Abi::VOCABULARY, Direction::VOCABULARY, IovSource::VOCABULARY, IovVerdict::VOCABULARY];
 
 words! {
     /// How a call entered the kernel.
@@ -67,6 +68,22 @@ words! {
     Direction in "direction";
     In "in" "the caller received";
     Out "out" "the caller sent";
+}
+
+words! {
+    /// Whose copy of the iovec arrays was read.
+    IovSource in "iov_source";
+    User "user" "the caller's memory, or its table of descriptors, as the call returned";
+    Kernel "kernel" "what the kernel used, or registers";
+}
+
+words! {
+    /// What is known of the iovec arrays.
+    IovVerdict in "iov_verdict";
+    Unverified "unverified" "read once, from user memory, as the call returned. A racing thread can have forged it, or the call's own bytes can have replaced it";
+    Conflict "conflict" "contradicts what the kernel did: more bytes moved than the array holds, or the descriptor led to another file when the call began, or the call has written to where the array itself stands, which needs no second thread (`toctou` is true); or bytes were put where no memory can be read by now, so that the array or the memory was changed since (`toctou` is null)";
+    Unreadable "unreadable" "the array could not be read";
+    Kernel "kernel" "the kernel's own copy (function tier)";
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::schema::clocks;
 use crate::schema::events::EventKind;
 use crate::schema::manifest::{LedgerRow, Manifest, quoted};
 use crate::schema::reader::{Capture, Scan};
-use crate::schema::vocabulary::Abi;
+use crate::schema::vocabulary::{Abi, IovVerdict};
 
 /// Columns that are looked at.
 const COLUMNS: &[&str] = &[
@@ -120,8 +120,8 @@ fn check_loss(manifest: &Manifest, bad_addresses: u64, report: &mut Report) {
 /// Whether something of a call could not be read, and the call failed for that: it named memory that is not there. Of splice
 /// and sendfile that is where their offsets are.
 fn has_bad_address(event: &Event<'_>) -> bool {
-    let unread = event.payload_status == Some("fault") || event.iov_verdict == Some("unreadable");
-    let of_offsets = [EventKind::Splice, EventKind::Sendfile].iter().any(|kind| kind.name() == event.event);
+    let unread = event.payload_status == Some("fault") || event.iov_verdict.is_some_and(|verdict| IovVerdict::Unreadable.is(verdict));
+    let of_offsets = event.is_any(&[EventKind::Splice, EventKind::Sendfile]);
     event.errno == Some("EFAULT") && (unread || of_offsets)
 }
 
@@ -195,7 +195,7 @@ impl<'a> Rows<'a> {
             return;
         }
         // A gap is told when it is over, a process when it is first met, a request without completion at the end.
-        if matches!(event.event, "lost" | "process_snapshot") || event.abi.is_some_and(|abi| Abi::IoUring.is(abi)) {
+        if event.is_any(&[EventKind::Lost, EventKind::ProcessSnapshot]) || event.abi.is_some_and(|abi| Abi::IoUring.is(abi)) {
             self.placed += 1;
             return;
         }

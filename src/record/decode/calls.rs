@@ -8,7 +8,7 @@ use crate::schema::Event;
 use crate::schema::events::EventKind;
 use crate::schema::names::{errno_name, family_name};
 use crate::schema::types::{Iovec, Iovecs};
-use crate::schema::vocabulary::{Abi, Direction};
+use crate::schema::vocabulary::{Abi, Direction, IovSource, IovVerdict};
 
 pub(super) const IN: Option<&str> = Some(Direction::In.as_str());
 pub(super) const OUT: Option<&str> = Some(Direction::Out.as_str());
@@ -174,6 +174,15 @@ pub(super) fn with_payload<'a>(event: Event<'a>, part: Event<'a>) -> Event<'a> {
     row! { event; part => payload payload_len payload_total payload_status payload_side payload_at payload_by_ref; }
 }
 
+pub(super) fn with_verdict(event: Event<'_>, verdict: Verdict) -> Event<'_> {
+    Event {
+        iov_source: verdict.source.map(IovSource::as_str),
+        iov_verdict: verdict.verdict.map(IovVerdict::as_str),
+        toctou: verdict.toctou,
+        ..event
+    }
+}
+
 pub(super) fn with_target<'a>(event: Event<'a>, part: Event<'a>) -> Event<'a> {
     row! { event; part => target_pid target_comm target_exe target_uid target_start_ns target_key target_cgroup target_container target_ended; }
 }
@@ -215,12 +224,10 @@ impl Decoder {
             remote_iov: iovecs(&b.remote, &ev.remote),
             riovcnt: Some(ev.remote.count),
             flags: Some(ev.flags),
-            iov_source: verdict.source,
-            iov_verdict: verdict.verdict,
-            toctou: verdict.toctou,
         };
-        let event = with_target(with_payload(event, payload(&ev.payload, moved, false)), target(&ev.target, &b));
-        let faulted = payload_fault(&ev.payload) || verdict.verdict == Some("unreadable");
+        let event = with_payload(with_verdict(event, verdict), payload(&ev.payload, moved, false));
+        let event = with_target(event, target(&ev.target, &b));
+        let faulted = payload_fault(&ev.payload) || verdict.is_unreadable();
         sink.row(kind, &event, faulted);
         self.buffers = b;
         Some(())
@@ -250,16 +257,14 @@ impl Decoder {
             remote_iov: Some(Iovecs::Pairs(&b.remote)),
             riovcnt: Some(1),
             flags: Some(ev.flags).filter(|_| matches!(kind, EventKind::Preadv2 | EventKind::Pwritev2)),
-            iov_source: verdict.source,
-            iov_verdict: verdict.verdict,
-            toctou: verdict.toctou,
         };
-        let event = with_target(with_payload(event, payload(&ev.payload, moved, false)), target(&ev.target, &b));
+        let event = with_payload(with_verdict(event, verdict), payload(&ev.payload, moved, false));
+        let event = with_target(event, target(&ev.target, &b));
         let mut fd = descriptor(&ev.fd, &b.path_in);
         // The function that copies is not told by which descriptor a ring was asked to.
         fd.fd = fd.fd.filter(|_| u32::from(ev.hdr.abi) != VMT_ABI_IO_URING);
         let event = if writes { with_fd_out(event, fd) } else { with_fd_in(event, fd) };
-        let faulted = payload_fault(&ev.payload) || verdict.verdict == Some("unreadable");
+        let faulted = payload_fault(&ev.payload) || verdict.is_unreadable();
         sink.row(kind, &event, faulted);
         self.buffers = b;
         Some(())

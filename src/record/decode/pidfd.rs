@@ -1,7 +1,7 @@
 //! Decode arms of @pidfd and @madvise, whose calls name their target by a PID file descriptor.
 
 use super::buffers::{iovecs, take_iovs, take_path, total};
-use super::calls::{Descriptor, abi, descriptor, result, target, with_fd_in, with_fd_out, with_target};
+use super::calls::{Descriptor, abi, descriptor, result, target, with_fd_in, with_fd_out, with_target, with_verdict};
 use super::verdict::{by_user_memory, stated};
 use super::{Decoder, Sink, signed};
 use crate::record::wire::*;
@@ -25,12 +25,10 @@ impl Decoder {
             errno: outcome.errno,
             pidfd: Some(ev.pidfd),
             flags: Some(ev.flags),
-            iov_source: verdict.source,
-            iov_verdict: verdict.verdict,
-            toctou: verdict.toctou,
             payload_status: Some("none"),
             ..self.base(&ev.hdr, EventKind::PidfdGetfd, &b)
         };
+        let event = with_verdict(event, verdict);
         // What was not obtained, or is closed again, was not looked at.
         let obtained = u32::from(ev.fd.kind) != VMT_FD_CLOSED;
         let mut file = if obtained { descriptor(&ev.fd, &b.path_in) } else { Descriptor::default() };
@@ -67,15 +65,12 @@ impl Decoder {
             remote_iov: iovecs(&b.remote, &ev.remote),
             riovcnt: Some(ev.remote.count),
             flags: Some(ev.flags),
-            iov_source: verdict.source,
-            iov_verdict: verdict.verdict,
-            toctou: verdict.toctou,
             advice: Some(&b.request),
             payload_status: Some("none"),
             ..self.base(&ev.hdr, EventKind::ProcessMadvise, &b)
         };
-        let event = with_target(event, target(&ev.target, &b));
-        sink.row(EventKind::ProcessMadvise, &event, verdict.verdict == Some("unreadable"));
+        let event = with_target(with_verdict(event, verdict), target(&ev.target, &b));
+        sink.row(EventKind::ProcessMadvise, &event, verdict.is_unreadable());
         self.buffers = b;
         Some(())
     }

@@ -2,7 +2,7 @@
 
 use super::buffers::{Buffers, iovecs, take_iovs, take_path, total};
 use super::calls::*;
-use super::verdict::{Verdict, by_user_memory, by_written_memory, imported, pages_verdict, verdict};
+use super::verdict::{Verdict, by_user_memory, by_written_memory, imported, pages_verdict, stated, verdict};
 use super::{Decoder, Sink, signed};
 use crate::record::wire::*;
 use crate::schema::events::EventKind;
@@ -55,15 +55,12 @@ impl Decoder {
             local_iov: iovecs(&b.local, &ev.local),
             liovcnt: Some(if by_pages { ev.user_local.count } else { ev.local.count }),
             flags: Some(ev.flags),
-            iov_source: verdict.source,
-            iov_verdict: verdict.verdict,
-            toctou: verdict.toctou,
         };
-        let event = with_target(event, target(&ev.writer, &b));
+        let event = with_target(with_verdict(event, verdict), target(&ev.writer, &b));
         let event = with_payload(event, payload(&ev.payload, moved, into_pipe));
         let fd = descriptor(&ev.fd, &b.path_in);
         let event = if into_pipe { with_fd_out(event, fd) } else { with_fd_in(event, fd) };
-        let faulted = payload_fault(&ev.payload) || verdict.verdict == Some("unreadable");
+        let faulted = payload_fault(&ev.payload) || verdict.is_unreadable();
         sink.row(EventKind::Vmsplice, &event, faulted);
         self.buffers = b;
         Some(())
@@ -79,20 +76,20 @@ impl Decoder {
         take_path(&mut b.path_out, &ev.out, &mut tail)?;
         // At the exit a syscall has moved them on.
         let moved = if ev.offsets_before != 0 { 0 } else { ev.ret };
-        let by_kernel = u32::from(ev.source) == VMT_SOURCE_KERNEL;
+        let verdict = match u32::from(ev.source) {
+            VMT_SOURCE_KERNEL => Verdict::by_kernel(Some(ev.raced != 0)),
+            _ => stated(false),
+        };
         let event = call_row! { self.base(&ev.hdr, kind, &b), ev.ret;
             abi: abi(&ev.hdr),
             bytes_requested: Some(signed(ev.len)),
             flags: Some(ev.flags).filter(|_| kind != EventKind::Sendfile),
             off_in: offset_before(ev.off_in_status, ev.off_in, moved),
             off_out: offset_before(ev.off_out_status, ev.off_out, moved),
-            iov_source: Some(if by_kernel { "kernel" } else { "user" }),
-            iov_verdict: Some(if by_kernel { "kernel" } else { "unverified" }),
-            toctou: by_kernel.then_some(ev.raced != 0),
             payload_total: ev.ret.max(0),
             payload_status: Some("none"),
         };
-        let event = with_target(event, target(&ev.writer, &b));
+        let event = with_target(with_verdict(event, verdict), target(&ev.writer, &b));
         let event = with_fd_in(event, descriptor(&ev.in_, &b.path_in));
         let mut event = with_fd_out(event, descriptor(&ev.out, &b.path_out));
         if ev.finished == 0 {
@@ -115,8 +112,8 @@ impl Decoder {
         let requested = total(&b.local, &ev.local);
         let by_kernel = u32::from(ev.local.source) == VMT_SOURCE_KERNEL;
         let verdict = match u32::from(ev.hdr.tier) == VMT_TIER_FUNCTION {
-            true if by_kernel => Verdict { source: Some("kernel"), verdict: Some("kernel"), toctou: None },
-            true => Verdict { source: Some("user"), verdict: Some("unverified"), toctou: None },
+            true if by_kernel => Verdict::by_kernel(None),
+            true => stated(false),
             false => {
                 let verdict = by_user_memory(&[&ev.local], requested, ev.ret);
                 by_written_memory(verdict, &[&ev.local], &b.local, ev.ret, payload_fault(&ev.payload))
@@ -128,14 +125,12 @@ impl Decoder {
             bytes_requested: requested.map(signed),
             local_iov: iovecs(&b.local, &ev.local),
             liovcnt: Some(ev.local.count).filter(|count| *count > 0),
-            iov_source: verdict.source,
-            iov_verdict: verdict.verdict,
-            toctou: verdict.toctou,
         };
-        let event = with_target(with_payload(event, payload(&ev.payload, moved, false)), target(&ev.writer, &b));
+        let event = with_payload(with_verdict(event, verdict), payload(&ev.payload, moved, false));
+        let event = with_target(event, target(&ev.writer, &b));
         let mut event = with_fd_in(event, descriptor(&ev.fd, ""));
         event.fd_in = event.fd_in.filter(|fd| *fd >= 0);
-        let faulted = payload_fault(&ev.payload) || verdict.verdict == Some("unreadable");
+        let faulted = payload_fault(&ev.payload) || verdict.is_unreadable();
         sink.row(EventKind::PipeRead, &event, faulted);
         self.buffers = b;
         Some(())

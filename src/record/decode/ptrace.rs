@@ -1,7 +1,9 @@
 //! Decode arm of @ptrace.
 
 use super::buffers::{iovecs, take_iovs, total};
-use super::calls::{IN, OUT, abi, from_caller, payload, payload_fault, result, target, with_payload, with_target};
+use super::calls::{
+    IN, OUT, abi, from_caller, payload, payload_fault, result, target, with_payload, with_target, with_verdict,
+};
 use super::verdict::{by_user_memory, stated};
 use super::{Decoder, Sink, signed};
 use crate::record::wire::*;
@@ -51,13 +53,11 @@ impl Decoder {
             riovcnt: Some(1),
             ptrace_request: Some(&b.request),
             data: ev.data,
-            iov_source: verdict.source,
-            iov_verdict: verdict.verdict,
-            toctou: verdict.toctou,
             ..self.base(&ev.hdr, EventKind::Ptrace, &b)
         };
-        let event = with_target(with_payload(event, payload(&ev.payload, moved, false)), target(&ev.target, &b));
-        let faulted = payload_fault(&ev.payload) || verdict.verdict == Some("unreadable");
+        let event = with_payload(with_verdict(event, verdict), payload(&ev.payload, moved, false));
+        let event = with_target(event, target(&ev.target, &b));
+        let faulted = payload_fault(&ev.payload) || verdict.is_unreadable();
         sink.row(EventKind::Ptrace, &event, faulted);
         self.buffers = b;
         Some(())

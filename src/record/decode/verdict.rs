@@ -2,13 +2,31 @@
 
 use super::super::wire::*;
 use crate::schema::types::Iovec;
+use crate::schema::vocabulary::{IovSource, IovVerdict};
 
 /// The columns iov_source, iov_verdict and toctou.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
-    pub source: Option<&'static str>,
-    pub verdict: Option<&'static str>,
+    pub source: Option<IovSource>,
+    pub verdict: Option<IovVerdict>,
     pub toctou: Option<bool>,
+}
+
+impl Verdict {
+    /// Of what the kernel used.
+    pub fn by_kernel(toctou: Option<bool>) -> Self {
+        Verdict { source: Some(IovSource::Kernel), verdict: Some(IovVerdict::Kernel), toctou }
+    }
+
+    /// Of what was read as the call returned.
+    pub fn by_user(verdict: IovVerdict, toctou: Option<bool>) -> Self {
+        Verdict { source: Some(IovSource::User), verdict: Some(verdict), toctou }
+    }
+
+    /// Whether an array could not be read.
+    pub fn is_unreadable(self) -> bool {
+        self.verdict == Some(IovVerdict::Unreadable)
+    }
 }
 
 /// An array as the kernel used it, and the same as the caller's memory had it at the exit.
@@ -23,7 +41,7 @@ pub fn verdict(arrays: &[&vmt_iovs], compared: &[Compared<'_>], requested: Optio
     if !by_kernel {
         return by_user_memory(arrays, requested, moved);
     }
-    Verdict { source: Some("kernel"), verdict: Some("kernel"), toctou: disagreement(compared) }
+    Verdict::by_kernel(disagreement(compared))
 }
 
 /// Judges the ranges of pages that the kernel took, joined where they meet, by the caller's array as its memory has it at
@@ -33,7 +51,7 @@ pub fn pages_verdict(ranges: &[Iovec], status: &vmt_iovs, user: &[Iovec]) -> Ver
         VMT_READ_OK => Some(joined(user, total(ranges)) != joined(ranges, u64::MAX)),
         _ => None,
     };
-    Verdict { source: Some("kernel"), verdict: Some("kernel"), toctou }
+    Verdict::by_kernel(toctou)
 }
 
 fn total(ranges: &[Iovec]) -> u64 {
@@ -61,15 +79,15 @@ fn joined(array: &[Iovec], bytes: u64) -> Vec<Iovec> {
 /// some were looked up as the call returned, in the caller's memory or table of descriptors.
 pub fn stated(exact: bool) -> Verdict {
     match exact {
-        true => Verdict { source: Some("kernel"), verdict: Some("kernel"), toctou: Some(false) },
-        false => Verdict { source: Some("user"), verdict: Some("unverified"), toctou: None },
+        true => Verdict::by_kernel(Some(false)),
+        false => Verdict::by_user(IovVerdict::Unverified, None),
     }
 }
 
 /// Judges a row whose descriptor led to one file when the call began and to another when it returned: to which of them
 /// while the kernel looked is not known.
 pub fn raced() -> Verdict {
-    Verdict { source: Some("user"), verdict: Some("conflict"), toctou: Some(true) }
+    Verdict::by_user(IovVerdict::Conflict, Some(true))
 }
 
 /// Whether the ranges that a vectored call came to are the beginning of `array`; empty ones it passes over.
@@ -84,10 +102,10 @@ pub fn by_user_memory(arrays: &[&vmt_iovs], requested: Option<u64>, moved: i64) 
     let any = |status: u32| arrays.iter().any(|a| u32::from(a.status) == status);
     let exceeded = requested.is_some_and(|limit| u64::try_from(moved).is_ok_and(|moved| moved > limit));
     match () {
-        () if any(VMT_READ_FAULT) => Verdict { source: Some("user"), verdict: Some("unreadable"), toctou: None },
+        () if any(VMT_READ_FAULT) => Verdict::by_user(IovVerdict::Unreadable, None),
         () if !any(VMT_READ_OK) => Verdict::default(),
-        () if exceeded => Verdict { source: Some("user"), verdict: Some("conflict"), toctou: Some(true) },
-        () => Verdict { source: Some("user"), verdict: Some("unverified"), toctou: None },
+        () if exceeded => Verdict::by_user(IovVerdict::Conflict, Some(true)),
+        () => Verdict::by_user(IovVerdict::Unverified, None),
     }
 }
 
@@ -102,15 +120,15 @@ pub fn by_written_memory(
     vanished: bool,
 ) -> Verdict {
     let in_memory = |a: &&&vmt_iovs| a.at != 0 && u32::from(a.status) == VMT_READ_OK;
-    if judged.verdict != Some("unverified") || moved <= 0 || !arrays.iter().any(|a| in_memory(&a)) {
+    if judged.verdict != Some(IovVerdict::Unverified) || moved <= 0 || !arrays.iter().any(|a| in_memory(&a)) {
         return judged;
     }
     let places = arrays.iter().filter(in_memory).map(|a| (a.at, u64::from(a.kept) * u64::from(a.entry)));
     if places.into_iter().any(|place| covers(written, moved.unsigned_abs(), place)) {
-        return Verdict { verdict: Some("conflict"), toctou: Some(true), ..judged };
+        return Verdict { verdict: Some(IovVerdict::Conflict), toctou: Some(true), ..judged };
     }
     if vanished {
-        return Verdict { verdict: Some("conflict"), ..judged };
+        return Verdict { verdict: Some(IovVerdict::Conflict), ..judged };
     }
     judged
 }
@@ -158,19 +176,18 @@ mod tests {
         let (kernel, user) = (array(VMT_READ_OK, VMT_SOURCE_KERNEL), array(VMT_READ_OK, VMT_SOURCE_USER));
         let (one, other) = ([Iovec { base: 1, len: 8 }], [Iovec { base: 2, len: 8 }]);
         let judge = |memory: &[Iovec], status: &vmt_iovs| verdict(&[&kernel], &[(&one, status, memory)], Some(8), 8);
-        let by_kernel = |toctou| Verdict { source: Some("kernel"), verdict: Some("kernel"), toctou };
-        assert_eq!(judge(&one, &user), by_kernel(Some(false)));
-        assert_eq!(judge(&other, &user), by_kernel(Some(true)));
-        assert_eq!(judge(&[], &array(VMT_READ_FAULT, VMT_SOURCE_USER)), by_kernel(None));
+        assert_eq!(judge(&one, &user), Verdict::by_kernel(Some(false)));
+        assert_eq!(judge(&other, &user), Verdict::by_kernel(Some(true)));
+        assert_eq!(judge(&[], &array(VMT_READ_FAULT, VMT_SOURCE_USER)), Verdict::by_kernel(None));
     }
 
     #[test]
     fn user_memory_alone_proves_nothing_but_a_contradiction() {
         let user = array(VMT_READ_OK, VMT_SOURCE_USER);
         let kernel = array(VMT_READ_OK, VMT_SOURCE_KERNEL);
-        assert_eq!(verdict(&[&user, &kernel], &[], Some(8), 8).verdict, Some("unverified"));
-        assert_eq!(by_user_memory(&[&user], Some(8), 9).verdict, Some("conflict"));
-        assert_eq!(by_user_memory(&[&array(VMT_READ_FAULT, 0)], None, 0).verdict, Some("unreadable"));
+        assert_eq!(verdict(&[&user, &kernel], &[], Some(8), 8).verdict, Some(IovVerdict::Unverified));
+        assert_eq!(by_user_memory(&[&user], Some(8), 9).verdict, Some(IovVerdict::Conflict));
+        assert_eq!(by_user_memory(&[&array(VMT_READ_FAULT, 0)], None, 0).verdict, Some(IovVerdict::Unreadable));
         assert_eq!(by_user_memory(&[&array(VMT_READ_ABSENT, 0)], Some(0), 0), Verdict::default());
     }
 
@@ -183,16 +200,16 @@ mod tests {
             let verdict = by_written_memory(unverified, &[iovs], written, moved, vanished);
             (verdict.verdict, verdict.toctou)
         };
-        let (conflict, nothing) = ((Some("conflict"), Some(true)), (Some("unverified"), None));
+        let (conflict, nothing) = ((Some(IovVerdict::Conflict), Some(true)), (Some(IovVerdict::Unverified), None));
         assert_eq!(judge(&read(0x1000), &[range(0x101f, 1)], 1, false), conflict);
         assert_eq!(judge(&read(0x1000), &[range(0x1020, 64)], 64, false), nothing, "behind the array");
         assert_eq!(judge(&read(0x1000), &[range(0xfc0, 64)], 64, false), nothing, "in front of it");
         assert_eq!(judge(&read(0x1000), &[range(0xfc0, 65)], 65, false), conflict);
         assert_eq!(judge(&read(0x1000), &[range(0x10, 8), range(0x1000, 8)], 8, false), nothing, "not come so far");
         assert_eq!(judge(&read(0x1000), &[range(0x10, 8), range(0x1000, 8)], 9, false), conflict);
-        assert_eq!(judge(&read(0x1000), &[range(0x10, 8)], 8, true), (Some("conflict"), None));
+        assert_eq!(judge(&read(0x1000), &[range(0x10, 8)], 8, true), (Some(IovVerdict::Conflict), None));
         assert_eq!(judge(&read(0), &[range(0, 64)], 64, true), nothing, "no array in memory");
-        let kernel = Verdict { verdict: Some("kernel"), ..unverified };
+        let kernel = Verdict { verdict: Some(IovVerdict::Kernel), ..unverified };
         assert_eq!(by_written_memory(kernel, &[&read(8)], &[range(8, 8)], 8, true), kernel);
     }
 

@@ -9,7 +9,7 @@ use crate::schema::Event;
 use crate::schema::events::EventKind;
 use crate::schema::names::errno_name;
 use crate::schema::types::{Iovec, Iovecs};
-use crate::schema::vocabulary::Abi;
+use crate::schema::vocabulary::{Abi, IovVerdict};
 
 /// What is compared of a row.
 #[derive(Clone, Debug, Default)]
@@ -132,7 +132,7 @@ fn differences(kind: &Kind, deed: &Deed, row: &Row, demand: Demand) -> Vec<Strin
         }
     }
     if demand.kernel_iovecs && row.verdict.is_some() {
-        equal("iov_verdict", &row.verdict.as_deref(), &Some("kernel"));
+        equal("iov_verdict", &row.verdict.as_deref(), &Some(IovVerdict::Kernel.as_str()));
     }
     let payload = deed.payload();
     if !payload.is_empty() {

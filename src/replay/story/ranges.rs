@@ -166,7 +166,7 @@ pub(super) fn flags(line: &mut Line, event: &Event<'_>) {
     line.word(Role::Plain, format_args!("flags "));
     let mut rest = flags;
     let mut bar = "";
-    if matches!(event.event, "splice" | "vmsplice" | "tee") {
+    if event.is_any(&[EventKind::Splice, EventKind::Vmsplice, EventKind::Tee]) {
         for (bit, name) in SPLICE_FLAGS.iter().filter(|(bit, _)| flags & bit != 0) {
             line.add(Role::Plain, format_args!("{bar}{name}"));
             rest &= !bit;
