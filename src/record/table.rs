@@ -13,6 +13,7 @@ use super::room::Room;
 use crate::schema::events::{EVENTS, EventKind, EventSet, Group};
 use crate::schema::expr::Expr;
 use crate::schema::moved::Bytes;
+use crate::schema::vocabulary::PayloadStatus;
 use crate::schema::{BatchBuilder, Event};
 
 /// Seen by the main thread while recording.
@@ -90,8 +91,6 @@ pub const MAX_SIZE: &str = "max_size";
 
 /// Fewest bytes of payload and iovecs that make a row group.
 const LEAST_GROUP: usize = 64 << 10;
-/// `payload_status`: not kept, since the disk was nearly full.
-const DROPPED: &str = "dropped";
 
 fn is_transfer(kind: EventKind) -> bool {
     EVENTS.iter().any(|e| e.kind == kind && !matches!(e.group, Group::Process | Group::Ledger))
@@ -107,7 +106,7 @@ impl Sink for Table {
         }
         let mut event = Event { seq: self.seq, ..*event };
         if event.payload_len > 0 && self.room.without_payload() {
-            event = Event { payload: None, payload_len: 0, payload_status: Some(DROPPED), ..event };
+            event = Event { payload: None, payload_len: 0, payload_status: Some(PayloadStatus::Dropped.as_str()), ..event };
         }
         self.triggered |= self.asked.trigger.as_ref().is_some_and(|trigger| trigger.matches(&event));
         self.builder.push(&event);

@@ -12,7 +12,7 @@ use super::filter::View;
 use super::processes::Processes;
 use super::time;
 use crate::safe::{Preview, Safe};
-use crate::schema::vocabulary::{Abi, Direction, IovVerdict};
+use crate::schema::vocabulary::{Abi, Direction, IovVerdict, PayloadStatus};
 use crate::schema::{Event, EventKind};
 
 /// Columns of a payload preview.
@@ -272,10 +272,11 @@ fn payload(line: &mut Line, event: &Event<'_>) {
         line.word(Role::Payload, format_args!("{}", Preview { bytes, width: PREVIEW }));
     }
     let (len, total) = (event.payload_len, event.payload_total);
-    match event.payload_status {
-        Some("truncated") => line.word(Role::Dim, format_args!("(first {len} of {total} B)")),
-        Some("fault") => line.word(Role::Warn, format_args!("(fault: {len} of {total} B readable)")),
-        _ => {}
+    match event.payload_status.map(PayloadStatus::parse) {
+        Some(Ok(PayloadStatus::Truncated)) => line.word(Role::Dim, format_args!("(first {len} of {total} B)")),
+        Some(Ok(PayloadStatus::Fault)) => line.word(Role::Warn, format_args!("(fault: {len} of {total} B readable)")),
+        Some(Ok(PayloadStatus::Ok | PayloadStatus::Off | PayloadStatus::Dropped | PayloadStatus::None)) | None => {}
+        Some(Err(unknown)) => line.word(Role::Warn, format_args!("({}: {len} of {total} B)", Safe(unknown))),
     }
     if event.payload_by_ref == Some(true) {
         line.word(Role::Dim, format_args!("(by reference)"));

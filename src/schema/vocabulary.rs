@@ -52,8 +52,15 @@ macro_rules! words {
 }
 
 /// Every vocabulary, in the order of the documentation.
-pub const VOCABULARIES: &[Vocabulary] =
-    &[Abi::VOCABULARY, Direction::VOCABULARY, IovSource::VOCABULARY, IovVerdict::VOCABULARY];
+pub const VOCABULARIES: &[Vocabulary] = &[
+    Abi::VOCABULARY,
+    Direction::VOCABULARY,
+    IovSource::VOCABULARY,
+    IovVerdict::VOCABULARY,
+    PayloadStatus::VOCABULARY,
+    PayloadSide::VOCABULARY,
+    PayloadAt::VOCABULARY,
+];
 
 words! {
     /// How a call entered the kernel.
@@ -84,6 +91,32 @@ words! {
     Conflict "conflict" "contradicts what the kernel did: more bytes moved than the array holds, or the descriptor led to another file when the call began, or the call has written to where the array itself stands, which needs no second thread (`toctou` is true); or bytes were put where no memory can be read by now, so that the array or the memory was changed since (`toctou` is null)";
     Unreadable "unreadable" "the array could not be read";
     Kernel "kernel" "the kernel's own copy (function tier)";
+}
+
+words! {
+    /// What became of the bytes that moved.
+    PayloadStatus in "payload_status";
+    Ok "ok" "all of it is there";
+    Truncated "truncated" "cut by the snap length";
+    Fault "fault" "a segment could not be read; its bytes are zero";
+    Off "off" "not asked for (`--payload none`)";
+    Dropped "dropped" "left out, since the disk was nearly full (`--on-full drop-payload`)";
+    None "none" "nothing to capture, or not to be had";
+}
+
+words! {
+    /// Where the payload was read.
+    PayloadSide in "payload_side";
+    Caller "caller" "the caller's memory";
+    Kernel "kernel" "the kernel's own buffer: /proc/PID/mem and words that ptrace read, function tier";
+    Register "register" "a word that ptrace wrote";
+}
+
+words! {
+    /// When the payload was read.
+    PayloadAt in "payload_at";
+    Exit "exit" "as the call returned";
+    Transfer "transfer" "as the kernel copied it";
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::schema::clocks;
 use crate::schema::events::EventKind;
 use crate::schema::manifest::{LedgerRow, Manifest, quoted};
 use crate::schema::reader::{Capture, Scan};
-use crate::schema::vocabulary::{Abi, IovVerdict};
+use crate::schema::vocabulary::{Abi, IovVerdict, PayloadStatus};
 
 /// Columns that are looked at.
 const COLUMNS: &[&str] = &[
@@ -120,7 +120,8 @@ fn check_loss(manifest: &Manifest, bad_addresses: u64, report: &mut Report) {
 /// Whether something of a call could not be read, and the call failed for that: it named memory that is not there. Of splice
 /// and sendfile that is where their offsets are.
 fn has_bad_address(event: &Event<'_>) -> bool {
-    let unread = event.payload_status == Some("fault") || event.iov_verdict.is_some_and(|verdict| IovVerdict::Unreadable.is(verdict));
+    let unread = event.payload_status == Some(PayloadStatus::Fault.as_str())
+        || event.iov_verdict == Some(IovVerdict::Unreadable.as_str());
     let of_offsets = event.is_any(&[EventKind::Splice, EventKind::Sendfile]);
     event.errno == Some("EFAULT") && (unread || of_offsets)
 }
@@ -195,7 +196,7 @@ impl<'a> Rows<'a> {
             return;
         }
         // A gap is told when it is over, a process when it is first met, a request without completion at the end.
-        if event.is_any(&[EventKind::Lost, EventKind::ProcessSnapshot]) || event.abi.is_some_and(|abi| Abi::IoUring.is(abi)) {
+        if event.is_any(&[EventKind::Lost, EventKind::ProcessSnapshot]) || event.abi == Some(Abi::IoUring.as_str()) {
             self.placed += 1;
             return;
         }

@@ -8,7 +8,7 @@ use crate::schema::Event;
 use crate::schema::events::EventKind;
 use crate::schema::names::{errno_name, family_name};
 use crate::schema::types::{Iovec, Iovecs};
-use crate::schema::vocabulary::{Abi, Direction, IovSource, IovVerdict};
+use crate::schema::vocabulary::{Abi, Direction, IovSource, IovVerdict, PayloadAt, PayloadSide, PayloadStatus};
 
 pub(super) const IN: Option<&str> = Some(Direction::In.as_str());
 pub(super) const OUT: Option<&str> = Some(Direction::Out.as_str());
@@ -32,23 +32,24 @@ pub(super) fn result<'a>(ret: i64) -> Event<'a> {
 pub(super) fn payload<'a>(part: &vmt_payload, bytes: &'a [u8], by_ref: bool) -> Event<'a> {
     let kept = !bytes.is_empty();
     let status = match u32::from(part.status) {
-        VMT_PAYLOAD_OK => "ok",
-        VMT_PAYLOAD_TRUNCATED => "truncated",
-        VMT_PAYLOAD_FAULT => "fault",
-        VMT_PAYLOAD_OFF => "off",
-        _ => "none",
+        VMT_PAYLOAD_OK => PayloadStatus::Ok,
+        VMT_PAYLOAD_TRUNCATED => PayloadStatus::Truncated,
+        VMT_PAYLOAD_FAULT => PayloadStatus::Fault,
+        VMT_PAYLOAD_OFF => PayloadStatus::Off,
+        _ => PayloadStatus::None,
+    };
+    let (side, at) = match u32::from(part.side) {
+        VMT_SIDE_KERNEL => (PayloadSide::Kernel, PayloadAt::Transfer),
+        VMT_SIDE_REGISTER => (PayloadSide::Register, PayloadAt::Exit),
+        _ => (PayloadSide::Caller, PayloadAt::Exit),
     };
     Event {
         payload: kept.then_some(bytes),
         payload_len: bytes.len() as u32,
         payload_total: signed(part.total),
-        payload_status: Some(status),
-        payload_side: kept.then_some(match u32::from(part.side) {
-            VMT_SIDE_KERNEL => "kernel",
-            VMT_SIDE_REGISTER => "register",
-            _ => "caller",
-        }),
-        payload_at: kept.then_some(if u32::from(part.side) == VMT_SIDE_KERNEL { "transfer" } else { "exit" }),
+        payload_status: Some(status.as_str()),
+        payload_side: kept.then_some(side.as_str()),
+        payload_at: kept.then_some(at.as_str()),
         payload_by_ref: kept.then_some(by_ref),
         ..Event::default()
     }

@@ -8,6 +8,7 @@ use crate::record::wire::*;
 use crate::schema::Event;
 use crate::schema::events::EventKind;
 use crate::schema::names::advice_name;
+use crate::schema::vocabulary::PayloadStatus;
 
 impl Decoder {
     /// pidfd_getfd: one open file, behind a descriptor of the target and a new one of the caller.
@@ -25,7 +26,7 @@ impl Decoder {
             errno: outcome.errno,
             pidfd: Some(ev.pidfd),
             flags: Some(ev.flags),
-            payload_status: Some("none"),
+            payload_status: Some(PayloadStatus::None.as_str()),
             ..self.base(&ev.hdr, EventKind::PidfdGetfd, &b)
         };
         let event = with_verdict(event, verdict);
@@ -66,7 +67,7 @@ impl Decoder {
             riovcnt: Some(ev.remote.count),
             flags: Some(ev.flags),
             advice: Some(&b.request),
-            payload_status: Some("none"),
+            payload_status: Some(PayloadStatus::None.as_str()),
             ..self.base(&ev.hdr, EventKind::ProcessMadvise, &b)
         };
         let event = with_target(with_verdict(event, verdict), target(&ev.target, &b));

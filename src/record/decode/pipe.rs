@@ -6,6 +6,7 @@ use super::verdict::{Verdict, by_user_memory, by_written_memory, imported, pages
 use super::{Decoder, Sink, signed};
 use crate::record::wire::*;
 use crate::schema::events::EventKind;
+use crate::schema::vocabulary::PayloadStatus;
 
 /// The offset a call began at: the kernel has moved it on by what it transferred.
 fn offset_before(status: u8, at_exit: i64, ret: i64) -> Option<i64> {
@@ -87,7 +88,7 @@ impl Decoder {
             off_in: offset_before(ev.off_in_status, ev.off_in, moved),
             off_out: offset_before(ev.off_out_status, ev.off_out, moved),
             payload_total: ev.ret.max(0),
-            payload_status: Some("none"),
+            payload_status: Some(PayloadStatus::None.as_str()),
         };
         let event = with_target(with_verdict(event, verdict), target(&ev.writer, &b));
         let event = with_fd_in(event, descriptor(&ev.in_, &b.path_in));

@@ -9,7 +9,7 @@ use crate::schema::Event;
 use crate::schema::events::EventKind;
 use crate::schema::names::errno_name;
 use crate::schema::types::{Iovec, Iovecs};
-use crate::schema::vocabulary::{Abi, IovVerdict};
+use crate::schema::vocabulary::{Abi, IovVerdict, PayloadStatus};
 
 /// What is compared of a row.
 #[derive(Clone, Debug, Default)]
@@ -146,11 +146,12 @@ fn differences(kind: &Kind, deed: &Deed, row: &Row, demand: Demand) -> Vec<Strin
 }
 
 fn payload_status(len: usize, snaplen: usize) -> &'static str {
-    match snaplen {
-        0 => "off",
-        n if n < len => "truncated",
-        _ => "ok",
-    }
+    let status = match snaplen {
+        0 => PayloadStatus::Off,
+        n if n < len => PayloadStatus::Truncated,
+        _ => PayloadStatus::Ok,
+    };
+    status.as_str()
 }
 
 fn text(bytes: &[u8]) -> String {
