@@ -232,7 +232,7 @@ columns! {
     fd_out: OptI32, Kernel, Plain, "", "File descriptor the data went to; of pidfd_getfd the new one in the caller.";
     off_in: OptI64, User toctou, Plain, "bytes", "Offset in the input file before the call, where the caller passed one.";
     off_out: OptI64, User toctou, Plain, "bytes", "Offset in the output file before the call, where the caller passed one.";
-    fd_in_kind: OptText, Kernel toctou, Repeating, "", "What fd_in was at exit (of pidfd_getfd: the file that was obtained): file, dir, pipe, fifo, socket, chardev, blockdev, anon_inode, proc_mem, registered (io_uring index) or closed.";
+    fd_in_kind: OptText, Kernel toctou, Repeating, "", "What fd_in was at exit (of pidfd_getfd: the file that was obtained): file, dir, pipe, fifo, socket, chardev, blockdev, anon_inode, proc_mem, registered (io_uring index), closed or other.";
     fd_out_kind: OptText, Kernel toctou, Repeating, "", "What fd_out was at exit.";
     fd_in_mode: OptText, Kernel toctou, Repeating, "", "How fd_in was open: r, w or rw.";
     fd_out_mode: OptText, Kernel toctou, Repeating, "", "How fd_out was open: r, w or rw.";

@@ -60,6 +60,8 @@ pub const VOCABULARIES: &[Vocabulary] = &[
     PayloadStatus::VOCABULARY,
     PayloadSide::VOCABULARY,
     PayloadAt::VOCABULARY,
+    DescriptorKind::VOCABULARY,
+    DescriptorMode::VOCABULARY,
 ];
 
 words! {
@@ -117,6 +119,31 @@ words! {
     PayloadAt in "payload_at";
     Exit "exit" "as the call returned";
     Transfer "transfer" "as the kernel copied it";
+}
+
+words! {
+    /// What a descriptor led to.
+    DescriptorKind in "fd_in_kind" "fd_out_kind";
+    File "file" "a regular file";
+    Dir "dir" "a directory";
+    Pipe "pipe" "an unnamed pipe";
+    Fifo "fifo" "a pipe with a name";
+    Socket "socket" "a socket";
+    Chardev "chardev" "a character device";
+    Blockdev "blockdev" "a block device";
+    AnonInode "anon_inode" "a file without a name of its own, such as an eventfd";
+    ProcMem "proc_mem" "a /proc/PID/mem file";
+    Registered "registered" "a registered file of io_uring, of which only the index is known";
+    Closed "closed" "no open file";
+    Other "other" "a file of another kind";
+}
+
+words! {
+    /// How a descriptor was open.
+    DescriptorMode in "fd_in_mode" "fd_out_mode";
+    Read "r" "for reading";
+    Write "w" "for writing";
+    ReadWrite "rw" "for both";
 }
 
 #[cfg(test)]

@@ -8,7 +8,9 @@ use crate::schema::Event;
 use crate::schema::events::EventKind;
 use crate::schema::names::{errno_name, family_name};
 use crate::schema::types::{Iovec, Iovecs};
-use crate::schema::vocabulary::{Abi, Direction, IovSource, IovVerdict, PayloadAt, PayloadSide, PayloadStatus};
+use crate::schema::vocabulary::{
+    Abi, DescriptorKind, DescriptorMode, Direction, IovSource, IovVerdict, PayloadAt, PayloadSide, PayloadStatus,
+};
 
 pub(super) const IN: Option<&str> = Some(Direction::In.as_str());
 pub(super) const OUT: Option<&str> = Some(Direction::Out.as_str());
@@ -64,21 +66,21 @@ pub(super) fn payload_fault(part: &vmt_payload) -> bool {
     u32::from(part.status) == VMT_PAYLOAD_FAULT
 }
 
-fn fd_kind(fd: &vmt_fd) -> Option<&'static str> {
-    Some(match u32::from(fd.kind) {
-        VMT_FD_CLOSED => "closed",
-        VMT_FD_FILE => "file",
-        VMT_FD_DIR => "dir",
-        VMT_FD_PIPE => "pipe",
-        VMT_FD_FIFO => "fifo",
-        VMT_FD_SOCKET => "socket",
-        VMT_FD_CHARDEV => "chardev",
-        VMT_FD_BLOCKDEV => "blockdev",
-        VMT_FD_ANON_INODE => "anon_inode",
-        VMT_FD_PROC_MEM => "proc_mem",
-        VMT_FD_REGISTERED => "registered",
-        _ => "other",
-    })
+fn fd_kind(fd: &vmt_fd) -> DescriptorKind {
+    match u32::from(fd.kind) {
+        VMT_FD_CLOSED => DescriptorKind::Closed,
+        VMT_FD_FILE => DescriptorKind::File,
+        VMT_FD_DIR => DescriptorKind::Dir,
+        VMT_FD_PIPE => DescriptorKind::Pipe,
+        VMT_FD_FIFO => DescriptorKind::Fifo,
+        VMT_FD_SOCKET => DescriptorKind::Socket,
+        VMT_FD_CHARDEV => DescriptorKind::Chardev,
+        VMT_FD_BLOCKDEV => DescriptorKind::Blockdev,
+        VMT_FD_ANON_INODE => DescriptorKind::AnonInode,
+        VMT_FD_PROC_MEM => DescriptorKind::ProcMem,
+        VMT_FD_REGISTERED => DescriptorKind::Registered,
+        _ => DescriptorKind::Other,
+    }
 }
 
 /// Columns of one descriptor, for the side the data came from or went to.
@@ -95,15 +97,15 @@ pub(super) struct Descriptor<'a> {
 pub(super) fn descriptor<'a>(fd: &vmt_fd, path: &'a str) -> Descriptor<'a> {
     let kind = u32::from(fd.kind);
     let mode = match u32::from(fd.flags) & (VMT_MODE_READ | VMT_MODE_WRITE) {
-        VMT_MODE_READ => Some("r"),
-        VMT_MODE_WRITE => Some("w"),
+        VMT_MODE_READ => Some(DescriptorMode::Read),
+        VMT_MODE_WRITE => Some(DescriptorMode::Write),
         0 => None,
-        _ => Some("rw"),
+        _ => Some(DescriptorMode::ReadWrite),
     };
     Descriptor {
         fd: Some(fd.fd),
-        kind: fd_kind(fd),
-        mode,
+        kind: Some(fd_kind(fd).as_str()),
+        mode: mode.map(DescriptorMode::as_str),
         family: (kind == VMT_FD_SOCKET).then(|| family_name(fd.family)),
         pipe: matches!(kind, VMT_FD_PIPE | VMT_FD_FIFO).then_some(fd.ino),
         path: some(path),

@@ -5,6 +5,7 @@ use crate::count::Count;
 use crate::safe::Safe;
 use crate::schema::names::register_set_name;
 use crate::schema::types::Iovecs;
+use crate::schema::vocabulary::DescriptorKind;
 use crate::schema::{Event, EventKind};
 
 /// Ranges shown of a list; the whole of it is in `-T jsonl`.
@@ -128,7 +129,7 @@ pub(super) fn descriptors(line: &mut Line, event: &Event<'_>, has_peer: bool) {
     end(line, how_to, to);
 }
 
-fn end(line: &mut Line, how: &str, end: End<'_>) {
+fn end<'a>(line: &mut Line, how: &str, end: End<'a>) {
     if end.fd.is_none() && end.pipe.is_none() && end.kind.is_none() {
         return;
     }
@@ -136,16 +137,20 @@ fn end(line: &mut Line, how: &str, end: End<'_>) {
     if let Some(fd) = end.fd {
         line.word(Role::Plain, format_args!("fd {fd}"));
     }
-    match (end.pipe, end.path, end.kind) {
-        (Some(inode), Some(path), Some("fifo")) => {
+    let text = |kind: Result<DescriptorKind, &'a str>| kind.map_or_else(|unknown| unknown, DescriptorKind::as_str);
+    let kind = end.kind.map(DescriptorKind::parse);
+    match (end.pipe, end.path, kind) {
+        (Some(inode), Some(path), Some(Ok(DescriptorKind::Fifo))) => {
             line.word(Role::Plain, format_args!("fifo {} pipe:[{inode}]", Safe(path)));
         }
         (Some(inode), ..) => line.word(Role::Plain, format_args!("pipe:[{inode}]")),
-        (None, Some(path), Some("file" | "proc_mem") | None) => {
+        (None, Some(path), Some(Ok(DescriptorKind::File | DescriptorKind::ProcMem)) | None) => {
             line.word(Role::Plain, format_args!("{}", Safe(path)));
         }
-        (None, Some(path), Some(kind)) => line.word(Role::Plain, format_args!("{} {}", Safe(kind), Safe(path))),
-        (None, None, Some(kind)) => line.word(Role::Plain, format_args!("{}", Safe(kind))),
+        (None, Some(path), Some(kind)) => {
+            line.word(Role::Plain, format_args!("{} {}", Safe(text(kind)), Safe(path)));
+        }
+        (None, None, Some(kind)) => line.word(Role::Plain, format_args!("{}", Safe(text(kind)))),
         (None, None, None) => {}
     }
     if let Some(family) = end.family {
