@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::decode::{HOOK_SKIPPED, RING_FULL, SCRATCH_FULL, event_kind, wire_kind};
+use super::decode::{event_kind, wire_kind};
 use super::wire::vmt_stats;
 use crate::schema::Event;
 use crate::schema::events::{EVENTS, EventKind, EventSpec};
 use crate::schema::manifest::{Clocks, LedgerRow};
+use crate::schema::vocabulary::LostCause;
 
 /// What the kernel counted of one kind of event; see `struct vmt_stats`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,11 +150,11 @@ impl Books {
         let lost = row.lost_event.and_then(EventKind::of_name).filter(|kind| is_from_kernel(*kind));
         let (Some(lost), Some(number)) = (lost, row.lost_count) else { return };
         let lost = kernel.entry(lost).or_default();
-        let counted = match row.lost_cause {
-            Some(RING_FULL) => &mut lost.lost,
-            Some(SCRATCH_FULL) => &mut lost.unplaced,
-            Some(HOOK_SKIPPED) => &mut lost.skipped,
-            _ => return,
+        let counted = match row.lost_cause.map(LostCause::parse) {
+            Some(Ok(LostCause::RingFull)) => &mut lost.lost,
+            Some(Ok(LostCause::ScratchFull)) => &mut lost.unplaced,
+            Some(Ok(LostCause::HookSkipped)) => &mut lost.skipped,
+            Some(Ok(LostCause::LeftInRing | LostCause::RecorderKilled) | Err(_)) | None => return,
         };
         *counted = counted.saturating_add(number);
     }

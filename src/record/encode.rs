@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::books::{Books, Counted, Entry, KernelBooks, Since, added_by_wire, count, ledger, settle};
 use super::checkpoint::{Checkpoint, Cut, Finish, Living};
-use super::decode::{Decoder, HOOK_SKIPPED, LEFT_IN_RING, RECORDER_KILLED, RING_FULL, SCRATCH_FULL};
+use super::decode::Decoder;
 use super::journal::{Frame, Journal, Kind};
 use super::keep::{Keep, Kept};
 use super::load::Counters;
@@ -28,6 +28,7 @@ use crate::schema::limits::Limits;
 use crate::schema::manifest::{self, ClockState, Clocks, Hook, LedgerRow, Manifest};
 use crate::schema::partial::PartialGroup;
 use crate::schema::reader::{Capture, Scan};
+use crate::schema::vocabulary::LostCause;
 
 /// Between two files that the trigger makes.
 const TRIGGER_PAUSE_NS: i64 = 1_000_000_000;
@@ -618,12 +619,12 @@ impl Encoder {
         }
         for loss in &end.losses {
             let counts = loss.count.get(..VMT_KINDS as usize).unwrap_or_default();
-            self.decoder.lost(loss.cpu, loss.first_ns, loss.last_ns, counts, RING_FULL, &mut self.table);
+            self.decoder.lost(loss.cpu, loss.first_ns, loss.last_ns, counts, LostCause::RingFull, &mut self.table);
         }
         self.tell_unrecorded();
         let last_ns = u64::try_from(self.table.last_ns()).unwrap_or(0);
         let end_ns = u64::try_from(end.counted.clocks.monotonic_ns).unwrap_or(0);
-        let cause = if end.killed { RECORDER_KILLED } else { LEFT_IN_RING };
+        let cause = if end.killed { LostCause::RecorderKilled } else { LostCause::LeftInRing };
         self.decoder.lost(0, last_ns, end_ns, unread, cause, &mut self.table);
     }
 
@@ -632,7 +633,9 @@ impl Encoder {
         let [first_ns, last_ns] =
             [&self.told, &self.counted].map(|c| u64::try_from(c.clocks.monotonic_ns).unwrap_or(0));
         let added = |of| added_by_wire(&self.told.kernel, &self.counted.kernel, of);
-        for (cause, counts) in [(SCRATCH_FULL, added(|k| k.unplaced)), (HOOK_SKIPPED, added(|k| k.skipped))] {
+        let causes =
+            [(LostCause::ScratchFull, added(|k| k.unplaced)), (LostCause::HookSkipped, added(|k| k.skipped))];
+        for (cause, counts) in causes {
             self.decoder.lost(0, first_ns, last_ns, &counts, cause, &mut self.table);
         }
         self.told = self.counted.clone();

@@ -151,9 +151,8 @@ pub fn summary(options: &Options, finished: &[Finished], ledger: &[LedgerRow], h
     // Else nothing but other processes' events is left out.
     let narrowed = options.count.is_some() || options.events != EventSet::all();
     let sum = |f: fn(&LedgerRow) -> u64| ledger.iter().map(f).sum::<u64>();
-    let causes = LedgerRow::total(ledger).causes();
-    let causes = causes.iter().filter(|(_, n)| *n > 0).map(|(cause, n)| format!("{} {cause}", HumanCount(*n)));
-    let causes: Vec<String> = causes.collect();
+    let total = LedgerRow::total(ledger);
+    let causes: Vec<String> = total.causes().map(|(cause, n)| format!("{} {}", HumanCount(n), cause.words())).collect();
     let lost = match sum(LedgerRow::lost) {
         0 => "0 lost".to_string(),
         n => format!("{} LOST ({})", HumanCount(n), causes.join(", ")),

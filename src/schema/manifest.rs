@@ -6,6 +6,7 @@ use anyhow::{Result, anyhow};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::vocabulary::Loss;
 use crate::safe::cut;
 
 /// Metadata key of the schema version, a decimal number.
@@ -294,23 +295,28 @@ pub struct LedgerRow {
 }
 
 impl LedgerRow {
-    /// Events lost, cause by cause, and the cause in words.
-    pub fn causes(&self) -> [(&'static str, u64); 8] {
-        [
-            ("ring full", self.lost_ring_full),
-            ("scratch full", self.lost_scratch_full),
-            ("hook skipped by the kernel", self.lost_hook_skipped),
-            ("left in the ring", self.lost_unread),
-            ("journal not written", self.lost_journal),
-            ("recorder died", self.lost_crash),
-            ("undecodable", self.lost_undecodable),
-            ("write error", self.lost_write_error),
-        ]
+    /// Events lost by one cause.
+    pub fn lost_by(&self, cause: Loss) -> u64 {
+        match cause {
+            Loss::RingFull => self.lost_ring_full,
+            Loss::ScratchFull => self.lost_scratch_full,
+            Loss::HookSkipped => self.lost_hook_skipped,
+            Loss::Unread => self.lost_unread,
+            Loss::Journal => self.lost_journal,
+            Loss::Crash => self.lost_crash,
+            Loss::Undecodable => self.lost_undecodable,
+            Loss::WriteError => self.lost_write_error,
+        }
+    }
+
+    /// The causes by which events were lost, and how many.
+    pub fn causes(&self) -> impl Iterator<Item = (Loss, u64)> {
+        Loss::ALL.iter().map(|cause| (*cause, self.lost_by(*cause))).filter(|(_, lost)| *lost > 0)
     }
 
     /// Events lost, by whatever cause.
     pub fn lost(&self) -> u64 {
-        self.causes().iter().fold(0, |sum, (_, lost)| sum.saturating_add(*lost))
+        self.causes().fold(0, |sum, (_, lost)| sum.saturating_add(lost))
     }
 
     /// Whether every occurrence is accounted for.
@@ -399,6 +405,7 @@ mod tests {
         let json = serde_json::to_value(&row).unwrap();
         let mut json = json.as_object().unwrap().clone();
         let causes: Vec<String> = json.keys().filter(|key| key.starts_with("lost_")).cloned().collect();
+        assert!(causes.iter().all(|cause| Loss::parse(cause).is_ok()) && causes.len() == Loss::ALL.len(), "{causes:?}");
         causes.iter().for_each(|cause| json[cause] = 1.into());
         let row: LedgerRow = serde_json::from_value(json.into()).unwrap();
         assert_eq!(row.lost(), causes.len() as u64);

@@ -62,6 +62,8 @@ pub const VOCABULARIES: &[Vocabulary] = &[
     PayloadAt::VOCABULARY,
     DescriptorKind::VOCABULARY,
     DescriptorMode::VOCABULARY,
+    LostCause::VOCABULARY,
+    Loss::VOCABULARY,
 ];
 
 words! {
@@ -144,6 +146,58 @@ words! {
     Read "r" "for reading";
     Write "w" "for writing";
     ReadWrite "rw" "for both";
+}
+
+words! {
+    /// Why the events of a `lost` row were lost.
+    LostCause in "lost_cause";
+    RingFull "ring_full" "where the gap was, with its CPU and time range";
+    ScratchFull "scratch_full" "of all CPUs, between two readings of the books, which are a second apart";
+    HookSkipped "hook_skipped" "likewise";
+    LeftInRing "left_in_ring" "at the end: a second ^C ended the recording at once";
+    RecorderKilled "recorder_killed" "at the end, found out by `vmtrace recover`";
+}
+
+impl LostCause {
+    /// What the ledger counts it as.
+    pub const fn loss(self) -> Loss {
+        match self {
+            LostCause::RingFull => Loss::RingFull,
+            LostCause::ScratchFull => Loss::ScratchFull,
+            LostCause::HookSkipped => Loss::HookSkipped,
+            LostCause::LeftInRing => Loss::Unread,
+            LostCause::RecorderKilled => Loss::Crash,
+        }
+    }
+}
+
+words! {
+    /// Why events were lost, as the ledger counts it.
+    Loss in "ledger";
+    RingFull "lost_ring_full" "the ring buffer was full; counted in the kernel";
+    ScratchFull "lost_scratch_full" "no room to put a record together; counted in the kernel";
+    HookSkipped "lost_hook_skipped" "the kernel did not run the hook";
+    Unread "lost_unread" "left in the ring when a second ^C ended it at once";
+    Journal "lost_journal" "never: where the journal cannot be written the rings wait, and `lost_ring_full` counts";
+    Crash "lost_crash" "taken by the kernel, and not in the journal when the recorder died";
+    Undecodable "lost_undecodable" "refused by the decoder";
+    WriteError "lost_write_error" "the output failed";
+}
+
+impl Loss {
+    /// The cause in words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Loss::RingFull => "ring full",
+            Loss::ScratchFull => "scratch full",
+            Loss::HookSkipped => "hook skipped by the kernel",
+            Loss::Unread => "left in the ring",
+            Loss::Journal => "journal not written",
+            Loss::Crash => "recorder died",
+            Loss::Undecodable => "undecodable",
+            Loss::WriteError => "write error",
+        }
+    }
 }
 
 #[cfg(test)]

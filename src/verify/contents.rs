@@ -15,7 +15,7 @@ use crate::schema::clocks;
 use crate::schema::events::EventKind;
 use crate::schema::manifest::{LedgerRow, Manifest, quoted};
 use crate::schema::reader::{Capture, Scan};
-use crate::schema::vocabulary::{Abi, IovVerdict, PayloadStatus};
+use crate::schema::vocabulary::{Abi, IovVerdict, LostCause, PayloadStatus};
 
 /// Columns that are looked at.
 const COLUMNS: &[&str] = &[
@@ -30,17 +30,6 @@ const COLUMNS: &[&str] = &[
     "payload_status",
     "iov_verdict",
 ];
-/// A count of the ledger.
-type Counted = fn(&LedgerRow) -> u64;
-/// `lost` rows of these causes stand for what the ledger counts.
-const TOLD: [(&str, Counted); 5] = [
-    ("ring_full", |row| row.lost_ring_full),
-    ("left_in_ring", |row| row.lost_unread),
-    ("recorder_killed", |row| row.lost_crash),
-    ("scratch_full", |row| row.lost_scratch_full),
-    ("hook_skipped", |row| row.lost_hook_skipped),
-];
-
 /// Compares the file with itself.
 pub fn check(capture: &Capture, report: &mut Report) {
     let manifest = capture.manifest();
@@ -94,8 +83,8 @@ fn check_clocks(manifest: &Manifest, chain: Option<&Chain>, report: &mut Report)
 
 fn check_loss(manifest: &Manifest, bad_addresses: u64, report: &mut Report) {
     let total = LedgerRow::total(&manifest.ledger);
-    for (cause, count) in total.causes().iter().filter(|(_, count)| *count > 0) {
-        report.add(Kind::Loss, format!("{} lost: {cause}", count::events(*count)));
+    for (cause, count) in total.causes() {
+        report.add(Kind::Loss, format!("{} lost: {}", count::events(count), cause.words()));
     }
     if manifest.end_reason == "recovered" {
         report.add(Kind::Loss, "the recorder died, and this is what was recovered: nothing later is in it");
@@ -145,8 +134,8 @@ struct Rows<'a> {
     others: u64,
     /// Of the rows of which something could not be read, those of calls that failed for that reason.
     bad_addresses: u64,
-    /// By the ledger's events, and by cause as in [`TOLD`]: what `lost` rows tell.
-    told: BTreeMap<&'a str, [u64; TOLD.len()]>,
+    /// By the ledger's events, and by cause: what `lost` rows tell.
+    told: BTreeMap<&'a str, [u64; LostCause::ALL.len()]>,
 }
 
 impl<'a> Rows<'a> {
@@ -165,7 +154,7 @@ impl<'a> Rows<'a> {
             written: events().map(|event| (event, 0)).collect(),
             others: 0,
             bad_addresses: 0,
-            told: events().map(|event| (event, [0; TOLD.len()])).collect(),
+            told: events().map(|event| (event, [0; LostCause::ALL.len()])).collect(),
         }
     }
 
@@ -184,7 +173,7 @@ impl<'a> Rows<'a> {
         }
         if let (Some(count), Some(lost), Some(cause)) = (event.lost_count, event.lost_event, event.lost_cause)
             && let Some(told) = self.told.get_mut(lost)
-            && let Some((_, told)) = TOLD.iter().zip(told).find(|((name, _), _)| *name == cause)
+            && let Some((_, told)) = LostCause::ALL.iter().zip(told).find(|(known, _)| known.is(cause))
         {
             *told = told.saturating_add(count);
         }
@@ -252,10 +241,10 @@ impl<'a> Rows<'a> {
         let kind = if whole { Kind::Contradiction } else { Kind::Note };
         for row in &manifest.ledger {
             let told = self.told.get(row.event.as_str()).copied().unwrap_or_default();
-            for ((cause, counted), told) in TOLD.iter().zip(told) {
-                let counted = counted(row);
+            for (cause, told) in LostCause::ALL.iter().zip(told) {
+                let counted = row.lost_by(cause.loss());
                 if told != counted {
-                    let event = quoted(&row.event);
+                    let (event, cause) = (quoted(&row.event), cause.as_str());
                     let text = format!("{event}: `lost` rows tell of {told} ({cause}), the ledger of {counted}");
                     report.add(kind, text);
                 }

@@ -21,6 +21,7 @@ use super::wire::*;
 use super::witness::Witness;
 use crate::schema::Event;
 use crate::schema::events::EventKind;
+use crate::schema::vocabulary::LostCause;
 
 /// Which wire number stands for which event. An event that is not made in the kernel has none.
 const KINDS: &[(u32, EventKind)] = &[
@@ -59,18 +60,6 @@ pub fn wire_kind(kind: EventKind) -> Option<u32> {
 pub fn event_kind(wire: u32) -> Option<EventKind> {
     KINDS.iter().find(|(w, _)| *w == wire).map(|(_, kind)| *kind)
 }
-
-/// `lost_cause`: the ring had no room.
-pub const RING_FULL: &str = "ring_full";
-/// `lost_cause`: there was no room to put the record together.
-pub const SCRATCH_FULL: &str = "scratch_full";
-/// `lost_cause`: the kernel did not run the hook.
-pub const HOOK_SKIPPED: &str = "hook_skipped";
-/// `lost_cause`: delivered, but a second ^C ended the recording before it was taken from the ring.
-pub const LEFT_IN_RING: &str = "left_in_ring";
-
-/// `lost_cause`: delivered, but the recorder was killed before it was in the journal.
-pub const RECORDER_KILLED: &str = "recorder_killed";
 
 /// What a decoder has learned.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -166,7 +155,7 @@ impl Decoder {
 
     fn lost_record(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Option<()> {
         let (lost, _) = take::<vmt_lost>(bytes)?;
-        self.lost(lost.hdr.cpu, lost.first_ns, lost.last_ns, &lost.count, RING_FULL, sink);
+        self.lost(lost.hdr.cpu, lost.first_ns, lost.last_ns, &lost.count, LostCause::RingFull, sink);
         Some(())
     }
 
@@ -178,7 +167,7 @@ impl Decoder {
         first_ns: u64,
         last_ns: u64,
         counts: &[u32],
-        cause: &'static str,
+        cause: LostCause,
         sink: &mut impl Sink,
     ) {
         for (wire, count) in (0u32..).zip(counts).filter(|(_, count)| **count > 0) {
@@ -187,7 +176,7 @@ impl Decoder {
                 uid: u32::MAX,
                 lost_count: Some(u64::from(*count)),
                 lost_event: event_kind(wire).map(EventKind::name),
-                lost_cause: Some(cause),
+                lost_cause: Some(cause.as_str()),
                 ..self.clock.stamp(EventKind::Lost, signed(last_ns), cpu)
             };
             sink.row(EventKind::Lost, &event, false);

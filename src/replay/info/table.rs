@@ -231,8 +231,8 @@ fn ledger(out: &mut String, facts: &Facts<'_>) {
         let _ = writeln!(out, "{}", if row.balances() { "" } else { "  DOES NOT BALANCE" });
     }
     let _ = writeln!(out, "Bytes        {}", facts.moved.told(grouped));
-    for (cause, count) in facts.total.causes().iter().filter(|(_, count)| *count > 0) {
-        let _ = writeln!(out, "Lost         {} by {cause}", grouped(*count));
+    for (cause, count) in facts.total.causes() {
+        let _ = writeln!(out, "Lost         {} by {}", grouped(count), cause.words());
     }
     if facts.total.unknown > 0 {
         let calls = grouped(facts.total.unknown);
