@@ -9,6 +9,7 @@ use super::decode::Known;
 use super::processes::Snapshot;
 use super::reorder::Place;
 use crate::schema::manifest::{ClockState, Clocks, Hook};
+use crate::schema::vocabulary::EndReason;
 
 /// All that decoding takes to go on behind the rows that stand in a file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -46,8 +47,8 @@ pub struct Living(pub Vec<Snapshot>);
 pub struct Cut {
     /// When; may be still to come.
     pub at: Clocks,
-    /// `end_reason` of that file.
-    pub reason: String,
+    /// Why that file ends.
+    pub reason: EndReason,
 }
 
 /// What one CPU lost and could not tell any more.
@@ -64,7 +65,7 @@ pub struct Loss {
 }
 
 /// The end of a recording: what is known when the hooks are gone and the rings are empty.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Finish {
     /// Clocks when the hooks were taken away, and the kernel's books.
     pub counted: Counted,
@@ -76,8 +77,8 @@ pub struct Finish {
     pub hooks: Vec<Hook>,
     /// Gaps that the end has shown.
     pub gaps: Vec<String>,
-    /// `end_reason`.
-    pub reason: String,
+    /// Why the last file ends.
+    pub reason: EndReason,
     /// What disciplined the wall clock then.
     pub clock: Option<ClockState>,
     /// Nobody ended it: what is not there was lost with the recorder.

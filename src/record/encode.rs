@@ -28,7 +28,7 @@ use crate::schema::limits::Limits;
 use crate::schema::manifest::{self, ClockState, Clocks, Hook, LedgerRow, Manifest};
 use crate::schema::partial::PartialGroup;
 use crate::schema::reader::{Capture, Scan};
-use crate::schema::vocabulary::LostCause;
+use crate::schema::vocabulary::{EndReason, LostCause};
 
 /// Between two files that the trigger makes.
 const TRIGGER_PAUSE_NS: i64 = 1_000_000_000;
@@ -54,11 +54,6 @@ pub struct Running {
     /// What is done when the disk is full, and what main is told.
     pub room: Arc<Room>,
 }
-
-/// `end_reason` of a file that another follows.
-pub const ROTATED: &str = "rotated";
-/// `end_reason` where the disk is full.
-pub const DISK_FULL: &str = "disk_full";
 
 /// Makes captures of frames.
 #[derive(Debug)]
@@ -309,7 +304,7 @@ impl Encoder {
         {
             let cut = cut.clone();
             self.cuts.pop_front();
-            self.cut(&cut.reason, Some(cut.at));
+            self.cut(cut.reason, Some(cut.at));
         }
     }
 
@@ -448,12 +443,12 @@ impl Encoder {
             self.table.end();
         }
         if self.sizes.file.is_some_and(|limit| bytes >= limit) {
-            self.cut(ROTATED, None);
+            self.cut(EndReason::Rotated, None);
         }
     }
 
     /// Ends the present file and begins the next, at the instant `at` or now.
-    fn cut(&mut self, reason: &str, at: Option<Clocks>) {
+    fn cut(&mut self, reason: EndReason, at: Option<Clocks>) {
         let Some(running) = self.running.as_ref().filter(|_| !self.full && self.error.is_none()) else { return };
         match running.counters.read() {
             Ok(counted) => {
@@ -513,7 +508,7 @@ impl Encoder {
     }
 
     /// Closes the present file.
-    fn close(&mut self, reason: &str, gaps: &[String], hooks: Option<&[Hook]>) -> Result<()> {
+    fn close(&mut self, reason: EndReason, gaps: &[String], hooks: Option<&[Hook]>) -> Result<()> {
         let mut manifest = self.begin.clone();
         manifest.end = self.counted.clocks;
         let ledger = ledger(&self.since, &self.counted.kernel, &self.table.books);
@@ -523,7 +518,7 @@ impl Encoder {
             manifest.hooks = hooks.to_vec();
         }
         manifest.end_clock = self.end_clock.clone();
-        manifest.end_reason = reason.into();
+        manifest.end_reason = reason.as_str().into();
         let bytes = self.series.bytes();
         self.series.close(&manifest, self.first_seq)?;
         self.finished_bytes += bytes;
@@ -535,7 +530,7 @@ impl Encoder {
         if self.triggered && now_ns.saturating_sub(self.told_ns) >= TRIGGER_PAUSE_NS {
             self.told_ns = now_ns;
             self.triggered = false;
-            self.cut("triggered", None);
+            self.cut(EndReason::Triggered, None);
         }
         if let Some(running) = &self.running {
             running.room.set_trigger_waits(self.triggered);
@@ -593,7 +588,7 @@ impl Encoder {
         let mut tries = 0;
         // It may have become so when the recording had ended for another reason.
         let limit = self.running.as_ref().and_then(|_| self.table.ended_by());
-        let reason = if self.full { DISK_FULL } else { limit.unwrap_or(&end.reason) };
+        let reason = if self.full { EndReason::DiskFull } else { limit.unwrap_or(end.reason) };
         while self.series.is_open() {
             let Err(error) = self.close(reason, &end.gaps, Some(&end.hooks)) else { break };
             let made = self.running.as_ref().is_some_and(|running| {

@@ -18,7 +18,7 @@ use super::breakdown;
 use super::checkpoint::{Cut, Finish, Loss};
 use super::command::{self, CannotStart, shell_status};
 use super::drain::Control;
-use super::encode::{DISK_FULL, ROTATED, Written};
+use super::encode::Written;
 use super::host;
 use super::inherited::Inherited;
 use super::journal::{Journal, Kind, Syncer};
@@ -31,12 +31,13 @@ use super::room::Room;
 use super::series::{Plan, Series};
 use super::signals::Signals;
 use super::survivors;
-use super::table::{COUNT, MAX_SIZE, Progress};
+use super::table::Progress;
 use super::threads::{self, Threads};
 use super::timers::Timers;
 use crate::cli::status;
 use crate::output::Output;
 use crate::schema::manifest::{Clocks, Manifest};
+use crate::schema::vocabulary::EndReason;
 
 /// How often clocks are looked at; limits, signals, which COMMAND's end is one of, and ends of processes are seen at once.
 const TICK: Duration = Duration::from_millis(200);
@@ -70,16 +71,16 @@ pub enum End {
 }
 
 impl End {
-    fn reason(self) -> &'static str {
+    fn reason(self) -> EndReason {
         match self {
-            End::Command(_) => "command_exit",
-            End::Signal(_) => "signal",
-            End::Duration => "duration",
-            End::Count => COUNT,
-            End::MaxSize => MAX_SIZE,
-            End::ProcessesGone => "processes_gone",
-            End::Full => DISK_FULL,
-            End::Failed => "write_error",
+            End::Command(_) => EndReason::CommandExit,
+            End::Signal(_) => EndReason::Signal,
+            End::Duration => EndReason::Duration,
+            End::Count => EndReason::Count,
+            End::MaxSize => EndReason::MaxSize,
+            End::ProcessesGone => EndReason::ProcessesGone,
+            End::Full => EndReason::DiskFull,
+            End::Failed => EndReason::WriteError,
         }
     }
 }
@@ -263,8 +264,8 @@ impl<'a> Session<'a> {
 
     /// Ends the present file at an instant.
     fn cut(&self, at: Clocks) {
-        let reason = if self.options.keep.is_some() { "triggered" } else { ROTATED };
-        let cut = Cut { at, reason: reason.into() };
+        let reason = if self.options.keep.is_some() { EndReason::Triggered } else { EndReason::Rotated };
+        let cut = Cut { at, reason };
         // With nobody to read it, the recording is about to end anyway.
         let _ = threads::append(&self.journal, Kind::Cut, 0, &cut);
         // It is carried out when all that happened before has come, which may be little, and long ago.
@@ -402,7 +403,7 @@ impl<'a> Session<'a> {
             requests: self.programs.open_requests()?,
             hooks,
             gaps,
-            reason: end.reason().into(),
+            reason: end.reason(),
             clock: host::clock_state(),
             killed: false,
         })

@@ -13,7 +13,7 @@ use super::room::Room;
 use crate::schema::events::{EVENTS, EventKind, EventSet, Group};
 use crate::schema::expr::Expr;
 use crate::schema::moved::Bytes;
-use crate::schema::vocabulary::PayloadStatus;
+use crate::schema::vocabulary::{EndReason, PayloadStatus};
 use crate::schema::{BatchBuilder, Event};
 
 /// Seen by the main thread while recording.
@@ -83,11 +83,6 @@ pub struct Table {
     progress: Arc<Progress>,
     room: Arc<Room>,
 }
-
-/// `end_reason`: `-c` is reached.
-pub const COUNT: &str = "count";
-/// `end_reason`: `--max-size` is reached.
-pub const MAX_SIZE: &str = "max_size";
 
 /// Fewest bytes of payload and iovecs that make a row group.
 const LEAST_GROUP: usize = 64 << 10;
@@ -187,8 +182,8 @@ impl Table {
     }
 
     /// Which limit ended the rows, if one did: whatever ended the recording came later.
-    pub fn ended_by(&self) -> Option<&'static str> {
-        if self.ended { Some(MAX_SIZE) } else { self.limit_reached().then_some(COUNT) }
+    pub fn ended_by(&self) -> Option<EndReason> {
+        if self.ended { Some(EndReason::MaxSize) } else { self.limit_reached().then_some(EndReason::Count) }
     }
 
     /// Latest mono_ns of any row.

@@ -62,9 +62,7 @@ pub struct Manifest {
     pub families: Vec<FamilyReport>,
     /// What this recording could not see, in words.
     pub gaps: Vec<String>,
-    /// Why it ended: command_exit, signal, duration, count, processes_gone, write_error; max_size, disk_full; rotated (the
-    /// recording went on in the next file), triggered (the flight recorder was told to write), recovered (by `vmtrace
-    /// recover`, after the recorder had died).
+    /// Why it ended: an [`EndReason`](super::vocabulary::EndReason), or the word of a later version.
     pub end_reason: String,
     /// Seen, filtered, lost and written by event.
     pub ledger: Vec<LedgerRow>,

@@ -64,6 +64,7 @@ pub const VOCABULARIES: &[Vocabulary] = &[
     DescriptorMode::VOCABULARY,
     LostCause::VOCABULARY,
     Loss::VOCABULARY,
+    EndReason::VOCABULARY,
 ];
 
 words! {
@@ -198,6 +199,22 @@ impl Loss {
             Loss::WriteError => "write error",
         }
     }
+}
+
+words! {
+    /// Why a file ends.
+    EndReason in "end_reason";
+    CommandExit "command_exit" "COMMAND ended";
+    Signal "signal" "a signal came, such as that of ^C";
+    Duration "duration" "`--duration` was over";
+    Count "count" "`-c` was reached";
+    ProcessesGone "processes_gone" "the last `-p` process ended";
+    MaxSize "max_size" "`--max-size` was reached";
+    DiskFull "disk_full" "the disk was full";
+    WriteError "write_error" "the output failed, or a thread of the recorder did";
+    Rotated "rotated" "the recording went on in the next file";
+    Triggered "triggered" "the flight recorder was told to write";
+    Recovered "recovered" "the recorder died, and `vmtrace recover` made the file";
 }
 
 #[cfg(test)]

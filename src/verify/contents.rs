@@ -15,7 +15,7 @@ use crate::schema::clocks;
 use crate::schema::events::EventKind;
 use crate::schema::manifest::{LedgerRow, Manifest, quoted};
 use crate::schema::reader::{Capture, Scan};
-use crate::schema::vocabulary::{Abi, IovVerdict, LostCause, PayloadStatus};
+use crate::schema::vocabulary::{Abi, EndReason, IovVerdict, LostCause, PayloadStatus};
 
 /// Columns that are looked at.
 const COLUMNS: &[&str] = &[
@@ -86,7 +86,7 @@ fn check_loss(manifest: &Manifest, bad_addresses: u64, report: &mut Report) {
     for (cause, count) in total.causes() {
         report.add(Kind::Loss, format!("{} lost: {}", count::events(count), cause.words()));
     }
-    if manifest.end_reason == "recovered" {
+    if EndReason::Recovered.is(&manifest.end_reason) {
         report.add(Kind::Loss, "the recorder died, and this is what was recovered: nothing later is in it");
     }
     if total.unknown > 0 {
@@ -237,7 +237,7 @@ impl<'a> Rows<'a> {
     /// What `lost` rows tell is what the ledger counts. Of a recording in several files it may be told in a later one
     /// than it is counted in; a recorder that died, or forgets, may not have told it.
     fn conclude_losses(&self, manifest: &Manifest, report: &mut Report) {
-        let whole = manifest.segment.is_none() && manifest.end_reason != "recovered";
+        let whole = manifest.segment.is_none() && !EndReason::Recovered.is(&manifest.end_reason);
         let kind = if whole { Kind::Contradiction } else { Kind::Note };
         for row in &manifest.ledger {
             let told = self.told.get(row.event.as_str()).copied().unwrap_or_default();

@@ -9,6 +9,7 @@ use super::report::{Kind, Report};
 use crate::schema::limits::Limits;
 use crate::schema::manifest::{LedgerRow, Segment, quoted};
 use crate::schema::reader::Capture;
+use crate::schema::vocabulary::EndReason;
 
 /// What is kept of each file, as it states it.
 #[derive(Debug)]
@@ -35,7 +36,7 @@ impl Known {
             capture_id: manifest.capture_id.clone(),
             segment: manifest.segment.clone(),
             rows: capture.rows(),
-            went_on: manifest.end_reason == "rotated",
+            went_on: EndReason::Rotated.is(&manifest.end_reason),
             forgotten: manifest.ledger.iter().any(|row| row.forgotten > 0),
             ledger: manifest.ledger.clone(),
             ledger_from_rows: manifest.ledger_from_rows,

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::output::{self, Output};
-use crate::record::encode::ROTATED;
 use crate::record::journal;
 use crate::schema::file::{Links, open_regular};
 use crate::schema::limits::Limits;
 use crate::schema::manifest::{LedgerRow, Segment};
 use crate::schema::partial::{self, Partial};
 use crate::schema::reader::Capture;
+use crate::schema::vocabulary::EndReason;
 
 /// One unfinished file.
 #[derive(Debug)]
@@ -131,7 +131,7 @@ impl Sources {
         let Ok(capture) = Capture::open_within(&last.path, last.limits) else { return Ok(None) };
         let reason = capture.manifest().end_reason.as_str();
         // Where the next file of a series was not begun yet, what belongs into it stands in the journal alone.
-        let goes_on = reason == ROTATED && journal::exists(&last.recording()).is_some();
+        let goes_on = EndReason::Rotated.is(reason) && journal::exists(&last.recording()).is_some();
         Ok((self.0.len() == 1 && !reason.is_empty() && !goes_on).then_some(last))
     }
 }

@@ -19,6 +19,7 @@ use crate::record::threads;
 use crate::schema::events::EventSet;
 use crate::schema::manifest::{Clocks, Manifest, Segment};
 use crate::schema::reader::Capture;
+use crate::schema::vocabulary::EndReason;
 
 /// Bytes of payload in a row group.
 const GROUP_BYTES: usize = 64 << 20;
@@ -160,7 +161,7 @@ impl<'a> Left<'a> {
                 && let Some(mut finish) = encoder.take(&frame)?
             {
                 finish.gaps.push("the recorder was killed while it finished: the capture was recovered".into());
-                finish.reason = RECOVERED.into();
+                finish.reason = EndReason::Recovered;
                 return Ok(Some(finish));
             }
             next = reader.next()?;
@@ -198,7 +199,16 @@ impl<'a> Left<'a> {
     fn ended(&self, counted: Counted, gap: String) -> Finish {
         let gaps = self.survey.gaps.iter().cloned().chain([gap]).collect();
         let hooks = self.manifest.hooks.clone();
-        Finish { counted, hooks, gaps, reason: RECOVERED.into(), killed: true, ..Finish::default() }
+        Finish {
+            counted,
+            losses: Vec::new(),
+            requests: Vec::new(),
+            hooks,
+            gaps,
+            reason: EndReason::Recovered,
+            clock: None,
+            killed: true,
+        }
     }
 
     /// When the file that is recovered began.
@@ -213,7 +223,5 @@ impl<'a> Left<'a> {
     }
 }
 
-/// `end_reason`.
-const RECOVERED: &str = "recovered";
 /// Said where there is no journal at all.
 const MISSING: &str = "the journal is missing: events behind the last whole row group are not known";

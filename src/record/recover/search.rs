@@ -9,12 +9,12 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::found::recording;
 use crate::output::directory;
-use crate::record::encode::ROTATED;
 use crate::record::journal::{self, Base};
 use crate::schema::file::{Links, open_regular};
 use crate::schema::limits::Limits;
 use crate::schema::partial;
 use crate::schema::reader::Capture;
+use crate::schema::vocabulary::EndReason;
 
 /// A file that begins as a capture does.
 #[derive(Clone, Debug)]
@@ -145,7 +145,7 @@ fn nothing(output: &Path, pieces: &[Piece]) -> Result<Vec<PathBuf>> {
         bail!("there is no such file, and no unfinished one of its recording");
     };
     let rest = match journal {
-        Some(_) if last.reason.as_deref() == Some(ROTATED) => return Ok(vec![last.path.clone()]),
+        Some(_) if last.reason.as_deref() == Some(EndReason::Rotated.as_str()) => return Ok(vec![last.path.clone()]),
         Some(left) => format!("; {} and what follows it can be removed", left.display()),
         None => String::new(),
     };
