@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::replay;
-use crate::safe::{SafeLine, SafeMessage, Said};
+use crate::terminal::escape::{SafeLine, SafeMessage, Said};
 
 /// Exit statuses, as documented in the README.
 pub mod status {

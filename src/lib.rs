@@ -11,6 +11,6 @@ pub mod query;
 #[cfg(feature = "record")]
 pub mod record;
 pub mod replay;
-pub mod safe;
 pub mod schema;
+pub mod terminal;
 pub mod verify;

@@ -5,7 +5,7 @@ use std::fmt::{Display, Write};
 use super::system::{Capability, Setting};
 use super::{Report, status};
 use crate::replay::info::families;
-use crate::safe::{Safe, SafeMessage};
+use crate::terminal::escape::{Safe, SafeMessage};
 
 /// The description.
 pub fn render(report: &Report) -> String {

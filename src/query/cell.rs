@@ -1,4 +1,4 @@
-//! One value of a result as text or JSON. Owns no layout, and no escaping: `safe` does that on the way out.
+//! One value of a result as text or JSON. Owns no layout, and no escaping: `terminal::escape` does that on the way out.
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{
@@ -9,7 +9,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Map, Number, Value};
 
-use crate::safe::Hex;
+use crate::terminal::escape::Hex;
 
 /// Lists in lists accepted; a query can make any type.
 const MAX_DEPTH: usize = 16;

@@ -10,7 +10,7 @@ use datafusion::physical_plan::metrics::MetricValue;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanVisitor, accept};
 
 use crate::count;
-use crate::safe::SafeMessage;
+use crate::terminal::escape::SafeMessage;
 
 /// Writes what each scan read and left out, then the plan with its measures; of a query that ran `elsewhere`, what is told
 /// of it from there.

@@ -2,7 +2,7 @@
 //!
 //! Data flows one way: files → checked captures → table `events` → views → engine → output. The engine is Apache
 //! DataFusion. Nothing here knows how a capture is recorded or replayed; what a capture may look like is decided in
-//! `schema`, and captured text passes `safe` on its way to a screen.
+//! `schema`, and captured text passes `terminal::escape` on its way to a screen.
 
 mod allowed;
 mod cell;

@@ -13,7 +13,7 @@ use rustyline::{Config, Context, Editor, Helper};
 
 use super::{Session, functions, named};
 use crate::cli::{self, status};
-use crate::safe::Safe;
+use crate::terminal::escape::Safe;
 
 const HELP: &str = "\
 .tables            tables and views

@@ -628,8 +628,7 @@ impl Encoder {
         let [first_ns, last_ns] =
             [&self.told, &self.counted].map(|c| u64::try_from(c.clocks.monotonic_ns).unwrap_or(0));
         let added = |of| added_by_wire(&self.told.kernel, &self.counted.kernel, of);
-        let causes =
-            [(LostCause::ScratchFull, added(|k| k.unplaced)), (LostCause::HookSkipped, added(|k| k.skipped))];
+        let causes = [(LostCause::ScratchFull, added(|k| k.unplaced)), (LostCause::HookSkipped, added(|k| k.skipped))];
         for (cause, counts) in causes {
             self.decoder.lost(0, first_ns, last_ns, &counts, cause, &mut self.table);
         }

@@ -15,10 +15,10 @@ use super::series::Finished;
 use super::table::Progress;
 use crate::cli;
 use crate::count::{self, Count};
-use crate::safe::SafeLine;
 use crate::schema::events::EventSet;
 use crate::schema::manifest::{FamilyReport, Hook, LedgerRow};
 use crate::schema::moved::Moved;
+use crate::terminal::escape::SafeLine;
 
 /// How often the progress line is renewed.
 const EVERY: Duration = Duration::from_millis(250);

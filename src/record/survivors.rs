@@ -2,7 +2,7 @@
 
 use super::processes::is_gone;
 use crate::count::Count;
-use crate::safe::Safe;
+use crate::terminal::escape::Safe;
 
 /// Names shown of them.
 const SHOWN: usize = 8;

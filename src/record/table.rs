@@ -101,7 +101,8 @@ impl Sink for Table {
         }
         let mut event = Event { seq: self.seq, ..*event };
         if event.payload_len > 0 && self.room.without_payload() {
-            event = Event { payload: None, payload_len: 0, payload_status: Some(PayloadStatus::Dropped.as_str()), ..event };
+            event =
+                Event { payload: None, payload_len: 0, payload_status: Some(PayloadStatus::Dropped.as_str()), ..event };
         }
         self.triggered |= self.asked.trigger.as_ref().is_some_and(|trigger| trigger.matches(&event));
         self.builder.push(&event);

@@ -9,10 +9,10 @@ use anyhow::Result;
 
 use super::filter::View;
 use super::{Render, time};
-use crate::safe::{Hex, Safe};
 use crate::schema::columns::COLUMNS;
 use crate::schema::reader::Capture;
 use crate::schema::{Cell, Event};
+use crate::terminal::escape::{Hex, Safe};
 
 /// Writes CSV to its output.
 pub struct Csv<W: Write> {

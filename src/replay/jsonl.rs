@@ -11,10 +11,10 @@ use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 
 use super::filter::View;
 use super::{Render, time};
-use crate::safe::{Hex, SafeJson};
 use crate::schema::reader::Capture;
 use crate::schema::types::Iovecs;
 use crate::schema::{Cell, Event};
+use crate::terminal::escape::{Hex, SafeJson};
 
 /// Writes JSON lines to `out`.
 #[derive(Debug)]

@@ -1,14 +1,13 @@
 //! `vmtrace replay`: captures printed as timelines, without privileges, on any machine.
 //!
 //! Data flows one way: schema → filter → (timelines) → renderer. A renderer sees one event after another and
-//! knows nothing of files or options. Captured text passes `safe` on its way out, wherever it goes.
+//! knows nothing of files or options. Captured text passes `terminal::escape` on its way out, wherever it goes.
 
 mod csv;
 mod filter;
 pub mod info;
 pub(crate) mod jsonl;
 mod processes;
-pub use crate::safe;
 mod story;
 mod text;
 mod time;

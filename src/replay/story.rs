@@ -11,9 +11,9 @@ use std::fmt::{self, Arguments, Write};
 use super::filter::View;
 use super::processes::Processes;
 use super::time;
-use crate::safe::{Preview, Safe};
 use crate::schema::vocabulary::{Abi, Direction, IovVerdict, PayloadStatus};
 use crate::schema::{Event, EventKind};
+use crate::terminal::escape::{Preview, Safe};
 
 /// Columns of a payload preview.
 const PREVIEW: usize = 32;

@@ -13,10 +13,10 @@ use super::info::facts;
 use super::processes::{Identity, Processes};
 use super::story::{self, Line, Named, Role};
 use super::time::{Clock, Notation};
-use crate::safe::{HexRow, Safe};
 use crate::schema::manifest::Clocks;
 use crate::schema::reader::Capture;
 use crate::schema::{Event, EventKind};
+use crate::terminal::escape::{HexRow, Safe};
 
 /// How text is to look.
 #[derive(Clone, Copy, Debug)]

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::vocabulary::Loss;
-use crate::safe::cut;
+use crate::terminal::escape::cut;
 
 /// Metadata key of the schema version, a decimal number.
 pub const KEY_SCHEMA_VERSION: &str = "vmtrace.schema_version";

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::cli::status;
 use crate::count;
-use crate::safe::{Safe, SafeMessage};
+use crate::terminal::escape::{Safe, SafeMessage};
 
 /// What a finding means for the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

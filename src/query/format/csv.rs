@@ -9,7 +9,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::Sink;
 use crate::query::cell;
-use crate::safe::Safe;
+use crate::terminal::escape::Safe;
 
 /// Writes CSV to its output.
 pub struct Csv<W: Write> {

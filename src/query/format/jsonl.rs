@@ -9,7 +9,7 @@ use serde::ser::{SerializeMap, Serializer};
 
 use super::Sink;
 use crate::query::cell;
-use crate::safe::SafeJson;
+use crate::terminal::escape::SafeJson;
 
 /// Writes JSON lines to its output.
 pub struct Jsonl<W> {

@@ -12,7 +12,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::Sink;
 use crate::query::{cell, functions};
-use crate::safe::Safe;
+use crate::terminal::escape::Safe;
 
 /// Rows laid out together.
 const CHUNK: usize = 1000;

@@ -7,13 +7,13 @@ use serde::Serialize;
 use crate::count;
 use crate::replay::story::{Line, Role};
 use crate::replay::time;
-use crate::safe::Safe;
 use crate::schema::Manifest;
 use crate::schema::chain::Chain;
 use crate::schema::clocks::{self, Step};
 use crate::schema::manifest::LedgerRow;
 use crate::schema::moved::Moved;
 use crate::schema::reader::Capture;
+use crate::terminal::escape::Safe;
 
 /// What `info` knows of one capture. Rule of evolution: fields are only added.
 #[derive(Debug, Serialize)]

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::safe::Safe;
 use crate::schema::manifest::FamilyReport;
+use crate::terminal::escape::Safe;
 
 /// Appends the table.
 pub fn render(out: &mut String, families: &[FamilyReport]) {

@@ -6,9 +6,9 @@ use super::facts::{Facts, Word};
 use super::families;
 use crate::count::{self, Count, grouped};
 use crate::replay::time;
-use crate::safe::Safe;
 use crate::schema::EventSet;
 use crate::schema::manifest::{ClockState, Filters, LedgerRow, Segment};
+use crate::terminal::escape::Safe;
 
 /// The description of one capture.
 pub fn render(facts: &Facts<'_>) -> String {

@@ -3,8 +3,8 @@
 use super::{Line, Named, Role};
 use crate::replay::processes::Processes;
 use crate::replay::time;
-use crate::safe::Safe;
 use crate::schema::{Event, EventKind};
+use crate::terminal::escape::Safe;
 
 /// Characters shown of an argument list; the whole of it is in `-T jsonl`.
 const ARGV: usize = 120;

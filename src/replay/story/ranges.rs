@@ -2,11 +2,11 @@
 
 use super::{Line, Role};
 use crate::count::Count;
-use crate::safe::Safe;
 use crate::schema::names::register_set_name;
 use crate::schema::types::Iovecs;
 use crate::schema::vocabulary::DescriptorKind;
 use crate::schema::{Event, EventKind};
+use crate::terminal::escape::Safe;
 
 /// Ranges shown of a list; the whole of it is in `-T jsonl`.
 const SHOWN: usize = 2;
