@@ -11,7 +11,7 @@ use parquet::file::page_index::offset_index::PageLocation;
 
 use super::columns::column_spec;
 use super::limits::{Limits, MAX_RANGES, MAX_ROW_GROUP_ROWS};
-use super::manifest::quoted;
+use super::quote::quoted;
 
 /// Bytes of a value of fixed length, which no column of ours has.
 const MAX_FIXED: i32 = 64;

@@ -6,28 +6,20 @@ use anyhow::{Result, anyhow};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::quote::quoted;
 use super::vocabulary::Loss;
-use crate::terminal::escape::cut;
 
 /// Metadata key of the schema version, a decimal number.
 pub const KEY_SCHEMA_VERSION: &str = "vmtrace.schema_version";
 /// Metadata key of the manifest, JSON.
 pub const KEY_MANIFEST: &str = "vmtrace.manifest";
 
-/// Most letters of an error about JSON, which may quote any text of it, and of a name in one.
-const QUOTED: usize = 200;
-
 /// Reads JSON that stands in a file.
 ///
 /// # Errors
 /// What is wrong with it. What it quotes of the file is cut.
 pub fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
-    serde_json::from_slice(json).map_err(|error| anyhow!("{}", cut(&error.to_string(), QUOTED)))
-}
-
-/// A name that stands in a manifest, as an error quotes it.
-pub fn quoted(name: &str) -> String {
-    cut(name, QUOTED).into_owned()
+    serde_json::from_slice(json).map_err(|error| anyhow!("{}", quoted(&error.to_string())))
 }
 
 /// Everything a reader must know to judge a capture.

@@ -33,6 +33,7 @@ pub mod names;
 pub(crate) mod pages;
 pub mod partial;
 mod properties;
+pub(crate) mod quote;
 mod ranges;
 pub mod reader;
 mod scan;

@@ -20,7 +20,7 @@ use ssh_key::sha2::{Digest, Sha256, Sha512};
 use ssh_key::{HashAlg, LineEnding, PrivateKey, SshSig};
 
 use super::file::{Links, open_regular};
-use super::manifest::quoted;
+use super::quote::quoted;
 use crate::output::{self, Whole};
 
 /// What a signature is for; `ssh-keygen -n`.

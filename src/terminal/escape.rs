@@ -4,7 +4,6 @@
 //! file. Everything of theirs that reaches a screen passes through here. What is not plainly visible is
 //! written as an escape, and so is the backslash, so that an escape cannot be forged. Owns no layout.
 
-use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter, Write};
 use std::ops::RangeInclusive;
 
@@ -66,18 +65,6 @@ impl Display for SafeMessage<'_> {
             c => Safe(c.encode_utf8(&mut [0; 4])).fmt(f),
         })
     }
-}
-
-/// Text that somebody else chose, in a message of ours: of more than `most` letters, the begin and the end are kept.
-pub fn cut(text: &str, most: usize) -> Cow<'_, str> {
-    let letters = text.chars().count();
-    if letters <= most {
-        return text.into();
-    }
-    let (front, back) = (most - most / 3, most / 3);
-    let begin = text.chars().take(front);
-    let end = text.chars().skip(letters - back);
-    begin.chain(std::iter::once('…')).chain(end).collect()
 }
 
 /// Letters that turn the order of a line around on terminals that know how.
@@ -216,13 +203,6 @@ mod tests {
 
     fn safe(text: &str) -> String {
         Safe(text).to_string()
-    }
-
-    #[test]
-    fn long_text_is_cut_within_letters() {
-        assert_eq!(cut("short", 5), "short");
-        assert_eq!(cut("éäöüéäöüéäöü", 6), "éäöü…öü");
-        assert_eq!(cut(&"x".repeat(1 << 20), 200).chars().count(), 201);
     }
 
     #[test]

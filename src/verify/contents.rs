@@ -13,7 +13,8 @@ use crate::schema::Event;
 use crate::schema::chain::Chain;
 use crate::schema::clocks;
 use crate::schema::events::EventKind;
-use crate::schema::manifest::{LedgerRow, Manifest, quoted};
+use crate::schema::manifest::{LedgerRow, Manifest};
+use crate::schema::quote::quoted;
 use crate::schema::reader::{Capture, Scan};
 use crate::schema::vocabulary::{Abi, EndReason, IovVerdict, LostCause, PayloadStatus};
 

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::report::{Kind, Report};
 use crate::schema::limits::Limits;
-use crate::schema::manifest::{LedgerRow, Segment, quoted};
+use crate::schema::manifest::{LedgerRow, Segment};
+use crate::schema::quote::quoted;
 use crate::schema::reader::Capture;
 use crate::schema::vocabulary::EndReason;
 

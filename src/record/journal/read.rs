@@ -12,7 +12,8 @@ use super::append::{Ahead, Journal};
 use super::frame::{self, Frame, HEADER, Header, Kind};
 use super::segments::{Base, Begin};
 use crate::schema::file::{Links, open_regular};
-use crate::schema::manifest::{self, quoted};
+use crate::schema::manifest;
+use crate::schema::quote::quoted;
 
 /// Where frames come from.
 #[derive(Debug)]

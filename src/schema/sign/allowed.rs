@@ -10,7 +10,7 @@ use ssh_key::PublicKey;
 use ssh_key::public::KeyData;
 
 use super::{NAMESPACE, Signature, read_small};
-use crate::schema::manifest::quoted;
+use crate::schema::quote::quoted;
 
 /// The lines of an allowed signers file.
 #[derive(Debug)]
