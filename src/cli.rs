@@ -1,4 +1,4 @@
-//! The command line: options, dispatch, and exit statuses.
+//! The command line: options and dispatch.
 //!
 //! Help, completions and the man page are generated from the definitions here. What a command does stands in
 //! `record` and `replay`; this file only names the options and maps errors to a status.
@@ -6,32 +6,11 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::replay;
-use crate::terminal::escape::{SafeLine, SafeMessage, Said};
-
-/// Exit statuses, as documented in the README.
-pub mod status {
-    /// Everything asked for was done.
-    pub const OK: u8 = 0;
-    /// `replay` found no event that matches, `query` no row.
-    pub const NO_MATCH: u8 = 1;
-    /// `check`: recording works, but not everything at its best.
-    pub const GAPS: u8 = 1;
-    /// `verify`: the file is not what was recorded, or contradicts itself.
-    pub const ALTERED: u8 = 1;
-    /// Bad usage or bad input; nothing was written.
-    pub const ERROR: u8 = 2;
-    /// The recording is complete but events were lost, as the capture says; `verify`: intact, but not complete.
-    pub const LOSS: u8 = 3;
-    /// `record -- COMMAND`: vmtrace itself failed.
-    pub const RECORDER_FAILED: u8 = 125;
-    /// `record -- COMMAND`: COMMAND cannot be executed.
-    pub const NOT_EXECUTABLE: u8 = 126;
-    /// `record -- COMMAND`: COMMAND was not found.
-    pub const NOT_FOUND: u8 = 127;
-}
+use crate::terminal::escape::{SafeLine, SafeMessage};
+use crate::terminal::{is_broken_pipe, report, status};
 
 /// Forensic flight recorder for transfers of bytes across address spaces.
 #[derive(Debug, Parser)]
@@ -87,18 +66,6 @@ struct NoQuery {
     words: Vec<std::ffi::OsString>,
 }
 
-/// When to colour terminal output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum ColorWhen {
-    /// On a terminal, unless NO_COLOR is set or TERM is dumb.
-    #[default]
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
-}
-
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -138,17 +105,6 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Writes an error to stderr. It may quote a capture.
-pub(crate) fn report(error: &anyhow::Error) {
-    say(&format!("{error:#}"));
-}
-
-/// Writes what vmtrace says to stderr, made safe for a terminal. All that is said goes through here.
-pub(crate) fn say(text: &str) {
-    // Nobody may be listening: eprintln! would panic, and COMMAND's status be lost.
-    let _ = writeln!(std::io::stderr(), "{}", Said(text));
-}
-
 /// Prints what the parser of the command line says. It quotes words as they were given: where one is not plain text, the
 /// parser gets them all as they may be shown.
 fn print_usage(error: &clap::Error) {
@@ -160,12 +116,6 @@ fn print_usage(error: &clap::Error) {
         Err(error) => error.print(),
         Ok(_) => write!(std::io::stderr(), "{}", SafeMessage(&error.render().to_string())),
     };
-}
-
-/// Whether whoever reads our output has gone.
-pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
-    io.into_iter().any(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 fn completions(shell: clap_complete::Shell) -> anyhow::Result<u8> {

@@ -9,13 +9,11 @@ mod table;
 use std::io::Write;
 
 use anyhow::Result;
-use clap::ValueEnum;
 use serde::Serialize;
 
 use self::system::{Capability, Setting};
-use crate::cli::status;
-use crate::replay::jsonl;
 use crate::schema::manifest::FamilyReport;
+use crate::terminal::{Format, json_line, status};
 
 /// Options of `vmtrace check`.
 #[derive(Debug, clap::Args)]
@@ -25,16 +23,6 @@ pub struct Args {
     /// Output format
     #[arg(short = 'T', long, value_enum, default_value_t)]
     format: Format,
-}
-
-/// Output format.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// A description to read
-    #[default]
-    Text,
-    /// One JSON object
-    Json,
 }
 
 /// What the hooks see here.
@@ -77,7 +65,7 @@ pub fn run(args: &Args) -> Result<u8> {
     let mut text = Vec::new();
     match args.format {
         Format::Text => text.extend(table::render(&report).bytes()),
-        Format::Json => jsonl::line(&mut text, &report)?,
+        Format::Json => json_line(&mut text, &report)?,
     }
     if !text.ends_with(b"\n") {
         text.push(b'\n');

@@ -2,10 +2,11 @@
 
 use std::fmt::{Display, Write};
 
+use super::Report;
 use super::system::{Capability, Setting};
-use super::{Report, status};
 use crate::replay::info::families;
 use crate::terminal::escape::{Safe, SafeMessage};
+use crate::terminal::status;
 
 /// The description.
 pub fn render(report: &Report) -> String {

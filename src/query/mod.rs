@@ -39,8 +39,8 @@ use self::cluster::Cluster;
 use self::engine::{Engine, Limits};
 use self::format::Format;
 use self::run::Outcome;
-use crate::cli::status;
 use crate::schema::limits::AllowLarge;
+use crate::terminal::status;
 
 /// Options of `vmtrace query`.
 #[derive(Debug, clap::Args)]

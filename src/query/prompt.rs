@@ -12,8 +12,8 @@ use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Config, Context, Editor, Helper};
 
 use super::{Session, functions, named};
-use crate::cli::{self, status};
 use crate::terminal::escape::Safe;
+use crate::terminal::{self, status};
 
 const HELP: &str = "\
 .tables            tables and views
@@ -91,7 +91,7 @@ pub(super) fn run(session: &mut Session<'_>) -> Result<u8> {
                 }
                 session.engine.forget_interrupt();
                 if let Err(error) = line_read(session, line) {
-                    cli::report(&error);
+                    terminal::report(&error);
                 }
             }
             Err(ReadlineError::Interrupted) => unfinished.clear(),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use anyhow::{Context, Result};
 use libc::SIGABRT;
 
-use crate::cli::status;
+use crate::terminal::status;
 
 const WORDS: &str = "vmtrace: the recorder broke down, and recording has ended; `vmtrace recover` makes a capture of what \
                      was recorded until then\n";

@@ -12,7 +12,7 @@ use nix::sys::signal::raise;
 
 use super::inherited::Inherited;
 use super::signals::Signals;
-use crate::cli::status;
+use crate::terminal::status;
 
 /// Why COMMAND could not be started, with the exit status shells use for it.
 #[derive(Debug)]

@@ -50,7 +50,7 @@ use std::panic::AssertUnwindSafe;
 use anyhow::{Result, anyhow};
 
 use crate::check::Seen;
-use crate::cli::{self, status};
+use crate::terminal::{self, status};
 use options::Options;
 use session::Session;
 
@@ -65,7 +65,7 @@ pub fn run(args: &Args) -> Result<u8> {
     match recorded.unwrap_or_else(|_| Err(anyhow!("the main thread broke down"))) {
         // Like env(1) and timeout(1): COMMAND's own statuses stay distinguishable from ours.
         Err(error) if with_command => {
-            cli::report(&error);
+            terminal::report(&error);
             Ok(status::RECORDER_FAILED)
         }
         other => other,
@@ -87,7 +87,7 @@ fn record(options: Options) -> Result<u8> {
     let mut session = Session::prepare(&options)?;
     if let Err(refused) = session.start_command() {
         session.discard();
-        cli::report(&refused.error);
+        terminal::report(&refused.error);
         return Ok(refused.status);
     }
     session.give_up_privileges();

@@ -15,10 +15,10 @@ use anyhow::{Context, Result};
 use self::found::{Found, Sources};
 use self::left::Left;
 use super::report;
-use crate::cli::status;
 use crate::schema::limits::AllowLarge;
 use crate::schema::manifest::LedgerRow;
 use crate::schema::reader::Capture;
+use crate::terminal::status;
 
 /// Options of `vmtrace recover`.
 #[derive(Debug, clap::Args)]

@@ -13,12 +13,12 @@ use super::options::Options;
 use super::recover::Recovered;
 use super::series::Finished;
 use super::table::Progress;
-use crate::cli;
 use crate::count::{self, Count};
 use crate::schema::events::EventSet;
 use crate::schema::manifest::{FamilyReport, Hook, LedgerRow};
 use crate::schema::moved::Moved;
 use crate::terminal::escape::SafeLine;
+use crate::terminal::{self, is_dumb};
 
 /// How often the progress line is renewed.
 const EVERY: Duration = Duration::from_millis(250);
@@ -34,8 +34,7 @@ pub struct Display {
 impl Display {
     /// A line if stderr is a terminal that can show one.
     pub fn new(quiet: bool) -> Self {
-        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let bar = (!quiet && !dumb && std::io::stderr().is_terminal()).then(|| {
+        let bar = (!quiet && !is_dumb() && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::new_spinner();
             bar.set_style(ProgressStyle::with_template("{spinner} {msg}").unwrap_or(ProgressStyle::default_spinner()));
             bar
@@ -80,7 +79,7 @@ fn is_in_foreground() -> bool {
 
 /// Says something on one line of stderr. Names of files stand in it, and what a stranger's journal says.
 pub fn say(line: std::fmt::Arguments<'_>) {
-    cli::say(&SafeLine(&line.to_string()).to_string());
+    terminal::say(&SafeLine(&line.to_string()).to_string());
 }
 
 /// Says which hooks are in place and what they cannot see.

@@ -34,10 +34,10 @@ use super::survivors;
 use super::table::Progress;
 use super::threads::{self, Threads};
 use super::timers::Timers;
-use crate::cli::status;
 use crate::output::Output;
 use crate::schema::manifest::{Clocks, Manifest};
 use crate::schema::vocabulary::EndReason;
+use crate::terminal::status;
 
 /// How often clocks are looked at; limits, signals, which COMMAND's end is one of, and ends of processes are seen at once.
 const TICK: Duration = Duration::from_millis(200);

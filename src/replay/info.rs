@@ -11,13 +11,11 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use clap::ValueEnum;
 
 use self::facts::Facts;
-use super::jsonl;
-use crate::cli::{self, status};
 use crate::schema::limits::AllowLarge;
 use crate::schema::reader::Capture;
+use crate::terminal::{self, Format, json_line, status};
 
 /// Options of `vmtrace info`.
 #[derive(Debug, clap::Args)]
@@ -30,16 +28,6 @@ pub struct Args {
     format: Format,
     #[command(flatten)]
     large: AllowLarge,
-}
-
-/// Output format.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// A description to read
-    #[default]
-    Text,
-    /// One JSON object per line and capture
-    Json,
 }
 
 /// Runs `vmtrace info`; returns the exit status.
@@ -56,7 +44,7 @@ pub fn run(args: &Args) -> Result<u8> {
                 out.flush()?;
             }
             Err(error) => {
-                cli::report(&error);
+                terminal::report(&error);
                 status = status::ERROR;
             }
         }
@@ -69,7 +57,7 @@ fn describe(path: &Path, args: &Args, follows: bool) -> Result<Vec<u8>> {
     let facts = Facts::of(&capture);
     let mut out = Vec::new();
     match args.format {
-        Format::Json => jsonl::line(&mut out, &facts)?,
+        Format::Json => json_line(&mut out, &facts)?,
         Format::Text => {
             let gap = if follows { "\n" } else { "" };
             out.extend_from_slice(format!("{gap}{}", table::render(&facts)).as_bytes());

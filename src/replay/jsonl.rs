@@ -3,7 +3,7 @@
 //! Numbers are exact integers up to 64 bits, `ts` is RFC 3339 in UTC, iovecs are arrays of `{"base":…,"len":…}`,
 //! payload is hexadecimal. Text that a terminal might act on is written as `\uXXXX`.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use anyhow::Result;
 use serde::Serialize;
@@ -14,7 +14,8 @@ use super::{Render, time};
 use crate::schema::reader::Capture;
 use crate::schema::types::Iovecs;
 use crate::schema::{Cell, Event};
-use crate::terminal::escape::{Hex, SafeJson};
+use crate::terminal::escape::Hex;
+use crate::terminal::json_line;
 
 /// Writes JSON lines to `out`.
 #[derive(Debug)]
@@ -35,21 +36,12 @@ impl<W: Write> Render for Jsonl<W> {
     }
 
     fn event(&mut self, event: &Event<'_>, _view: View) -> Result<()> {
-        line(&mut self.out, &Row(event))
+        Ok(json_line(&mut self.out, &Row(event))?)
     }
 
     fn flush(&mut self) -> Result<()> {
         Ok(self.out.flush()?)
     }
-}
-
-/// Writes `value` as one line of terminal-safe JSON.
-pub(crate) fn line(out: &mut impl Write, value: &impl Serialize) -> Result<()> {
-    let mut serializer = serde_json::Serializer::with_formatter(&mut *out, SafeJson);
-    // As an io::Error, so that a closed pipe is known for one.
-    value.serialize(&mut serializer).map_err(io::Error::from)?;
-    out.write_all(b"\n")?;
-    Ok(())
 }
 
 struct Row<'a, 'b>(&'a Event<'b>);
@@ -122,7 +114,7 @@ mod tests {
             ..Event::default()
         };
         let mut out = Vec::new();
-        line(&mut out, &Row(&event)).unwrap();
+        json_line(&mut out, &Row(&event)).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(text.ends_with("}\n") && !text.contains('\x1b'));
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();

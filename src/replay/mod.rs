@@ -6,14 +6,14 @@
 mod csv;
 mod filter;
 pub mod info;
-pub(crate) mod jsonl;
+mod jsonl;
 mod processes;
 mod story;
 mod text;
 mod time;
 mod timelines;
 
-use std::io::{BufWriter, IsTerminal};
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -21,10 +21,10 @@ use clap::ValueEnum;
 
 use self::filter::{CaptureFilter, Filter, Select, Verdict, View};
 use self::text::{Look, Text};
-use crate::cli::{self, ColorWhen, status};
 use crate::schema::limits::{AllowLarge, Limits};
 use crate::schema::reader::Capture;
 use crate::schema::{Event, EventBatch};
+use crate::terminal::{self, ColorWhen, status};
 
 /// Options of `vmtrace replay`.
 #[derive(Debug, clap::Args)]
@@ -108,12 +108,12 @@ pub fn run(args: &Args) -> Result<u8> {
     let mut failed = false;
     for path in &args.files {
         if let Err(error) = replay.file(path, &filter) {
-            if cli::is_broken_pipe(&error) {
+            if terminal::is_broken_pipe(&error) {
                 return Ok(status::OK);
             }
             // What was told before the damage comes before the error.
             replay.render.flush()?;
-            cli::report(&error);
+            terminal::report(&error);
             failed = true;
         }
     }
@@ -132,7 +132,7 @@ fn renderer(args: &Args) -> Result<Box<dyn Render>> {
         Format::Text => Box::new(Text::new(
             out,
             Look {
-                color: wants_color(args.color),
+                color: args.color.on_stdout(),
                 hexdump: args.hexdump,
                 time: args.time,
                 name_files: args.files.len() > 1,
@@ -141,16 +141,6 @@ fn renderer(args: &Args) -> Result<Box<dyn Render>> {
         Format::Jsonl => Box::new(jsonl::Jsonl::new(out)),
         Format::Csv => Box::new(csv::Csv::new(out)),
     })
-}
-
-fn wants_color(when: ColorWhen) -> bool {
-    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    match when {
-        ColorWhen::Always => true,
-        ColorWhen::Never => false,
-        ColorWhen::Auto => std::io::stdout().is_terminal() && !set("NO_COLOR") && !dumb,
-    }
 }
 
 /// A replay under way, over all files.

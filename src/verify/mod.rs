@@ -13,20 +13,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use chrono::Utc;
-use clap::ValueEnum;
 
 use self::report::Kind;
 pub use self::report::Report;
 use self::segments::Known;
-use crate::cli::status;
 use crate::count;
-use crate::replay::jsonl;
 use crate::schema::file::{Links, open_regular};
 use crate::schema::limits::{AllowLarge, Limits};
 use crate::schema::partial;
 use crate::schema::reader::Capture;
 use crate::schema::sign::allowed::AllowedSigners;
 use crate::schema::sign::{Checked, Signature};
+use crate::terminal::{Format, json_line, status};
 
 /// Options of `vmtrace verify`.
 #[derive(Debug, clap::Args)]
@@ -54,16 +52,6 @@ pub struct Args {
     large: AllowLarge,
 }
 
-/// Output format.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// A description to read
-    #[default]
-    Text,
-    /// One JSON object per line and capture
-    Json,
-}
-
 /// Runs `vmtrace verify`; returns the exit status.
 ///
 /// # Errors
@@ -84,7 +72,7 @@ pub fn run(args: &Args) -> Result<u8> {
         report.conclude();
         let mut text = Vec::new();
         match args.format {
-            Format::Json => jsonl::line(&mut text, &report)?,
+            Format::Json => json_line(&mut text, &report)?,
             Format::Text => text.extend(report.render().bytes()),
         }
         std::io::stdout().write_all(&text)?;

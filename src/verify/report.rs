@@ -6,9 +6,9 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use crate::cli::status;
 use crate::count;
 use crate::terminal::escape::{Safe, SafeMessage};
+use crate::terminal::status;
 
 /// What a finding means for the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
-use vmtrace::cli::status;
 use vmtrace::schema::reader::Capture;
+use vmtrace::terminal::status;
 
 use super::harness::{program, record, rows, vmtrace, work};
 

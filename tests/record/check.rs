@@ -5,8 +5,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use vmtrace::cli::status;
 use vmtrace::schema::manifest::FamilyReport;
+use vmtrace::terminal::status;
 
 use super::bad_input::public_copy;
 use super::harness::{Recording, program, record, record_unchecked, vmtrace};

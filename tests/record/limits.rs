@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output, Stdio};
 
-use vmtrace::cli::status;
+use vmtrace::terminal::status;
 
 use super::harness::{program, rows, vmtrace, workload};
 use super::live::{Live, send};

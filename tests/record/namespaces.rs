@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use serde_json::Value;
-use vmtrace::cli::status;
+use vmtrace::terminal::status;
 
 use super::containers::Container;
 use super::harness::{Recording, Row, compare, program, record, record_by, work};

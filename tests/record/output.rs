@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
-use vmtrace::cli::status;
+use vmtrace::terminal::status;
 
 use super::captures;
 use super::harness::{program, vmtrace, work};

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
-use vmtrace::cli::status;
+use vmtrace::terminal::status;
 
 use super::bad_input::public_copy;
 use super::harness::{compare, finish, program, vmtrace, workload};

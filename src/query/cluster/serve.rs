@@ -27,7 +27,7 @@ use super::super::engine::{self, STACK};
 use super::super::functions;
 use super::codec::{Scans, Tables};
 use super::{MAX_MESSAGE, PORT};
-use crate::cli::{self, status};
+use crate::terminal::{self, status};
 
 /// Threads that answer; a scheduler opens captures on others.
 const THREADS: usize = 4;
@@ -121,7 +121,7 @@ impl log::Log for Stderr {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            cli::say(&format!("{} {}: {}", record.level(), record.target(), record.args()));
+            terminal::say(&format!("{} {}: {}", record.level(), record.target(), record.args()));
         }
     }
 
@@ -164,7 +164,7 @@ fn scheduler(options: &Scheduler) -> Result<u8> {
     let serve = async {
         let cluster = BallistaCluster::new_from_config(&config).await?;
         let scheduler = create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster, Arc::new(config)).await?;
-        cli::say(&format!("scheduler at {address}"));
+        terminal::say(&format!("scheduler at {address}"));
         start_grpc_service_with_listener(listener, scheduler).await
     };
     let ended = runtime.block_on(async {
@@ -225,7 +225,7 @@ fn executor(options: &Executor) -> Result<u8> {
         while !health.is_ready() {
             tokio::time::sleep(LOOK).await;
         }
-        cli::say(&place);
+        terminal::say(&place);
     });
     let ended = runtime.block_on(async {
         tokio::select! {
