@@ -8,7 +8,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::bell::Bell;
-use super::processes::is_gone;
+use super::proc::is_gone;
 
 /// What the bell is called among the processes.
 const BELL: u64 = u64::MAX;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::books::{Books, Counted, Since};
 use super::decode::Known;
-use super::processes::Snapshot;
+use super::proc::Snapshot;
 use super::reorder::Place;
 use crate::schema::manifest::{ClockState, Clocks, Hook};
 use crate::schema::vocabulary::EndReason;

@@ -4,7 +4,7 @@ use nix::sys::utsname::uname;
 use nix::time::{ClockId, clock_gettime};
 
 use super::container::container_id;
-use super::processes::snapshot;
+use super::proc::snapshot;
 use crate::schema::manifest::{ClockState, Clocks, Host, Tool};
 
 /// A kind of namespace: our own, and the inode of the initial one (include/linux/proc_ns.h).

@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
-use super::cgroups::Chosen;
+use super::cgroupfs::Chosen;
 use super::keep::Limit;
-use super::processes::Snapshot;
+use super::proc::Snapshot;
 use super::room::OnFull;
 use super::wire::VMT_SNAPLEN_MAX;
 use crate::schema::events::EventSet;
@@ -445,7 +445,7 @@ fn parse_keep(text: &str) -> Result<Limit, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::processes::Process;
+    use crate::record::proc::Process;
 
     #[test]
     fn of_those_who_live_only_the_selected_are_introduced() {

@@ -1,6 +1,6 @@
 //! Processes that were recorded and live on when COMMAND has ended: daemons, as a rule.
 
-use super::processes::is_gone;
+use super::proc::is_gone;
 use crate::count::Count;
 use crate::terminal::escape::Safe;
 

@@ -1,16 +1,16 @@
 //! Whoever answers what records do not say: which executable a process has, which path a cgroup.
 //!
 //! While recording the system is asked, and its answers are kept in the journal, so that what a killed recorder left
-//! is decoded with the same answers, on any machine. Owns the questions; [`super::processes`] and
-//! [`super::cgroups`] know how /proc and cgroupfs answer.
+//! is decoded with the same answers, on any machine. Owns the questions; [`super::proc`] and
+//! [`super::cgroupfs`] know how they answer.
 
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::cgroups::find_cgroup;
+use super::cgroupfs::find_cgroup;
 use super::journal::{Journal, Kind};
-use super::processes::{Snapshot, all_pids, same_start, snapshot};
+use super::proc::{Snapshot, all_pids, same_start, snapshot};
 
 /// Answers questions of the decoder.
 pub trait Witness: std::fmt::Debug + Send {
@@ -118,7 +118,7 @@ impl Witness for Recorded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::processes::Process;
+    use crate::record::proc::Process;
 
     #[test]
     fn a_process_that_lived_at_the_start_is_known_after_its_end() {

@@ -8,7 +8,7 @@ use libbpf_rs::{Link, MapCore, MapFlags, RingBufferBuilder};
 
 use super::families::{DISABLE, Disabled, Family, Tier};
 use super::{Programs, hook};
-use crate::record::processes::all_pids;
+use crate::record::proc::all_pids;
 use crate::record::text;
 use crate::record::wire::{self, vmt_unknown};
 
