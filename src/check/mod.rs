@@ -12,7 +12,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use self::system::{Capability, Setting};
-use crate::schema::manifest::FamilyReport;
+use crate::schema::manifest::{FamilyReport, Seen};
 use crate::terminal::{Format, json_line, status};
 
 /// Options of `vmtrace check`.
@@ -23,15 +23,6 @@ pub struct Args {
     /// Output format
     #[arg(short = 'T', long, value_enum, default_value_t)]
     format: Format,
-}
-
-/// What the hooks see here.
-#[derive(Debug, Default, Serialize)]
-pub struct Seen {
-    /// By family.
-    pub families: Vec<FamilyReport>,
-    /// What no recording here can see, in words.
-    pub gaps: Vec<String>,
 }
 
 /// Everything `check` finds. The JSON of `check -T json` is this as it stands; fields are only added.

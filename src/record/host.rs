@@ -7,6 +7,9 @@ use super::container::container_id;
 use super::proc::snapshot;
 use crate::schema::manifest::{ClockState, Clocks, Host, Tool};
 
+/// BLAKE3 of the BPF object that this recorder loads.
+const BPF_DIGEST: &str = env!("VMTRACE_BPF_DIGEST");
+
 /// A kind of namespace: our own, and the inode of the initial one (include/linux/proc_ns.h).
 type Namespace = (&'static str, &'static str);
 const PID: Namespace = ("/proc/self/ns/pid", "pid:[4026531836]");
@@ -121,6 +124,6 @@ pub fn tool() -> Tool {
         name: "vmtrace".into(),
         version: env!("CARGO_PKG_VERSION").into(),
         git: env!("VMTRACE_GIT").into(),
-        bpf_digest: super::load::BPF_DIGEST.into(),
+        bpf_digest: BPF_DIGEST.into(),
     }
 }

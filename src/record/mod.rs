@@ -51,7 +51,7 @@ use std::panic::AssertUnwindSafe;
 
 use anyhow::{Result, anyhow};
 
-use crate::check::Seen;
+use crate::schema::manifest::Seen;
 use crate::terminal::{self, status};
 use options::Options;
 use session::Session;

@@ -9,7 +9,7 @@ use std::io;
 use rustix::process::{DumpableBehavior, dumpable_behavior, set_dumpable_behavior};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_no_new_privs};
 
-use super::report;
+use crate::terminal::say_line;
 
 /// What looking up executables and command lines of others takes (proc(5), ptrace access mode READ_FSCREDS).
 pub const IDENTIFY: CapabilitySet = CapabilitySet::SYS_PTRACE;
@@ -93,7 +93,7 @@ pub fn keep_only(keep: CapabilitySet) {
         set_capabilities(None, CapabilitySets { effective, permitted, inheritable: CapabilitySet::empty() })
     };
     if let Err(error) = lower() {
-        report::say(format_args!("a thread keeps capabilities that it does not need: {error}"));
+        say_line(format_args!("a thread keeps capabilities that it does not need: {error}"));
     }
 }
 

@@ -8,17 +8,18 @@ mod left;
 mod search;
 mod survey;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use indicatif::HumanCount;
 
 use self::found::{Found, Sources};
 use self::left::Left;
-use super::report;
+use crate::count;
 use crate::schema::limits::AllowLarge;
 use crate::schema::manifest::LedgerRow;
 use crate::schema::reader::Capture;
-use crate::terminal::status;
+use crate::terminal::{say_line, status};
 
 /// Options of `vmtrace recover`.
 #[derive(Debug, clap::Args)]
@@ -57,8 +58,8 @@ pub fn run(args: &Args) -> Result<u8> {
         None => Left::of(&sources)?.write(&args.output, args.force)?,
     };
     if !args.quiet {
-        recovered.gaps.iter().for_each(|gap| report::say(format_args!("gap: {gap}")));
-        report::summary_of_recovery(&args.output, &recovered);
+        recovered.gaps.iter().for_each(|gap| say_line(format_args!("gap: {gap}")));
+        summary(&args.output, &recovered);
     }
     let lost = recovered.damaged || recovered.ledger.iter().any(|row| row.lost() > 0);
     Ok(if lost { status::LOSS } else { status::OK })
@@ -79,6 +80,25 @@ pub struct Recovered {
     pub damaged: bool,
     /// Root digest.
     pub root: String,
+}
+
+/// The last lines.
+fn summary(output: &Path, recovered: &Recovered) {
+    let lost = recovered.ledger.iter().fold(0u64, |sum, row| sum.saturating_add(row.lost()));
+    let lost = match (lost, recovered.damaged) {
+        (0, false) => "0 known to be lost".to_string(),
+        (0, true) => "how many are LOST is not known".to_string(),
+        (n, false) => format!("{} LOST", HumanCount(n)),
+        (n, true) => format!("{} LOST, and how many more is not known", HumanCount(n)),
+    };
+    say_line(format_args!("{}: root digest {}", output.display(), recovered.root));
+    say_line(format_args!(
+        "{}: {} recovered, {} from the file and {} from the journal; {lost}",
+        output.display(),
+        count::events(recovered.from_file + recovered.from_journal),
+        HumanCount(recovered.from_file),
+        HumanCount(recovered.from_journal),
+    ));
 }
 
 /// A file that was complete and only had not got its name.

@@ -1,7 +1,6 @@
 //! What a recording says on stderr: progress on a terminal, hooks on demand, a summary at the end.
 
 use std::io::IsTerminal;
-use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -10,15 +9,13 @@ use nix::unistd::{getpgrp, tcgetpgrp};
 
 use super::load::{self, Programs};
 use super::options::Options;
-use super::recover::Recovered;
 use super::series::Finished;
 use super::table::Progress;
 use crate::count::{self, Count};
 use crate::schema::events::EventSet;
 use crate::schema::manifest::{FamilyReport, Hook, LedgerRow};
 use crate::schema::moved::Moved;
-use crate::terminal::escape::SafeLine;
-use crate::terminal::{self, is_dumb};
+use crate::terminal::{is_dumb, say_line};
 
 /// How often the progress line is renewed.
 const EVERY: Duration = Duration::from_millis(250);
@@ -77,28 +74,23 @@ fn is_in_foreground() -> bool {
     tcgetpgrp(std::io::stderr()).map_or(true, |group| group == getpgrp())
 }
 
-/// Says something on one line of stderr. Names of files stand in it, and what a stranger's journal says.
-pub fn say(line: std::fmt::Arguments<'_>) {
-    terminal::say(&SafeLine(&line.to_string()).to_string());
-}
-
 /// Says which hooks are in place and what they cannot see.
 pub fn hooks(programs: &Programs, events: &EventSet) {
     for hook in programs.hooks() {
         match &hook.reason {
-            None => say(format_args!("hook {} in place: {}", hook.target, hook.serves)),
-            Some(reason) => say(format_args!("hook {} missing: {}: {reason}", hook.target, hook.serves)),
+            None => say_line(format_args!("hook {} in place: {}", hook.target, hook.serves)),
+            Some(reason) => say_line(format_args!("hook {} missing: {}: {reason}", hook.target, hook.serves)),
         }
     }
-    load::gaps(programs, events).iter().for_each(|gap| say(format_args!("gap: {gap}")));
+    load::gaps(programs, events).iter().for_each(|gap| say_line(format_args!("gap: {gap}")));
 }
 
 /// Says whether the begin of reads and writes is looked at from now on.
 pub fn entries(programs: &Programs) {
     match programs.entries_refused() {
-        Some(reason) => say(format_args!("the begin of reads and writes cannot be looked at: {reason}")),
-        None if programs.entries_watched() => say(format_args!("the begin of reads and writes is looked at, too")),
-        None => say(format_args!("the begin of reads and writes is not looked at any more")),
+        Some(reason) => say_line(format_args!("the begin of reads and writes cannot be looked at: {reason}")),
+        None if programs.entries_watched() => say_line(format_args!("the begin of reads and writes is looked at, too")),
+        None => say_line(format_args!("the begin of reads and writes is not looked at any more")),
     }
 }
 
@@ -106,15 +98,15 @@ pub fn entries(programs: &Programs) {
 pub fn families(families: &[FamilyReport]) {
     for family in families {
         let FamilyReport { family: name, tier, self_test, .. } = family;
-        say(format_args!("family {name}: tier {tier}, self-test {self_test}"));
-        family.untested.iter().for_each(|transfer| say(format_args!("family {name}: not tested: {transfer}")));
-        family.gap.iter().for_each(|gap| say(format_args!("family {name}: {gap}")));
+        say_line(format_args!("family {name}: tier {tier}, self-test {self_test}"));
+        family.untested.iter().for_each(|transfer| say_line(format_args!("family {name}: not tested: {transfer}")));
+        family.gap.iter().for_each(|gap| say_line(format_args!("family {name}: {gap}")));
     }
 }
 
 /// What SIGUSR1 asks for.
 pub fn statistics(progress: &Progress, lost: u64, journal: u64, elapsed: Duration) {
-    say(format_args!(
+    say_line(format_args!(
         "{}, {} moved, {} lost, {} in the journal, {:.1} s",
         count::events(progress.rows.load(Ordering::Relaxed)),
         HumanBytes(progress.bytes.load(Ordering::Relaxed)),
@@ -126,8 +118,10 @@ pub fn statistics(progress: &Progress, lost: u64, journal: u64, elapsed: Duratio
 
 /// Why a recording has ended before its time.
 pub fn full(finished: &[Finished], cause: &str) {
-    let Some(last) = finished.last() else { return say(format_args!("the disk is full ({cause}): recording stopped")) };
-    say(format_args!(
+    let Some(last) = finished.last() else {
+        return say_line(format_args!("the disk is full ({cause}): recording stopped"));
+    };
+    say_line(format_args!(
         "{}: the disk is full ({cause}): recording stopped, the capture is complete up to there",
         last.path.display()
     ));
@@ -172,32 +166,13 @@ pub fn summary(options: &Options, finished: &[Finished], ledger: &[LedgerRow], h
     let name = names(finished);
     let size: u64 = finished.iter().filter_map(|f| Some(std::fs::metadata(&f.path).ok()?.len())).sum();
     for file in finished {
-        say(format_args!("{}: root digest {}", file.path.display(), file.root));
+        say_line(format_args!("{}: root digest {}", file.path.display(), file.root));
     }
-    say(format_args!(
+    say_line(format_args!(
         "{name}: {} written, {lost}{ignored}{skipped}{forgotten}; {}, {} on disk, {:.2} s",
         count::events(sum(|r| r.written)),
         Moved::of(ledger).told(|bytes| HumanBytes(bytes).to_string()),
         HumanBytes(size),
         elapsed.as_secs_f64(),
-    ));
-}
-
-/// The last line of `vmtrace recover`.
-pub fn summary_of_recovery(output: &Path, recovered: &Recovered) {
-    let lost = recovered.ledger.iter().fold(0u64, |sum, row| sum.saturating_add(row.lost()));
-    let lost = match (lost, recovered.damaged) {
-        (0, false) => "0 known to be lost".to_string(),
-        (0, true) => "how many are LOST is not known".to_string(),
-        (n, false) => format!("{} LOST", HumanCount(n)),
-        (n, true) => format!("{} LOST, and how many more is not known", HumanCount(n)),
-    };
-    say(format_args!("{}: root digest {}", output.display(), recovered.root));
-    say(format_args!(
-        "{}: {} recovered, {} from the file and {} from the journal; {lost}",
-        output.display(),
-        count::events(recovered.from_file + recovered.from_journal),
-        HumanCount(recovered.from_file),
-        HumanCount(recovered.from_journal),
     ));
 }

@@ -37,7 +37,7 @@ use super::timers::Timers;
 use crate::output::Output;
 use crate::schema::manifest::{Clocks, Manifest};
 use crate::schema::vocabulary::EndReason;
-use crate::terminal::status;
+use crate::terminal::{say_line, status};
 
 /// How often clocks are looked at; limits, signals, which COMMAND's end is one of, and ends of processes are seen at once.
 const TICK: Duration = Duration::from_millis(200);
@@ -367,12 +367,12 @@ impl<'a> Session<'a> {
         {
             (status, None) => status,
             (_, Some(failure)) => {
-                report::say(format_args!("the recording has failed: {failure}"));
+                say_line(format_args!("the recording has failed: {failure}"));
                 if self.child.is_some() { status::RECORDER_FAILED } else { status::ERROR }
             }
         };
         if !self.options.quiet {
-            survivors::gap(&left).iter().for_each(|gap| report::say(format_args!("{gap}")));
+            survivors::gap(&left).iter().for_each(|gap| say_line(format_args!("{gap}")));
         }
         // Last, behind whatever is said of COMMAND: scripts read the last line.
         if !self.options.quiet {
@@ -453,7 +453,7 @@ fn await_command(end: End, child: &mut Child, signals: &Signals) -> u8 {
         }
         std::thread::sleep(GRACE / 10);
     }
-    report::say(format_args!("the recording has ended; COMMAND (pid {}) was left running", child.id()));
+    say_line(format_args!("the recording has ended; COMMAND (pid {}) was left running", child.id()));
     match end {
         End::Signal(signal) => u8::try_from(128 + signal).unwrap_or(status::OK),
         _ => status::OK,

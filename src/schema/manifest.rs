@@ -238,6 +238,15 @@ pub struct FamilyReport {
     pub gap: Option<String>,
 }
 
+/// What the hooks see on a system, which `check` finds out.
+#[derive(Debug, Default, Serialize)]
+pub struct Seen {
+    /// By family.
+    pub families: Vec<FamilyReport>,
+    /// What no recording here can see, in words.
+    pub gaps: Vec<String>,
+}
+
 /// The books of one event: `seen + carried_in = filtered + forgotten + lost + written + carried_out`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::escape::Said;
+use super::escape::{SafeLine, Said};
 
 /// Writes an error to stderr. It may quote a capture.
 pub fn report(error: &anyhow::Error) {
@@ -13,6 +13,11 @@ pub fn report(error: &anyhow::Error) {
 pub fn say(text: &str) {
     // Nobody may be listening: eprintln! would panic, and COMMAND's status be lost.
     let _ = writeln!(io::stderr(), "{}", Said(text));
+}
+
+/// Writes a message on one line of stderr, whatever stands in it: names of files, or what a stranger's journal holds.
+pub fn say_line(line: std::fmt::Arguments<'_>) {
+    say(&SafeLine(&line.to_string()).to_string());
 }
 
 /// Whether whoever reads our output has gone.

@@ -11,4 +11,4 @@ pub mod status;
 
 pub use color::{ColorWhen, is_dumb};
 pub use format::{Format, json_line};
-pub use message::{is_broken_pipe, report, say};
+pub use message::{is_broken_pipe, report, say, say_line};

@@ -39,9 +39,6 @@ pub use families::{Family, FamilyState, Tier};
 pub use gaps::gaps;
 pub use skips::Skips;
 
-/// BLAKE3 of the BPF object this recorder loads.
-pub const BPF_DIGEST: &str = env!("VMTRACE_BPF_DIGEST");
-
 /// What is set before loading.
 #[derive(Debug)]
 pub struct Knobs {
