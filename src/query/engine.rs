@@ -24,23 +24,15 @@ use tokio::sync::Notify;
 use super::cluster::Cluster;
 use super::events::Events;
 use super::open::{self, Opened};
+use super::resources::{MUCH_MEMORY, STACK, half_of_memory, reading, threads};
 use super::spill::Spills;
 use super::stopping::{StopJoins, Stops};
 use super::{allowed, error, functions, signals, tables, views};
 use crate::schema::limits;
 use crate::schema::reader::guard_thread;
 
-/// Least memory that anything can be done with.
-const MIN_MEMORY: usize = 16 << 20;
-
-/// Address space for the stack of each thread: long expressions are worked on recursively.
-pub const STACK: usize = 256 << 20;
 /// Below it, queries run in one partition.
 const LITTLE_MEMORY: usize = 256 << 20;
-/// From it on, in two for each processor.
-const MUCH_MEMORY: usize = 1 << 30;
-/// Bytes for reading captures beside the memory limit.
-const READING: usize = 128 << 20;
 /// Longest SQL accepted.
 pub const MAX_SQL: usize = 64 << 10;
 
@@ -193,11 +185,6 @@ pub async fn plan(context: &SessionContext, statement: Statement, files: bool) -
     context.execute_logical_plan(plan).await
 }
 
-/// Bytes for reading captures, all threads together: the engine does not count them as its own. More where there is much.
-pub fn reading(memory: usize) -> u64 {
-    (READING + if memory >= MUCH_MEMORY { memory / 8 } else { 0 }) as u64
-}
-
 /// Bytes that a row has on average, as far as the footers can be believed.
 fn row_bytes(captures: &[Arc<Opened>]) -> usize {
     let groups = captures.iter().flat_map(|opened| opened.capture.metadata().metadata().row_groups());
@@ -206,11 +193,6 @@ fn row_bytes(captures: &[Arc<Opened>]) -> usize {
         [bytes.saturating_add(of(group.total_byte_size())), rows.saturating_add(of(group.num_rows()))]
     });
     usize::try_from(bytes / rows.max(1)).unwrap_or(usize::MAX).max(1)
-}
-
-/// Processors to be used.
-pub fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn config(threads: usize, memory: usize, row_bytes: usize, pruning: bool) -> SessionConfig {
@@ -233,37 +215,4 @@ fn config(threads: usize, memory: usize, row_bytes: usize, pruning: bool) -> Ses
     options.execution.parquet.enable_page_index = pruning;
     options.execution.parquet.bloom_filter_on_read = pruning;
     config
-}
-
-/// Half of this machine's memory, in bytes.
-pub fn half_of_memory() -> usize {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kib = total.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<usize>().ok());
-    kib.map_or(1 << 30, |kib| kib.saturating_mul(512)).max(MIN_MEMORY)
-}
-
-/// Reads a size in bytes: `64M`, `2G`, `1GiB`.
-///
-/// # Errors
-/// Says what it may look like.
-pub fn parse_size(text: &str) -> Result<usize, String> {
-    let size = usize::try_from(limits::parse_size(text)?).unwrap_or(usize::MAX);
-    if size < MIN_MEMORY { Err(format!("{text} is too little: give at least 16M")) } else { Ok(size) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_have_units() {
-        assert_eq!(parse_size("64M"), Ok(64 << 20));
-        assert_eq!(parse_size("2GiB"), Ok(2 << 30));
-        assert_eq!(parse_size("20000000"), Ok(20_000_000));
-        for bad in ["", "M", "1X", "-1", "99999999999999999999G", "99999999999T"] {
-            assert!(parse_size(bad).unwrap_err().contains("is no size"), "{bad}");
-        }
-        assert!(parse_size("1M").unwrap_err().contains("too little"));
-    }
 }

@@ -14,7 +14,7 @@ const MAX_DEPTH: usize = 32;
 /// What makes a pattern of a word.
 const PATTERN: [char; 3] = ['*', '?', '['];
 /// Captures taken at most.
-pub const MAX_FILES: usize = 100_000;
+const MAX_FILES: usize = 100_000;
 
 /// The captures that `words` name, each once, those of a directory or pattern in order of their names.
 ///
@@ -26,7 +26,7 @@ pub fn find(words: &[OsString]) -> Result<Vec<PathBuf>> {
         let path = Path::new(word);
         let text = word.to_str().unwrap_or_default();
         if is_url(path) {
-            remote::find(text, &mut found)?;
+            remote::find(text, MAX_FILES, &mut found)?;
         } else if path.is_dir() {
             let before = found.len();
             directory(path, 0, &mut found)?;

@@ -22,6 +22,7 @@ mod prompt;
 mod reader;
 #[cfg_attr(not(feature = "remote"), path = "no_remote.rs")]
 mod remote;
+mod resources;
 mod run;
 mod signals;
 mod spill;
@@ -79,7 +80,7 @@ pub struct Args {
     #[arg(long, requires = "output", help_heading = "Output")]
     force: bool,
     /// Memory for sorting, grouping and joining; what needs more goes to disk [default: half of this machine's]
-    #[arg(long, value_name = "SIZE", value_parser = engine::parse_size, help_heading = "Engine")]
+    #[arg(long, value_name = "SIZE", value_parser = resources::parse_size, help_heading = "Engine")]
     memory_limit: Option<usize>,
     /// Read every row, whatever the statistics in the file say: those of a forged capture can hide rows
     #[arg(long, help_heading = "Engine")]

@@ -20,7 +20,7 @@ pub struct Remote(Infallible);
 ///
 /// # Errors
 /// Always.
-pub fn find(word: &str, _found: &mut Vec<PathBuf>) -> Result<()> {
+pub fn find(word: &str, _most: usize, _found: &mut Vec<PathBuf>) -> Result<()> {
     let place = word.split(['?', '#']).next().unwrap_or_default();
     bail!("{place} lies elsewhere, and this vmtrace reads files alone: build it with --features remote")
 }
@@ -30,7 +30,7 @@ pub fn find(word: &str, _found: &mut Vec<PathBuf>) -> Result<()> {
 /// # Errors
 /// Always.
 pub fn open(path: &Path, _limits: Limits) -> Result<(String, Capture, Option<Arc<Remote>>)> {
-    find(&path.to_string_lossy(), &mut Vec::new())?;
+    find(&path.to_string_lossy(), 0, &mut Vec::new())?;
     bail!("{} lies elsewhere", path.display())
 }
 

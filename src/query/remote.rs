@@ -26,7 +26,6 @@ use object_store::{
 use tokio::runtime::Runtime;
 use url::Url;
 
-use super::files::MAX_FILES;
 use crate::schema::limits::Limits;
 use crate::schema::reader::Capture;
 
@@ -63,7 +62,7 @@ pub struct Remote {
 ///
 /// # Errors
 /// A URL that is none, a store that cannot be asked, no captures there.
-pub fn find(word: &str, found: &mut Vec<PathBuf>) -> Result<()> {
+pub fn find(word: &str, most: usize, found: &mut Vec<PathBuf>) -> Result<()> {
     let url = parse(word)?;
     let name = shown(&url);
     let pattern = glob::Pattern::new(&Url::path(&url).replace("%5B", "[").replace("%5D", "]"));
@@ -79,19 +78,21 @@ pub fn find(word: &str, found: &mut Vec<PathBuf>) -> Result<()> {
     let start = url.path().split('*').next().unwrap_or_default();
     let start = start.rsplit_once('/').map_or("", |(directory, _)| directory);
     let prefix = Key::from_url_path(start).with_context(|| format!("{name} is no place in a store"))?;
+    // Not every object need be a capture.
+    let objects = most.saturating_mul(4);
     let listed = async move {
         let mut listing = store.list(Some(&prefix));
         let mut keys = Vec::new();
         while let Some(object) = listing.try_next().await? {
             keys.push(object.location.to_string());
-            if keys.len() > MAX_FILES * 4 {
+            if keys.len() > objects {
                 break;
             }
         }
         Ok::<_, Error>(keys)
     };
     let mut keys = wait(listed)?.map_err(|error| anyhow!(told(&name, &error)))?;
-    ensure!(keys.len() <= MAX_FILES * 4, "{name} has more than {} objects: name a part of it", MAX_FILES * 4);
+    ensure!(keys.len() <= objects, "{name} has more than {objects} objects: name a part of it");
     let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
     let wanted = |key: &String| {
         key.ends_with(".parquet")
@@ -341,9 +342,9 @@ mod tests {
     #[test]
     fn a_web_server_is_not_listed() {
         let mut found = Vec::new();
-        let error = find("http://127.0.0.1:1/captures/", &mut found).unwrap_err();
+        let error = find("http://127.0.0.1:1/captures/", 1, &mut found).unwrap_err();
         assert!(error.to_string().contains("name them one by one"), "{error}");
-        find("s3://bucket/a.parquet", &mut found).unwrap();
+        find("s3://bucket/a.parquet", 1, &mut found).unwrap();
         assert_eq!(found, [PathBuf::from("s3://bucket/a.parquet")]);
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 
 use super::file::read_at;
 use super::limits::{MAX_ELEMENTS, MAX_FOOTER, MAX_NAME, MAX_NESTING, MAX_ROW_GROUPS};
-use super::structure::{COLUMN_INDEX, FILE, OFFSET_INDEX, Of, Struct, Visit, walk};
+use super::structure::{COLUMN_INDEX, FILE, Fault, OFFSET_INDEX, Of, Struct, Visit, walk};
 use super::thrift::Input;
 
 /// What was found in a footer that the library may read.
@@ -77,15 +77,6 @@ impl Claims {
         }
         Ok(())
     }
-}
-
-/// Why a structure may not be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// It makes no sense, or claims more than there is.
-    Damaged,
-    /// The library would take more memory for it than it may.
-    Large,
 }
 
 impl Fault {

@@ -108,7 +108,7 @@ macro_rules! columns {
         }
 
         impl<'a> Event<'a> {
-            pub(super) fn visit_cells(&self, mut visit: impl FnMut(&'static str, Cell<'a>)) {
+            fn visit_cells(&self, mut visit: impl FnMut(&'static str, Cell<'a>)) {
                 $(visit(stringify!($name), Cell::from(self.$name));)+
             }
         }
@@ -261,6 +261,17 @@ columns! {
     lost_cause: OptText, Kernel, Repeating, "", "Why, for `lost` rows: ring_full, scratch_full (no room to put the record together), hook_skipped (the kernel did not run the hook), left_in_ring (a second ^C ended the recording at once), or recorder_killed (found out by `vmtrace recover`).";
 }
 
+impl<'a> Event<'a> {
+    /// Every column's name and value, in file order.
+    pub fn cells(&self, mut visit: impl FnMut(&'static str, Cell<'a>)) {
+        self.visit_cells(|name, cell| match (name, cell) {
+            // The one instant among the numbers: `ts` shares its Rust type with them.
+            ("ts", Cell::Int(micros)) => visit(name, Cell::Micros(micros)),
+            _ => visit(name, cell),
+        });
+    }
+}
+
 /// The column named `name`.
 pub fn column_spec(name: &str) -> Option<&'static ColumnSpec> {
     COLUMNS.iter().find(|c| c.name == name)
@@ -284,4 +295,26 @@ pub fn arrow_schema() -> SchemaRef {
         })
         .collect();
     Arc::new(Schema::new(fields))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_column_comes_once_in_file_order() {
+        let mut names = Vec::new();
+        let event = Event { ts: 5, pid: -1, liovcnt: Some(u64::MAX), ..Event::default() };
+        event.cells(|name, cell| {
+            match name {
+                "ts" => assert_eq!(cell, Cell::Micros(5)),
+                "pid" => assert_eq!(cell, Cell::Int(-1)),
+                "liovcnt" => assert_eq!(cell, Cell::Uint(u64::MAX)),
+                "errno" => assert_eq!(cell, Cell::Null),
+                _ => {}
+            }
+            names.push(name);
+        });
+        assert_eq!(names, COLUMNS.iter().map(|c| c.name).collect::<Vec<_>>());
+    }
 }

@@ -1,6 +1,6 @@
 //! Frames: what stands between the row groups of a capture, so that it can be understood without its footer.
 //!
-//! Owns their layout (docs/FORMAT.md). Does not know what is in them.
+//! Owns their layout (docs/FORMAT.md), and what the one before a row group says of it.
 //!
 //! A traced process chooses payload bytes, so it can plant bytes that look like a frame. They are never taken for one:
 //! a frame is looked for only where the one before it ends, and its check covers the capture's random id.
@@ -10,9 +10,14 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::file::read_at;
+use super::manifest::Clocks;
 
+/// First and last bytes of a Parquet file.
+pub(super) const PARQUET_MAGIC: &[u8; 4] = b"PAR1";
 const MAGIC: [u8; 8] = *b"VMTFRAM1";
 /// Magic, length of the head, of the body, of the tail; little-endian.
 const PREFIX: usize = 8 + 4 + 8 + 4;
@@ -22,6 +27,16 @@ const CHECK: usize = 32;
 const MAX_HEAD: u32 = 32 << 20;
 /// Largest tail accepted; ours take a few KB.
 const MAX_TAIL: u32 = 2 << 20;
+
+/// What a row group's frame says in its head.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct GroupHead {
+    pub rows: u64,
+    pub clocks: Clocks,
+    pub link: String,
+    /// The writer's own note: where it was.
+    pub checkpoint: Box<RawValue>,
+}
 
 /// Everything of a frame that stands before its body, as bytes of the file.
 ///

@@ -11,11 +11,10 @@ use anyhow::{Context, Result, ensure};
 
 use super::chain::{self, Digest};
 use super::file::each_part;
-use super::frame::Frame;
+use super::frame::{Frame, GroupHead, PARQUET_MAGIC};
 use super::group::Description;
 use super::limits::is_modest;
 use super::manifest::{self, Clocks, Manifest};
-use super::writer::{GroupHead, PARQUET_MAGIC};
 
 /// What was found.
 #[derive(Debug)]

@@ -4,7 +4,6 @@
 //! every list is compared with the bytes that are there, and what the library will make of them is counted. Owns the
 //! structures' form (parquet.thrift of parquet-format), as far as the library knows them; what they mean is for others.
 
-use super::claims::Fault;
 use super::thrift::{BINARY, BYTE, DOUBLE, FALSE, INT16, INT32, INT64, Input, LIST, STRUCT, TRUE};
 
 /// Structures that somebody looks into.
@@ -271,6 +270,15 @@ const DATA_PAGE_V2: Struct = Struct {
         (8, Form::Struct(&STATISTICS)),
     ],
 };
+
+/// Why a structure may not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// It makes no sense, or claims more than there is.
+    Damaged,
+    /// The library would take more memory for it than it may.
+    Large,
+}
 
 /// Walks through a `structure` at the front of `input`; returns the bytes of memory that the library will take for it.
 ///

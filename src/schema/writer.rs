@@ -8,33 +8,20 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::chain::{self, Chain, Digest, Link};
 use super::file::each_part;
 use super::footer::footer;
-use super::frame;
+use super::frame::{self, GroupHead, PARQUET_MAGIC};
 use super::group::{Description, EncodedGroup};
 use super::limits::MAX_FOOTER;
 use super::manifest::{Clocks, Manifest};
 use super::partial::PartialGroup;
 use super::seal::Seal;
 
-/// First and last bytes of a Parquet file.
-pub(super) const PARQUET_MAGIC: &[u8; 4] = b"PAR1";
 /// Of the footer, what does not depend on the row groups: schemas, and a ledger and gaps that are not known yet.
 const FOOTER_BASE: u64 = 192 << 10;
-
-/// What a row group's frame says in its head.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct GroupHead {
-    pub rows: u64,
-    pub clocks: Clocks,
-    pub link: String,
-    /// The writer's own note: where it was.
-    pub checkpoint: Box<RawValue>,
-}
 
 /// A capture being written.
 #[derive(Debug)]

@@ -33,10 +33,10 @@ use datafusion_datasource::morsel::Morselizer;
 use parquet::arrow::async_reader::AsyncFileReader;
 use serde::{Deserialize, Serialize};
 
-use super::super::engine;
 use super::super::events::Events;
 use super::super::open::{self, Opened};
 use super::super::reader::Readers;
+use super::super::resources;
 use crate::schema::limits::Limits;
 
 /// What the captures of a query are called, and where each lies: a path from the root on, or a URL.
@@ -94,7 +94,7 @@ impl TableProvider for Fleet {
         let opened = tokio::task::spawn_blocking(move || places.open()).await;
         let captures = opened.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?.map_err(external)?;
         let columns = open::table_schema(&captures).map_err(external)?;
-        let events = Events::new(captures, &columns, engine::reading(engine::half_of_memory()));
+        let events = Events::new(captures, &columns, resources::reading(resources::half_of_memory()));
         if events.schema() != self.schema {
             return exec_err!("the captures have other columns here: they changed, or are others on this machine");
         }

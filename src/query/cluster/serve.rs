@@ -23,8 +23,8 @@ use log::{LevelFilter, Metadata, Record};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::super::engine::{self, STACK};
 use super::super::functions;
+use super::super::resources::{self, STACK};
 use super::codec::{Scans, Tables};
 use super::{MAX_MESSAGE, PORT};
 use crate::terminal::{self, status};
@@ -91,7 +91,7 @@ struct Executor {
     #[arg(long, value_name = "DIR")]
     work_dir: Option<PathBuf>,
     /// Memory for sorting, grouping and joining; what needs more goes to disk [default: half of this machine's]
-    #[arg(long, value_name = "SIZE", value_parser = engine::parse_size)]
+    #[arg(long, value_name = "SIZE", value_parser = resources::parse_size)]
     memory_limit: Option<usize>,
     /// Parts of queries worked on at once [default: as many as there are processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..1024))]
@@ -205,13 +205,13 @@ fn executor(options: &Executor) -> Result<u8> {
         grpc_port: ports[1],
         scheduler_host: host_name.to_string(),
         scheduler_port,
-        vcores: options.threads.map_or_else(engine::threads, usize::from),
+        vcores: options.threads.map_or_else(resources::threads, usize::from),
         work_dir: Some(work_dir),
         job_data_ttl_seconds: KEEP.0,
         job_data_clean_up_interval_seconds: KEEP.1,
         grpc_max_decoding_message_size: message(),
         grpc_max_encoding_message_size: message(),
-        memory_pool_size: Some(options.memory_limit.unwrap_or_else(engine::half_of_memory) as u64),
+        memory_pool_size: Some(options.memory_limit.unwrap_or_else(resources::half_of_memory) as u64),
         override_function_registry: Some(Arc::new(BallistaFunctionRegistry::from(&registry))),
         override_logical_codec: Some(Arc::new(Tables::default())),
         override_physical_codec: Some(Arc::new(Scans::default())),
