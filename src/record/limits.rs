@@ -11,7 +11,7 @@ use super::options::{MIN_FILE, Options};
 const DESCRIPTORS: u64 = 512;
 /// Descriptors of a ring: itself, its copy for the thread that empties it, and both their epolls'.
 const PER_RING: u64 = 4;
-/// Bytes of address space but for rings and rows: programs, libraries, stacks, the heaps of threads, the kernel's types.
+/// Bytes of address space but for vmtrace itself, rings and rows: BPF programs, stacks, the heaps of threads, the kernel's types.
 const ADDRESS_SPACE: u64 = 256 << 20;
 /// Of these, bytes of private memory.
 const DATA: u64 = 64 << 20;
@@ -39,7 +39,7 @@ struct Need {
 pub fn prepare(options: &Options) -> Result<()> {
     // The kernel ends who goes beyond RLIMIT_CPU, finished or not.
     raise(Resource::RLIMIT_CPU);
-    for need in needs(options) {
+    for need in needs(options, mapped()) {
         let allowed = raise(need.resource);
         let Need { what, ulimit, unit, least, remedy, .. } = need;
         if allowed != RLIM_INFINITY && allowed < least {
@@ -53,12 +53,21 @@ pub fn prepare(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn needs(options: &Options) -> [Need; 5] {
+/// Bytes of address space that this process takes by now: most of it is the program, and most of that the query engine, where
+/// it is built in.
+fn mapped() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")?.trim().strip_suffix(" kB"));
+    size.and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0).saturating_mul(1024)
+}
+
+/// What a recording needs in a process that takes `mapped` bytes of address space before it.
+fn needs(options: &Options, mapped: u64) -> [Need; 5] {
     let rings = libbpf_rs::num_possible_cpus().map_or(1, |cpus| super::load::ring_count(cpus) as u64);
     let kept = options.keep.map_or(0, |limit| limit.bytes);
     let rows = (options.memory_limit as u64).saturating_mul(COPIES).saturating_add(kept);
     // The kernel maps the data of a ring twice in a row (kernel/bpf/ringbuf.c).
-    let mapped = options.buffer_size.saturating_mul(2);
+    let data = options.buffer_size.saturating_mul(2);
     let need = |resource, what, ulimit, unit, least, remedy| Need { resource, what, ulimit, unit, least, remedy };
     let descriptors = DESCRIPTORS + PER_RING * rings + options.pids.len() as u64;
     let smaller = ", or choose a smaller --buffer-size, --memory-limit or --flight-recorder";
@@ -69,7 +78,7 @@ fn needs(options: &Options) -> [Need; 5] {
             "KiB of address space",
             'v',
             1024,
-            ADDRESS_SPACE.saturating_add(mapped).saturating_add(rows),
+            ADDRESS_SPACE.saturating_add(mapped).saturating_add(data).saturating_add(rows),
             smaller,
         ),
         need(
@@ -100,12 +109,20 @@ mod tests {
 
     #[test]
     fn what_is_needed_grows_with_what_is_asked_for() {
-        let least = |options: &Options| needs(options).map(|need| need.least);
+        let program = 100 << 20;
+        let least = |options: &Options| needs(options, program).map(|need| need.least);
         let usual = least(&Options::for_check());
         let large = Options { buffer_size: 16 << 30, memory_limit: 1 << 30, pids: vec![1, 2], ..Options::for_check() };
         assert!(usual.iter().zip(least(&large)).take(3).all(|(usual, large)| *usual < large));
-        assert_eq!(usual[1], ADDRESS_SPACE + (128 << 20) + (256 << 20));
+        assert_eq!(usual[1], ADDRESS_SPACE + program + (128 << 20) + (256 << 20));
         let whole = Options { memory_limit: usize::MAX, ..Options::for_check() };
         assert_eq!(least(&whole)[1], u64::MAX);
+    }
+
+    #[test]
+    fn a_process_takes_at_least_its_program() {
+        let program = std::fs::metadata("/proc/self/exe").unwrap().len();
+        // Line tables and symbols are in the file alone.
+        assert!(mapped() > program / 10, "{} of {program}", mapped());
     }
 }

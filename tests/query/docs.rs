@@ -1,7 +1,7 @@
 //! What docs/query.md shows is what the program prints.
 //!
 //! Each `console` block has commands after `$ `, and under each of them what it prints. `UPDATE_GOLDEN=1 cargo test
-//! --features query --test query` writes the outputs anew: read the difference before committing it.
+//! --test query` writes the outputs anew: read the difference before committing it.
 
 use std::path::Path;
 use std::process::Command;

@@ -78,7 +78,7 @@ fn as_much_memory_as_is_asked_for_suffices() {
     let options = ["record", "-o", "c.parquet", "--buffer-size", "8M", "--memory-limit", "8M", "-s", "65536", "--"];
     let workload = workload();
     let work = [workload.as_str(), "readv", "--size", "65536", "--count", "800", "--rate", "2000", "--noise"];
-    for (option, low) in [("ulimit -v", "ulimit -v 150000"), ("ulimit -d", "ulimit -d 30000")] {
+    for (option, low) in [("ulimit -v", "ulimit -v 300000"), ("ulimit -d", "ulimit -d 30000")] {
         let limit = format!("{option} {}", asked_for(low, &options));
         let (output, _) = limited(&limit, &[&options[..], &work].concat());
         assert!(output.status.success(), "{limit}: {}", said(&output));
