@@ -423,12 +423,111 @@ static __always_inline bool has_path(const struct vmt_fd *fd)
 	       fd->kind != VMT_FD_REGISTERED;
 }
 
-/* Appends a path where the descriptor has a telling one. */
+/* ---- Sockets ---- */
+
+/* Appends part of a socket's name from kernel memory to the record at `at`; returns the record's new end. */
+static __always_inline __u32 name_append(struct scratch *scratch, __u32 at, const void *from, __u64 len)
+{
+	asm volatile("" : "+r"(len), "+r"(at));
+	at &= SCRATCH_MASK;
+	if (len == 0 || len > VMT_NAME_MAX || bpf_probe_read_kernel(scratch->bytes + at, len, from))
+		return at;
+	return at + len;
+}
+
+/* The name that a unix socket was bound to, if it was. A path is kept without the NUL behind the longest one. */
+static __always_inline __u32 unix_name_append(struct scratch *scratch, __u32 at, struct unix_sock *sk)
+{
+	struct unix_address *address = sk ? BPF_CORE_READ(sk, addr) : NULL;
+	__s64 len;
+
+	if (!address)
+		return at;
+	len = BPF_CORE_READ(address, len) - (__s64)sizeof(address->name[0].sun_family);
+	if (len > VMT_NAME_MAX)
+		len = VMT_NAME_MAX;
+	return name_append(scratch, at, &address->name[0].sun_path, len);
+}
+
+/* Appends one of the names of a socket to the record at `at`; returns the record's new end. A global function, which
+ * the verifier checks once, as below. */
+__noinline __u64 socket_name(__u64 sk_address, __u32 slot, __u32 at, __u32 peer)
+{
+	struct scratch *scratch = scratch_at(slot);
+	struct sock *sk = (void *)sk_address;
+	struct vmt_switches *s = switches();
+
+	if (!scratch || !s)
+		return at;
+	switch (BPF_CORE_READ(sk, __sk_common.skc_family)) {
+	case AF_INET:
+		return name_append(scratch, at,
+				   peer ? (void *)&sk->__sk_common.skc_daddr : (void *)&sk->__sk_common.skc_rcv_saddr,
+				   4);
+	case AF_INET6:
+		if (!bpf_core_field_exists(sk->__sk_common.skc_v6_daddr))
+			return at;
+		return name_append(
+			scratch, at,
+			peer ? (void *)&sk->__sk_common.skc_v6_daddr : (void *)&sk->__sk_common.skc_v6_rcv_saddr, 16);
+	case AF_UNIX:
+		if (!bpf_core_type_exists(struct unix_sock)) {
+			s->unix_unknown = 1;
+			return at;
+		}
+		if (peer)
+			sk = BPF_CORE_READ((struct unix_sock *)sk, peer);
+		return unix_name_append(scratch, at, (void *)sk);
+	default:
+		return at;
+	}
+}
+
+/* Appends what a socket is bound and connected to to the record at `at`; returns the record's new end. */
+__noinline __u64 socket_names(__u64 file_address, __u32 slot, __u32 at)
+{
+	struct file *file = (void *)file_address;
+	struct socket *socket = BPF_CORE_READ(file, private_data);
+	struct sock *sk = BPF_CORE_READ(socket, sk);
+	struct scratch *scratch = scratch_at(slot);
+	struct vmt_socket names = {};
+	__u32 local_end, end, family;
+
+	if (!scratch || !sk)
+		return at;
+	at &= SCRATCH_MASK;
+	family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	names.type = BPF_CORE_READ(sk, sk_type);
+	if (family == AF_INET || family == AF_INET6) {
+		/* skc_num is gone once a connection is closed */
+		names.local_port = BPF_CORE_READ((struct inet_sock *)sk, inet_sport);
+		names.peer_port = BPF_CORE_READ(sk, __sk_common.skc_dport);
+	}
+	local_end = socket_name((__u64)sk, slot, at + sizeof(names), 0);
+	end = socket_name((__u64)sk, slot, local_end, 1);
+	names.local_len = local_end - (at + sizeof(names));
+	names.peer_len = end - local_end;
+	bpf_probe_read_kernel(scratch->bytes + at, sizeof(names), &names);
+	return end;
+}
+
+/* Appends the names of a socket; returns the record's new end. */
+static __always_inline __u32 socket_append(__u32 slot, __u32 at, struct vmt_fd *fd, struct file *file)
+{
+	__u32 end = socket_names((__u64)file, slot, at);
+
+	fd->path_len = end - at;
+	return end;
+}
+
+/* Appends a path where the descriptor has a telling one, and of a socket its names. */
 static __always_inline __u32 fd_path(struct scratch *scratch, __u32 slot, __u32 at, struct vmt_fd *fd,
 				     struct file *file)
 {
 	if (has_path(fd))
 		at = path_append(scratch, slot, at, fd, file);
+	else if (fd->kind == VMT_FD_SOCKET)
+		at = socket_append(slot, at, fd, file);
 	return forget(scratch, at);
 }
 

@@ -67,6 +67,17 @@ static __always_inline struct file *request_fd(struct vmt_fd *out, struct task_s
 	return file;
 }
 
+/* Appends what there is room for of one side: a file's path, a socket's names. */
+static __always_inline __u32 request_path(struct scratch *scratch, __u32 slot, __u32 at, struct vmt_fd *side,
+					  struct file *file)
+{
+	if (side->kind == VMT_FD_FILE)
+		at = path_append(scratch, slot, at, side, file);
+	else if (side->kind == VMT_FD_SOCKET)
+		at = socket_append(slot, at, side, file);
+	return forget(scratch, at);
+}
+
 static __noinline int request_tell(struct submitted *req, __u32 slot)
 {
 	struct task_struct *task = current_task();
@@ -107,11 +118,10 @@ static __noinline int request_tell(struct submitted *req, __u32 slot)
 		return 0;
 	}
 	side_fed_by(&ev->writer, &ev->in);
-	if (ev->in.kind == VMT_FD_FILE)
-		at = path_append(scratch, slot, at, &ev->in, in);
-	/* The second path only where the first leaves room for the longest one. */
-	if (ev->out.kind == VMT_FD_FILE && ev->in.kind != VMT_FD_FILE)
-		at = path_append(scratch, slot, at, &ev->out, out);
+	at = request_path(scratch, slot, at, &ev->in, in);
+	/* The second only where the first leaves room for the longest one. */
+	if (ev->in.kind != VMT_FD_FILE)
+		at = request_path(scratch, slot, at, &ev->out, out);
 	if (at > offsetof(struct request, fed)) {
 		ev->in.path_len = ev->out.path_len = 0;
 		at = sizeof(*ev);

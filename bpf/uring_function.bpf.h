@@ -8,6 +8,10 @@
 #include "function.bpf.h"
 #include "uring.bpf.h"
 
+/* The longest that the names of a socket can be. */
+#define SOCKET_MAX (sizeof(struct vmt_socket) + 2 * VMT_NAME_MAX)
+_Static_assert(2 * SOCKET_MAX <= URING_PATHS, "the names of two sockets have room in a request");
+
 /* Thread -> the request that it works on. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -46,6 +50,27 @@ static __always_inline void request_side(struct vmt_fd *side, struct file *file)
 		*side = before; /* the path in the record is of the other file: nothing is mixed */
 }
 
+/* Puts the names of a socket behind the record if nothing stands there yet: those of one that the submission named by
+ * an index. The other side is a pipe. */
+static __always_inline void request_socket(struct request *request, struct vmt_fd *side, struct file *file)
+{
+	struct scratch *scratch;
+	__u32 slot, end;
+
+	if (side->kind != VMT_FD_SOCKET || request->ev.hdr.size != sizeof(request->ev))
+		return;
+	slot = slot_take();
+	if (slot == NO_SLOT)
+		return;
+	scratch = scratch_at(slot);
+	end = socket_names((__u64)file, slot, 0);
+	if (scratch && end <= SOCKET_MAX && !bpf_probe_read_kernel(request->paths, SOCKET_MAX, scratch->bytes)) {
+		side->path_len = end;
+		request->ev.hdr.size += end;
+	}
+	slot_put(slot);
+}
+
 static __always_inline int request_files(struct file *in, struct file *out)
 {
 	__u32 tid = bpf_get_current_pid_tgid();
@@ -62,6 +87,8 @@ static __always_inline int request_files(struct file *in, struct file *out)
 	request->ev.source = VMT_SOURCE_KERNEL;
 	request_side(&request->ev.in, in);
 	request_side(&request->ev.out, out);
+	request_socket(request, &request->ev.in, in);
+	request_socket(request, &request->ev.out, out);
 	request_announce(request);
 	return 0;
 }

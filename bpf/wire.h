@@ -20,6 +20,8 @@
 #define VMT_SNAPLEN_MAX 65536
 /* Bytes of path components kept per file. */
 #define VMT_PATH_MAX 1024
+/* Bytes of a socket's name: sun_path (unix(7)). */
+#define VMT_NAME_MAX 108
 /* Bytes of a new program's arguments kept. */
 #define VMT_ARGV_MAX 2048
 /* Numbers of syscall tables: above every number of x86-64 (469 in 6.18) and i386 (469). */
@@ -167,7 +169,8 @@ struct vmt_payload {
 	__u8 pad[2];
 };
 
-/* A file descriptor. The tail holds `path_len` bytes: the path's components, last first, each ended by NUL. */
+/* A file descriptor. The tail holds `path_len` bytes: the path's components, last first, each ended by NUL; of a socket
+ * none, or a struct vmt_socket with its names. */
 struct vmt_fd {
 	__u64 ino;
 	__u32 dev;
@@ -177,6 +180,16 @@ struct vmt_fd {
 	__u8 kind; /* enum vmt_fd_kind */
 	__u8 flags; /* VMT_MODE_*, VMT_PATH_* */
 	__u16 pad;
+};
+
+/* Where a socket is bound and whom it is connected to. Behind it stand the local name and the peer's: addresses in
+ * network order, of unix sockets what bind(2) got; no bytes where there is none. */
+struct vmt_socket {
+	__u16 local_port; /* in network order */
+	__u16 peer_port;
+	__u16 type; /* SOCK_STREAM, ... */
+	__u8 local_len;
+	__u8 peer_len;
 };
 
 /* process_vm_readv, process_vm_writev. Tail: local iovecs, remote iovecs, payload, and where the iovecs are the
@@ -392,7 +405,9 @@ struct vmt_switches {
 	__u8 pipes_fed;
 	/* Nothing came for a while, and whoever empties the rings sleeps longer: wake it with the next record. */
 	__u8 wake_at_once;
-	__u8 pad[4];
+	/* A unix socket was met, and the kernel does not describe where such have their names. */
+	__u8 unix_unknown;
+	__u8 pad[3];
 	/* Processes that were taken out of `tracked`. */
 	__u32 untrackings;
 	/* Calls under way on the memory of selected processes that have ended. */

@@ -33,6 +33,9 @@ pub fn errno_name(ret: i64) -> Option<String> {
         29 => "ESPIPE",
         32 => "EPIPE",
         38 => "ENOSYS",
+        89 => "EDESTADDRREQ",
+        104 => "ECONNRESET",
+        107 => "ENOTCONN",
         other => return Some(format!("E{other}")),
     };
     Some(name.to_string())

@@ -240,6 +240,14 @@ columns! {
     fd_out_path: OptText, Kernel toctou, Repeating, "", "Path of fd_out where it has one.";
     fd_in_family: OptText, Kernel toctou, Repeating, "", "Address family of fd_in where it is a socket (AF_UNIX, AF_INET, ...).";
     fd_out_family: OptText, Kernel toctou, Repeating, "", "Address family of fd_out where it is a socket.";
+    fd_in_local_addr: OptText, Kernel toctou, Repeating, "", "Where fd_in is bound, if it is a socket: an IP address, in the socket's network namespace; of a unix socket its name as bind(2) got it, with @ for each NUL byte of an abstract one, as in /proc/net/unix, and ./ before a path that begins with @. null where it is bound to nothing, and for other families.";
+    fd_in_local_port: OptU32, Kernel toctou, Repeating, "", "Port of fd_in_local_addr, where the protocol has ports.";
+    fd_in_peer_addr: OptText, Kernel toctou, Repeating, "", "Where the peer of fd_in is bound, in the same way; null where fd_in is not connected, or its peer is a unix socket without a name.";
+    fd_in_peer_port: OptU32, Kernel toctou, Repeating, "", "Port of fd_in_peer_addr.";
+    fd_out_local_addr: OptText, Kernel toctou, Repeating, "", "Where fd_out is bound, if it is a socket.";
+    fd_out_local_port: OptU32, Kernel toctou, Repeating, "", "Port of fd_out_local_addr.";
+    fd_out_peer_addr: OptText, Kernel toctou, Repeating, "", "Where the peer of fd_out is bound.";
+    fd_out_peer_port: OptU32, Kernel toctou, Repeating, "", "Port of fd_out_peer_addr.";
     pipe_in: OptU64, Kernel toctou, Plain, "", "Inode of the pipe or FIFO the data came from; the same number on every process that holds the pipe.";
     pipe_out: OptU64, Kernel toctou, Plain, "", "Inode of the pipe or FIFO the data went to.";
     ptrace_request: OptText, Kernel, Repeating, "", "ptrace request by name; its number where it has none here.";

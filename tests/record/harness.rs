@@ -92,6 +92,12 @@ impl Row {
                 "fd_in_kind": e.fd_in_kind, "fd_out_kind": e.fd_out_kind, "fd_in_mode": e.fd_in_mode,
                 "fd_out_mode": e.fd_out_mode, "fd_in_path": e.fd_in_path, "fd_out_path": e.fd_out_path,
                 "fd_in_family": e.fd_in_family, "fd_out_family": e.fd_out_family,
+            }),
+            json!({
+                "fd_in_local_addr": e.fd_in_local_addr, "fd_in_local_port": e.fd_in_local_port,
+                "fd_in_peer_addr": e.fd_in_peer_addr, "fd_in_peer_port": e.fd_in_peer_port,
+                "fd_out_local_addr": e.fd_out_local_addr, "fd_out_local_port": e.fd_out_local_port,
+                "fd_out_peer_addr": e.fd_out_peer_addr, "fd_out_peer_port": e.fd_out_peer_port,
                 "pipe_in": e.pipe_in, "pipe_out": e.pipe_out,
             }),
             json!({

@@ -38,6 +38,7 @@ mod races;
 mod recovery;
 mod rotate;
 mod selection;
+mod sockets;
 mod stopping;
 mod sweep;
 mod terminal;

@@ -339,5 +339,6 @@ fn nginx_sends_a_static_file() {
     let rows = recording.event("sendfile");
     assert_eq!(bytes(&rows), SIZE as i64);
     assert!(rows.iter().all(|r| r["comm"] == "nginx" && r["fd_in_path"] == path("data").as_str()));
-    assert!(rows.iter().all(|r| r["fd_out_family"] == "AF_UNIX"));
+    assert!(rows.iter().all(|r| r["fd_out_family"] == "AF_UNIX" && r["fd_out_peer_addr"].is_null()));
+    assert!(rows.iter().all(|r| r["fd_out_local_addr"] == path("socket").as_str()));
 }

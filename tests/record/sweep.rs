@@ -12,10 +12,11 @@ use super::harness::{Row, Tier, compare_calls, is_call, record_by, workload};
 
 /// Edge cases that a report of calls does not describe, or that take many calls or processes; tests of their own, which run
 /// in guests, too, have them.
-const APART: [&str; 14] = [
+const APART: [&str; 15] = [
     "swapped-descriptors",
     "swapped-received",
     "uring-mem",
+    "sockets-registered",
     "pipe-spin",
     "pipe-many",
     "flip",

@@ -11,6 +11,7 @@ mod overwrite;
 mod pidfd;
 mod pipe;
 mod race;
+mod sockets;
 mod trace;
 mod uring;
 mod vm;
@@ -88,6 +89,11 @@ const CASES: &[Case] = &[
     ("uring-sqpoll", uring::sqpoll),
     ("uring-skip-success", uring::skip_success),
     ("uring-mem", uring::mem),
+    ("sockets-inet", sockets::inet),
+    ("sockets-unix", sockets::unix_names),
+    ("sockets-getfd", sockets::getfd_of_sockets),
+    ("sockets-uring", sockets::by_uring),
+    ("sockets-registered", sockets::registered),
 ];
 
 /// Runs the case of that name; `list` prints all names instead.

@@ -25,7 +25,7 @@ fn returned(ret: i64, wanted: i64) -> Result<()> {
     Ok(())
 }
 
-fn pidfd_open(pid: i32) -> Result<OwnedFd> {
+pub(super) fn pidfd_open(pid: i32) -> Result<OwnedFd> {
     // SAFETY: plain numbers; the descriptor is new and ours.
     unsafe {
         let fd = i32::try_from(libc::syscall(libc::SYS_pidfd_open, pid, 0))?;
@@ -33,13 +33,13 @@ fn pidfd_open(pid: i32) -> Result<OwnedFd> {
     }
 }
 
-fn getfd(pidfd: i32, targetfd: i32, flags: u64) -> i64 {
+pub(super) fn getfd(pidfd: i32, targetfd: i32, flags: u64) -> i64 {
     // SAFETY: plain numbers.
     unsafe { sys::raw(libc::SYS_pidfd_getfd, [pidfd as u64, targetfd as u64, flags, 0, 0, 0]) }
 }
 
 /// What a recorder should have seen of a pidfd_getfd, but for target and file.
-fn getfd_entry(ret: i64, pidfd: i32, targetfd: i32, flags: u64) -> Entry {
+pub(super) fn getfd_entry(ret: i64, pidfd: i32, targetfd: i32, flags: u64) -> Entry {
     Entry::new("pidfd_getfd", ret)
         .with("bytes", Value::Null)
         .with("pidfd", pidfd)
@@ -52,7 +52,7 @@ fn getfd_entry(ret: i64, pidfd: i32, targetfd: i32, flags: u64) -> Entry {
         .nothing_captured()
 }
 
-fn with_peer(entry: Entry, peer: &Peer) -> Entry {
+pub(super) fn with_peer(entry: Entry, peer: &Peer) -> Entry {
     entry.with("target_pid", peer.pid()).with("target_comm", COMM)
 }
 

@@ -20,6 +20,7 @@ const OP_WRITE: u8 = 23;
 const ENTER_GETEVENTS: u64 = 1;
 const ENTER_SQ_WAKEUP: u64 = 2;
 const SETUP_SQPOLL: u32 = 2;
+const SQE_FIXED_FILE: u8 = 1;
 const SQE_CQE_SKIP_SUCCESS: u8 = 1 << 6;
 /// No descriptor of this process.
 const NO_FD: i32 = 999;
@@ -74,6 +75,15 @@ impl Ring {
         unsafe { std::ptr::copy_nonoverlapping(entry.as_ptr(), self.sqes.add(slot as usize * 64), 64) };
         self.number(array + slot * 4).store(slot, Ordering::Relaxed);
         self.number(tail).fetch_add(1, Ordering::Release);
+    }
+
+    /// Makes descriptors known to the ring by their index (IORING_REGISTER_FILES).
+    fn register(&self, fds: &[i32]) -> Result<()> {
+        let args = [self.fd.as_raw_fd() as u64, 2, fds.as_ptr() as u64, fds.len() as u64, 0, 0];
+        // SAFETY: the array outlives the call.
+        let ret = unsafe { raw(libc::SYS_io_uring_register, args) };
+        ensure!(ret == 0, "io_uring_register returned {ret}");
+        Ok(())
     }
 
     /// Submits what was pushed and waits for `completions`.
@@ -138,6 +148,20 @@ pub fn splice_once(fd_in: i32, fd_out: i32) -> Result<Entry> {
     let ret = Ring::new(0)?.submit(request(OP_SPLICE, fd_in, -1, fd_out, -1)).context("splice")?;
     ensure!(ret == SIZE as i64, "splice by io_uring returned {ret}");
     Ok(uring_entry("splice", ret, fd_in, fd_out))
+}
+
+/// One splice of 64 bytes from a pipe to any file, by its descriptor or by an index of the ring's registered files, and
+/// what a recorder should have seen of it.
+pub fn splice_to(fd_in: i32, fd_out: i32, registered: bool) -> Result<Entry> {
+    let ring = Ring::new(0)?;
+    let mut entry = request(OP_SPLICE, fd_in, -1, if registered { 0 } else { fd_out }, -1);
+    if registered {
+        ring.register(&[fd_out])?;
+        entry[1] = SQE_FIXED_FILE;
+    }
+    let ret = ring.submit(entry).context("splice")?;
+    ensure!(ret == SIZE as i64, "splice by io_uring returned {ret}");
+    Ok(uring_entry("splice", ret, fd_in, if registered { 0 } else { fd_out }))
 }
 
 /// From pipe to pipe, and from a file with an offset.

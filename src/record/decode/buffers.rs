@@ -4,6 +4,7 @@ use super::super::cgroups::Cgroup;
 use super::super::processes::Processes;
 use super::super::text;
 use super::super::wire::*;
+use super::names::FileNames;
 use crate::schema::types::{Iovec, Iovecs};
 
 /// Kept from row to row, so that a row costs no allocation.
@@ -19,8 +20,8 @@ pub struct Buffers {
     pub target_key: String,
     pub target_cgroup: String,
     pub target_container: String,
-    pub path_in: String,
-    pub path_out: String,
+    pub file_in: FileNames,
+    pub file_out: FileNames,
     pub argv: String,
     pub request: String,
     pub local: Vec<Iovec>,

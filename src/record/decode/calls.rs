@@ -1,6 +1,7 @@
 //! Decode arms of the families @vm and @mem, and what all families share.
 
-use super::buffers::{iovecs, take_iovs, take_path, total};
+use super::buffers::{iovecs, take_iovs, total};
+use super::names::{Address, FileNames};
 use super::verdict::{Verdict, begins_with, by_user_memory, by_written_memory, imported, raced, stated, verdict};
 use super::{Decoder, Sink, signed, some};
 use crate::record::wire::*;
@@ -92,9 +93,11 @@ pub(super) struct Descriptor<'a> {
     family: Option<&'static str>,
     pipe: Option<u64>,
     path: Option<&'a str>,
+    local: Option<&'a Address>,
+    peer: Option<&'a Address>,
 }
 
-pub(super) fn descriptor<'a>(fd: &vmt_fd, path: &'a str) -> Descriptor<'a> {
+pub(super) fn descriptor<'a>(fd: &vmt_fd, names: &'a FileNames) -> Descriptor<'a> {
     let kind = u32::from(fd.kind);
     let mode = match u32::from(fd.flags) & (VMT_MODE_READ | VMT_MODE_WRITE) {
         VMT_MODE_READ => Some(DescriptorMode::Read),
@@ -108,7 +111,9 @@ pub(super) fn descriptor<'a>(fd: &vmt_fd, path: &'a str) -> Descriptor<'a> {
         mode: mode.map(DescriptorMode::as_str),
         family: (kind == VMT_FD_SOCKET).then(|| family_name(fd.family)),
         pipe: matches!(kind, VMT_FD_PIPE | VMT_FD_FIFO).then_some(fd.ino),
-        path: some(path),
+        path: some(&names.path),
+        local: names.local.as_ref(),
+        peer: names.peer.as_ref(),
     }
 }
 
@@ -120,6 +125,10 @@ pub(super) fn with_fd_in<'a>(event: Event<'a>, fd: Descriptor<'a>) -> Event<'a> 
         fd_in_family: fd.family,
         pipe_in: fd.pipe,
         fd_in_path: fd.path,
+        fd_in_local_addr: fd.local.map(Address::text),
+        fd_in_local_port: fd.local.and_then(Address::port),
+        fd_in_peer_addr: fd.peer.map(Address::text),
+        fd_in_peer_port: fd.peer.and_then(Address::port),
         ..event
     }
 }
@@ -132,6 +141,10 @@ pub(super) fn with_fd_out<'a>(event: Event<'a>, fd: Descriptor<'a>) -> Event<'a>
         fd_out_family: fd.family,
         pipe_out: fd.pipe,
         fd_out_path: fd.path,
+        fd_out_local_addr: fd.local.map(Address::text),
+        fd_out_local_port: fd.local.and_then(Address::port),
+        fd_out_peer_addr: fd.peer.map(Address::text),
+        fd_out_peer_port: fd.peer.and_then(Address::port),
         ..event
     }
 }
@@ -245,7 +258,7 @@ impl Decoder {
         let moved = take_bytes(&mut tail, ev.payload.kept as usize)?;
         take_iovs(&mut b.local, &ev.local, &mut tail)?;
         take_iovs(&mut b.user_local, &ev.user_local, &mut tail)?;
-        take_path(&mut b.path_in, &ev.fd, &mut tail)?;
+        b.file_in.take(&ev.fd, &mut tail)?;
         let verdict = mem_verdict(kind, &ev, &mut b);
         let requested = total(&b.local, &ev.local);
         b.remote.clear();
@@ -263,7 +276,7 @@ impl Decoder {
         };
         let event = with_payload(with_verdict(event, verdict), payload(&ev.payload, moved, false));
         let event = with_target(event, target(&ev.target, &b));
-        let mut fd = descriptor(&ev.fd, &b.path_in);
+        let mut fd = descriptor(&ev.fd, &b.file_in);
         // The function that copies is not told by which descriptor a ring was asked to.
         fd.fd = fd.fd.filter(|_| u32::from(ev.hdr.abi) != VMT_ABI_IO_URING);
         let event = if writes { with_fd_out(event, fd) } else { with_fd_in(event, fd) };

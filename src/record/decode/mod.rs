@@ -6,6 +6,7 @@
 mod buffers;
 mod calls;
 mod life;
+mod names;
 mod pidfd;
 mod pipe;
 mod ptrace;

@@ -1,6 +1,6 @@
 //! Decode arms of @pidfd and @madvise, whose calls name their target by a PID file descriptor.
 
-use super::buffers::{iovecs, take_iovs, take_path, total};
+use super::buffers::{iovecs, take_iovs, total};
 use super::calls::{Descriptor, abi, descriptor, result, target, with_fd_in, with_fd_out, with_target, with_verdict};
 use super::verdict::{by_user_memory, stated};
 use super::{Decoder, Sink, signed};
@@ -17,7 +17,7 @@ impl Decoder {
         self.meet(&ev.hdr, &ev.hdr.self_, sink);
         self.meet(&ev.hdr, &ev.target, sink);
         let mut b = self.caller_and_target(&ev.hdr, &ev.target);
-        take_path(&mut b.path_in, &ev.fd, &mut tail)?;
+        b.file_in.take(&ev.fd, &mut tail)?;
         let outcome = result(ev.ret);
         let verdict = stated(ev.exact != 0);
         let event = Event {
@@ -32,10 +32,10 @@ impl Decoder {
         let event = with_verdict(event, verdict);
         // What was not obtained, or is closed again, was not looked at.
         let obtained = u32::from(ev.fd.kind) != VMT_FD_CLOSED;
-        let mut file = if obtained { descriptor(&ev.fd, &b.path_in) } else { Descriptor::default() };
+        let mut file = if obtained { descriptor(&ev.fd, &b.file_in) } else { Descriptor::default() };
         file.fd = Some(ev.targetfd);
         let event = with_fd_in(event, file);
-        let event = if ev.ret >= 0 { with_fd_out(event, descriptor(&ev.fd, &b.path_in)) } else { event };
+        let event = if ev.ret >= 0 { with_fd_out(event, descriptor(&ev.fd, &b.file_in)) } else { event };
         sink.row(EventKind::PidfdGetfd, &with_target(event, target(&ev.target, &b)), false);
         self.buffers = b;
         Some(())

@@ -1,7 +1,8 @@
 //! Decode arms of the family @pipe.
 
-use super::buffers::{Buffers, iovecs, take_iovs, take_path, total};
+use super::buffers::{Buffers, iovecs, take_iovs, total};
 use super::calls::*;
+use super::names::FileNames;
 use super::verdict::{Verdict, by_user_memory, by_written_memory, imported, pages_verdict, stated, verdict};
 use super::{Decoder, Sink, signed};
 use crate::record::wire::*;
@@ -40,7 +41,7 @@ impl Decoder {
         self.meet(&ev.hdr, &ev.writer, sink);
         let mut b = self.caller_and_target(&ev.hdr, &ev.writer);
         take_iovs(&mut b.local, &ev.local, &mut tail)?;
-        take_path(&mut b.path_in, &ev.fd, &mut tail)?;
+        b.file_in.take(&ev.fd, &mut tail)?;
         let moved = take_bytes(&mut tail, ev.payload.kept as usize)?;
         take_iovs(&mut b.user_local, &ev.user_local, &mut tail)?;
         imported(&mut b.user_local);
@@ -59,7 +60,7 @@ impl Decoder {
         };
         let event = with_target(with_verdict(event, verdict), target(&ev.writer, &b));
         let event = with_payload(event, payload(&ev.payload, moved, into_pipe));
-        let fd = descriptor(&ev.fd, &b.path_in);
+        let fd = descriptor(&ev.fd, &b.file_in);
         let event = if into_pipe { with_fd_out(event, fd) } else { with_fd_in(event, fd) };
         let faulted = payload_fault(&ev.payload) || verdict.is_unreadable();
         sink.row(EventKind::Vmsplice, &event, faulted);
@@ -73,8 +74,8 @@ impl Decoder {
         self.meet(&ev.hdr, &ev.hdr.self_, sink);
         self.meet(&ev.hdr, &ev.writer, sink);
         let mut b = self.caller_and_target(&ev.hdr, &ev.writer);
-        take_path(&mut b.path_in, &ev.in_, &mut tail)?;
-        take_path(&mut b.path_out, &ev.out, &mut tail)?;
+        b.file_in.take(&ev.in_, &mut tail)?;
+        b.file_out.take(&ev.out, &mut tail)?;
         // At the exit a syscall has moved them on.
         let moved = if ev.offsets_before != 0 { 0 } else { ev.ret };
         let verdict = match u32::from(ev.source) {
@@ -91,8 +92,8 @@ impl Decoder {
             payload_status: Some(PayloadStatus::None.as_str()),
         };
         let event = with_target(with_verdict(event, verdict), target(&ev.writer, &b));
-        let event = with_fd_in(event, descriptor(&ev.in_, &b.path_in));
-        let mut event = with_fd_out(event, descriptor(&ev.out, &b.path_out));
+        let event = with_fd_in(event, descriptor(&ev.in_, &b.file_in));
+        let mut event = with_fd_out(event, descriptor(&ev.out, &b.file_out));
         if ev.finished == 0 {
             (event.ret, event.errno, event.bytes, event.payload_total) = (None, None, None, 0);
         }
@@ -127,9 +128,10 @@ impl Decoder {
             local_iov: iovecs(&b.local, &ev.local),
             liovcnt: Some(ev.local.count).filter(|count| *count > 0),
         };
+        let pipe = FileNames::default();
         let event = with_payload(with_verdict(event, verdict), payload(&ev.payload, moved, false));
         let event = with_target(event, target(&ev.writer, &b));
-        let mut event = with_fd_in(event, descriptor(&ev.fd, ""));
+        let mut event = with_fd_in(event, descriptor(&ev.fd, &pipe));
         event.fd_in = event.fd_in.filter(|fd| *fd >= 0);
         let faulted = payload_fault(&ev.payload) || verdict.is_unreadable();
         sink.row(EventKind::PipeRead, &event, faulted);

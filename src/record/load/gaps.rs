@@ -52,6 +52,12 @@ pub fn gaps(programs: &Programs, events: &EventSet) -> Vec<String> {
         ));
     }
     gaps.extend(of_pipes(programs));
+    if programs.knows_no_unix_names() {
+        gaps.push(
+            "names of unix sockets could not be read: this kernel has them in a module whose types it does not describe (BTF)"
+                .to_string(),
+        );
+    }
     if programs.untracked() > 0 {
         let untracked = Count(programs.untracked(), "child process", "child processes");
         gaps.push(format!("{untracked} could not be followed"));

@@ -501,6 +501,11 @@ impl Programs {
         self.switches.get().pipes_forgotten
     }
 
+    /// Whether a unix socket was met whose names could not be read.
+    pub fn knows_no_unix_names(&self) -> bool {
+        self.switches.get().unix_unknown != 0
+    }
+
     /// Pipes that were read before the first call that fed them had returned, and how many of its bytes.
     pub fn read_before(&self) -> (u64, u64) {
         let switches = self.switches.get();

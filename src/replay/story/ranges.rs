@@ -96,9 +96,14 @@ struct End<'a> {
     kind: Option<&'a str>,
     path: Option<&'a str>,
     family: Option<&'a str>,
+    local: Address<'a>,
+    peer: Address<'a>,
     pipe: Option<u64>,
     offset: Option<i64>,
 }
+
+/// Where a socket is bound: an address and perhaps a port.
+type Address<'a> = (Option<&'a str>, Option<u32>);
 
 /// Both descriptors. Where the peer is a process, a descriptor is only the way to it.
 pub(super) fn descriptors(line: &mut Line, event: &Event<'_>, has_peer: bool) {
@@ -108,6 +113,8 @@ pub(super) fn descriptors(line: &mut Line, event: &Event<'_>, has_peer: bool) {
         kind: e.fd_in_kind,
         path: e.fd_in_path,
         family: e.fd_in_family,
+        local: (e.fd_in_local_addr, e.fd_in_local_port),
+        peer: (e.fd_in_peer_addr, e.fd_in_peer_port),
         pipe: e.pipe_in,
         offset: e.off_in,
     };
@@ -116,6 +123,8 @@ pub(super) fn descriptors(line: &mut Line, event: &Event<'_>, has_peer: bool) {
         kind: e.fd_out_kind,
         path: e.fd_out_path,
         family: e.fd_out_family,
+        local: (e.fd_out_local_addr, e.fd_out_local_port),
+        peer: (e.fd_out_peer_addr, e.fd_out_peer_port),
         pipe: e.pipe_out,
         offset: e.off_out,
     };
@@ -156,8 +165,20 @@ fn end<'a>(line: &mut Line, how: &str, end: End<'a>) {
     if let Some(family) = end.family {
         line.word(Role::Plain, format_args!("{}", Safe(family)));
     }
+    address(line, end.local);
+    after(line, "peer", |line| address(line, end.peer));
     if let Some(offset) = end.offset {
         line.word(Role::Plain, format_args!("at {offset}"));
+    }
+}
+
+/// An address as in a URL.
+fn address(line: &mut Line, address: Address<'_>) {
+    match address {
+        (Some(ip), Some(port)) if ip.contains(':') => line.word(Role::Plain, format_args!("[{}]:{port}", Safe(ip))),
+        (Some(ip), Some(port)) => line.word(Role::Plain, format_args!("{}:{port}", Safe(ip))),
+        (Some(name), None) => line.word(Role::Plain, format_args!("{}", Safe(name))),
+        (None, _) => {}
     }
 }
 

@@ -126,7 +126,42 @@ fn descriptors_are_ends_or_ways() {
     let pread = Event { event: "pread", fd_in: Some(5), fd_in_path: Some("/proc/9/mem"), ..readv() };
     assert!(told(&pread, View::Caller).contains("from app[9] 0x20+64 via fd 5 /proc/9/mem into 0x10+64"));
     let socket = Event { fd_out_kind: Some("socket"), fd_out_family: Some("AF_UNIX"), pipe_out: None, ..splice };
-    assert!(told(&socket, View::Caller).contains(" to fd 4 socket AF_UNIX "));
+    assert!(told(&socket, View::Caller).contains(" to fd 4 socket AF_UNIX flags "));
+}
+
+#[test]
+fn sockets_have_two_ends() {
+    let unix = Event {
+        event: "sendfile",
+        bytes: Some(5),
+        fd_out: Some(4),
+        fd_out_kind: Some("socket"),
+        fd_out_family: Some("AF_UNIX"),
+        fd_out_peer_addr: Some("@bus\x1b"),
+        ..Event::default()
+    };
+    assert!(told(&unix, View::Caller).ends_with(" to fd 4 socket AF_UNIX peer @bus\\x1b"));
+    let listening = Event { fd_out_local_addr: Some("/run/x.sock"), fd_out_peer_addr: None, ..unix };
+    assert!(told(&listening, View::Caller).ends_with(" to fd 4 socket AF_UNIX /run/x.sock"));
+    let inet = Event {
+        fd_out_family: Some("AF_INET6"),
+        fd_out_local_addr: Some("::1"),
+        fd_out_local_port: Some(80),
+        fd_out_peer_addr: Some("::ffff:127.0.0.1"),
+        fd_out_peer_port: Some(40_000),
+        ..unix
+    };
+    let line = told(&inet, View::Caller);
+    assert!(line.ends_with(" to fd 4 socket AF_INET6 [::1]:80 peer [::ffff:127.0.0.1]:40000"), "{line}");
+    let received = Event {
+        fd_in: Some(3),
+        fd_in_kind: Some("socket"),
+        fd_in_family: Some("AF_INET"),
+        fd_in_local_addr: Some("127.0.0.1"),
+        fd_in_local_port: Some(80),
+        ..Event { event: "splice", bytes: Some(5), ..Event::default() }
+    };
+    assert!(told(&received, View::Caller).ends_with(" from fd 3 socket AF_INET 127.0.0.1:80"));
 }
 
 #[test]
