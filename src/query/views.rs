@@ -6,6 +6,9 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use arrow::datatypes::DataType;
+
+use crate::schema::columns::COLUMNS;
 
 /// Name and SQL of each view, those that others use before them. `events`, `manifest` and `ledger` are tables.
 pub const VIEWS: [(&str, &str); 5] = [
@@ -19,6 +22,29 @@ pub const VIEWS: [(&str, &str); 5] = [
 /// What makes of DuckDB what the engine here is: functions, and the tables that come from files.
 const DUCKDB: &str = include_str!("views/duckdb.sql");
 
+/// Name of a column's type in DuckDB; `None` for those that are in every capture.
+fn duckdb_type(data_type: &DataType) -> Option<&'static str> {
+    Some(match data_type {
+        DataType::Int32 => "INTEGER",
+        DataType::UInt32 => "UINTEGER",
+        DataType::Int64 => "BIGINT",
+        DataType::UInt64 => "UBIGINT",
+        DataType::Boolean => "BOOLEAN",
+        DataType::Binary => "BLOB",
+        DataType::Dictionary(..) => "VARCHAR",
+        DataType::List(_) => "STRUCT(base UBIGINT, len UBIGINT)[]",
+        _ => return None,
+    })
+}
+
+/// A null of each column that a capture may lack, by its name.
+fn optional_columns() -> String {
+    let optional = COLUMNS.iter().filter(|column| column.nullable);
+    let nulls = optional
+        .filter_map(|column| duckdb_type(&(column.data_type)()).map(|kind| format!("NULL::{kind} AS {}", column.name)));
+    nulls.collect::<Vec<_>>().join(", ")
+}
+
 /// All views and functions over `paths` as DuckDB SQL.
 ///
 /// # Errors
@@ -31,7 +57,7 @@ pub fn duckdb(paths: &[PathBuf]) -> Result<String> {
         Ok(format!("'{}'", text.replace('\'', "''")))
     };
     let names = paths.iter().map(name).collect::<Result<Vec<_>>>()?.join(", ");
-    let mut sql = DUCKDB.replace("{files}", &names);
+    let mut sql = DUCKDB.replace("{files}", &names).replace("{columns}", &optional_columns());
     for (name, view) in VIEWS {
         // Writing to a String cannot fail.
         let _ = write!(sql, "\nCREATE OR REPLACE VIEW {name} AS\n{};\n", view.trim_end());
@@ -55,5 +81,15 @@ mod tests {
         let sql = duckdb(&[PathBuf::from("a'b.parquet"), PathBuf::from("c")]).unwrap();
         assert!(sql.contains("read_parquet(['a''b.parquet', 'c'],"), "{sql}");
         assert!(!sql.contains("{files}"));
+    }
+
+    #[test]
+    fn columns_that_may_be_absent_have_a_type() {
+        let sql = optional_columns();
+        for column in COLUMNS.iter().filter(|column| column.nullable) {
+            assert!(sql.split(", ").any(|null| null.ends_with(&format!(" AS {}", column.name))), "{}", column.name);
+        }
+        let number = |column| sql.contains(&format!("NULL::UINTEGER AS {column}"));
+        assert!(number("fd_in_local_port") && !number("fd_in_local_addr"), "{sql}");
     }
 }

@@ -48,7 +48,9 @@ CREATE OR REPLACE MACRO find_all(b, pattern) AS (
 );
 CREATE OR REPLACE VIEW events AS
     SELECT filename AS capture, * EXCLUDE (filename)
-    FROM read_parquet([{files}], filename = true, union_by_name = true);
+    FROM read_parquet([{files}], filename = true, union_by_name = true)
+    UNION ALL BY NAME -- columns that captures of an older vmtrace lack
+    SELECT {columns} WHERE false;
 CREATE OR REPLACE VIEW footers AS
     SELECT kv.file_name AS capture, decode(kv.value) AS manifest, files.num_rows AS rows, versions.version
     FROM parquet_kv_metadata([{files}]) AS kv

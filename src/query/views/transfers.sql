@@ -1,8 +1,9 @@
 -- One row per movement of bytes, whichever call did it: from where (src_*) to where (dst_*).
 --
--- An end is a process (its memory or registers), a pipe, or another file. `pid`, `tid` and `comm` are of the caller that
--- moved the bytes, `seq` leads to the whole event. Where bytes came from a pipe, src_pid and its companions name who fed it
--- last, if a recorded call did.
+-- An end is a process (its memory or registers), a pipe, a socket, or another file. Of a socket, *_local_addr and its port
+-- are where it is bound, *_peer_addr whom it is connected to. `pid`, `tid` and `comm` are of the caller that moved the
+-- bytes, `seq` leads to the whole event. Where bytes came from a pipe, src_pid and its companions name who fed it last, if a
+-- recorded call did.
 -- Failed calls, and calls that moved nothing, are not here.
 SELECT
     capture,
@@ -23,6 +24,10 @@ SELECT
     CASE WHEN src_kind = 'process' AND outward THEN container ELSE target_container END AS src_container,
     CASE WHEN src_kind <> 'process' THEN pipe_in END AS src_pipe,
     CASE WHEN src_kind <> 'process' THEN fd_in_path END AS src_path,
+    CASE WHEN src_kind = 'socket' THEN fd_in_local_addr END AS src_local_addr,
+    CASE WHEN src_kind = 'socket' THEN fd_in_local_port END AS src_local_port,
+    CASE WHEN src_kind = 'socket' THEN fd_in_peer_addr END AS src_peer_addr,
+    CASE WHEN src_kind = 'socket' THEN fd_in_peer_port END AS src_peer_port,
     CASE WHEN src_kind = 'process' AND outward THEN local_iov
          WHEN src_kind = 'process' THEN remote_iov END AS src_iov,
     dst_kind,
@@ -38,6 +43,10 @@ SELECT
          WHEN dst_kind = 'process' THEN container END AS dst_container,
     CASE WHEN dst_kind <> 'process' THEN pipe_out END AS dst_pipe,
     CASE WHEN dst_kind <> 'process' THEN fd_out_path END AS dst_path,
+    CASE WHEN dst_kind = 'socket' THEN fd_out_local_addr END AS dst_local_addr,
+    CASE WHEN dst_kind = 'socket' THEN fd_out_local_port END AS dst_local_port,
+    CASE WHEN dst_kind = 'socket' THEN fd_out_peer_addr END AS dst_peer_addr,
+    CASE WHEN dst_kind = 'socket' THEN fd_out_peer_port END AS dst_peer_port,
     CASE WHEN dst_kind = 'process' AND outward THEN remote_iov
          WHEN dst_kind = 'process' THEN local_iov END AS dst_iov,
     iov_verdict,
