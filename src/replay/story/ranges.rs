@@ -146,7 +146,7 @@ fn end<'a>(line: &mut Line, how: &str, end: End<'a>) {
     if let Some(fd) = end.fd {
         line.word(Role::Plain, format_args!("fd {fd}"));
     }
-    let text = |kind: Result<DescriptorKind, &'a str>| kind.map_or_else(|unknown| unknown, DescriptorKind::as_str);
+    let text = |kind: Result<DescriptorKind, &'a str>| kind.map_or_else(|unknown| unknown, |kind| kind.as_str());
     let kind = end.kind.map(DescriptorKind::parse);
     match (end.pipe, end.path, kind) {
         (Some(inode), Some(path), Some(Ok(DescriptorKind::Fifo))) => {
