@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""Remembers what the tests in a guest came to, so that they need not run again while nothing that they test has changed.
+
+    stamp.py digest KERNEL                             prints the digest of the tests' inputs
+    stamp.py write KERNEL DIGEST PASSED SKIPPED CHECK  remembers a run without failures; CHECK is the guest's check.json
+    stamp.py read KERNEL DIGEST CHECK                  prints `DATE PASSED SKIPPED` of a run with these inputs and writes its
+                                                       check.json to CHECK; status 1 if there was none
+    stamp.py covers DEPINFO...                         fails if a source in Cargo's dep-info files is in no digest
+
+Stamps are beside the guests' kernels in the cache, outside any clone. One that is damaged is none.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(os.environ.get("VMTRACE_STAMP_ROOT") or Path(__file__).resolve().parents[2])
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vmtrace"
+
+# Of the project, what the recorder is made of and what tests it in a guest. New directories in src/ are in it.
+INPUTS = [
+    "Cargo.lock", "Cargo.toml", "bpf", "build.rs", "examples/workload", "src",
+    "tests/guests", "tests/readers/check.py", "tests/record", "tests/runner", "tests/workloads",
+]  # fmt: skip
+# What reads finished captures, and the sentences that describe the recorder: no kernel differs.
+NO_INPUTS = ["src/query", "src/replay", "src/export", "docs"]
+TOOLS = [["rustc", "-vV"], ["clang", "--version"], ["qemu-system-x86_64", "--version"]]
+# Variables that change no result. All others of ours do, or may.
+HARMLESS = {"VMTRACE_VENV", "VMTRACE_TEST_ALL", "VMTRACE_MUST_RECORD", "VMTRACE_NO_QUERY", "VMTRACE_STAMP_ROOT"}
+
+
+def within(path, places):
+    return any(path == place or path.startswith(place + "/") for place in places)
+
+
+def is_input(path):
+    return within(path, INPUTS) and not within(path, NO_INPUTS)
+
+
+def files(root):
+    """The inputs among the files of the project, sorted."""
+    for place in INPUTS:
+        found = [root / place] if (root / place).is_file() else sorted((root / place).rglob("*"))
+        for path in found:
+            name = path.relative_to(root).as_posix()
+            if path.is_file() and is_input(name) and "__pycache__" not in name:
+                yield name, path
+
+
+def version(command):
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        return str(error)
+
+
+def digest(kernel):
+    whole = hashlib.sha256()
+
+    def add(name, content):
+        whole.update(f"{name} {hashlib.sha256(content).hexdigest()}\n".encode())
+
+    for name, path in files(ROOT):
+        add(f"file {name} {os.access(path, os.X_OK)}", path.read_bytes())
+    booted = CACHE / "guests" / kernel
+    for path in sorted(booted.rglob("*")):
+        if path.is_file():
+            add(f"kernel {path.relative_to(booted)}", path.read_bytes())
+    for command in TOOLS:
+        add(f"tool {command[0]}", version(command).encode())
+    for name, value in sorted(os.environ.items()):
+        if name.startswith(("VMTRACE_", "WORKLOAD_")) and name not in HARMLESS:
+            add(f"variable {name}", value.encode())
+    return whole.hexdigest()
+
+
+def place(kernel):
+    return CACHE / "guests-passed" / kernel
+
+
+def write(kernel, inputs, passed, skipped, check):
+    found = json.loads(Path(check).read_text()) if Path(check).is_file() else None
+    stamp = {"kernel": kernel, "inputs": inputs, "date": time.strftime("%Y-%m-%d")}
+    line = json.dumps({**stamp, "passed": int(passed), "skipped": int(skipped), "check": found})
+    path = place(kernel)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f"{path.name}.{os.getpid()}")
+    new.write_text(f"{line}\n{hashlib.sha256(line.encode()).hexdigest()}\n")
+    new.rename(path)
+
+
+def read(kernel, inputs, check):
+    try:
+        line, seal, end = place(kernel).read_text().split("\n")
+        stamp = json.loads(line)
+    except (OSError, ValueError):
+        return False
+    if seal != hashlib.sha256(line.encode()).hexdigest() or end or (stamp["kernel"], stamp["inputs"]) != (kernel, inputs):
+        return False
+    if stamp["check"] is not None:
+        Path(check).write_text(json.dumps(stamp["check"]))
+    print(stamp["date"], stamp["passed"], stamp["skipped"])
+    return True
+
+
+def covers(paths):
+    """Whether each source of the project that was compiled is an input, or is known to be none."""
+    missing = set()
+    for path in paths:
+        for line in Path(path).read_text().splitlines():
+            for word in line.replace("\\ ", "\0").partition(": ")[2].split():
+                source = ROOT / word.replace("\0", " ")
+                if not source.is_relative_to(ROOT) or not source.is_file():
+                    continue
+                name = os.path.relpath(os.path.normpath(source), ROOT)
+                if not within(name, INPUTS + NO_INPUTS + ["target"]):
+                    missing.add(name)
+    for name in sorted(missing):
+        print(f"guests/stamp.py: {name} is compiled, and no digest has it", file=sys.stderr)
+    return not missing
+
+
+def main():
+    match sys.argv[1:]:
+        case ["digest", kernel]:
+            print(digest(kernel))
+        case ["write", kernel, inputs, passed, skipped, check]:
+            write(kernel, inputs, passed, skipped, check)
+        case ["read", kernel, inputs, check]:
+            sys.exit(not read(kernel, inputs, check))
+        case ["covers", *paths] if paths:
+            sys.exit(not covers(paths))
+        case _:
+            sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main()
