@@ -64,7 +64,7 @@ fn an_interrupt_cancels() {
             break;
         }
     }
-    std::thread::sleep(std::time::Duration::from_millis(1500));
+    super::wait_for_work(child.id());
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), nix::sys::signal::Signal::SIGINT).unwrap();
     let ran = ran(&child.wait_with_output().unwrap());
     assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (2, "", "vmtrace: cancelled\n"));

@@ -93,3 +93,18 @@ fn many(count: usize, group: usize) -> Vec<Vec<Event<'static>>> {
         .collect();
     events.chunks(group).map(<[_]>::to_vec).collect()
 }
+
+/// Waits until a process has had the processors for half a second from now on: then it is in the midst of its query.
+fn wait_for_work(pid: u32) {
+    let ticks = || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        // utime and stime, in hundredths of a second.
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    };
+    let (begin, until) = (ticks(), std::time::Instant::now() + std::time::Duration::from_secs(120));
+    while ticks() < begin + 50 {
+        assert!(std::time::Instant::now() < until, "{pid} does nothing");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}

@@ -3,7 +3,6 @@
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::Duration;
 
 use super::root;
 
@@ -32,6 +31,15 @@ impl Terminal {
 
     fn send(&mut self, keys: &str) {
         self.child.stdin.as_ref().unwrap().write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// The process at the end of the line of those that make the terminal.
+    fn vmtrace(&self) -> u32 {
+        let child = |pid: u32| {
+            let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+            list.split_whitespace().next().map(|pid| pid.parse().unwrap())
+        };
+        std::iter::successors(Some(self.child.id()), |pid| child(*pid)).last().unwrap()
     }
 
     fn line(&mut self, text: &str) {
@@ -66,8 +74,8 @@ fn what_was_cancelled_leaves_the_threads_to_what_comes_next() {
         let left = terminal.text.matches(LEAVES).count();
         terminal.send(&format!("SELECT count(*) FROM range(2000) a, range(2000) b, range(100000) c {condition};\r"));
         terminal.wait(LEAVES, left + 1);
-        // Long enough that threads are busy with it: a query that has hardly begun would be no test.
-        std::thread::sleep(Duration::from_millis(1500));
+        // A query that has hardly begun would be no test.
+        super::wait_for_work(terminal.vmtrace());
         let prompts = terminal.text.matches(LISTENS).count();
         terminal.send("\x03");
         terminal.wait("vmtrace: cancelled", cancelled);

@@ -5,6 +5,7 @@ use vmtrace::schema::reader::Scan;
 use super::harness::{Recording, record_unchecked, work};
 use super::invariants::books_balance;
 use super::live::{Live, Waiting};
+use super::progress::wait_for_calls;
 
 /// Rows of `event` in the capture, and events that its `lost` rows count for it.
 fn rows_and_losses(recording: &Recording, event: &str) -> (u64, u64) {
@@ -53,10 +54,13 @@ fn a_million_reads_by_four_threads() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn an_interrupted_recording_accounts_for_everything() {
-    let waiting = Waiting::start("readv --count 0 --duration 60 --threads 2");
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let progress = dir.path().join("progress");
+    let words = format!("readv --count 0 --duration 60 --threads 2 --progress {}", progress.display());
+    let waiting = Waiting::start(&words);
     let mut live = Live::start::<&str>(&["-p", &waiting.pid()], &[]);
     let running = waiting.begin();
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    wait_for_calls(&progress, 20_000);
     live.interrupt_until_it_ends();
     let recording = live.end();
     drop(running);

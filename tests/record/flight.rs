@@ -7,7 +7,7 @@ use super::captures::{self, Numbers};
 use super::harness::{Recording, work};
 use super::invariants::books_balance;
 use super::live::Live;
-use super::progress::{Progress, monotonic_ns};
+use super::progress::{Progress, monotonic_ns, wait_for_calls};
 
 const EVENT: &str = "process_vm_readv";
 
@@ -67,7 +67,7 @@ fn span(capture: &PathBuf) -> (u64, u64) {
 #[ignore = "needs root and BPF"]
 fn a_signal_writes_the_last_of_it() {
     let flight = Flight::start(&["--flight-recorder", "1s"], 8);
-    std::thread::sleep(Duration::from_secs(4));
+    wait_for_calls(&flight.progress, 4000);
     assert!(flight.captures().is_empty(), "nothing is written before: {:?}", flight.captures());
     let before = Progress::read(&flight.progress).done(0);
     flight.live.signal(libc::SIGUSR2);

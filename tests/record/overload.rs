@@ -1,25 +1,29 @@
 //! A recorder that does not come to run: what is lost then is counted, to the last call, and stands where it was.
 
-use std::time::Duration;
+use std::path::Path;
 
 use vmtrace::schema::reader::Scan;
 
 use super::harness::{Recording, vmtrace, work};
 use super::invariants::books_balance;
 use super::live::{Live, Waiting};
-use super::progress::monotonic_ns;
+use super::progress::{Progress, monotonic_ns, wait_for_calls};
 
 const EVENT: &str = "process_vm_readv";
-/// More than the small buffer holds is made in the time that the recorder is stopped.
+/// Half of them are made while the recorder is stopped: many times what the small buffer holds.
 const WORDS: &str = "readv --threads 2 --rate 10000 --count 40000";
 const BUFFER: [&str; 2] = ["--buffer-size", "1M"];
 
-/// Stops the recorder for two to three seconds, half a second after now. Returns the middle of that on CLOCK_MONOTONIC.
-fn pause(live: &Live) -> i64 {
-    std::thread::sleep(Duration::from_millis(500));
+fn words(progress: &Path) -> String {
+    format!("{WORDS} --progress {}", progress.display())
+}
+
+/// Stops the recorder while the workload makes 40,000 calls. Returns the middle of that time on CLOCK_MONOTONIC.
+fn pause(live: &Live, progress: &Path) -> i64 {
+    wait_for_calls(progress, 5_000);
     live.signal(libc::SIGSTOP);
     let begin = monotonic_ns();
-    std::thread::sleep(Duration::from_millis(2500));
+    wait_for_calls(progress, Progress::read(progress).all_done() + 40_000);
     let end = monotonic_ns();
     live.signal(libc::SIGCONT);
     (begin.midpoint(end)) as i64
@@ -54,8 +58,9 @@ fn nothing_is_unaccounted_for(recording: &Recording, made: u64, middle_ns: i64) 
 
 fn of_command(options: &[&str], status: i32) {
     let dir = tempfile::tempdir().expect("temporary directory");
-    let live = Live::start_as(vmtrace(), dir, &[&BUFFER, options].concat(), &work(WORDS));
-    let middle_ns = pause(&live);
+    let progress = dir.path().join("progress");
+    let live = Live::start_as(vmtrace(), dir, &[&BUFFER, options].concat(), &work(&words(&progress)));
+    let middle_ns = pause(&live, &progress);
     let recording = live.end();
     let report = recording.report();
     let made = report["calls"][EVENT]["ok"].as_u64().expect("calls");
@@ -79,11 +84,13 @@ fn loss_is_a_failure_if_asked() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn loss_is_the_status_without_command() {
-    let waiting = Waiting::start(WORDS);
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let progress = dir.path().join("progress");
+    let waiting = Waiting::start(&words(&progress));
     let pid = waiting.pid();
     let live = Live::start::<&str>(&[BUFFER[0], BUFFER[1], "-p", &pid], &[]);
     let worker = std::thread::spawn(move || waiting.go());
-    let middle_ns = pause(&live);
+    let middle_ns = pause(&live, &progress);
     let report = worker.join().expect("workload");
     let recording = live.end();
     let made = report["calls"][EVENT]["ok"].as_u64().expect("calls");

@@ -46,6 +46,11 @@ impl Progress {
         self.block(thread)[0]
     }
 
+    /// Calls that all threads have finished together.
+    pub fn all_done(&self) -> u64 {
+        (0..self.threads()).map(|thread| self.done(thread)).sum()
+    }
+
     /// Samples of `thread`, the latest first: a time of CLOCK_MONOTONIC in ns, and calls finished by then.
     fn samples(&self, thread: u64) -> impl Iterator<Item = (u64, u64)> + '_ {
         let block = self.block(thread);
@@ -64,6 +69,18 @@ impl Progress {
         let sample = self.samples(thread).find(|(ns, _)| *ns <= at_ns);
         assert!(sample.is_some() || taken < SAMPLES as u64 - 2, "samples of that time are overwritten");
         sample.map_or(0, |(_, done)| done)
+    }
+}
+
+/// Waits until a workload has finished this many calls. Returns how many it has finished then.
+pub fn wait_for_calls(path: &Path, calls: u64) -> u64 {
+    let begin = monotonic_ns();
+    loop {
+        match Progress::try_read(path).map_or(0, |progress| progress.all_done()) {
+            done if done >= calls => return done,
+            done => assert!(monotonic_ns() - begin < 60_000_000_000, "{done} calls in a minute, not {calls}"),
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
     }
 }
 

@@ -10,6 +10,7 @@ use super::captures::{self, Numbers};
 use super::harness::{Recording, record_unchecked, work};
 use super::invariants::books_balance;
 use super::live::Live;
+use super::progress::{monotonic_ns, wait_for_calls};
 
 const EVENT: &str = "process_vm_readv";
 const NO_COMMAND: &[&str] = &[];
@@ -145,13 +146,18 @@ fn a_size_ends_the_recording() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn signals_rotate_and_tell() {
-    let live = Live::start(&[], &work("readv --rate 1000 --count 3000"));
-    std::thread::sleep(Duration::from_millis(700));
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let progress = dir.path().join("progress");
+    let words = work(&format!("readv --rate 1000 --count 3000 --progress {}", progress.display()));
+    let mut live = Live::start_as(super::harness::vmtrace(), dir, &[], &words);
+    wait_for_calls(&progress, 500);
     live.signal(libc::SIGUSR1);
-    std::thread::sleep(Duration::from_millis(300));
-    live.signal(libc::SIGUSR2);
-    std::thread::sleep(Duration::from_millis(700));
-    live.signal(libc::SIGUSR2);
+    live.wait_until_it_says(" events, ");
+    for ended in 1..=2 {
+        wait_for_calls(&progress, ended * 1000);
+        live.signal(libc::SIGUSR2);
+        wait_for_files(&live, ended as usize);
+    }
     let recording = live.end();
     assert_eq!(recording.status.code(), Some(0), "{}", recording.stderr);
     let told = recording.stderr.lines().filter(|line| line.contains(" events, ") && line.contains(" lost"));
@@ -159,6 +165,15 @@ fn signals_rotate_and_tell() {
     let captures = files(&recording);
     assert_eq!(captures.len(), 3, "{captures:?}");
     are_complete(&captures, 3000);
+}
+
+/// Waits until that many files are finished.
+fn wait_for_files(live: &Live, count: usize) {
+    let begin = monotonic_ns();
+    while captures::finished(live.path().parent().expect("directory")).len() < count {
+        assert!(monotonic_ns() - begin < 60_000_000_000, "{count} files were expected within a minute");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// A new file every few milliseconds: nothing falls between two.
@@ -186,7 +201,6 @@ fn a_later_file_does_not_overwrite_another() {
     let taken = dir.path().join("capture-0002.parquet");
     std::fs::write(&taken, "kept").expect("file");
     let live = Live::start_as(super::harness::vmtrace(), dir, &["-C", "1M"], NO_COMMAND_BUT_SLEEP);
-    std::thread::sleep(Duration::from_millis(200));
     live.signal(libc::SIGUSR2);
     let recording = live.end();
     assert_eq!(std::fs::read(&taken).expect("file"), b"kept");

@@ -2,6 +2,7 @@
 """Tests of run.py, on test programs that are built here: a test that fails the first time only, one that always fails,
 programs that break off in the middle."""
 
+import json
 import os
 import subprocess
 import sys
@@ -135,6 +136,17 @@ class Programs(unittest.TestCase):
         status, lines = self.run_with("hang", "--patience", "3")
         self.assertEqual((status, lines[0]), (1, "failed: planted zz_hangs"), lines)
         self.assertEqual(lines[-1], "tests: 5 passed, 1 failed, 1 flaky, 1 ignored, 0 left out")
+
+    def test_programs_are_taken_from_the_messages_of_cargo(self):
+        with tempfile.NamedTemporaryFile("w") as messages:
+            for path, test in [(self.program, True), ("/bin/false", False), ("/bin/nothing-0123456789abcdef", True)]:
+                print(json.dumps({"executable": path, "profile": {"test": test}}), file=messages)
+            print('noise\n{"reason":"build-finished","success":true}', file=messages, flush=True)
+            words = [sys.executable, RUN, "--built", messages.name, "--without", "nothing", "--skip", "zz"]
+            environment = {**os.environ, "PLANTED": "", "SCENE": self.directory.name}
+            ran = subprocess.run(words, env=environment, stdout=subprocess.PIPE, text=True)
+        self.assertEqual(ran.returncode, 0, ran.stdout)
+        self.assertIn("\ntests: 3 passed, 0 failed, 0 flaky, 1 ignored, 4 left out\n", ran.stdout)
 
     def test_what_is_no_test_program_has_failed(self):
         words = [sys.executable, RUN, "/bin/false"]

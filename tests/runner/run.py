@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Runs test programs that Cargo built, and runs a failed test once more, alone.
 
-    run.py [--built FILE] [--include-ignored] [--skip PATTERN]... [--only FILE] [--threads N] [PROGRAM...]
+    run.py [--built FILE] [--without NAME]... [--include-ignored] [--skip PATTERN]... [--only FILE] [--threads N] [PROGRAM...]
 
-FILE of --built is what `cargo test --no-run --message-format=json-render-diagnostics` printed. With --only the tests that
-FILE names run, one name a line, and no others.
+FILE of --built is what `cargo test --no-run --message-format=json-render-diagnostics` printed; programs of a NAME, such as
+`query`, stay out of it. With --only the tests that FILE names run, one name a line, and no others.
 
 A test that fails, and passes when it is run again, is flaky: it is named and does not fail the run. A test that its
 program did not report has failed: the program crashed, or was ended because it was silent for too long. The last lines
@@ -104,8 +104,7 @@ class Runner:
         return output.decode(errors="replace"), process.wait()
 
     def run(self, program, totals):
-        label = re.sub(r"-[0-9a-f]{16}$", "", Path(program).name)
-        begin, arguments = time.monotonic(), self.arguments()
+        label, begin, arguments = name_of(program), time.monotonic(), self.arguments()
         try:
             expected, everything = self.names(program, arguments), self.names(program, [])
         except (OSError, subprocess.CalledProcessError) as error:
@@ -139,8 +138,17 @@ class Runner:
             (totals.failed if second.failed else totals.flaky).append(full)
 
 
+def name_of(program):
+    """What Cargo calls it."""
+    return re.sub(r"-[0-9a-f]{16}$", "", Path(program).name)
+
+
 def built(path):
-    """The test programs among Cargo's messages."""
+    """The test programs among Cargo's messages, in the order of their names."""
+    return sorted(executables(path), key=os.path.basename)
+
+
+def executables(path):
     for line in Path(path).read_text().splitlines():
         message = json.loads(line) if line.startswith("{") else {}
         if message.get("executable") and message["profile"]["test"]:
@@ -150,6 +158,7 @@ def built(path):
 def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--built")
+    parser.add_argument("--without", action="append", default=[])
     parser.add_argument("--include-ignored", action="store_true")
     parser.add_argument("--skip", action="append", default=[])
     parser.add_argument("--only")
@@ -158,7 +167,8 @@ def main():
     parser.add_argument("--patience", type=float, default=900)
     parser.add_argument("program", nargs="*")
     options = parser.parse_args()
-    programs = [*(built(options.built) if options.built else []), *options.program]
+    programs = [program for program in built(options.built) if name_of(program) not in options.without] if options.built else []
+    programs += options.program
     if not programs:
         sys.exit("run.py: no test programs")
     totals, runner = Totals(), Runner(options)
