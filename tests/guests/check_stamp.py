@@ -151,9 +151,9 @@ class Check(unittest.TestCase):
         # The tests are `a::one` and `b::two`; neither is in `selection`.
         self.program(base / "target/guest/deps/record-1", 'printf "a::one: test\\nb::two: test\\n"')
         self.program(base / "target/guest/vmtrace", '[ "$1" != check ]')
-        for name in ("vmtrace", "workload"):
-            (base / f"target/guest/deps/{name}-1.d").write_text("")
-        (base / "target/guest/deps/record-1.d").write_text("")
+        (base / "target/guest/examples").mkdir()
+        for name in ("deps/vmtrace", "deps/record", "examples/workload"):
+            (base / f"target/guest/{name}-1.d").write_text("")
         self.program(self.programs / "cargo", f'echo \'{{"executable":"{base}/target/guest/deps/record-1"}}\'')
         for name in ("rustc", "clang", "qemu-system-x86_64", "busybox", "cpio"):
             self.program(self.programs / name, "")
