@@ -36,6 +36,11 @@ class Stamps(unittest.TestCase):
         self.found.write_text('{"families": []}')
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("VMTRACE_")}
         self.environment |= {"XDG_CACHE_HOME": str(self.cache), "VMTRACE_STAMP_ROOT": str(self.root)}
+        # Quicker than those of this machine.
+        self.tools = base / "tools"
+        for name in ("rustc", "clang", "qemu-system-x86_64"):
+            self.tool(name, "one")
+        self.environment["PATH"] = f"{self.tools}:{os.environ['PATH']}"
 
     def tearDown(self):
         self.directory.cleanup()
@@ -43,6 +48,10 @@ class Stamps(unittest.TestCase):
     def write(self, path, text):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+
+    def tool(self, name, version):
+        self.write(self.tools / name, f"#!/bin/sh\necho {version}\n")
+        (self.tools / name).chmod(0o755)
 
     def stamp(self, *words, **more):
         """What it prints; None where its status is not 0."""
@@ -91,10 +100,9 @@ class Stamps(unittest.TestCase):
         differs()
         self.write(self.kernel / "modules/10-overlay.ko", "module")
         differs()
-        tools = self.root / "tools"
-        self.write(tools / "clang", "#!/bin/sh\necho another clang\n")
-        (tools / "clang").chmod(0o755)
-        differs(PATH=f"{tools}:{os.environ['PATH']}")
+        for name in ("rustc", "clang", "qemu-system-x86_64"):
+            self.tool(name, "another")
+            differs()
 
     def test_a_run_is_remembered_with_its_inputs_alone(self):
         inputs = self.digest()
