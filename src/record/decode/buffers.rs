@@ -91,17 +91,6 @@ pub fn take_iovs(out: &mut Vec<Iovec>, iovs: &vmt_iovs, tail: &mut &[u8]) -> Opt
     Some(())
 }
 
-/// Takes a descriptor's path off the tail.
-pub fn take_path(out: &mut String, fd: &vmt_fd, tail: &mut &[u8]) -> Option<()> {
-    out.clear();
-    let components = take_bytes(tail, usize::from(fd.path_len))?;
-    let flag = |bit: u32| u32::from(fd.flags) & bit != 0;
-    if !components.is_empty() || flag(VMT_PATH_CUT) {
-        text::path_into(out, components, flag(VMT_PATH_CUT), flag(VMT_PATH_DELETED));
-    }
-    Some(())
-}
-
 /// The array as a column value: null where it was not read.
 pub fn iovecs<'a>(list: &'a [Iovec], iovs: &vmt_iovs) -> Option<Iovecs<'a>> {
     (u32::from(iovs.status) == VMT_READ_OK).then_some(Iovecs::Pairs(list))

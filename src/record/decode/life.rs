@@ -1,7 +1,7 @@
 //! Decode arms of the @process family. Rows are made for all of them, since identities rest on them; whether
 //! they are written is the sink's business.
 
-use super::buffers::take_path;
+use super::names::take_path;
 use super::{Decoder, Sink, some};
 use crate::record::text;
 use crate::record::wire::*;

@@ -4,7 +4,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::super::text;
 use super::super::wire::*;
-use super::buffers::take_path;
 
 /// Names of one file, in a buffer that lives from row to row.
 #[derive(Debug, Default)]
@@ -90,6 +89,17 @@ impl FileNames {
         self.peer = Address::new(&socket, family, peer, socket.peer_port);
         Some(())
     }
+}
+
+/// Takes a descriptor's path off the tail.
+pub fn take_path(out: &mut String, fd: &vmt_fd, tail: &mut &[u8]) -> Option<()> {
+    out.clear();
+    let components = take_bytes(tail, usize::from(fd.path_len))?;
+    let flag = |bit: u32| u32::from(fd.flags) & bit != 0;
+    if !components.is_empty() || flag(VMT_PATH_CUT) {
+        text::path_into(out, components, flag(VMT_PATH_CUT), flag(VMT_PATH_DELETED));
+    }
+    Some(())
 }
 
 #[cfg(test)]
