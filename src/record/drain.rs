@@ -199,8 +199,7 @@ impl Quiet<'_> {
     fn wait(&mut self, usual: Duration) -> Duration {
         self.rounds = self.rounds.saturating_add(1);
         if self.rounds == Self::ASK {
-            // SAFETY: the pointer is to the live value.
-            self.switches.set(|s| unsafe { &raw mut (*s).wake_at_once }, 1);
+            self.switches.set_wake_at_once(true);
         }
         if self.rounds > Self::ASK { IDLE.max(usual) } else { usual }
     }

@@ -143,8 +143,7 @@ pub fn load(knobs: &Knobs) -> Result<Programs> {
         spares.update(&[], &slot.to_ne_bytes(), MapFlags::ANY).context("the spare scratches cannot be listed")?;
     }
     let switches = Switches::map(maps.get("switch_values")?)?;
-    // SAFETY: the pointer is to the live value.
-    switches.set(|s| unsafe { &raw mut (*s).learn_fd }, -1);
+    switches.set_learn_fd(-1);
     Ok(Programs {
         object,
         later: None,
@@ -361,9 +360,7 @@ impl Programs {
 
     fn set_by_function(&self, spec: &FamilySpec, value: bool) {
         for kind in spec.events.iter().filter_map(|e| wire_kind(*e)) {
-            let kind = (kind as usize).min(VMT_KINDS as usize - 1);
-            // SAFETY: the pointer is to the live value, and `kind` is within the array.
-            self.switches.set(|s| unsafe { (&raw mut (*s).by_function).cast::<u8>().add(kind) }, value.into());
+            self.switches.set_by_function(kind, value);
         }
     }
 
@@ -414,16 +411,11 @@ impl Programs {
         let file = privileges::open_own("/proc/self/mem").context("/proc/self/mem cannot be opened")?;
         let byte = 0u8;
         let address = std::ptr::from_ref(&byte).addr() as u64;
-        self.set_learn_fd(file.as_fd().as_raw_fd());
+        self.switches.set_learn_fd(file.as_fd().as_raw_fd());
         let read = file.read_at(&mut [0], address);
-        self.set_learn_fd(-1);
+        self.switches.set_learn_fd(-1);
         read.context("/proc/self/mem cannot be read")?;
         Ok(())
-    }
-
-    fn set_learn_fd(&self, fd: i32) {
-        // SAFETY: the pointer is to the live value.
-        self.switches.set(|s| unsafe { &raw mut (*s).learn_fd }, fd);
     }
 
     /// Whether reads and writes of /proc/PID/mem can be told from others.
@@ -433,8 +425,7 @@ impl Programs {
 
     /// Whether the recorder tests itself: then only tracked processes are recorded, and nobody else is counted.
     pub fn self_test(&self, on: bool) {
-        // SAFETY: the pointer is to the live value.
-        self.switches.set(|s| unsafe { &raw mut (*s).self_test }, on.into());
+        self.switches.set_self_test(on);
     }
 
     /// Selects the process `pid`.
@@ -461,8 +452,7 @@ impl Programs {
 
     /// Whether the next process we start is the COMMAND.
     pub fn arm_spawn(&self, armed: bool) {
-        // SAFETY: the pointer is to the live value.
-        self.switches.set(|s| unsafe { &raw mut (*s).arm_spawn }, armed.into());
+        self.switches.set_arm_spawn(armed);
     }
 
     /// The ring buffers, for the thread that empties them.
@@ -540,11 +530,9 @@ impl Programs {
                 .context("the books cannot be cleared")?;
         }
         losses.update_percpu(&0u32.to_ne_bytes(), &no_loss, MapFlags::ANY).context("the losses cannot be cleared")?;
-        // SAFETY: the pointer is to the live value.
-        self.switches.set(|s| unsafe { &raw mut (*s).untracked }, 0);
+        self.switches.set_untracked(0);
         self.forget_pipes()?;
-        // SAFETY: the pointer is to the live value.
-        self.switches.set(|s| unsafe { &raw mut (*s).calls_on_ended }, 0);
+        self.switches.set_calls_on_ended(0);
         self.forget_unknown_calls()?;
         self.skipped_before = self.all_skips();
         Ok(())
@@ -552,8 +540,7 @@ impl Programs {
 
     /// Forgets which pipes were fed.
     fn forget_pipes(&self) -> Result<()> {
-        // SAFETY: the pointer is to the live value.
-        self.switches.set(|s| unsafe { &raw mut (*s).pipes_fed }, 0);
+        self.switches.set_pipes_fed(false);
         for name in ["fed_pipes", "feeders"] {
             let map = self.maps.get(name)?;
             for key in map.keys().collect::<Vec<_>>() {

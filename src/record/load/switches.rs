@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use libbpf_rs::MapHandle;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
-use crate::record::wire::vmt_switches;
+use crate::record::wire::{VMT_KINDS, vmt_switches};
 
 /// The value, mapped into our memory.
 #[derive(Debug)]
@@ -39,13 +39,6 @@ impl Switches {
         unsafe { self.0.read_volatile() }
     }
 
-    /// Changes one field: `place` makes a pointer to it. Programs see the new value at once.
-    pub fn set<T>(&self, place: impl FnOnce(*mut vmt_switches) -> *mut T, value: T) {
-        // SAFETY: the pointer is to a field of the live mapping; a volatile write keeps the compiler from moving it
-        // across the system calls that the programs watch.
-        unsafe { place(self.0.as_ptr()).write_volatile(value) };
-    }
-
     /// Counts a process that has memory open, as the programs do.
     pub fn count_holder(&self) {
         // SAFETY: an aligned field of the live mapping, which everybody changes atomically.
@@ -58,6 +51,50 @@ impl Switches {
         // SAFETY: an aligned field of the live mapping, which everybody changes atomically.
         let count = unsafe { AtomicU32::from_ptr(&raw mut (*self.0.as_ptr()).untrackings) };
         count.fetch_add(1, Ordering::Release);
+    }
+}
+
+macro_rules! setters {
+    ($($(#[$doc:meta])+ $name:ident($value:ty) => $field:ident;)+) => {
+        /// Each changes one field. Programs see the new value at once.
+        impl Switches {
+            $($(#[$doc])+
+            pub fn $name(&self, value: $value) {
+                // SAFETY: an aligned field of the live mapping; a volatile write keeps the compiler from moving it across the
+                // system calls that the programs watch.
+                unsafe { (&raw mut (*self.0.as_ptr()).$field).write_volatile(value.into()) };
+            })+
+        }
+    };
+}
+
+setters! {
+    /// The descriptor that shows the programs how files of /proc/PID/mem look, or -1.
+    set_learn_fd(i32) => learn_fd;
+    /// Whether the next process that we start is COMMAND.
+    set_arm_spawn(bool) => arm_spawn;
+    /// Whether the recorder tests itself.
+    set_self_test(bool) => self_test;
+    /// Whether the next record wakes whoever empties the rings.
+    set_wake_at_once(bool) => wake_at_once;
+    /// Whether some pipe was fed.
+    set_pipes_fed(bool) => pipes_fed;
+    /// Children that could not be tracked.
+    set_untracked(u64) => untracked;
+    /// Calls under way on the memory of processes that have ended.
+    set_calls_on_ended(i64) => calls_on_ended;
+}
+
+impl Switches {
+    /// Whether function hooks serve the events whose number on the wire is `kind`; of one past the last there are none.
+    pub fn set_by_function(&self, kind: u32, served: bool) {
+        if kind < VMT_KINDS {
+            // SAFETY: an element of an array in the live mapping, as was just compared; volatile as in the setters above.
+            unsafe {
+                let first = (&raw mut (*self.0.as_ptr()).by_function).cast::<u8>();
+                first.add(kind as usize).write_volatile(served.into());
+            }
+        }
     }
 }
 
