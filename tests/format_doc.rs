@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use vmtrace::schema::columns::{COLUMNS, ColumnSpec, Layout};
 use vmtrace::schema::events::EVENTS;
+use vmtrace::schema::vocabulary::{IovVerdict, Loss, LostCause, VOCABULARIES};
 
 const DOC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/FORMAT.md");
 
@@ -90,6 +91,40 @@ fn arguments() -> String {
     out
 }
 
+fn verdicts() -> String {
+    let mut out = String::from("| `iov_verdict` | meaning |\n|---|---|\n");
+    for (word, meaning) in IovVerdict::VOCABULARY.words {
+        writeln!(out, "| `{word}` | {meaning} |").unwrap();
+    }
+    out
+}
+
+/// Words of columns, or of the manifest, that have no table of their own.
+fn words(heading: &str, of_columns: bool) -> String {
+    let mut out = format!("| {heading} | word | meaning |\n|---|---|---|\n");
+    let own_table = [IovVerdict::VOCABULARY.places, LostCause::VOCABULARY.places, Loss::VOCABULARY.places];
+    for vocabulary in VOCABULARIES.iter().filter(|v| !own_table.contains(&v.places)) {
+        if vocabulary.places.iter().any(|place| COLUMNS.iter().any(|c| c.name == *place)) != of_columns {
+            continue;
+        }
+        let places = vocabulary.places.iter().map(|place| format!("`{place}`")).collect::<Vec<_>>().join(", ");
+        for (word, meaning) in vocabulary.words {
+            writeln!(out, "| {places} | `{word}` | {meaning} |").unwrap();
+        }
+    }
+    out
+}
+
+fn losses() -> String {
+    let mut out = String::from("| cause | what happened | `lost` rows |\n|---|---|---|\n");
+    for (loss, (word, meaning)) in Loss::ALL.iter().zip(Loss::VOCABULARY.words) {
+        let told = LostCause::ALL.iter().zip(LostCause::VOCABULARY.words).filter(|(cause, _)| cause.loss() == *loss);
+        let told: Vec<String> = told.map(|(_, (word, meaning))| format!("`{word}`: {meaning}")).collect();
+        writeln!(out, "| `{word}` | {meaning} | {} |", told.join("; ")).unwrap();
+    }
+    out
+}
+
 /// Replaces what stands between the two markers of `name`.
 fn fill(doc: &str, name: &str, table: &str) -> String {
     let (begin, end) = (format!("<!-- {name}: generated -->\n"), format!("<!-- {name}: end -->"));
@@ -102,7 +137,16 @@ fn fill(doc: &str, name: &str, table: &str) -> String {
 fn the_format_document_matches_the_schema() {
     let doc = std::fs::read_to_string(DOC).unwrap();
     let mut fresh = doc.clone();
-    for (name, table) in [("columns", columns()), ("events", events()), ("arguments", arguments())] {
+    let tables = [
+        ("iov_verdict", verdicts()),
+        ("events", events()),
+        ("columns", columns()),
+        ("words of columns", words("column", true)),
+        ("arguments", arguments()),
+        ("words of the manifest", words("field", false)),
+        ("losses", losses()),
+    ];
+    for (name, table) in tables {
         fresh = fill(&fresh, name, &table);
     }
     if std::env::var_os("UPDATE_GOLDEN").is_some() {

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use self::system::{Capability, Setting};
 use crate::schema::manifest::{FamilyReport, Seen};
+use crate::schema::vocabulary::SelfTest;
 use crate::terminal::{Format, json_line, status};
 
 /// Options of `vmtrace check`.
@@ -85,7 +86,7 @@ fn examine() -> Report {
 
 /// At its best tier, with nothing against it.
 fn is_whole(family: &FamilyReport) -> bool {
-    family.best && family.gap.is_none() && family.self_test != "failed"
+    family.best && family.gap.is_none() && !SelfTest::Failed.is(&family.self_test)
 }
 
 #[cfg(feature = "record")]

@@ -6,6 +6,7 @@ use nix::time::{ClockId, clock_gettime};
 use super::container::container_id;
 use super::proc::snapshot;
 use crate::schema::manifest::{ClockState, Clocks, Host, Tool};
+use crate::schema::vocabulary::ClockSync;
 
 /// BLAKE3 of the BPF object that this recorder loads.
 const BPF_DIGEST: &str = env!("VMTRACE_BPF_DIGEST");
@@ -50,11 +51,18 @@ pub fn clock_state() -> Option<ClockState> {
     let mut timex: libc::timex = unsafe { std::mem::zeroed() };
     // SAFETY: `timex` lives through the call, which writes only to it.
     let state = unsafe { libc::adjtimex(&mut timex) };
-    let states = ["TIME_OK", "TIME_INS", "TIME_DEL", "TIME_OOP", "TIME_WAIT", "TIME_ERROR"];
-    let state = usize::try_from(state).ok().and_then(|state| states.get(state))?;
+    let state = match state {
+        libc::TIME_OK => ClockSync::Ok,
+        libc::TIME_INS => ClockSync::Insert,
+        libc::TIME_DEL => ClockSync::Delete,
+        libc::TIME_OOP => ClockSync::InProgress,
+        libc::TIME_WAIT => ClockSync::Happened,
+        libc::TIME_ERROR => ClockSync::Error,
+        _ => return None,
+    };
     let nanoseconds = timex.status & libc::STA_NANO != 0;
     Some(ClockState {
-        state: (*state).into(),
+        state: state.as_str().into(),
         status: timex.status,
         offset_ns: if nanoseconds { timex.offset } else { timex.offset.saturating_mul(1000) },
         // In units of 2^-16 ppm.

@@ -6,12 +6,7 @@ use super::load::{Family, FamilyState, Programs, Tier};
 use super::selftest::{self, Tested};
 use crate::schema::events::EventSet;
 use crate::schema::manifest::FamilyReport;
-
-/// Values of a report's `self_test`.
-const PASSED: &str = "passed";
-const FAILED: &str = "failed";
-const UNTESTABLE: &str = "untestable";
-const OFF: &str = "off";
+use crate::schema::vocabulary::SelfTest;
 
 /// Tests every family. One whose function hooks fail falls back to tracepoints and is tested again.
 ///
@@ -37,7 +32,7 @@ pub fn test(programs: &mut Programs, events: &EventSet, snaplen: u32) -> Result<
     programs.clear_books()?;
     let of = |state: &FamilyState| report(state, events, tested.iter().find(|t| t.family == state.family));
     let reports: Vec<FamilyReport> = programs.families().iter().map(of).collect();
-    if reports.iter().all(|family| family.tier == Tier::None.name()) {
+    if reports.iter().all(|family| Tier::None.is(&family.tier)) {
         bail!(
             "the hooks are in place, but see nothing of what vmtrace's own processes do (--no-self-test records all the same)"
         );
@@ -52,7 +47,7 @@ pub fn untested(programs: &Programs, events: &EventSet) -> Vec<FamilyReport> {
 
 /// Gaps that only the self-test knows of.
 pub fn gaps(families: &[FamilyReport]) -> Vec<String> {
-    let failed = families.iter().filter(|f| f.self_test == FAILED);
+    let failed = families.iter().filter(|f| SelfTest::Failed.is(&f.self_test));
     failed.map(|f| format!("{}: {}", f.family, f.gap.as_deref().unwrap_or_default())).collect()
 }
 
@@ -70,10 +65,10 @@ fn report(state: &FamilyState, events: &EventSet, tested: Option<&Tested>) -> Fa
     FamilyReport {
         family: state.family.name().into(),
         events: names.unwrap_or_default(),
-        tier: tier.name().into(),
+        tier: tier.as_str().into(),
         best: tier == if better { Tier::Function } else { Tier::Tracepoint },
         probes: state.probes.clone(),
-        self_test: result(tested).into(),
+        self_test: result(tested).as_str().into(),
         untested: tested.map(Tested::untested).unwrap_or_default(),
         gap: match (failure, &state.reason) {
             (Some(failure), Some(reason)) => Some(format!("{failure}; {reason}")),
@@ -82,11 +77,11 @@ fn report(state: &FamilyState, events: &EventSet, tested: Option<&Tested>) -> Fa
     }
 }
 
-fn result(tested: Option<&Tested>) -> &'static str {
+fn result(tested: Option<&Tested>) -> SelfTest {
     match tested {
-        None => OFF,
-        Some(tested) if !tested.failures().is_empty() => FAILED,
-        Some(tested) if tested.passed() => PASSED,
-        Some(_) => UNTESTABLE,
+        None => SelfTest::Off,
+        Some(tested) if !tested.failures().is_empty() => SelfTest::Failed,
+        Some(tested) if tested.passed() => SelfTest::Passed,
+        Some(_) => SelfTest::Untestable,
     }
 }

@@ -371,9 +371,22 @@ fn matches(word: &str, event: &EventSpec) -> bool {
     }
 }
 
+/// Names of all sets of events, as the command line takes them.
+pub fn sets() -> Vec<String> {
+    let mut sets: Vec<String> = Vec::new();
+    for group in EVENTS.iter().map(|event| event.group).filter(|group| *group != Group::Ledger) {
+        let set = format!("@{}", group.name());
+        if !sets.contains(&set) {
+            sets.push(set);
+        }
+    }
+    sets.push("@all".into());
+    sets
+}
+
 fn known_words() -> String {
     let names: Vec<_> = EVENTS.iter().map(|e| e.name).collect();
-    format!("@vm @pipe @ptrace @mem @pidfd @madvise @process @all {}", names.join(" "))
+    format!("{} {}", sets().join(" "), names.join(" "))
 }
 
 #[cfg(test)]

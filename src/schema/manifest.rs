@@ -164,7 +164,7 @@ impl Clocks {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ClockState {
-    /// Its return value: TIME_OK, TIME_INS, TIME_DEL, TIME_OOP, TIME_WAIT, TIME_ERROR (not synchronised).
+    /// Its return value: a [`ClockSync`](super::vocabulary::ClockSync), or the word of a later version.
     pub state: String,
     /// STA_* bits.
     pub status: i32,
@@ -222,15 +222,14 @@ pub struct FamilyReport {
     pub family: String,
     /// Values of the `event` column that it makes.
     pub events: Vec<String>,
-    /// `function`: hooks in the functions that move the bytes. `tracepoint`: hooks at the exit of system calls.
-    /// `none`: not seen, or not reliably.
+    /// By what they are seen: a [`Tier`](super::vocabulary::Tier), or the word of a later version.
     pub tier: String,
     /// Whether no kernel offers this family a better tier.
     pub best: bool,
     /// Where its hooks are attached.
     pub probes: Vec<String>,
-    /// Known transfers made at the start, whose events had to come: `passed`, `failed`, `untestable` (the system
-    /// allowed none of them) or `off`.
+    /// What came of known transfers made at the start: a [`SelfTest`](super::vocabulary::SelfTest), or the word of a
+    /// later version.
     pub self_test: String,
     /// Of these transfers, those that the system did not allow, and why.
     pub untested: Vec<String>,

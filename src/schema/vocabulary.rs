@@ -65,6 +65,9 @@ pub const VOCABULARIES: &[Vocabulary] = &[
     LostCause::VOCABULARY,
     Loss::VOCABULARY,
     EndReason::VOCABULARY,
+    Tier::VOCABULARY,
+    SelfTest::VOCABULARY,
+    ClockSync::VOCABULARY,
 ];
 
 words! {
@@ -215,6 +218,34 @@ words! {
     Rotated "rotated" "the recording went on in the next file";
     Triggered "triggered" "the flight recorder was told to write";
     Recovered "recovered" "the recorder died, and `vmtrace recover` made the file";
+}
+
+words! {
+    /// By what a family of events is seen.
+    Tier in "families.tier";
+    Function "function" "hooks in the functions that move the bytes";
+    Tracepoint "tracepoint" "hooks at the exit of system calls, and other tracepoints";
+    None "none" "not seen, or not reliably";
+}
+
+words! {
+    /// What came of known transfers that the recorder made at the start.
+    SelfTest in "families.self_test";
+    Passed "passed" "their events came, and were right";
+    Failed "failed" "an event did not come, or said something else";
+    Untestable "untestable" "the system allowed none of them";
+    Off "off" "none were made";
+}
+
+words! {
+    /// What adjtimex(2) returns.
+    ClockSync in "start_clock.state" "end_clock.state";
+    Ok "TIME_OK" "the clock is synchronised";
+    Insert "TIME_INS" "a leap second is to be added at midnight, UTC";
+    Delete "TIME_DEL" "a leap second is to be left out at midnight, UTC";
+    InProgress "TIME_OOP" "a leap second is being added";
+    Happened "TIME_WAIT" "a leap second was added or left out";
+    Error "TIME_ERROR" "the clock is not synchronised";
 }
 
 #[cfg(test)]

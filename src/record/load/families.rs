@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::schema::events::{EventKind, EventSet};
+pub use crate::schema::vocabulary::Tier;
 
 /// Events that are served together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,28 +29,6 @@ pub enum Family {
     Madvise,
     /// exec, fork, exit.
     Process,
-}
-
-/// Where a family's events come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tier {
-    /// Hooks in the kernel's functions.
-    Function,
-    /// Tracepoints.
-    Tracepoint,
-    /// Nowhere: its events are not seen.
-    None,
-}
-
-impl Tier {
-    /// As the manifest has it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Tier::Function => "function",
-            Tier::Tracepoint => "tracepoint",
-            Tier::None => "none",
-        }
-    }
 }
 
 /// A family and its function hooks.

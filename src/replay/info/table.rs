@@ -8,6 +8,7 @@ use crate::count::{self, Count, grouped};
 use crate::replay::time;
 use crate::schema::EventSet;
 use crate::schema::manifest::{ClockState, Filters, LedgerRow, Segment};
+use crate::schema::vocabulary::ClockSync;
 use crate::terminal::escape::Safe;
 
 /// The description of one capture.
@@ -176,15 +177,15 @@ fn times(out: &mut String, facts: &Facts<'_>) {
 
 fn clock(state: &ClockState) -> String {
     let ClockState { offset_ns, frequency_ppm, max_error_us, .. } = state;
-    let leap = match state.state.as_str() {
-        "TIME_OK" => "",
+    let leap = match ClockSync::parse(&state.state) {
+        Ok(ClockSync::Ok) => "",
         // The kernel then knows no error, and counts one up to its limit.
-        "TIME_ERROR" => return "clock not synchronised".into(),
-        "TIME_INS" => ", a leap second is to be added at midnight",
-        "TIME_DEL" => ", a leap second is to be left out at midnight",
-        "TIME_OOP" => ", a leap second is being added",
-        "TIME_WAIT" => ", a leap second was added or left out",
-        other => return format!("clock in an unknown state, {}", Safe(other)),
+        Ok(ClockSync::Error) => return "clock not synchronised".into(),
+        Ok(ClockSync::Insert) => ", a leap second is to be added at midnight",
+        Ok(ClockSync::Delete) => ", a leap second is to be left out at midnight",
+        Ok(ClockSync::InProgress) => ", a leap second is being added",
+        Ok(ClockSync::Happened) => ", a leap second was added or left out",
+        Err(unknown) => return format!("clock in an unknown state, {}", Safe(unknown)),
     };
     let still = if *offset_ns == 0 { String::new() } else { format!(", {offset_ns} ns still to be corrected") };
     let error = *max_error_us as f64 / 1e3;

@@ -138,7 +138,7 @@ pub(super) fn descriptors(line: &mut Line, event: &Event<'_>, has_peer: bool) {
     end(line, how_to, to);
 }
 
-fn end<'a>(line: &mut Line, how: &str, end: End<'a>) {
+fn end(line: &mut Line, how: &str, end: End<'_>) {
     if end.fd.is_none() && end.pipe.is_none() && end.kind.is_none() {
         return;
     }
@@ -146,9 +146,7 @@ fn end<'a>(line: &mut Line, how: &str, end: End<'a>) {
     if let Some(fd) = end.fd {
         line.word(Role::Plain, format_args!("fd {fd}"));
     }
-    let text = |kind: Result<DescriptorKind, &'a str>| kind.map_or_else(|unknown| unknown, |kind| kind.as_str());
-    let kind = end.kind.map(DescriptorKind::parse);
-    match (end.pipe, end.path, kind) {
+    match (end.pipe, end.path, end.kind.map(DescriptorKind::parse)) {
         (Some(inode), Some(path), Some(Ok(DescriptorKind::Fifo))) => {
             line.word(Role::Plain, format_args!("fifo {} pipe:[{inode}]", Safe(path)));
         }
@@ -157,9 +155,13 @@ fn end<'a>(line: &mut Line, how: &str, end: End<'a>) {
             line.word(Role::Plain, format_args!("{}", Safe(path)));
         }
         (None, Some(path), Some(kind)) => {
-            line.word(Role::Plain, format_args!("{} {}", Safe(text(kind)), Safe(path)));
+            let kind = kind.map_or_else(Safe, |known| Safe(known.as_str()));
+            line.word(Role::Plain, format_args!("{kind} {}", Safe(path)));
         }
-        (None, None, Some(kind)) => line.word(Role::Plain, format_args!("{}", Safe(text(kind)))),
+        (None, None, Some(kind)) => {
+            let kind = kind.map_or_else(Safe, |known| Safe(known.as_str()));
+            line.word(Role::Plain, format_args!("{kind}"));
+        }
         (None, None, None) => {}
     }
     if let Some(family) = end.family {
