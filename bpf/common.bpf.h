@@ -230,6 +230,15 @@ static __always_inline void count_filtered(__u32 kind)
 		__sync_fetch_and_add(&s->filtered, 1);
 }
 
+/* Counted as seen already, and larger than any place to put it together. */
+static __always_inline void count_oversize(__u32 kind)
+{
+	struct vmt_stats *s = stats_of(kind);
+
+	if (s)
+		__sync_fetch_and_add(&s->unplaced, 1);
+}
+
 /* Seen, and nowhere to put it together. */
 static __always_inline void count_unplaced(__u32 kind)
 {
@@ -403,15 +412,18 @@ static __always_inline void deliver(void *record, __u64 size, __u32 kind, __u64 
 	count_lost(kind, now);
 }
 
-/* Delivers a record that stands in `scratch` and ends at `end`. */
+/* Delivers a record that stands in `scratch` and ends at `end`. What was put there keeps within the scratch; if it ever
+ * did not, the record is counted as one for which there was no room. */
 static __always_inline void deliver_scratch(struct scratch *scratch, __u32 end, __u32 kind)
 {
 	struct vmt_hdr *hdr = (void *)scratch;
 	__u64 size = end;
 
 	asm volatile("" : "+r"(size));
-	if (size > sizeof(scratch->bytes))
+	if (size > sizeof(scratch->bytes)) {
+		count_oversize(kind);
 		return;
+	}
 	hdr->size = size;
 	deliver(scratch, size, kind, hdr->mono_ns);
 }

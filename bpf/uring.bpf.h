@@ -51,8 +51,10 @@ static __always_inline void request_deliver(struct request *request)
 	__u64 size = request->ev.hdr.size;
 
 	asm volatile("" : "+r"(size));
-	if (size > sizeof(*request))
+	if (size > sizeof(*request)) {
+		count_oversize(request->ev.hdr.kind);
 		return;
+	}
 	deliver(request, size, request->ev.hdr.kind, request->ev.hdr.mono_ns);
 }
 
