@@ -101,6 +101,31 @@ fn what_is_odd_is_marked() {
     assert!(told(&swapped, View::Caller).contains(" [descriptor conflict] "), "it has no array");
 }
 
+/// Of a later version, or of a forged file: nothing is taken for another word, and nothing reaches the terminal raw.
+#[test]
+fn an_unknown_word_is_shown_as_it_is() {
+    let later = Event {
+        abi: Some("x\x1b32"),
+        direction: Some("in\x1b"),
+        iov_verdict: Some("kernel\x1b"),
+        payload_status: Some("fault\x1b"),
+        payload_len: 4,
+        payload_total: 64,
+        fd_in: Some(3),
+        fd_in_kind: Some("pipe\x1b"),
+        fd_in_path: Some("/a"),
+        ..readv()
+    };
+    let line = told(&later, View::Caller);
+    assert!(line.starts_with("· ") && line.contains(" via fd 3 pipe\\x1b /a "), "{line}");
+    let end = " [x\\x1b32] [direction in\\x1b] [iovec kernel\\x1b] (fault\\x1b: 4 of 64 B)";
+    assert!(line.ends_with(end), "{line}");
+    let nameless = Event { fd_in_path: None, ..later };
+    assert!(told(&nameless, View::Caller).contains(" via fd 3 pipe\\x1b with "), "its kind alone");
+    let lost = Event { event: "lost", lost_cause: Some("ring_full\x1b"), ..Event::default() };
+    assert_eq!(told(&lost, View::Caller), "!  GAP: 0 × event lost (ring_full\\x1b)");
+}
+
 #[test]
 fn descriptors_are_ends_or_ways() {
     let splice = Event {
