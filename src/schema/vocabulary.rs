@@ -182,7 +182,7 @@ words! {
     ScratchFull "lost_scratch_full" "no room to put a record together; counted in the kernel";
     HookSkipped "lost_hook_skipped" "the kernel did not run the hook";
     Unread "lost_unread" "left in the ring when a second ^C ended it at once";
-    Journal "lost_journal" "never: where the journal cannot be written the rings wait, and `lost_ring_full` counts";
+    Journal "lost_journal" "not written by this version: where the journal cannot be written the rings wait, and `lost_ring_full` counts";
     Crash "lost_crash" "taken by the kernel, and not in the journal when the recorder died";
     Undecodable "lost_undecodable" "refused by the decoder";
     WriteError "lost_write_error" "the output failed";
