@@ -1,0 +1,103 @@
+//! The end of a recording: what no record says, the last file, and the ledger.
+
+use anyhow::Result;
+
+use super::{Encoder, Written};
+use crate::record::books::{Entry, Since, added_by_wire, count, ledger, settle};
+use crate::record::checkpoint::Finish;
+use crate::record::series;
+use crate::record::wire::VMT_KINDS;
+use crate::schema::events::EventKind;
+use crate::schema::vocabulary::{EndReason, LostCause};
+
+impl Encoder {
+    /// Writes everything that is there, and closes the last file.
+    pub fn finish(mut self, end: Finish) -> Written {
+        let cut = self.counted.clocks;
+        self.counted = end.counted.clone();
+        // A file may have been cut when the hooks were gone already.
+        self.come_to(cut);
+        self.end_clock = end.clock.clone();
+        // What was announced and did not come.
+        self.cuts.retain(|announced| announced.at.monotonic_ns <= end.counted.clocks.monotonic_ns);
+        self.reorder.release_all();
+        self.decode_ready();
+        // Before the requests below, which never were in a ring.
+        let mut came = self.books();
+        if end.killed {
+            settle(&mut self.counted.kernel, &self.since.kernel, &came);
+        }
+        let kernel = &self.counted.kernel;
+        let ended: fn(&mut Entry) -> &mut u64 = if end.killed { |e| &mut e.crashed } else { |e| &mut e.unread };
+        let unread = came.count_unread(kernel, ended);
+        self.table.books.count_missing(&came);
+        self.tell_the_rest(&end, &unread);
+        self.flush(self.keep.is_none());
+        if let Some(error) = self.error.take() {
+            let finished = self.series.finished().cloned().collect();
+            let error = Some(error.context(self.series.left()));
+            return Written { finished, ledger: Vec::new(), rows: self.rows(), full: self.full, error };
+        }
+        let nothing_new = self.keep.is_some() && !self.write_kept() && self.series.index() > 1;
+        if nothing_new {
+            self.series.discard();
+        } else if let Err(error) = self.close_last(&end).and_then(|()| self.series.publish()) {
+            self.error.get_or_insert(error);
+        }
+        let ledger = ledger(&Since::default(), &self.counted.kernel, &self.table.books);
+        let rows = self.rows();
+        let finished = self.series.finished().cloned().collect();
+        Written { finished, ledger, rows, full: self.full, error: self.error }
+    }
+
+    pub(super) fn close_last(&mut self, end: &Finish) -> Result<()> {
+        let mut tries = 0;
+        // It may have become so when the recording had ended for another reason.
+        let limit = self.running.as_ref().and_then(|_| self.table.ended_by());
+        let reason = if self.full { EndReason::DiskFull } else { limit.unwrap_or(end.reason) };
+        while self.series.is_open() {
+            let Err(error) = self.close(reason, &end.gaps, Some(&end.hooks)) else { break };
+            let made = self.running.as_ref().is_some_and(|running| {
+                let io = series::io_cause(&error);
+                io.is_some_and(|io| running.room.make(&mut self.series, &running.journal, u64::MAX, io, &mut tries))
+            });
+            if !made {
+                return Err(error.context(self.series.left()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows of what no ring told any more.
+    pub(super) fn tell_the_rest(&mut self, end: &Finish, unread: &[u32]) {
+        for request in &end.requests {
+            // Stored at the map's value size; the record says its own.
+            let size = request.first_chunk().map_or(0, |b| u32::from_ne_bytes(*b) as usize);
+            let record = request.get(..size).unwrap_or(request);
+            if self.decoder.record(record, &mut self.table).is_err() {
+                count(&mut self.table.books.of(EventKind::Lost).undecodable);
+            }
+        }
+        for loss in &end.losses {
+            let counts = loss.count.get(..VMT_KINDS as usize).unwrap_or_default();
+            self.decoder.lost(loss.cpu, loss.first_ns, loss.last_ns, counts, LostCause::RingFull, &mut self.table);
+        }
+        self.tell_unrecorded();
+        let last_ns = u64::try_from(self.table.last_ns()).unwrap_or(0);
+        let end_ns = u64::try_from(end.counted.clocks.monotonic_ns).unwrap_or(0);
+        let cause = if end.killed { LostCause::RecorderKilled } else { LostCause::LeftInRing };
+        self.decoder.lost(0, last_ns, end_ns, unread, cause, &mut self.table);
+    }
+
+    /// Rows of losses that only the kernel's books show: of all CPUs together, between the books before and the last.
+    pub(super) fn tell_unrecorded(&mut self) {
+        let [first_ns, last_ns] =
+            [&self.told, &self.counted].map(|c| u64::try_from(c.clocks.monotonic_ns).unwrap_or(0));
+        let added = |of| added_by_wire(&self.told.kernel, &self.counted.kernel, of);
+        let causes = [(LostCause::ScratchFull, added(|k| k.unplaced)), (LostCause::HookSkipped, added(|k| k.skipped))];
+        for (cause, counts) in causes {
+            self.decoder.lost(0, first_ns, last_ns, &counts, cause, &mut self.table);
+        }
+        self.told = self.counted.clone();
+    }
+}
