@@ -37,6 +37,8 @@ fn words() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
     words.insert("errno", errno_names().collect());
     words.insert("ptrace_request", ptrace_request_names().collect());
     words.insert("advice", advice_names().collect());
+    // What the view `losses` makes of a row that names no cause.
+    words.entry("lost_cause").or_default().insert("untold");
     // Of the views `transfers` and `losses`, and of the table `ledger`.
     let ends: BTreeSet<_> = texts(DescriptorKind::VOCABULARY.words).into_iter().chain(["process"]).collect();
     words.extend([("src_kind", ends.clone()), ("dst_kind", ends)]);
@@ -108,7 +110,7 @@ fn compared<'a>(tokens: &[Token<'a>]) -> Vec<Compared<'a>> {
             [Name(column), Sign('='), Text(text), ..] | [Name(column), Sign('<'), Sign('>'), Text(text), ..] => {
                 add(*column, vec![*text], vec![]);
             }
-            [Name(column), Name(_), rest @ ..] if keyword(1, "IN") => {
+            [Name(column), Name(_), rest @ ..] if keyword(1, "IN") && !keyword(0, "NOT") => {
                 add(*column, list(rest), vec![]);
             }
             [Name(column), Name(_), Name(_), rest @ ..] if keyword(1, "NOT") && keyword(2, "IN") => {
