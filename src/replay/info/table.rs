@@ -6,9 +6,9 @@ use super::facts::{Facts, Word};
 use super::families;
 use crate::count::{self, Count, grouped};
 use crate::replay::time;
-use crate::schema::EventSet;
 use crate::schema::manifest::{ClockState, Filters, LedgerRow, Segment};
 use crate::schema::vocabulary::ClockSync;
+use crate::schema::{EventKind, EventSet};
 use crate::terminal::escape::Safe;
 
 /// The description of one capture.
@@ -109,7 +109,11 @@ fn selected(filters: &Filters) -> String {
     if let Some(cgroup) = &filters.cgroup {
         parts.push(format!("cgroup {}", Safe(cgroup)));
     }
-    if EventSet::all().names().iter().all(|name| *name == "lost" || filters.events.iter().any(|e| e == name)) {
+    if EventSet::all()
+        .names()
+        .iter()
+        .all(|name| *name == EventKind::Lost.name() || filters.events.iter().any(|e| e == name))
+    {
         parts.push("all events".into());
     } else {
         parts.push(format!("events {}", Safe(&filters.events.join(","))));
