@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Tests of run.py, on test programs that are built here: a test that fails the first time only, one that always fails,
-programs that break off in the middle."""
+"""Tests of run.py and of scripts/test, on a test program that is built here: a test that fails the first time only, one that
+always fails, a program that breaks off in the middle."""
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -74,7 +76,9 @@ fn zzz_comes_last() {}
 """
 
 
-class Programs(unittest.TestCase):
+class Planted(unittest.TestCase):
+    """With the test program."""
+
     @classmethod
     def setUpClass(cls):
         cls.directory = tempfile.TemporaryDirectory()
@@ -87,6 +91,8 @@ class Programs(unittest.TestCase):
     def tearDownClass(cls):
         cls.directory.cleanup()
 
+
+class Runner(Planted):
     def run_with(self, planted, *options):
         """The exit status, and the last lines: of the failed and flaky tests, then the totals. One thread at a time,
         so that the order is known."""
@@ -153,6 +159,74 @@ class Programs(unittest.TestCase):
         ran = subprocess.run(words, stdout=subprocess.PIPE, text=True)
         self.assertEqual(ran.returncode, 1)
         self.assertIn("failed: false (its tests cannot be listed", ran.stdout)
+
+
+class WholeRun(Planted):
+    """`scripts/test --head` of a project whose tests are those of the program, on a system that cannot record."""
+
+    def setUp(self):
+        self.project = Path(tempfile.mkdtemp(dir=self.directory.name))
+        root = RUN.parents[2]
+        for name in ("scripts/test", "tests/runner/run.py"):
+            (self.project / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(root / name, self.project / name)
+        (self.project / "samples/mpi-pair").mkdir(parents=True)
+        (self.project / "samples/mpi-pair/mpi-pair.parquet").touch()
+        built = json.dumps({"executable": self.program, "profile": {"test": True}})
+        self.stand_in("programs/cargo", f"echo '{built}'")
+        self.stand_in("target/debug/vmtrace", "exit 2")
+        self.stand_in("target/debug/examples/regroup", "")
+        self.stand_in("venv/bin/python", 'case "$*" in *problem*) echo "it is a test" ;; *check.py*) echo "5 passed, 0 failed" ;; esac')
+        self.stand_in("venv/bin/py-spy", "")
+
+    def stand_in(self, name, script):
+        path = self.project / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/bash\n{script}\n")
+        path.chmod(0o755)
+
+    def run_with(self, planted, **more):
+        """The exit status and the totals, without times."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("VMTRACE_")} | more
+        environment |= {
+            "PLANTED": planted, "SCENE": str(self.project), "RUST_TEST_THREADS": "1",
+            "PATH": f"{self.project}/programs:{os.environ['PATH']}", "CARGO_TARGET_DIR": str(self.project / "target"),
+            "VMTRACE_VENV": str(self.project / "venv"),
+        }  # fmt: skip
+        words = [self.project / "scripts/test", "--head"]
+        ran = subprocess.run(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        lines = ran.stdout.rpartition("\n\n")[2].splitlines()
+        self.assertRegex(lines[0], r"^builds: tests \d+ s$", ran.stdout)
+        return ran.returncode, [re.sub(r" \(\d+ s\)$", " (TIME)", line) for line in lines]
+
+    def test_totals_times_and_what_was_not_run(self):
+        status, lines = self.run_with("")
+        self.assertEqual(status, 0, lines)
+        self.assertIn("host: 7 passed, 0 failed, 0 flaky, 1 ignored, 0 left out (TIME)", lines)
+        self.assertIn("readers: 5 passed, 0 failed (TIME)", lines)
+        self.assertIn("guests: skipped: --head", lines)
+        self.assertIn("NOT RUN: the recording tests of the host, since it is a test", lines)
+        self.assertEqual(lines[-1], "tests: ok, but not all were run (TIME)")
+
+    def test_a_system_that_must_record_and_cannot_is_a_failure(self):
+        status, lines = self.run_with("", VMTRACE_MUST_RECORD="1")
+        self.assertEqual((status, lines[-1]), (1, "tests: FAILED (TIME)"), lines)
+        self.assertIn("host: not run: a part before it failed", lines)
+
+    def test_few_flaky_tests_are_named_and_many_are_a_failure(self):
+        status, lines = self.run_with("flaky")
+        self.assertEqual(status, 0, lines)
+        self.assertIn("flaky: planted fails_the_first_time", lines)
+        self.assertEqual(lines[-1], "tests: ok, but not all were run (TIME)")
+        status, lines = self.run_with("abort")
+        self.assertEqual(status, 1, lines)
+        self.assertEqual(lines[-2:], ["more than 3 flaky tests", "tests: FAILED (TIME)"])
+
+    def test_a_failed_part_is_the_last(self):
+        status, lines = self.run_with("broken")
+        self.assertEqual((status, lines[-1]), (1, "tests: FAILED (TIME)"), lines)
+        self.assertIn("host: FAILED: 6 passed, 1 failed, 0 flaky, 1 ignored, 0 left out (TIME)", lines)
+        self.assertIn("readers: not run: a part before it failed", lines)
 
 
 if __name__ == "__main__":
