@@ -171,7 +171,7 @@ class Check(unittest.TestCase):
         self.program(
             self.guests / "run",
             f'echo "$3" >>{self.log}; echo "{{}}" >"$2/check.json"; printf "%s\\n" x >"$2/replay.txt"; '
-            '[ "$3" != "${BROKEN:-}" ] || { echo "tests: 1 passed, 1 failed, 0 flaky, 0 ignored, 0 left out"; exit 101; }; '
+            '[ "$3" != "${BROKEN:-}" ] || { echo "tests: 1 passed, 1 failed, 0 flaky, 0 ignored, 0 left out"; exit 1; }; '
             '[ "$3" != "${FLAKY:-}" ] || { echo "flaky: record a::one"; '
             'echo "tests: 1 passed, 0 failed, 1 flaky, 0 ignored, 0 left out"; exit 0; }; '
             'echo "tests: 2 passed, 0 failed, 0 flaky, 0 ignored, 0 left out"',
