@@ -47,8 +47,8 @@ enum Command {
     Check(crate::check::Args),
     /// Print a completion script for a shell
     Completions(Completions),
-    /// Print the manual page (roff)
-    Man,
+    /// Print the manual page of a command (roff)
+    Man(crate::manual::Args),
 }
 
 #[derive(Debug, Args)]
@@ -93,7 +93,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => crate::verify::run(&args),
         Command::Check(args) => crate::check::run(&args),
         Command::Completions(args) => completions(args.shell),
-        Command::Man => man(),
+        Command::Man(args) => crate::manual::run(&args, definition()).map(|()| status::OK),
     };
     match result {
         Ok(status) => ExitCode::from(status),
@@ -125,14 +125,9 @@ fn completions(shell: clap_complete::Shell) -> anyhow::Result<u8> {
     Ok(status::OK)
 }
 
-fn man() -> anyhow::Result<u8> {
-    let mut page = Vec::new();
-    clap_mangen::Man::new(Cli::command()).render(&mut page)?;
-    for subcommand in Cli::command().get_subcommands() {
-        clap_mangen::Man::new(subcommand.clone()).render(&mut page)?;
-    }
-    std::io::stdout().write_all(&page)?;
-    Ok(status::OK)
+/// The definition of the command line, for what is made from it.
+pub(crate) fn definition() -> clap::Command {
+    Cli::command()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 pub mod check;
 pub mod cli;
 pub mod count;
+pub mod manual;
 pub mod output;
 #[cfg(feature = "query")]
 pub mod query;

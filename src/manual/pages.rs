@@ -1,0 +1,251 @@
+//! What manual pages say beyond options: how a command is typed, what it does, its exit statuses, examples.
+
+/// One page. Statuses and examples are pairs: what stands in front, and what it means or does.
+pub struct Page {
+    /// Name of the command.
+    pub name: &'static str,
+    /// Forms in which it is typed.
+    pub synopsis: &'static [&'static str],
+    /// Paragraphs.
+    pub description: &'static [&'static str],
+    /// Exit status, meaning.
+    pub status: &'static [(&'static str, &'static str)],
+    /// What for, command.
+    pub examples: &'static [(&'static str, &'static str)],
+    /// Pages of others: name, section.
+    pub see_also: &'static [(&'static str, &'static str)],
+}
+
+const PRINTED: &[(&str, &str)] = &[("0", "Success."), ("2", "Wrong usage, or the output could not be written.")];
+
+/// All pages; those of commands that a build lacks are not printed there.
+pub const PAGES: &[Page] = &[
+    Page {
+        name: "vmtrace",
+        synopsis: &["vmtrace COMMAND [OPTIONS] [ARG]...", "vmtrace COMMAND --help"],
+        description: &[
+            "vmtrace records transfers of bytes between the address spaces of processes: process_vm_readv, process_vm_writev, \
+             vmsplice, splice, tee, sendfile, ptrace, and reads and writes of /proc/PID/mem. It also records pidfd_getfd and \
+             process_madvise. A capture is one Parquet file. Any Parquet reader can open it.",
+            "Recording needs root, or CAP_BPF and CAP_PERFMON, and a kernel with BTF. Reading a capture needs no privileges.",
+        ],
+        status: &[("0", "Success."), ("2", "Wrong usage."), ("other", "See the page of the command.")],
+        examples: &[
+            ("Record a program and everything that it starts:", "vmtrace record -o trace.parquet -- ./app"),
+            ("Print the capture:", "vmtrace replay trace.parquet"),
+        ],
+        see_also: &[("process_vm_readv", "2"), ("vmsplice", "2"), ("ptrace", "2"), ("capabilities", "7")],
+    },
+    Page {
+        name: "record",
+        synopsis: &[
+            "vmtrace record [OPTIONS] [-o FILE] -- COMMAND [ARG]...",
+            "vmtrace record [OPTIONS] [-o FILE] -p PID...",
+            "vmtrace record [OPTIONS] [-o FILE] -a",
+        ],
+        description: &[
+            "Records the transfers of COMMAND and its children, of the processes given with -p, or of all processes. With -p, \
+             transfers of others into or out of the memory of PID are recorded too. Recording ends when COMMAND ends, when \
+             the last -p process has ended, when a limit is reached, or with INT (^C), TERM or HUP. A second INT does not \
+             wait until the buffers are empty.",
+            "FILE is created with mode 0600. It replaces an existing file only with --force. Until it is complete, it is named \
+             FILE.partial, with a journal beside it (FILE.journal-000001 and so on). vmtrace-recover(1) makes a capture from \
+             these if the recorder was killed.",
+            "USR1 prints statistics. USR2 starts a new file; with --flight-recorder it writes the file.",
+            "COMMAND is started with the signals, limits and descriptors that vmtrace was started with. vmtrace never kills it.",
+        ],
+        status: &[
+            ("0", "Done, no event was lost. Without COMMAND."),
+            ("2", "Wrong usage, recording is not possible, or the disk is full."),
+            ("3", "Done, but events were lost. The capture says how many, and why. Without COMMAND."),
+            ("N, 128+N", "With COMMAND: its exit status, or 128 and the number of the signal that ended it."),
+            ("125", "With COMMAND: vmtrace failed; with --fail-on-loss, or events were lost."),
+            ("126", "COMMAND cannot be executed."),
+            ("127", "COMMAND was not found."),
+        ],
+        examples: &[
+            ("Record a program and everything that it starts:", "vmtrace record -o trace.parquet -- mpirun -n 2 ./app"),
+            (
+                "Record a process, and whoever reads or writes its memory, until ^C:",
+                "vmtrace record -o trace.parquet -p 4211",
+            ),
+            (
+                "Record the whole system for ten minutes, with 4 KiB of each transfer:",
+                "vmtrace record -a -e @vm,@ptrace -s 4096 --duration 10m",
+            ),
+            ("Keep the latest 20 files of 100 MB:", "vmtrace record -C 100M -W 20 -o t.parquet -a"),
+            (
+                "Keep 30 seconds in memory, and write them when a call is refused:",
+                "vmtrace record --flight-recorder 30s --trigger 'errno = EPERM' -o t.parquet -a",
+            ),
+        ],
+        see_also: &[("capabilities", "7"), ("process_vm_readv", "2"), ("ptrace", "2"), ("signal", "7")],
+    },
+    Page {
+        name: "recover",
+        synopsis: &["vmtrace recover [OPTIONS] FILE... -o OUT"],
+        description: &[
+            "Makes a capture from the files that a killed recorder left. FILE is any of them: NAME.parquet.partial, a file of \
+             the journal NAME.parquet.journal-*, or NAME.parquet, which need not exist. The others are found beside it. None \
+             of them is changed.",
+            "The capture reports what is missing: end_reason is recovered, and gaps, lost rows and the ledger say what was lost.",
+        ],
+        status: &[
+            ("0", "Done."),
+            ("2", "Wrong usage, or nothing could be recovered."),
+            ("3", "Done, but events are lost, or the journal is missing or damaged."),
+        ],
+        examples: &[(
+            "Make a capture from an unfinished file:",
+            "vmtrace recover trace.parquet.partial -o recovered.parquet",
+        )],
+        see_also: &[],
+    },
+    Page {
+        name: "replay",
+        synopsis: &["vmtrace replay [OPTIONS] FILE..."],
+        description: &[
+            "Prints the events of captures as text, JSON lines or CSV. An arrow shows the direction of the bytes as the caller \
+             sees it: a left arrow is a read, a right arrow is a write. With -p, events are shown from the side of PID.",
+            "Captured text is escaped. Lost events are always printed, whatever is selected.",
+        ],
+        status: &[
+            ("0", "Events were printed."),
+            ("1", "No event matched."),
+            ("2", "Wrong usage, or a file that cannot be read."),
+        ],
+        examples: &[
+            (
+                "Print failed calls of a process and calls on it:",
+                "vmtrace replay trace.parquet -p 4211 --since 1.5s --failed",
+            ),
+            (
+                "Print the bytes that were written into other processes:",
+                "vmtrace replay trace.parquet -x -e process_vm_writev",
+            ),
+            ("Select with another program:", "vmtrace replay trace.parquet -T jsonl | jq 'select(.bytes > 4096)'"),
+        ],
+        see_also: &[],
+    },
+    Page {
+        name: "info",
+        synopsis: &["vmtrace info [OPTIONS] FILE..."],
+        description: &[
+            "Shows what captures contain and how they were made: host, command line, filters, clocks, hooks, self-test, the \
+             counts of each event, what was lost, and what could not be seen. It reads the manifest, not the rows.",
+        ],
+        status: &[("0", "Done."), ("2", "Wrong usage, or a file that cannot be read.")],
+        examples: &[("Show one capture:", "vmtrace info trace.parquet")],
+        see_also: &[],
+    },
+    Page {
+        name: "query",
+        synopsis: &[
+            "vmtrace query [OPTIONS] FILE... [SQL]",
+            "vmtrace query [OPTIONS] --named NAME FILE...",
+            "vmtrace query --list",
+            "vmtrace query --show NAME",
+        ],
+        description: &[
+            "Runs SQL over captures. FILE is a capture, a directory or a pattern; all captures together are one table. The \
+             dialect is that of Apache DataFusion, which is close to PostgreSQL's. Tables and views: events, transfers, \
+             processes, edges, pipes, losses, manifest, ledger.",
+            "Without SQL, statements are read from stdin; on a terminal, at a prompt. SQL reads the captures that are named, and \
+             no other file.",
+        ],
+        status: &[
+            ("0", "There were rows."),
+            ("1", "There were no rows."),
+            ("2", "Wrong usage, wrong SQL, or a file that cannot be read."),
+        ],
+        examples: &[
+            (
+                "Show who moved how many bytes to whom:",
+                "vmtrace query captures/ \"SELECT comm, target_comm, sum(bytes_in) FROM edges GROUP BY ALL\"",
+            ),
+            ("Run one of the analyses that --list shows:", "vmtrace query trace.parquet --named written-by-others"),
+        ],
+        see_also: &[],
+    },
+    Page {
+        name: "ballista",
+        synopsis: &[
+            "vmtrace ballista scheduler [OPTIONS]",
+            "vmtrace ballista executor [OPTIONS] --scheduler HOST:PORT",
+        ],
+        description: &[
+            "Starts a scheduler or an executor of an Apache Ballista cluster that runs queries of vmtrace-query(1). All parts of \
+             a cluster have to be the same build of vmtrace.",
+            "Ballista has neither authentication nor encryption. Whoever reaches a port can read and write every file that the \
+             user of the process can. Use a network and a user of their own.",
+        ],
+        status: &[("0", "Ended by a signal."), ("2", "Wrong usage, or it could not start.")],
+        examples: &[
+            ("Start a scheduler on this machine:", "vmtrace ballista scheduler --bind 127.0.0.1 --port 50050"),
+            (
+                "Start an executor on this machine:",
+                "vmtrace ballista executor --scheduler 127.0.0.1:50050 --bind 127.0.0.1 --port 50051",
+            ),
+        ],
+        see_also: &[],
+    },
+    Page {
+        name: "verify",
+        synopsis: &["vmtrace verify [OPTIONS] FILE...", "vmtrace verify --allowed-signers FILE [-I PRINCIPAL] FILE..."],
+        description: &[
+            "Checks that captures are what was recorded, and complete: every byte against the digest chain and the seal, the \
+             ledger, the numbers of the rows, and the clocks. Of several files of one recording it also checks that each \
+             follows the one before. It prints the root digest of an intact file.",
+            "An intact file is proven to be the recorded one only if its root digest was noted elsewhere, or if it is signed \
+             with a key that was never on the recorded machine.",
+        ],
+        status: &[
+            ("0", "Intact and complete."),
+            ("1", "Altered, or it contradicts itself."),
+            ("2", "Wrong usage, it cannot be read, or there is nothing to check it against."),
+            ("3", "Intact, not complete: it reports loss, or a file between those given is missing."),
+        ],
+        examples: &[
+            ("Verify the files of one recording:", "vmtrace verify t-0001.parquet t-0002.parquet"),
+            ("Verify a signature, too:", "vmtrace verify --allowed-signers allowed -I me@example.org trace.parquet"),
+        ],
+        see_also: &[("ssh-keygen", "1")],
+    },
+    Page {
+        name: "check",
+        synopsis: &["vmtrace check [OPTIONS]"],
+        description: &[
+            "Shows whether this system can be recorded, and what a recording would not see. It loads, attaches and tests the \
+             hooks as vmtrace-record(1) does, and records nothing.",
+        ],
+        status: &[
+            ("0", "Every family of events is seen in the best way."),
+            ("1", "Recording works, with gaps."),
+            ("2", "Wrong usage, or recording is not possible."),
+        ],
+        examples: &[("Check this system:", "vmtrace check")],
+        see_also: &[("capabilities", "7")],
+    },
+    Page {
+        name: "completions",
+        synopsis: &["vmtrace completions SHELL"],
+        description: &["Prints a completion script for SHELL."],
+        status: PRINTED,
+        examples: &[(
+            "Install completions for bash:",
+            "vmtrace completions bash >~/.local/share/bash-completion/completions/vmtrace",
+        )],
+        see_also: &[],
+    },
+    Page {
+        name: "man",
+        synopsis: &["vmtrace man [COMMAND]"],
+        description: &["Prints the manual page of COMMAND in man(7) format; of vmtrace itself without COMMAND."],
+        status: PRINTED,
+        examples: &[
+            ("Read a page:", "vmtrace man record | man -l -"),
+            ("Install a page:", "vmtrace man record >/usr/local/share/man/man1/vmtrace-record.1"),
+        ],
+        see_also: &[("man", "1")],
+    },
+];

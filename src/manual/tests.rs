@@ -1,0 +1,106 @@
+//! Each command has a page, and what pages and documents show can be typed.
+
+use std::path::{Path, PathBuf};
+
+use super::pages::PAGES;
+use super::render;
+use crate::cli;
+
+fn names() -> Vec<Option<String>> {
+    let mut vmtrace = cli::definition();
+    vmtrace.build();
+    let commands =
+        vmtrace.get_subcommands().map(|command| command.get_name().to_string()).filter(|name| name != "help");
+    std::iter::once(None).chain(commands.map(Some)).collect()
+}
+
+fn page(name: Option<&str>) -> String {
+    String::from_utf8(render(cli::definition(), name).unwrap()).unwrap()
+}
+
+#[test]
+fn every_command_has_a_page_with_the_usual_sections() {
+    for name in names() {
+        let page = page(name.as_deref());
+        let title = name.map_or("vmtrace".into(), |name| format!("vmtrace-{name}"));
+        assert!(page.contains(&format!(".TH {title} 1")), "{page}");
+        let sections = ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "EXAMPLES", "SEE ALSO"];
+        let mut rest = page.as_str();
+        for section in sections {
+            let heading = [format!(".SH {section}\n"), format!(".SH \"{section}\"\n")];
+            let found = heading.iter().find_map(|heading| rest.split_once(heading));
+            rest = found.unwrap_or_else(|| panic!("{title}: {section} is missing, or not in its place")).1;
+        }
+    }
+}
+
+#[test]
+fn pages_of_what_is_no_command_are_refused() {
+    for name in ["help", "recrod", "", "-h"] {
+        let error = render(cli::definition(), Some(name)).unwrap_err().to_string();
+        assert!(error.contains("the commands are ") && error.contains("replay, info"), "{error}");
+    }
+}
+
+/// The words of a command as a shell splits them, up to a comment or what follows the command.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for c in line.chars() {
+        match (quote, c) {
+            (Some(q), c) if c == q => quote = None,
+            (Some(_), c) => word.get_or_insert_default().push(c),
+            (None, '\'' | '"') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None, '#') if word.is_none() => break,
+            (None, '|' | '>' | '<' | ';' | '&') => break,
+            (None, ' ') => words.extend(word.take()),
+            (None, c) => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+/// The command of vmtrace that a line of a document shows, if this build has it.
+fn command(line: &str) -> Option<Vec<String>> {
+    let line = line.trim_start_matches("    ").trim_start_matches("$ ").trim_start_matches("sudo ");
+    let words = line.starts_with("vmtrace ").then(|| words(line))?;
+    let verb = words.get(1)?;
+    names().iter().any(|name| name.as_deref() == Some(verb)).then_some(words)
+}
+
+/// The command lines in the code blocks of a document.
+fn commands(text: &str) -> Vec<Vec<String>> {
+    let mut fenced = false;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        if line.starts_with("```") {
+            fenced = !fenced;
+        } else if fenced || line.starts_with("    ") {
+            found.extend(command(line));
+        }
+    }
+    found
+}
+
+fn documents() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = [root.to_path_buf(), root.join("docs")];
+    let entries = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap());
+    entries.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|end| end == "md")).collect()
+}
+
+#[test]
+fn examples_of_pages_and_documents_can_be_typed() {
+    let of_pages = PAGES.iter().flat_map(|page| page.examples).filter_map(|(_, example)| command(example));
+    let of_documents = documents().into_iter().flat_map(|path| commands(&std::fs::read_to_string(path).unwrap()));
+    let all: Vec<_> = of_pages.chain(of_documents).collect();
+    assert!(all.len() > 25, "only {} commands were found", all.len());
+    for words in all {
+        if let Err(error) = cli::definition().try_get_matches_from(&words) {
+            panic!("{}: {error}", words.join(" "));
+        }
+    }
+}
