@@ -46,16 +46,12 @@ fn render(mut vmtrace: clap::Command, name: Option<&str>) -> Result<Vec<u8>> {
     };
     let mut out = Vec::new();
     let title = if name.is_some() { format!("vmtrace-{wanted}") } else { "vmtrace".into() };
-    let man = Man::new(command.clone()).title(&title).source(version()).manual("vmtrace");
-    man.render_title(&mut out)?;
+    // Written here, since roff leaves out the empty date, and the version would stand in its place.
+    writeln!(out, ".TH {title} 1 \"\" \"vmtrace {}\" \"vmtrace manual\"", env!("CARGO_PKG_VERSION"))?;
     front(&title, command, page).to_writer(&mut out)?;
     options(command, &mut out)?;
     back(&vmtrace, wanted, &commands, page).to_writer(&mut out)?;
     Ok(out)
-}
-
-fn version() -> String {
-    format!("vmtrace {}", env!("CARGO_PKG_VERSION"))
 }
 
 /// Name, synopsis, description.

@@ -1,6 +1,8 @@
 //! Each command has a page, and what pages and documents show can be typed.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use super::pages::PAGES;
 use super::render;
@@ -31,6 +33,29 @@ fn every_command_has_a_page_with_the_usual_sections() {
             let found = heading.iter().find_map(|heading| rest.split_once(heading));
             rest = found.unwrap_or_else(|| panic!("{title}: {section} is missing, or not in its place")).1;
         }
+    }
+}
+
+/// What `mandoc -Tlint` reports of a page, None where it is not installed (scripts/install-deps test).
+fn lint(page: &str) -> Option<String> {
+    let mut mandoc = Command::new("mandoc");
+    mandoc.args(["-Tlint", "-W", "error"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut mandoc = mandoc.spawn().ok()?;
+    mandoc.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
+    Some(String::from_utf8(mandoc.wait_with_output().unwrap().stdout).unwrap())
+}
+
+#[test]
+fn pages_are_valid() {
+    assert!(lint(".TH x 1\n.SH NAME\nx - y\n.XX\n").is_none_or(|found| found.contains("XX")), "a bad page passes");
+    for name in names() {
+        let page = page(name.as_deref());
+        let macros = page.lines().filter_map(|line| line.strip_prefix('.')?.split(' ').next());
+        let known = ["TH", "SH", "TP", "PP", "RS", "RE", "IP", "nf", "fi", "br", "sp", "ie", "el", "ds"];
+        for name in macros {
+            assert!(known.contains(&name), "macro {name}: {page}");
+        }
+        assert_eq!(lint(&page).unwrap_or_default(), "", "{page}");
     }
 }
 
