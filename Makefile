@@ -1,13 +1,13 @@
-# Two commands do everything on a fresh Debian 12 with Rust: `make demo` and `make test`.
+# On a fresh Debian 12 with Rust, two commands do all the set-up: `make demo` and `make test`.
 .PHONY: demo test test-guests bench lint golden help
 
 help:
-	@echo 'make demo   install what is missing, build, record a real program, replay it'
-	@echo 'make test   install what is missing, run every test (recording ones need root), also in guests'
-	@echo 'make test-guests  only those in guests with Linux 5.10, 6.1, 6.12 and the newest of Debian'
-	@echo 'make bench  measure everything that docs/benchmarks.md tells, and write it (needs root)'
-	@echo 'make lint   rustfmt, clippy, clang-format, shellcheck'
-	@echo 'make golden write the golden files and docs/FORMAT.md anew, to be read before committing'
+	@echo 'make demo         install missing packages, build, record a real program, replay it'
+	@echo 'make test         install missing packages, run every test; recording tests and guests need root'
+	@echo 'make test-guests  run the tests in guests: Debian kernels 5.10, 6.1, 6.12 and newest'
+	@echo 'make bench        run the benchmarks and write docs/benchmarks.md (needs root)'
+	@echo 'make lint         rustfmt, clippy, clang-format, shellcheck, links of the documents'
+	@echo 'make golden       write the golden files and docs/FORMAT.md again; read the difference before you commit it'
 
 demo:
 	@scripts/install-deps build
