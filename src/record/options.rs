@@ -1,4 +1,4 @@
-//! `vmtrace record`'s options: as typed ([`Args`]) and as checked ([`Options`]).
+//! Options of `vmtrace record`: as typed ([`Args`]) and as checked ([`Options`]).
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -17,10 +17,10 @@ use crate::schema::expr::Expr;
 use crate::schema::manifest::Filters;
 use crate::schema::sign::Key;
 
-/// Most uids that one recording selects (bpf/common.bpf.h, MAX_UIDS).
+/// Maximum number of uids that one recording selects (bpf/common.bpf.h, MAX_UIDS).
 const MAX_UIDS: usize = 16;
 
-/// What is kept of the bytes that move.
+/// What is recorded of the bytes that move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Payload {
     /// No bytes
@@ -32,27 +32,28 @@ pub enum Payload {
 /// Options of `vmtrace record`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Records until COMMAND ends, the last -p process is gone, a limit is reached, or ^C.
-Exit status: that of COMMAND (128+N after signal N); without COMMAND 0, or 3 if events were lost; 2 on bad usage.
+Recording ends when COMMAND ends, when the last -p process has ended, when a limit is reached, or with ^C.
+Exit status: that of COMMAND (128+N after signal N); without COMMAND 0, or 3 if events were lost; 2 on wrong usage.
 With COMMAND, 125 if vmtrace itself failed, 126 if COMMAND cannot be executed, 127 if it was not found.")]
 pub struct Args {
     /// File to write [default: vmtrace-DATE.parquet]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Record this process, its threads, the children it starts from now on, and whoever reaches into its memory
-    /// (repeatable)
+    /// Record this process, its threads, the children that it starts from now on, and every process that accesses its
+    /// memory (repeatable)
     #[arg(short, long, value_name = "PID")]
     pub pid: Vec<i32>,
     /// Record every process
     #[arg(short, long)]
     pub all: bool,
-    /// Record only these events: names, or groups @vm @pipe @ptrace @mem @pidfd @madvise @process @all, by commas (repeatable)
+    /// Record only these events: names or sets (@vm @pipe @ptrace @mem @pidfd @madvise @process @all), separated by
+    /// commas (repeatable)
     #[arg(short, long, value_name = "SET")]
     pub events: Vec<String>,
-    /// Keep up to N bytes of what moved per event; 0 for the most there is (65536)
+    /// Record at most N payload bytes per event; 0 for the maximum (65536)
     #[arg(short, long, value_name = "N", default_value_t = DEFAULT_SNAPLEN)]
     pub snaplen: u32,
-    /// What to keep of the bytes that move
+    /// What to record of the bytes that move
     #[arg(long, value_enum, default_value_t = Payload::Head)]
     pub payload: Payload,
     /// Do not record children of the selected processes
@@ -70,62 +71,62 @@ pub struct Args {
     /// Stop after this time: seconds, or with ms, s, m, h
     #[arg(long, value_name = "T", value_parser = parse_duration)]
     pub duration: Option<Duration>,
-    /// Kernel buffer for all CPUs together: bytes, or with K, M, G
+    /// Size of the kernel buffers of all CPUs together: bytes, or with K, M, G
     #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "64M")]
     pub buffer_size: u64,
-    /// Begin a new file when the present one has this size; files are numbered: trace-0001.parquet
+    /// Start a new file when the present one has this size; files are numbered: trace-0001.parquet
     #[arg(short = 'C', long, value_name = "SIZE", value_parser = parse_size)]
     pub file_size: Option<u64>,
-    /// Begin a new file every N seconds, aligned to the wall clock; files are numbered
+    /// Start a new file every N seconds, aligned to the wall clock; files are numbered
     #[arg(short = 'G', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub file_seconds: Option<u64>,
-    /// Keep the latest N files; older ones are removed
+    /// Keep the latest N files and remove older ones
     #[arg(short = 'W', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub files: Option<u32>,
-    /// Stop when all files together have this size
+    /// Stop when all files together reach this size
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub max_size: Option<u64>,
-    /// Keep the last of it in memory, so many bytes or so much time, and write it when SIGUSR2 comes, --trigger is met,
-    /// or at the end
+    /// Keep the latest events in memory, by size or by time, and write them on SIGUSR2, when --trigger matches, and at
+    /// the end
     #[arg(long, value_name = "SIZE|TIME", value_parser = parse_keep)]
     pub flight_recorder: Option<Limit>,
-    /// With --flight-recorder: write what is kept when an event meets this, such as 'errno = EPERM'
+    /// With --flight-recorder: write the kept events when an event matches this, such as 'errno = EPERM'
     #[arg(long, value_name = "EXPR", value_parser = Expr::parse, requires = "flight_recorder")]
     pub trigger: Option<Expr>,
     /// What to do when the disk is full
     #[arg(long, value_enum, value_name = "POLICY", default_value_t = OnFull::Stop)]
     pub on_full: OnFull,
-    /// With COMMAND: end with status 125 if events were lost
+    /// With COMMAND: exit with status 125 if events were lost
     #[arg(long)]
     pub fail_on_loss: bool,
-    /// With COMMAND: leave ^C and ^\ to it; the recording ends when COMMAND does
+    /// With COMMAND: ignore ^C and ^\, which COMMAND gets; the recording ends when COMMAND does
     #[arg(short = 'I', long)]
     pub ignore_interrupts: bool,
     /// Sign each file with this OpenSSH private key: FILE.sig
     #[arg(long, value_name = "KEY")]
     pub sign_key: Option<PathBuf>,
-    /// Longest time until what was seen is in the journal, where it survives a killed recorder
+    /// Maximum time until an event is in the journal, where it survives a killed recorder
     #[arg(long, value_name = "T", value_parser = parse_duration, default_value = "100ms")]
     pub journal_window: Duration,
-    /// Memory for rows that are not encoded yet: bytes, or with K, M, G
+    /// Memory for rows that are not yet encoded: bytes, or with K, M, G
     #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "64M")]
     pub memory_limit: u64,
-    /// A note to keep in the capture
+    /// A comment to store in the capture
     #[arg(long, value_name = "TEXT")]
     pub comment: Option<String>,
-    /// Do not test the hooks at the start with transfers of vmtrace's own
+    /// Do not test the hooks at the start with known transfers
     #[arg(long)]
     pub no_self_test: bool,
     /// Replace an existing output file
     #[arg(long)]
     pub force: bool,
-    /// Say nothing but errors
+    /// Print only errors
     #[arg(short, long)]
     pub quiet: bool,
-    /// Say which hooks are in place and what they cannot see
+    /// Print which hooks are attached and what they cannot see
     #[arg(short, long)]
     pub verbose: bool,
-    /// Program to run and record, with its arguments
+    /// Program to run and record, and its arguments
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
 }
@@ -133,7 +134,7 @@ pub struct Args {
 /// When a file ends and the next begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rotation {
-    /// With so many bytes.
+    /// At this number of bytes.
     pub size: Option<u64>,
     /// Every so many seconds of the wall clock.
     pub seconds: Option<u64>,
@@ -167,9 +168,9 @@ pub struct Options {
     pub uids: Vec<u32>,
     /// Cgroup of callers.
     pub cgroup: Option<Chosen>,
-    /// Transfers.
+    /// Number of events after which recording stops.
     pub count: Option<u64>,
-    /// Time.
+    /// Time after which recording stops.
     pub duration: Option<Duration>,
     /// Bytes of all rings.
     pub buffer_size: u64,
@@ -179,21 +180,21 @@ pub struct Options {
     pub max_size: Option<u64>,
     /// What the flight recorder keeps.
     pub keep: Option<Limit>,
-    /// When it tells.
+    /// When it writes them.
     pub trigger: Option<Expr>,
     /// When the disk is full.
     pub on_full: OnFull,
-    /// Loss is a failure, with COMMAND too.
+    /// Loss is a failure, also with COMMAND.
     pub fail_on_loss: bool,
-    /// INT and QUIT are COMMAND's.
+    /// INT and QUIT are left to COMMAND.
     pub ignore_interrupts: bool,
     /// Signs every file.
     pub key: Option<Key>,
-    /// Longest way into the journal.
+    /// Maximum time until an event is in the journal.
     pub window: Duration,
-    /// Bytes of rows that are not encoded yet.
+    /// Bytes of rows that are not yet encoded.
     pub memory_limit: usize,
-    /// Note.
+    /// Comment in the capture.
     pub comment: Option<String>,
     /// Test the hooks at the start.
     pub self_test: bool,
@@ -265,7 +266,7 @@ impl Options {
         })
     }
 
-    /// Those of `vmtrace check`: what `record` has without options. Nothing is selected.
+    /// The options of `vmtrace check`: the defaults of `record`, with nothing selected.
     pub fn for_check() -> Self {
         Options {
             output: PathBuf::new(),
@@ -298,8 +299,8 @@ impl Options {
         }
     }
 
-    /// Whether a process that lives is recorded for its own sake, so that it is introduced at the start: named by -p, or
-    /// one of all that -u and --cgroup leave.
+    /// Whether a living process is selected itself, and so gets a row at the start: named by -p, or with -a and admitted
+    /// by -u and --cgroup.
     pub fn selects(&self, living: &Snapshot) -> bool {
         let cgroup = living.cgroup.as_deref();
         let admitted = (self.uids.is_empty() || self.uids.contains(&living.uid))
@@ -307,7 +308,7 @@ impl Options {
         self.pids.contains(&living.process.pid) || (self.all && admitted)
     }
 
-    /// As the manifest tells them.
+    /// As the manifest records them.
     pub fn filters(&self) -> Filters {
         Filters {
             all: self.all,
@@ -325,7 +326,7 @@ impl Options {
     }
 }
 
-/// Options that are about files, and fit together or not.
+/// Checks the options about files, and their combinations.
 fn check_files(args: &Args) -> Result<()> {
     let rotates = args.file_size.is_some() || args.file_seconds.is_some();
     for (option, size) in [("-C", args.file_size), ("--max-size", args.max_size)] {
@@ -338,18 +339,18 @@ fn check_files(args: &Args) -> Result<()> {
     );
     ensure!(
         !(rotates && args.flight_recorder.is_some()),
-        "--flight-recorder writes a file when it is told to: it does not go with -C and -G"
+        "--flight-recorder writes a file on a signal or a trigger: it cannot be combined with -C and -G"
     );
     ensure!(
         args.files.is_none() || rotates || args.flight_recorder.is_some(),
-        "-W {}: says how many files are kept: begin new ones with -C or -G",
+        "-W {}: sets how many files are kept: start new ones with -C or -G",
         args.files.unwrap_or_default()
     );
     ensure!(
         args.on_full != OnFull::RotateOut || rotates,
-        "--on-full rotate-out removes finished files: begin new ones with -C or -G"
+        "--on-full rotate-out removes finished files: start new ones with -C or -G"
     );
-    ensure!(!args.fail_on_loss || !args.command.is_empty(), "--fail-on-loss is for COMMAND: without, loss is status 3");
+    ensure!(!args.fail_on_loss || !args.command.is_empty(), "--fail-on-loss is for COMMAND: without COMMAND, loss is status 3");
     Ok(())
 }
 
@@ -357,11 +358,11 @@ fn check_files(args: &Args) -> Result<()> {
 pub const MIN_FILE: u64 = 128 << 10;
 const MIN_KEPT: u64 = 64 << 10;
 const MIN_MEMORY: u64 = 4 << 20;
-/// Most bytes that the flight recorder keeps where a time is asked for.
+/// Maximum number of bytes that the flight recorder keeps if it was given a time.
 const KEPT_FOR_TIME: u64 = 512 << 20;
 
 const DEFAULT_SNAPLEN: u32 = 256;
-/// As `--buffer-size` has it in its own words.
+/// The default of `--buffer-size` as a number.
 const DEFAULT_BUFFER: u64 = 64 << 20;
 const MIN_BUFFER: u64 = 256 << 10;
 const MAX_BUFFER: u64 = 16 << 30;
@@ -370,7 +371,7 @@ fn default_output() -> PathBuf {
     format!("vmtrace-{}.parquet", chrono::Utc::now().format("%Y%m%dT%H%M%SZ")).into()
 }
 
-/// The process that `pid` names: itself, or the one it is a thread of.
+/// The process that `pid` names: itself, or the process of that thread.
 fn process_of(pid: i32) -> Result<i32> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let tgid = status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok());
@@ -397,7 +398,7 @@ fn snaplen(args: &Args) -> u32 {
     }
 }
 
-/// `64M` and the like; units are powers of 1,024.
+/// Parses sizes such as `64M`; units are powers of 1,024.
 fn parse_size(text: &str) -> Result<u64, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);

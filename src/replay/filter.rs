@@ -1,4 +1,4 @@
-//! Which events are wanted, and from whose side each is told.
+//! Which events are selected, and from whose side each is shown.
 //!
 //! Owns the meaning of the selecting options: they are checked once, then answer per event, and per capture say
 //! what need not be read at all. Owns no reading and no output.
@@ -16,13 +16,13 @@ use crate::schema::{Event, EventKind, EventSet};
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Selection")]
 pub struct Select {
-    /// Only events in which PID acts or is the target; told from PID's side
+    /// Only events with PID as caller or target, shown from PID's side
     #[arg(short, long = "pid", value_name = "PID", value_delimiter = ',', value_parser = clap::value_parser!(i32).range(1..))]
     pub pids: Vec<i32>,
-    /// Only events whose other side is PID
+    /// Only events with PID on the other side
     #[arg(long = "peer", value_name = "PID", value_delimiter = ',', value_parser = clap::value_parser!(i32).range(1..))]
     pub peers: Vec<i32>,
-    /// Only events in which a thread with a name like GLOB acts or is the target
+    /// Only events with a caller or target whose thread name matches GLOB
     #[arg(long, value_name = "GLOB")]
     pub comm: Option<String>,
     /// Only these events: names and @vm @pipe @ptrace @mem @pidfd @madvise @process @all, separated by commas
@@ -39,7 +39,7 @@ pub struct Select {
     pub failed: bool,
 }
 
-/// From whose side an event is told.
+/// From whose side an event is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum View {
     /// The process that called.
@@ -51,11 +51,11 @@ pub enum View {
 /// What becomes of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Not wanted.
+    /// Not selected.
     Skip,
-    /// A gap in the recording: always told, counted only where it was asked for.
+    /// A gap in the recording: always shown, counted only if it was selected.
     Gap,
-    /// Wanted.
+    /// Selected.
     Tell(View),
 }
 
@@ -180,7 +180,7 @@ impl CaptureFilter<'_> {
         self.verdict_for(event, self.only)
     }
 
-    /// What becomes of `event` where only one process is told.
+    /// What becomes of `event` if only one process is shown.
     pub fn verdict_for(&self, event: &Event<'_>, only: Option<Identity>) -> Verdict {
         if !self.in_time(event) {
             return Verdict::Skip;
