@@ -1,7 +1,7 @@
 //! The command line: options and dispatch.
 //!
-//! Help, completions and the man page are generated from the definitions here. What a command does stands in
-//! `record` and `replay`; this file only names the options and maps errors to a status.
+//! Help, completions and manual pages are generated from the definitions here. The commands are in `record`, `replay` and
+//! others; this file only defines the options and maps errors to a status.
 
 use std::io::Write;
 use std::process::ExitCode;

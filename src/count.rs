@@ -1,4 +1,4 @@
-//! Numbers with what they count, as every sentence has them: `1 event`, `12,345 events`.
+//! Numbers with their unit, as sentences use them: `1 event`, `12,345 events`.
 
 use std::fmt;
 

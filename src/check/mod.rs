@@ -1,7 +1,7 @@
-//! `vmtrace check`: whether and how well this system can be recorded.
+//! `vmtrace check`: whether this system can be recorded, and what a recording would miss.
 //!
-//! Like the command line it stands above both halves: the facts of the system come from /proc, what the hooks see
-//! from the recorder, which loads, attaches and tests them as `record` does. Nothing is recorded.
+//! Like the command line it is above both halves. The facts of the system come from /proc. The recorder loads, attaches and
+//! tests the hooks as `record` does. Nothing is recorded.
 
 mod system;
 mod table;

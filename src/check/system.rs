@@ -1,4 +1,4 @@
-//! Facts of the running system that bear on recording, read from /proc and /sys.
+//! Facts of the running system that affect recording, read from /proc and /sys.
 
 use std::fs::read_to_string;
 use std::path::Path;

@@ -1,6 +1,6 @@
-//! `vmtrace man`: one manual page (man(7)) a command.
+//! `vmtrace man`: one manual page (man(7)) per command.
 //!
-//! Options come from the definition of the command line, everything else from [`pages`]. Knows no other command.
+//! Options come from the definition of the command line, everything else from [`pages`]. Does not depend on other commands.
 
 mod pages;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What manual pages say beyond options: how a command is typed, what it does, its exit statuses, examples.
+//! What manual pages contain beside options: synopses, descriptions, exit statuses, examples.
 
 /// One page. Statuses and examples are pairs: what stands in front, and what it means or does.
 pub struct Page {

@@ -1,4 +1,4 @@
-//! Each command has a page, and what pages and documents show can be typed.
+//! Every command has a valid page, and the commands in pages and documents can be parsed.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
-//! The one way from nothing to an output's name, for every command: never over another file unasked, never in place of
-//! what is no regular file, and under its name only when it is whole.
+//! Creates the outputs of all commands. An output never replaces another file unless asked, never replaces anything but a
+//! regular file, and gets its name only when it is complete.
 //!
-//! Owns names, modes, locks and births. What an output holds is for the command that writes it.
+//! Owns names, modes, locks and creation. The command that writes an output owns its content.
 
 mod lock;
 mod naming;

@@ -1,4 +1,4 @@
-//! How a whole file gets its name without replacing another's: not every file system has every way.
+//! Gives a complete file its name without replacing another file. File systems differ in the ways that they support.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};

@@ -1,4 +1,4 @@
-//! What stands where an output is to be: nothing, or a regular file that may be replaced. Nothing else ever is.
+//! What exists at the path of an output: nothing, or a regular file that may be replaced. Anything else is refused.
 
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;

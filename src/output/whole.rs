@@ -1,5 +1,5 @@
-//! An output that is of no use unless it is whole: it has no name at all until then, where the file system can do that,
-//! so that nothing is left of it however its writer ends; elsewhere (FUSE, NFS), [`abandon`] removes it.
+//! An output that is useless unless it is complete. It has no name until then, if the file system supports that, so nothing
+//! is left of it however its writer ends. On other file systems (FUSE, NFS), [`abandon`] removes it.
 
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd;

@@ -1,7 +1,7 @@
-//! What SQL may do: read the captures, keep views and tables in memory, and change the settings of a list.
+//! What SQL may do: read the captures, keep views and tables in memory, and change settings from a list.
 //!
-//! Owns that list. Everything else that a statement could reach is refused before it runs: files that are no captures, places
-//! elsewhere, memory limits and directories. `--allow-files` lets `CREATE EXTERNAL TABLE` name regular files.
+//! Owns that list. Any other statement is refused before it runs: files that are no captures, other places, memory limits and
+//! directories. `--allow-files` lets `CREATE EXTERNAL TABLE` name regular files.
 
 use std::path::Path;
 

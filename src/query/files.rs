@@ -1,4 +1,4 @@
-//! Which files are meant: captures by name, directories, and patterns. Owns no content of a file.
+//! Finds the files that are named: captures, directories, and patterns. Owns no content of a file.
 
 use std::collections::HashSet;
 use std::ffi::OsString;

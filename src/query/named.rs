@@ -1,6 +1,6 @@
-//! The analyses: questions worth asking of any capture, each an SQL file in `named/` that a user can read and change.
+//! The named analyses: useful queries for any capture, each an SQL file in `named/` that a user can read and change.
 //!
-//! Owns their names. What each one finds, what it may hint at and what else looks like it stands in its file.
+//! Owns their names. Each file describes what it finds, what that can indicate, and what looks the same.
 
 use std::fmt::Write;
 

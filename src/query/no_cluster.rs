@@ -1,4 +1,4 @@
-//! What stands for a cluster in a build without feature `ballista`: there is none.
+//! Replaces `cluster` in a build without feature `ballista`.
 
 use std::convert::Infallible;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What stands for captures elsewhere in a build without feature `remote`: there are none.
+//! Replaces `remote` in a build without feature `remote`.
 
 use std::convert::Infallible;
 use std::fs::File;

@@ -1,7 +1,7 @@
-//! Captures opened for the engine: checked by `schema`, then for what an engine takes on trust beyond that.
+//! Opens captures for the engine: checked by `schema`, then for what an engine trusts beyond that.
 //!
-//! Owns which columns the table `events` has. An engine skips what statistics exclude, so statistics that contradict
-//! themselves are refused; ones that are forged without a contradiction can only be left unused (`--no-pruning`).
+//! Owns the columns of the table `events`. An engine skips what statistics exclude, so statistics that contradict themselves
+//! are refused. Statistics that are forged without a contradiction can only be ignored (`--no-pruning`).
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Where a result goes: stdout, or a file that gets its name only when it is whole, with mode 0600.
+//! The destination of a result: stdout, or a file with mode 0600 that gets its name only when it is complete.
 
 use std::io::{BufWriter, IsTerminal, Write};
 use std::path::Path;

@@ -1,6 +1,6 @@
-//! How the engine reads bytes of a capture: from the file that was checked, by the footer that was checked.
+//! How the engine reads bytes of a capture: from the checked file, according to the checked footer.
 //!
-//! Owns no knowledge of tables. What it hands out lies within the file, and pages were checked (`schema::pages`).
+//! Does not depend on tables. All bytes that it returns are within the file, and pages were checked (`schema::pages`).
 
 use std::fmt;
 use std::ops::Range;

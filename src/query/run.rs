@@ -1,7 +1,7 @@
-//! One statement: planned, run, its rows written; ^C cancels it.
+//! One statement: plan it, run it, write its rows; ^C cancels it.
 //!
-//! Owns what becomes of failures: an error in the SQL points into it, one in a capture names file and column. The work is
-//! a task of its own, and batches come through a channel, so that a busy engine does not keep ^C from being noticed.
+//! Owns the handling of failures: an error in the SQL points into it, an error in a capture names file and column. The work is
+//! a task of its own and sends batches through a channel, so that ^C is noticed while the engine is busy.
 
 use std::sync::{Arc, OnceLock};
 

@@ -1,4 +1,4 @@
-//! Signals: ^C cancels what runs; HUP and TERM end the process, which leaves nothing of what it had begun.
+//! Signals: ^C cancels the running statement; HUP and TERM end the process, and nothing unfinished is left.
 
 use std::sync::Arc;
 

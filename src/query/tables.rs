@@ -1,6 +1,6 @@
-//! What the footers say, as tables: `manifest`, a row per capture, and `ledger`, a row per entry of its books.
+//! The content of footers as tables: `manifest`, one row per capture, and `ledger`, one row per entry of its ledger.
 //!
-//! src/query/views/duckdb.sql makes the same of the same JSON.
+//! src/query/views/duckdb.sql makes the same tables from the same JSON.
 
 use std::sync::Arc;
 

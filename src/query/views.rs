@@ -1,6 +1,6 @@
-//! The views, as SQL that DataFusion and DuckDB understand alike; each stands in a file of its own in `views/`.
+//! The views, in SQL that both DataFusion and DuckDB accept; each is a file in `views/`.
 //!
-//! Owns their names and order. What they mean stands in the files, and in docs/query.md.
+//! Owns their names and order. The files and docs/query.md describe their meaning.
 
 use std::fmt::Write;
 use std::path::PathBuf;

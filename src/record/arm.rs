@@ -1,4 +1,4 @@
-//! What a recording starts from: programs loaded, attached and tested, and the manifest as far as it is known then.
+//! Sets up a recording: programs loaded, attached and tested, and the manifest as far as it is known then.
 
 use anyhow::{Context, Result};
 

@@ -1,4 +1,4 @@
-//! How other threads wake the main one, which sleeps between its ticks.
+//! How other threads wake the main thread, which sleeps between its ticks.
 
 use std::os::fd::{AsFd, BorrowedFd};
 

@@ -1,7 +1,7 @@
-//! The books: what the kernel counted, what became of every record that was taken from it, and the ledger that puts
-//! both sides together.
+//! Counters and ledger: what the kernel counted, what became of every record that was read, and the ledger that combines
+//! both sides.
 //!
-//! Everything is counted from the recording's begin. A file's ledger is what was added since the file before it.
+//! Everything is counted from the start of the recording. A file's ledger is the difference to the file before it.
 
 use std::collections::BTreeMap;
 

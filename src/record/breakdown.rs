@@ -1,4 +1,4 @@
-//! The last words of a recorder that aborts, as Rust does when no memory is left: the status says that vmtrace failed.
+//! What a recorder that aborts still does, as Rust does when memory runs out: its status reports that vmtrace failed.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 

@@ -1,4 +1,4 @@
-//! Which path a cgroup has, and which container that tells. Owns what was resolved; asks a [`Witness`].
+//! The path of a cgroup, and the container that it identifies. Owns what was resolved; asks a [`Witness`].
 
 use std::collections::HashMap;
 

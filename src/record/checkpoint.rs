@@ -1,6 +1,6 @@
-//! What the journal holds beside records: where the capture stands, and how the recording ended.
+//! What the journal contains beside records: the state of the capture, and how the recording ended.
 //!
-//! All of it is JSON, read by `recover` with the same version of vmtrace that wrote it.
+//! All of it is JSON, and `recover` reads it with the same version of vmtrace that wrote it.
 
 use serde::{Deserialize, Serialize};
 

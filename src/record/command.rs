@@ -1,5 +1,5 @@
-//! The COMMAND being recorded: started so that its first instruction is already seen, as a shell would have started it,
-//! never harmed, its exit status passed on.
+//! The recorded COMMAND. It is started as a shell would start it, so that its first instruction is already recorded. It is
+//! never killed, and its exit status is passed on.
 
 use std::ffi::OsString;
 use std::io::ErrorKind;

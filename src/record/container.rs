@@ -1,4 +1,4 @@
-//! Which container a cgroup belongs to, by its path: what the container managers put there.
+//! The container of a cgroup, according to the path that container managers give it.
 //!
 //! Owns their naming rules. Does no I/O.
 

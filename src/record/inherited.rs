@@ -1,4 +1,4 @@
-//! What vmtrace was started with and has changed for itself: signals, limits, standard streams. COMMAND gets the original.
+//! What vmtrace was started with and changes for itself: signals, limits, standard streams. COMMAND gets the original.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::{io, mem, ptr};

@@ -1,4 +1,4 @@
-//! The flight recorder's memory: the latest row groups, encoded, until somebody asks for them.
+//! The flight recorder's memory: the latest row groups, encoded, until they are requested.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -1,7 +1,7 @@
-//! Capabilities (capabilities(7)): which one is missing when a recording cannot begin, and giving up what is not
-//! needed any more once it has begun.
+//! Capabilities (capabilities(7)): names the one that is missing when a recording cannot start, and drops those that are no longer
+//! needed once it has started.
 //!
-//! Each thread has its own. COMMAND inherits those of the main thread, which therefore keeps all until it is started.
+//! Each thread has its own. COMMAND inherits those of the main thread, which therefore keeps all until COMMAND is started.
 
 use std::fs::File;
 use std::io;

@@ -1,5 +1,5 @@
-//! Who is who while recording: executables, keys and parents of processes, learned from exec, fork and exit
-//! records, and from /proc where a process lived before it was first seen.
+//! Identity of processes while recording: executables, keys and parents, from exec, fork and exit records, and from /proc
+//! if a process existed before it was first seen.
 //!
 //! Owns identity on the recording side. Does not decide what becomes a row; [`super::decode`] does.
 

@@ -1,4 +1,4 @@
-//! What the self-test means for a recording: which tier each family is left with, and what is said of it.
+//! Evaluates the self-test: which tier each family gets, and how that is reported.
 
 use anyhow::{Result, bail};
 

@@ -1,7 +1,7 @@
-//! `vmtrace recover`: a capture from what a killed recorder left.
+//! `vmtrace recover`: makes a capture from what a killed recorder left.
 //!
-//! Row groups that are whole in the unfinished file are copied; from there on the journal is read, by the code that
-//! reads it while recording. Never touches its input. What cannot be had is named in the capture, never made up.
+//! Complete row groups of the unfinished file are copied. After them the journal is read, by the code that reads it while
+//! recording. The input is never changed. The capture reports what is missing; nothing is invented.
 
 mod found;
 mod left;

@@ -1,8 +1,8 @@
-//! Records of several rings brought into the order of their clock.
+//! Sorts the records of several rings by their clock.
 //!
-//! A record waits here until every ring has been emptied past its instant. Owns order only; bytes stay as they are.
-//! What comes out depends on the frames that went in and on nothing else: [`Reorder::place`] says from which frame on
-//! they must be read again to go on from here.
+//! A record waits here until every ring has been emptied past its timestamp. Owns order only; bytes stay unchanged.
+//! The result depends on the input frames and on nothing else: [`Reorder::place`] is the frame from which they must be read
+//! again to continue.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! What a recording says on stderr: progress on a terminal, hooks on demand, a summary at the end.
+//! What a recording prints on stderr: progress on a terminal, hooks on demand, a summary at the end.
 
 use std::io::IsTerminal;
 use std::sync::atomic::Ordering;

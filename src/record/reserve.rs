@@ -1,4 +1,4 @@
-//! Room on the disk that is kept for the end: what must still be written when it is full.
+//! Disk space that is reserved for the end: for what must still be written when the disk is full.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;

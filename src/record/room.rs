@@ -1,4 +1,4 @@
-//! What is done when the disk is full, and what the encoder has to say to the main thread.
+//! What happens when the disk is full, and what the encoder reports to the main thread.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,8 +1,6 @@
-//! The files of a recording: one, or with rotation and the flight recorder a numbered series of them, each chained to
-//! the one before.
+//! The files of a recording: one, or with rotation and the flight recorder a numbered series, each chained to the one before.
 //!
-//! Owns names, room for the footer, and the order of closing: synced, then named. What stands in them comes from
-//! elsewhere.
+//! Owns names, space for the footer, and the order of closing: sync, then name. Does not own their content.
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;

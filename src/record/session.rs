@@ -1,6 +1,6 @@
-//! One recording from beginning to end: `prepare` → `start_command` → `watch` → `finish`.
+//! One recording from start to end: `prepare` → `start_command` → `watch` → `finish`.
 //!
-//! Owns the threads and the reasons to end. Rows, files and the journal are theirs.
+//! Owns the threads and the reasons to end. The threads own rows, files and the journal.
 
 use std::path::Path;
 use std::process::{Child, ExitStatus};

@@ -1,4 +1,4 @@
-//! Signals, as counters that a handler may touch.
+//! Signals, as counters that a handler can change.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

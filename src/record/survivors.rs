@@ -1,4 +1,4 @@
-//! Processes that were recorded and live on when COMMAND has ended: daemons, as a rule.
+//! Recorded processes that are still alive when COMMAND has ended: usually daemons.
 
 use super::proc::is_gone;
 use crate::count::Count;

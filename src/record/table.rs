@@ -1,4 +1,4 @@
-//! Rows on their way into row groups: which are asked for, how many, and what was counted of them.
+//! Rows on their way into row groups: which are selected, how many, and what was counted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

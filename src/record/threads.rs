@@ -1,6 +1,6 @@
-//! The threads of a recording, and what each is given.
+//! The threads of a recording, and the input of each.
 //!
-//! `vmtrace-drain` empties the rings into the journal; `vmtrace-write` makes captures of it; `vmtrace-sync` brings it to
+//! `vmtrace-drain` empties the rings into the journal, `vmtrace-write` makes captures from it, and `vmtrace-sync` syncs it to
 //! the disk. The main thread watches.
 
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! CSV: a fixed header with every column, one row per event, null as an empty field.
 //!
-//! iovecs are `base:len;base:len` and payload is hexadecimal. Text has its control characters escaped as on
-//! screen, backslash included, so that the original can be had back.
+//! iovecs are `base:len;base:len` and payload is hexadecimal. Control characters in text are escaped as on a terminal, and so is
+//! the backslash, so the original can be restored.
 
 use std::io::{self, Write};
 

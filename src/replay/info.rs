@@ -1,7 +1,7 @@
-//! `vmtrace info`: what a capture holds and how it was made, from its footer alone.
+//! `vmtrace info`: what a capture contains and how it was made, from its footer alone.
 //!
-//! Owns the options and the choice of form. What is said stands in `facts`, how in `table`. Reads no event, so
-//! that the answer comes at once however large the file is.
+//! Owns the options and the choice of format. The facts are in `facts`, their text in `table`. Reads no event, so the answer
+//! comes at once, whatever the size of the file.
 
 pub(super) mod facts;
 pub(crate) mod families;

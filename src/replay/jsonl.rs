@@ -1,7 +1,7 @@
 //! JSON lines: one object per event with every column that is not null.
 //!
 //! Numbers are exact integers up to 64 bits, `ts` is RFC 3339 in UTC, iovecs are arrays of `{"base":…,"len":…}`,
-//! payload is hexadecimal. Text that a terminal might act on is written as `\uXXXX`.
+//! payload is hexadecimal. Characters that can control a terminal are written as `\uXXXX`.
 
 use std::io::Write;
 

@@ -1,8 +1,8 @@
-//! The process model: who is who, as the events tell it.
+//! The process model: the identity of processes, learned from the events.
 //!
-//! Owns identity across pid reuse and what is known of each process so far: name, executable, user, parent.
-//! Bounded, so that memory stays flat however many processes a capture holds: when it is full it forgets all, and
-//! later events teach it again. Owns no output.
+//! Owns identity across pid reuse and what is known about each process so far: name, executable, user, parent.
+//! It is bounded, so memory stays constant however many processes a capture contains: when it is full it forgets all, and
+//! learns again from later events. Owns no output.
 
 use std::collections::HashMap;
 

@@ -1,7 +1,7 @@
-//! One event as one line: which way the data went, how much, what, who is at the other end, and what is odd.
+//! One event as one line: direction, bytes, call, the other side, and what is unusual.
 //!
-//! Owns the wording. A line is text in parts, each with a role; how a role looks is the renderer's affair. All
-//! text in a line is safe for a terminal. Does no I/O.
+//! Owns the wording. A line is text in parts, each with a role; the renderer decides how a role looks. All text in a line is
+//! safe for a terminal. Does no I/O.
 
 mod life;
 mod ranges;

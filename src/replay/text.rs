@@ -1,6 +1,6 @@
 //! The text renderer: a header per capture, a heading per process, a line per event.
 //!
-//! Owns layout and colour. What a line says stands in `story`.
+//! Owns layout and colour. `story` owns the words of a line.
 
 use std::fmt::Write as _;
 use std::io::Write;

@@ -1,7 +1,7 @@
-//! Instants: reading them from options, writing them in front of a line.
+//! Instants: parsing them from options, and writing them in front of a line.
 //!
 //! Owns both directions of every notation. `rel` is measured on CLOCK_MONOTONIC from the moment the hooks were
-//! in place (`manifest.start.monotonic_ns`); rows of processes that lived before may lie before zero.
+//! attached (`manifest.start.monotonic_ns`); rows of processes that existed before can have negative times.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! A value of any column, for renderers and exporters that go over all of them.
+//! A value of any column, for renderers and exporters that iterate over all of them.
 
 use super::types::Iovecs;
 

@@ -1,7 +1,7 @@
-//! What a footer and the page indexes it names claim, checked before the Parquet library follows it.
+//! Checks what a footer and its page indexes claim, before the Parquet library follows it.
 //!
-//! The library reserves memory by the numbers it finds, and follows the schema by recursion: a failed reservation and an
-//! exhausted stack end the process, and cannot be caught. Owns the check; what passes is understood by the library.
+//! The library allocates memory according to the numbers it finds, and follows the schema by recursion. A failed allocation and
+//! an exhausted stack end the process and cannot be caught. Owns the check; the library parses what passes.
 
 use std::fs::File;
 use std::ops::Range;

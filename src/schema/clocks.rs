@@ -1,6 +1,6 @@
-//! The wall clock of a recording against its monotonic clock, at the instants that a capture states.
+//! The wall clock of a recording compared with its monotonic clock, at the instants that a capture records.
 //!
-//! Owns the question when the wall clock was stepped. Prints nothing.
+//! Determines when the wall clock was stepped. Prints nothing.
 
 use serde::Serialize;
 

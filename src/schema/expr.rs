@@ -1,9 +1,9 @@
-//! Conditions on the columns of an event, as `--trigger EXPR` states them: `errno = EPERM`,
+//! Conditions on the columns of an event, as `--trigger EXPR` takes them: `errno = EPERM`,
 //! `event = process_vm_writev and target_pid = 4211`, `bytes >= 1M or not comm ~ "ssh*"`.
 //!
-//! Owns what a condition means for a row. Its text is read in `parse`, its values in `value`; it does no I/O. The meaning is
-//! SQL's, so that a condition selects the same rows in a query: where a column is null, no comparison with it holds,
-//! `!=` and `not` included; `is null` asks for it.
+//! Owns what a condition means for a row. `parse` reads its text, `value` its values; there is no I/O. The meaning is that of SQL,
+//! so a condition selects the same rows in a query: if a column is null, no comparison with it is true, including `!=` and
+//! `not`; use `is null`.
 
 mod parse;
 #[cfg(test)]

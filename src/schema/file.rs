@@ -1,4 +1,4 @@
-//! Opening files that may be something else, and reading them piece by piece, without moving anybody's place in them.
+//! Opens files that may be of the wrong kind, and reads them piece by piece without changing a shared file position.
 
 use std::fs::{File, OpenOptions};
 use std::io;

@@ -1,6 +1,6 @@
 //! The end of a capture: page indexes and footer, with the manifest, the chain and the seal in it.
 //!
-//! Owns how it is put together. Neither writes it to a file nor reads it: that is the writer's and the reader's.
+//! Owns how it is built. The writer writes it to a file, the reader reads it.
 
 use std::io::{self, Write};
 use std::ops::Range;

@@ -1,8 +1,8 @@
-//! One row group, encoded in memory: its bytes, and a description from which it can be understood without a footer.
+//! One row group, encoded in memory: its bytes, and a description that makes it readable without a footer.
 //!
-//! Owns the description's form. A group's bytes with its unpacked description behind them are a Parquet file of their
-//! own: that is how they are made, and how they are read again. All offsets in a description count from the group's
-//! first byte, so that the group can stand anywhere in a file.
+//! Owns the form of the description. A group's bytes followed by its uncompressed description are a complete Parquet file:
+//! they are made and read that way. All offsets in a description count from the group's first byte, so the group can be at any
+//! position in a file.
 
 use std::io::Read;
 

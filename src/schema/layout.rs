@@ -1,6 +1,6 @@
-//! What a footer says of columns and pages, compared with the format and with itself.
+//! Compares what a footer claims about columns and pages with the format and with itself.
 //!
-//! Owns what is known before a page is read: types, places, numbers of rows and values. Pages are for `pages`.
+//! Owns what is known before a page is read: types, positions, numbers of rows and values. `pages` checks the pages.
 
 use anyhow::{Context, Result, ensure};
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;

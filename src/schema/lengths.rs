@@ -1,6 +1,6 @@
-//! Lengths of the values in a page of text or bytes, found without making the values.
+//! Lengths of the values in a page of text or bytes, found without decoding the values.
 //!
-//! Owns two notations (parquet-format, Encodings.md): PLAIN and DELTA_LENGTH_BYTE_ARRAY.
+//! Owns two encodings (parquet-format, Encodings.md): PLAIN and DELTA_LENGTH_BYTE_ARRAY.
 
 /// The longest value among `bytes`, each with its length in front (PLAIN), and how many there are. What is cut off at the
 /// end is no value: the library finds that.

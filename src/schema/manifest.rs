@@ -1,4 +1,4 @@
-//! What a capture says about itself: JSON in the Parquet key-value metadata.
+//! What a capture records about itself: JSON in the Parquet key-value metadata.
 //!
 //! Rule of evolution: fields are only added; a reader fills absent ones with defaults and ignores unknown ones.
 

@@ -1,8 +1,8 @@
-//! What the `bytes` of an event are: bytes that came into a process's memory, bytes on their way inside the kernel, or a
-//! range that advice was given about. One rule for everything that sums them up.
+//! What the `bytes` of an event are: bytes that arrived in a process's memory, bytes on their way inside the kernel, or a
+//! range that advice was given about. All sums follow this one rule.
 //!
-//! A byte that crosses from one address space to another is counted once: where it comes into memory. One that went through a
-//! pipe is in the row of the call that put it there (vmsplice, splice, tee, sendfile), too, and those stand beside.
+//! A byte that crosses from one address space to another is counted once: where it arrives in memory. If it went through a
+//! pipe, it is also in the row of the call that put it there (vmsplice, splice, tee, sendfile); these are summed separately.
 
 use serde::Serialize;
 

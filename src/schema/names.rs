@@ -1,4 +1,4 @@
-//! Numbers of the kernel's interface by their names: errno, ptrace requests, advice about memory, address families.
+//! Names for numbers of the kernel's interface: errno, ptrace requests, advice about memory, address families.
 
 use std::sync::LazyLock;
 

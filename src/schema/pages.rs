@@ -1,8 +1,8 @@
-//! Pages of a column, looked at before the Parquet library unpacks and decodes them.
+//! Checks pages of a column before the Parquet library decompresses and decodes them.
 //!
-//! A page's header says how large it is unpacked, and how many values it has; the values' own notation says it again; and
-//! memory is reserved by both. Here they are compared with what the footer says of the column, with the page index, and
-//! with the limits. Owns only that: pages are decoded by the library.
+//! A page's header claims its uncompressed size and its number of values, and so do the encoded values themselves; the library
+//! allocates memory according to both. Here they are compared with the footer, with the page index, and with the limits. Owns
+//! only that check: the library decodes pages.
 
 use std::borrow::Cow;
 use std::io::Read;

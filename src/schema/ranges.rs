@@ -1,4 +1,4 @@
-//! How many ranges the rows of a page have, found in its repetition levels alone.
+//! The number of ranges in the rows of a page, found from its repetition levels alone.
 //!
 //! Owns reading the levels (parquet-format, Encodings.md, "Run Length Encoding / Bit-Packing Hybrid"); they are one bit wide.
 

@@ -1,8 +1,7 @@
-//! Captures read back: opening and checking. Streaming their events stands in `super::scan`.
+//! Opens and checks captures. `super::scan` streams their events.
 //!
-//! Captures come from strangers. Nothing here trusts a number in the file: sizes are checked against the file
-//! and against fixed limits before anything is allocated by them, and a panic inside the Parquet library is
-//! caught and reported as damage.
+//! Captures come from strangers. Nothing here trusts a number in the file: sizes are compared with the file and with fixed
+//! limits before anything is allocated, and a panic inside the Parquet library is caught and reported as damage.
 
 use std::fs::File;
 use std::ops::Range;

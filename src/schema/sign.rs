@@ -1,7 +1,7 @@
 //! Detached signatures of captures, as `ssh-keygen -Y sign` and `-Y verify` make and check them (SSHSIG).
 //!
-//! Owns the file FILE.sig and what is signed: all bytes of FILE, in the namespace `vmtrace`. Who may sign stands in
-//! [`allowed`]. Private keys are used as they are: a passphrase is not asked for, nor an agent.
+//! Owns the file FILE.sig and what is signed: all bytes of FILE, in the namespace `vmtrace`. [`allowed`] defines who may
+//! sign. Private keys are used directly, without a passphrase or an agent.
 
 pub mod allowed;
 #[cfg(test)]

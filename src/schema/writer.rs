@@ -1,8 +1,8 @@
-//! One capture file being written: row groups behind one another, then the footer.
+//! Writes one capture file: row groups one after another, then the footer.
 //!
-//! Owns the order of bytes in the file and what is digested of them. Each row group is understood without the footer
-//! (`super::partial`), so that a file whose recording broke off is not lost. What could not be written leaves nothing
-//! behind: the file is cut back, and the same can be tried again once there is room.
+//! Owns the order of bytes in the file and what is digested. Each row group can be read without the footer
+//! (`super::partial`), so an interrupted recording is not lost. A failed write leaves nothing behind: the file is truncated to
+//! its old length, and the write can be retried when there is space.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};

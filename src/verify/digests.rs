@@ -1,6 +1,6 @@
-//! The digest chain and the seal of a file, worked out anew from its bytes.
+//! Computes the digest chain and the seal of a file again from its bytes.
 //!
-//! Owns the comparison. Reads every byte of the file once, and believes the footer only as far as the digests bear it out.
+//! Owns the comparison. Reads every byte of the file once, and trusts the footer only as far as the digests confirm it.
 
 use std::fs::File;
 use std::ops::Range;

@@ -1,6 +1,4 @@
-//! What is found out about one file, and how it is said.
-//!
-//! Owns the words, the JSON and the exit status that follow from what was found. Everything from a file passes `Safe`.
+//! The findings about one file, and their text.
 
 use std::fmt::Write;
 

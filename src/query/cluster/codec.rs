@@ -1,7 +1,7 @@
-//! Our tables and scans as bytes in plans; everything else is coded by Ballista.
+//! vmtrace's tables and scans as bytes in plans; Ballista encodes everything else.
 //!
-//! Owns the form of these bytes. They go between processes of one build, which Ballista checks by its own version alone:
-//! what cannot be read is refused.
+//! Owns the form of these bytes. They pass between processes of one build. Ballista checks only its own version, so bytes that
+//! cannot be read are refused.
 
 use std::io::{Cursor, Read};
 use std::sync::Arc;

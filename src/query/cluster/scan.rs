@@ -1,7 +1,7 @@
-//! Captures in plans that travel: named when a query is planned, opened where they are read.
+//! Captures in plans that are sent: named when a query is planned, opened where they are read.
 //!
-//! A stock Parquet scan would be rebuilt on an executor without the checks of [`super::super::reader`]: it is wrapped, so
-//! that plans of it go through [`super::codec`] alone, which puts them together again with these checks.
+//! An executor would rebuild a stock Parquet scan without the checks of [`super::super::reader`]. So the scan is wrapped: its
+//! plans go through [`super::codec`] alone, which rebuilds it with these checks.
 
 use std::collections::HashMap;
 use std::fmt;

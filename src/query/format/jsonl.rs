@@ -1,4 +1,4 @@
-//! JSON lines: one object per row. Text that a terminal might act on is written as `\uXXXX`.
+//! JSON lines: one object per row. Characters that can control a terminal are written as `\uXXXX`.
 
 use std::io::{self, Write};
 

@@ -1,4 +1,4 @@
-//! The formats of results. A sink sees one batch of rows after another and knows nothing of queries or files.
+//! The formats of results. A sink gets one batch of rows after another and does not depend on queries or files.
 
 mod csv;
 mod jsonl;

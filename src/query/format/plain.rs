@@ -1,4 +1,4 @@
-//! Parquet and Arrow files: rows as they are, for other programs. Text and bytes in the types that every reader knows.
+//! Parquet and Arrow files: unchanged rows for other programs. Text and bytes have types that every reader supports.
 
 use std::io::Write;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
-//! Columns to read on a screen: a header, a line of dashes, rows; numbers to the right.
+//! A table for a terminal: a header, a line of dashes, rows; numbers are right-aligned.
 //!
-//! Widths come from the rows at hand: results longer than a chunk keep the header of the first one, and a column may grow
-//! further down. So memory stays flat, and the first rows are there at once.
+//! Widths come from the first chunk of rows. Longer results keep that header, and a column may become wider further down. So
+//! memory stays constant, and the first rows appear at once.
 
 use std::io::Write;
 

@@ -1,6 +1,6 @@
-//! `arg_max(value, by)`: the value of the row whose `by` is largest, as in DuckDB; rows where either is null do not count.
+//! `arg_max(value, by)`: the value of the row whose `by` is largest, as in DuckDB. Rows where either is null are ignored.
 //!
-//! Owns no computing: the engine's `last_value` does that, which has a fast path for text.
+//! Computes nothing itself: the engine's `last_value` does, which has a fast path for text.
 
 use std::sync::Arc;
 

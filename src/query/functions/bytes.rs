@@ -1,4 +1,4 @@
-//! What one value's bytes look like.
+//! Functions over the bytes of one value.
 
 use std::fmt::Write;
 

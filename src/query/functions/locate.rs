@@ -1,4 +1,4 @@
-//! Where in a payload an address is: payloads are gathered over ranges of memory, one after another.
+//! Converts between addresses and payload offsets: a payload is gathered over ranges of memory, one after another.
 
 /// The part of `payload` from `address` on, to the end of the range that holds it; `None` where no range does, or its
 /// bytes were not captured.

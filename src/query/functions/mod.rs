@@ -1,7 +1,7 @@
 //! SQL functions for captured bytes: hexdump, printable, contains_bytes, find_all, entropy, payload_at, address_of.
 //!
-//! Owns the binding to the engine; what each one computes stands in a file of its own, without Arrow. src/query/views/
-//! duckdb.sql defines the same for DuckDB.
+//! Owns the binding to the engine. Each computation is in a file of its own, without Arrow. src/query/views/duckdb.sql
+//! defines the same functions for DuckDB.
 
 mod arg_max;
 mod bytes;

@@ -1,4 +1,4 @@
-//! Text and arrays of the row being made, and how wire parts are put into them. Empty text means none.
+//! Text and arrays of the row being built, and how wire parts are copied into them. Empty text means none.
 
 use super::super::cgroups::Cgroup;
 use super::super::processes::Processes;

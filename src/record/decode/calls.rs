@@ -1,4 +1,4 @@
-//! Decode arms of the families @vm and @mem, and what all families share.
+//! Decode functions of the families @vm and @mem, and what all families share.
 
 use super::buffers::{iovecs, take_iovs, total};
 use super::names::{Address, FileNames};

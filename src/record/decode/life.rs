@@ -1,5 +1,5 @@
-//! Decode arms of the @process family. Rows are made for all of them, since identities rest on them; whether
-//! they are written is the sink's business.
+//! Decode functions of the family @process. All of them become rows, since identities depend on them; the sink decides
+//! which ones are written.
 
 use super::names::take_path;
 use super::{Decoder, Sink, some};

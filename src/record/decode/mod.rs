@@ -1,7 +1,7 @@
-//! Wire records to capture rows: the one room that knows both.
+//! Turns wire records into capture rows. Only this module knows both.
 //!
-//! No I/O of its own (identity comes from [`Processes`]), and no trust: a record that does not hold what it
-//! claims is refused and counted. Text and iovecs are put into buffers that live from record to record.
+//! Does no I/O of its own (identity comes from [`Processes`]) and trusts nothing: a record that is inconsistent is refused and
+//! counted. Text and iovecs are copied into buffers that are reused for each record.
 
 mod buffers;
 mod calls;

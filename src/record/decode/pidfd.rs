@@ -1,4 +1,4 @@
-//! Decode arms of @pidfd and @madvise, whose calls name their target by a PID file descriptor.
+//! Decode functions of @pidfd and @madvise, whose calls name their target by a PID file descriptor.
 
 use super::buffers::{iovecs, take_iovs, total};
 use super::calls::{Descriptor, abi, descriptor, result, target, with_fd_in, with_fd_out, with_target, with_verdict};

@@ -1,4 +1,4 @@
-//! Decode arms of the family @pipe.
+//! Decode functions of the family @pipe.
 
 use super::buffers::{Buffers, iovecs, take_iovs, total};
 use super::calls::*;

@@ -1,4 +1,4 @@
-//! Decode arm of @ptrace.
+//! Decode function of @ptrace.
 
 use super::buffers::{iovecs, take_iovs, total};
 use super::calls::{

@@ -1,4 +1,4 @@
-//! The journal's growing end, and what waits there where the disk takes no more.
+//! The end of the journal, to which records are appended, and what waits there if the disk accepts nothing more.
 
 use std::collections::VecDeque;
 use std::fs::File;

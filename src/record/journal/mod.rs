@@ -1,15 +1,12 @@
-//! The journal: everything that becomes a capture, in the order in which it was accepted, on its way through files
-//! that grow at their end only.
+//! The journal: everything that becomes a capture, in the order in which it was accepted, in append-only files.
 //!
-//! The draining thread appends what it takes from the rings, as it stands there; the writing thread reads it back,
-//! at its own pace, and makes rows of it. So a burst that outruns the encoder waits on disk instead of in the rings,
-//! and what a killed recorder leaves is read again by `vmtrace recover`, by the same code. Owns frames and the files
-//! they stand in. Does not look into records.
+//! The drain thread appends records as they come from the rings; the writer thread reads them at its own pace and makes rows.
+//! So a burst that is faster than the encoder waits on disk instead of in the rings. `vmtrace recover` reads what a killed recorder
+//! left with the same code. Owns frames and their files. Does not look into records.
 //!
-//! The files are `NAME.journal-000001` and so on; a file is removed when all that it holds stands in the capture.
-//! The last one may hold a `Spare` frame alone: the next file is there before it is needed, so that whoever appends never
-//! waits for the disk.
-//! They are no capture format: frames hold records as `bpf/wire.h` lays them out, and name that layout.
+//! The files are `NAME.journal-000001` and so on. A file is removed when all of its content is in the capture. The last one may
+//! contain only a `Spare` frame: the next file is created ahead, so that appending never waits for the disk.
+//! The files are no capture format: frames contain records in the layout of `bpf/wire.h`, and name that layout.
 
 mod append;
 pub mod frame;

@@ -1,4 +1,4 @@
-//! The journal read: by the writing thread while it grows, and by `recover` when its recorder is gone.
+//! Reads the journal: in the writer thread while it grows, and in `recover` when its recorder is gone.
 
 use std::collections::VecDeque;
 use std::fs::File;

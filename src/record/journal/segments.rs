@@ -1,4 +1,4 @@
-//! The files of a journal: their names, and what the first frame of each says.
+//! The files of a journal: their names, and the first frame of each.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};

@@ -1,5 +1,5 @@
-//! The thread that brings the journal to the disk itself, so that even a loss of power costs little; and that removes
-//! files once the capture that holds their rows is there, too. It sleeps while nothing comes.
+//! The thread that syncs the journal to the disk, so that even a power failure loses little. It removes files once the capture
+//! that contains their rows is synced, too. It sleeps while nothing arrives.
 
 use std::thread::JoinHandle;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The kernel's books, readable by any thread.
+//! The kernel's counters, readable by any thread.
 
 use std::os::fd::{AsFd, OwnedFd};
 

@@ -1,5 +1,5 @@
-//! Event families and the hooks that serve them: functions first, which nobody can race and which cost unrelated calls
-//! nothing, then the syscalls' exit. Decided by what the kernel has and accepts, never by its version.
+//! Event families and the hooks that serve them. Function hooks come first: no thread can race them, and they cost unrelated calls
+//! nothing. Then comes the exit of syscalls. The choice depends on what the kernel has and accepts, never on its version.
 
 use std::collections::{BTreeMap, BTreeSet};
 

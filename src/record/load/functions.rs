@@ -1,4 +1,4 @@
-//! The function tier: finds out which families this kernel can serve from its functions, loads and attaches those.
+//! The function tier: finds the families that this kernel can serve with function hooks, loads and attaches them.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What a recording cannot see, in words.
+//! What a recording cannot see, as sentences.
 
 use super::Programs;
 use super::families::{Family, Tier};

@@ -1,6 +1,6 @@
-//! Loading and attaching the BPF programs, and what can be said of it afterwards.
+//! Loads and attaches the BPF programs, and reports the result.
 //!
-//! Owns the BPF object, its maps and links. Decides nothing about selection: [`Knobs`] says what to set.
+//! Owns the BPF object, its maps and links. Does not decide what is selected: [`Knobs`] contains that.
 
 mod counters;
 mod families;

@@ -1,5 +1,4 @@
-//! Opening the BPF object: its knobs, the maps that it shares when it is loaded again, and what the kernel said when it
-//! refused.
+//! Opens the BPF object: its knobs, the maps that it shares if it is loaded again, and the kernel's message if it refuses.
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;

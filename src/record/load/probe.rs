@@ -1,5 +1,5 @@
-//! Whether the kernel lets us hook functions at all, found out before the object is loaded for it: opening and loading that
-//! a second time takes longer than all else.
+//! Tests whether the kernel allows function hooks at all, before the object is loaded for them. Opening and loading it twice would
+//! take longer than everything else.
 
 use std::os::fd::{FromRawFd, OwnedFd};
 

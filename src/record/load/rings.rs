@@ -1,4 +1,4 @@
-//! The ring buffers, which the recorder makes itself: as many as CPUs up to a limit.
+//! The ring buffers, which the recorder creates itself: one per CPU up to a limit.
 
 use std::os::fd::{AsFd, AsRawFd};
 

@@ -1,6 +1,6 @@
-//! Runs of a program that the kernel left out: while one thread is preempted in a program of a function or tracepoint, the
+//! Runs of a program that the kernel skipped: while a thread is preempted in a program of a function or tracepoint, the
 //! kernel does not run that program for others on the same CPU (kernel/bpf/trampoline.c, `__bpf_prog_enter`;
-//! kernel/trace/bpf_trace.c, `__bpf_trace_run`). It counts them, since 5.12.
+//! kernel/trace/bpf_trace.c, `__bpf_trace_run`). It has counted them since 5.12.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};

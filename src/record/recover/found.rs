@@ -1,4 +1,4 @@
-//! The unfinished files that `recover` is given, and the journal that belongs to them.
+//! The unfinished files that `recover` is given, and their journal.
 
 use std::ffi::OsStr;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! What is left of a recording: whole row groups, and frames of the journal behind them.
+//! What is left of a recording: complete row groups, and frames of the journal after them.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! From any piece of a recording to its unfinished files.
+//! Finds the unfinished files of a recording from any piece of it.
 //!
-//! Owns the search: by the capture id that every file begins with, and by name where a piece is gone or damaged.
+//! Owns the search: by the capture id that every file begins with, and by name if a piece is missing or damaged.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! A first walk through the journal: what is whole in it, and from where on it can be read again.
+//! A first pass over the journal: what is complete in it, and from where it can be read again.
 
 use anyhow::Result;
 

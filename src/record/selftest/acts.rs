@@ -1,4 +1,4 @@
-//! The transfers themselves, as the self-test's process makes them: raw system calls, each with its own bytes.
+//! The transfers that the self-test's process makes: raw system calls, each with its own bytes.
 
 use std::io::{PipeReader, PipeWriter, Result, pipe};
 use std::os::fd::{AsRawFd, OwnedFd};

@@ -1,4 +1,4 @@
-//! What the self-test's process says it did, told through memory that it shares with the recorder.
+//! What the self-test's process reports that it did, in memory that it shares with the recorder.
 
 use anyhow::{Result, ensure};
 

@@ -1,7 +1,7 @@
-//! The self-test: one known transfer of each kind, made when the hooks are in place, whose event must come with the
-//! right bytes. A hook can attach and never fire; only this tells.
+//! The self-test: one known transfer of each kind, made when the hooks are attached, whose event must arrive with the
+//! right bytes. A hook can attach and never fire; only this test shows it.
 //!
-//! Owns the transfers and the judgement. What follows from it is the session's business.
+//! Owns the transfers and the comparison. The session acts on the result.
 
 mod acts;
 mod deed;

@@ -1,4 +1,4 @@
-//! The smallest program there is to execute: it ends at once.
+//! The smallest possible executable: it ends at once.
 
 /// Where it is loaded.
 const BASE: u64 = 0x40_0000;

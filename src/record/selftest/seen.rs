@@ -1,4 +1,4 @@
-//! What the hooks made of the self-test's transfers, and whether that is right.
+//! Compares what the hooks reported of the self-test's transfers with what was done.
 
 use std::fmt::Debug;
 

@@ -1,4 +1,4 @@
-//! System calls without libc's changes to arguments and results, and what the transfers are made of.
+//! System calls without libc's changes to arguments and results, and the resources of the transfers.
 
 use std::io::{Error, PipeReader, PipeWriter, Result, Write};
 use std::os::fd::{FromRawFd, OwnedFd};

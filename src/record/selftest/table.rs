@@ -1,4 +1,4 @@
-//! Every transfer that the self-test makes: to test one more, add a line.
+//! All transfers of the self-test: to test one more, add a line.
 
 use super::acts::{self, Act};
 use crate::record::load::Family;

@@ -1,6 +1,6 @@
-//! What can be said of a capture from its footer: the manifest, and what follows from it.
+//! What the footer of a capture shows: the manifest, and what follows from it.
 //!
-//! Owns the arithmetic and the judgement. The JSON of `info -T json` is [`Facts`] as it stands.
+//! Owns the arithmetic and the assessment. The JSON of `info -T json` is [`Facts`] itself.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! The table of families: by what their events are seen, and what is not.
+//! The table of families: how each is hooked, its self-test result, and its gaps.
 
 use std::fmt::Write;
 

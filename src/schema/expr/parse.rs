@@ -1,6 +1,6 @@
 //! The grammar of expressions: `or` of `and` of conditions, `not`, parentheses.
 //!
-//! Owns words, their places and their order. What a value is worth for a column stands in `value`.
+//! Owns words, their positions and their order. `value` owns what a value means for a column.
 
 use super::value;
 use super::{Check, Node};

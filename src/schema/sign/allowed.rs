@@ -1,6 +1,6 @@
-//! Who may sign: a file in the form of ssh-keygen's ALLOWED SIGNERS.
+//! Who may sign: a file in the format of ssh-keygen's ALLOWED SIGNERS.
 //!
-//! Owns the reading of its lines and the question whom they allow. A line that is not understood allows nobody.
+//! Owns parsing its lines and deciding whom they allow. A line that is not understood allows nobody.
 
 use std::path::Path;
 
