@@ -100,7 +100,7 @@ struct pinned {
 };
 
 /* A syscall as its exit shows it, and the scratch where its record is put together. It stands there, since families are
- * told by global functions, which the verifier checks once each and which take numbers only (5.10). */
+ * recorded by global functions, which the verifier checks once each and which take numbers only (5.10). */
 struct call {
 	__u32 kind;
 	__u32 nr;
@@ -200,7 +200,7 @@ static __always_inline bool is_wanted(__u32 kind)
 	return knobs.wanted[kind & (VMT_KINDS - 1)];
 }
 
-/* Whether function hooks tell events of a kind. */
+/* Whether function hooks record events of a kind. */
 static __always_inline bool is_by_function(struct vmt_switches *s, __u32 kind)
 {
 	asm volatile("" : "+r"(kind));
@@ -364,7 +364,7 @@ static __always_inline __u64 wake_flags(void *ring, __u64 size)
 	return bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) >= knobs.wake_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
-/* Tells, in front of the next record, what this CPU lost before it. */
+/* Reports, in front of the next record, what this CPU lost before it. */
 static __noinline int deliver_loss(void *unused)
 {
 	__u32 zero = 0, cpu = bpf_get_smp_processor_id();
@@ -384,7 +384,7 @@ static __noinline int deliver_loss(void *unused)
 	__builtin_memcpy(lost.count, loss->count, sizeof(lost.count));
 	if (bpf_ringbuf_output(ring, &lost, sizeof(lost), 0))
 		return 0;
-	/* What was told; a program that interrupted us may have counted more. */
+	/* What was reported; a program that interrupted us may have counted more. */
 	for (__u32 i = 0; i < VMT_KINDS; i++) {
 		if (!lost.count[i])
 			continue;

@@ -302,7 +302,7 @@ static __always_inline bool is_file_fed(struct file *file, struct pipe_key *key)
 	return is_fed(key);
 }
 
-/* Whoever reads is told, selected or not: the bytes came from a recorded transfer. */
+/* Every reader is recorded, selected or not: the bytes came from a recorded transfer. */
 static __always_inline bool pipe_read_concerns(struct file *file)
 {
 	struct task_struct *task = current_task();
@@ -312,7 +312,7 @@ static __always_inline bool pipe_read_concerns(struct file *file)
 	       caller_admitted(task) && !is_bystander(task);
 }
 
-/* Tells a read that pipe_read_concerns(). The record's iovecs stand in it already, up to `at`. */
+/* Records a read that pipe_read_concerns(). The record already contains its iovecs, up to `at`. */
 static __always_inline void pipe_read_tell(struct call *call, struct scratch *scratch, struct file *file, __s32 fd,
 					   __u32 at)
 {

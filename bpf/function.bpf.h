@@ -166,7 +166,7 @@ static __always_inline void call_end(struct call *call)
 		slot_put(call->slot);
 }
 
-/* Makes `family` tell a syscall at its exit. `function` is its entry point: __x64_sys_* for native calls, __ia32_* for
+/* Makes `family` record a syscall at its exit. `function` is its entry point: __x64_sys_* for native calls, __ia32_* for
  * 32-bit ones, numbered `number` there. */
 #define ON_EXIT(program, function, is_kind, number, is_compat, family)                                                 \
 	SEC("?fexit/" #function) int program(__u64 *ctx)                                                               \

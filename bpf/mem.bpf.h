@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Family @mem: reads and writes of /proc/PID/mem, told from other files by their operations. What both tiers share, and
+/* Family @mem: reads and writes of /proc/PID/mem, identified by their file operations. What both tiers share, and
  * the calls as their exit shows them. */
 #ifndef VMTRACE_MEM_BPF_H
 #define VMTRACE_MEM_BPF_H

@@ -114,7 +114,7 @@ static __always_inline void segment_end(void *ctx, struct call *call)
 	ev->local.kept++;
 }
 
-/* Tells a call. `file_address` is without a type, as older verifiers want it for global functions. `offset` is where
+/* Records a call. `file_address` is without a type, as older verifiers want it for global functions. `offset` is where
  * it began, should the beginning not have been seen. */
 __noinline int mem_tell(__u32 slot, __u64 file_address, __u64 offset)
 {

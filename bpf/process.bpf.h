@@ -30,7 +30,7 @@ static __always_inline void untrack(__s32 tgid)
 		__sync_fetch_and_add(&s->untrackings, 1);
 }
 
-/* Processes whose end was told. Two threads that end together can both find that none is left. */
+/* Processes whose end was recorded. Two threads that end together can both find that none is left. */
 struct ended_key {
 	__u64 start_boottime;
 	__u64 tgid;

@@ -3,7 +3,7 @@
  * io_uring SPLICE and TEE, tracepoint tier. They enter through no syscall of their own: the submission shows the
  * arguments and the caller, the completion the result. A request without a completion entry
  * (IOSQE_CQE_SKIP_SUCCESS) stays in `requests` until its memory is used again or the recording ends, and is then
- * told without a result.
+ * recorded without a result.
  */
 #ifndef VMTRACE_URING_BPF_H
 #define VMTRACE_URING_BPF_H
@@ -180,8 +180,8 @@ static __always_inline int submit(struct io_kiocb *io)
 	return request_submit(&req);
 }
 
-/* Where a completion does not tell the request, the ring and the caller's own mark must do. Of several requests
- * under one mark the earlier are told without a result. */
+/* If a completion does not name the request, the ring and the caller's own mark identify it. Of several requests
+ * under one mark the earlier are recorded without a result. */
 static __always_inline __u64 request_key(__u64 ring, __u64 user_data)
 {
 	return ring ^ user_data * 0x9e3779b97f4a7c15; /* spread, so that no small mark meets another ring's */

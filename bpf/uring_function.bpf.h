@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* io_uring SPLICE and TEE, function tier: the submission tells who and what, as in the tracepoint tier; here the files
+/* io_uring SPLICE and TEE, function tier: the submission shows who and what, as in the tracepoint tier; here the files
  * that the kernel works on are put into the record, also those that are known to the ring by an index only. The work
  * may be done by a thread of the ring, on behalf of the submitter. */
 #ifndef VMTRACE_URING_FUNCTION_BPF_H

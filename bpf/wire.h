@@ -149,7 +149,7 @@ struct vmt_hdr {
 	struct vmt_process self;
 };
 
-/* An iovec array, or one range told as such. The tail holds `kept` entries of `entry` bytes: 16 or, for 32-bit
+/* An iovec array, or one range recorded as such. The tail holds `kept` entries of `entry` bytes: 16 or, for 32-bit
  * callers, 8. */
 struct vmt_iovs {
 	__u64 count; /* as passed */
@@ -422,7 +422,7 @@ struct vmt_switches {
 	 * and how many of that call's bytes were gone. */
 	__u64 pipes_read_before;
 	__u64 bytes_read_before;
-	/* By enum vmt_kind: function hooks tell these events, so the syscall's exit does not. */
+	/* By enum vmt_kind: function hooks record these events, so the syscall's exit does not. */
 	__u8 by_function[VMT_KINDS];
 };
 

@@ -25,25 +25,25 @@ enum Command {
     /// Record transfers into a Parquet file
     #[cfg(feature = "record")]
     Record(Box<crate::record::Args>),
-    /// Make a capture of what a killed recorder left
+    /// Make a capture from what a killed recorder left
     #[cfg(feature = "record")]
     Recover(crate::record::recover::Args),
     /// Print a capture as timelines
     Replay(replay::Args),
-    /// Say what a capture holds and how it was made
+    /// Show what a capture contains and how it was made
     Info(replay::info::Args),
-    /// Ask captures in SQL
+    /// Query captures with SQL
     #[cfg(feature = "query")]
     Query(Box<crate::query::Args>),
-    /// Ask captures in SQL (not in this build)
+    /// Query captures with SQL (not in this build)
     #[cfg(not(feature = "query"))]
     Query(NoQuery),
-    /// Start a part of a cluster that answers queries
+    /// Start a scheduler or an executor of a cluster that runs queries
     #[cfg(feature = "ballista")]
     Ballista(crate::query::cluster::Args),
-    /// Say whether captures are what was recorded, and complete
+    /// Check that captures are what was recorded, and complete
     Verify(crate::verify::Args),
-    /// Say whether and how well this system can be recorded
+    /// Check whether and how well this system can be recorded
     Check(crate::check::Args),
     /// Print a completion script for a shell
     Completions(Completions),

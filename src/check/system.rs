@@ -93,7 +93,7 @@ pub fn release() -> String {
     line("/proc/sys/kernel/osrelease").unwrap_or_default()
 }
 
-/// Whether the kernel tells its types.
+/// Whether the kernel has BTF.
 pub fn has_btf() -> bool {
     Path::new("/sys/kernel/btf/vmlinux").exists()
 }

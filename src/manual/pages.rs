@@ -150,7 +150,8 @@ pub const PAGES: &[Page] = &[
             "Runs SQL over captures. FILE is a capture, a directory or a pattern; all captures together are one table. The \
              dialect is that of Apache DataFusion, which is close to PostgreSQL's. Tables and views: events, transfers, \
              processes, edges, pipes, losses, manifest, ledger.",
-            "Without SQL, statements are read from stdin; on a terminal, at a prompt. SQL reads the captures that are named, and \
+            "Without SQL, statements are read from stdin; on a terminal, at a prompt. SQL reads the captures that \
+are named, and \
              no other file.",
         ],
         status: &[

@@ -95,7 +95,7 @@ impl Output {
         let created = || -> Result<Self> {
             let naming = Naming::probe(&partial, force).with_context(|| {
                 let directory = directory(path).display();
-                format!("no file can be given its name in {directory} once it is whole: choose another -o")
+                format!("no complete file can get its name in {directory}: choose another -o")
             })?;
             let identity = identity(&file.metadata()?);
             Ok(Output { path: path.to_path_buf(), partial: partial.clone(), naming, identity })
@@ -202,9 +202,9 @@ fn clear(partial: &Path, force: bool) -> Result<()> {
     let name = partial.display();
     place::check_kind(partial)?;
     let advice = if partial.as_os_str().as_encoded_bytes().ends_with(PARTIAL.as_bytes()) {
-        format!("it is left of a recording that did not finish: recover it with `vmtrace recover {name} -o FILE`")
+        format!("it was left by a recording that did not finish: recover it with `vmtrace recover {name} -o FILE`")
     } else {
-        "it is left of a vmtrace that did not finish".to_string()
+        "it was left by a vmtrace that did not finish".to_string()
     };
     match look(partial, force).with_context(|| format!("cannot open {name}"))? {
         Left::Gone => Ok(()),

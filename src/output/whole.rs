@@ -32,7 +32,7 @@ impl Whole {
     /// Creates it, with that `mode`.
     ///
     /// # Errors
-    /// When the output exists (and not `force`) or is no regular file; or when it cannot be created.
+    /// When the output exists (and not `force`) or is not a regular file; or when it cannot be created.
     pub fn create(path: &Path, force: bool, mode: u32) -> Result<Self> {
         place::check(path, force)?;
         let Some(file) = unnamed(directory(path), mode) else { return Whole::create_named(path, force, mode) };

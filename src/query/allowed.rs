@@ -91,12 +91,12 @@ fn check_files(table: &CreateExternalTable) -> Result<()> {
     for location in &table.locations {
         let path = location.strip_prefix("file://").unwrap_or(location);
         if path.contains("://") {
-            return plan_err!("LOCATION '{location}' lies elsewhere: only a file of this machine can be read");
+            return plan_err!("LOCATION '{location}' is not on this machine: only local files can be read");
         }
         let found = Path::new(path).metadata();
         let found = found.map_err(|error| plan_datafusion_err!("cannot read LOCATION '{location}': {error}"))?;
         if !found.is_file() {
-            return plan_err!("LOCATION '{location}' is no regular file: --allow-files reads only those");
+            return plan_err!("LOCATION '{location}' is not a regular file: --allow-files reads only those");
         }
     }
     if table.unbounded {

@@ -23,8 +23,7 @@ pub fn message(error: &DataFusionError) -> String {
         }
         // A thread of the engine panicked, and no capture is damaged. The panic's own words are the engine's.
         DataFusionError::ExecutionJoin(_) => {
-            "the query engine gave up on the statement: write it in another way, or check the captures with vmtrace verify"
-                .into()
+            "the query engine panicked on the statement: rewrite it, or check the captures with vmtrace verify".into()
         }
         root => root.strip_backtrace(),
     };

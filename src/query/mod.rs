@@ -48,8 +48,8 @@ use crate::terminal::status;
 #[command(
     override_usage = "vmtrace query [OPTIONS] FILE... [SQL]",
     after_help = "Tables: events transfers processes edges pipes losses manifest ledger (docs/query.md). \
-Without SQL, statements are read from stdin; on a terminal, at a prompt. \
-Exit status: 0 rows came, 1 none, 2 an error."
+Without SQL, statements are read from stdin; on a terminal, at a prompt. Exit status: 0 there were rows, 1 there \
+were none, 2 an error."
 )]
 pub struct Args {
     /// Captures, directories, patterns or URLs, and behind them the SQL
@@ -64,7 +64,7 @@ pub struct Args {
     /// Print the SQL of an analysis
     #[arg(long, value_name = "NAME", exclusive = true)]
     show: Option<String>,
-    /// Say how the query is carried out and what it did not read
+    /// Show how the query ran and what it did not read
     #[arg(long)]
     explain: bool,
     /// Print the views and functions as DuckDB SQL
@@ -88,7 +88,7 @@ pub struct Args {
     /// Let SQL read other files, too: CREATE EXTERNAL TABLE of regular files, which are not checked as captures are
     #[arg(long, help_heading = "Engine")]
     allow_files: bool,
-    /// Have the cluster whose scheduler is at URL, df://HOST:PORT, carry the query out (docs/query.md)
+    /// Run the query on the cluster with the scheduler at URL, df://HOST:PORT (docs/query.md)
     #[arg(long, value_name = "URL", conflicts_with_all = ["memory_limit", "allow_files"], help_heading = "Engine")]
     ballista: Option<String>,
     #[command(flatten)]

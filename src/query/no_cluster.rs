@@ -21,7 +21,7 @@ impl Cluster {
     /// # Errors
     /// Always.
     pub fn new(_url: &str) -> Result<Self> {
-        bail!("this vmtrace queries on this machine alone: build it with --features ballista")
+        bail!("this vmtrace queries only on this machine: build it with --features ballista")
     }
 
     /// Never called.

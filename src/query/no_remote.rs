@@ -22,7 +22,7 @@ pub struct Remote(Infallible);
 /// Always.
 pub fn find(word: &str, _most: usize, _found: &mut Vec<PathBuf>) -> Result<()> {
     let place = word.split(['?', '#']).next().unwrap_or_default();
-    bail!("{place} lies elsewhere, and this vmtrace reads files alone: build it with --features remote")
+    bail!("{place} is not a file, and this vmtrace reads only files: build it with --features remote")
 }
 
 /// As [`find`].

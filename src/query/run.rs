@@ -86,7 +86,7 @@ pub fn statement(
 
 type Plan = Arc<dyn ExecutionPlan>;
 
-/// What the engine has to tell.
+/// What the engine reports.
 enum Message {
     Begin(SchemaRef),
     Rows(RecordBatch),
@@ -154,7 +154,7 @@ fn blame(engine: &Engine, error: &DataFusionError, text: &str) -> anyhow::Error 
             | DataFusionError::ExecutionJoin(_)
             | DataFusionError::Internal(_)
     );
-    // A cluster tells what went wrong in words alone.
+    // A cluster reports errors as text alone.
     let of_file = of_file || (engine.cluster.is_some() && error.to_string().contains("ParquetError"));
     let named = engine.captures.iter().any(|c| error.to_string().contains(&format!("{}: column ", c.name)));
     if of_file && !named {

@@ -83,7 +83,7 @@ pub struct Entry {
     pub undecodable: u64,
     /// Decoded, and not written because the output failed.
     pub write_error: u64,
-    /// Kept for a while by the flight recorder, and dropped untold.
+    /// Kept for a while by the flight recorder, and dropped.
     pub forgotten: u64,
     /// Delivered by the kernel, and lost with the recorder.
     pub crashed: u64,
@@ -140,7 +140,7 @@ impl Books {
         self.0.get(&kind).copied().unwrap_or_default()
     }
 
-    /// Counts a row that stands in a file; and, where it tells of a loss, that in the kernel's books.
+    /// Counts a row of a file; if it reports a loss, also counts that in the kernel's counters.
     pub fn count_row(&mut self, row: &Event<'_>, kernel: &mut KernelBooks) {
         let Some(kind) = EventKind::of_name(row.event) else { return };
         let entry = self.of(kind);

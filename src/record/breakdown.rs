@@ -7,7 +7,7 @@ use libc::SIGABRT;
 
 use crate::terminal::status;
 
-const WORDS: &str = "vmtrace: the recorder broke down, and recording has ended; `vmtrace recover` makes a capture of what \
+const WORDS: &str = "vmtrace: the recorder aborted, and recording has ended; `vmtrace recover` makes a capture of what \
                      was recorded until then\n";
 
 static STATUS: AtomicU8 = AtomicU8::new(status::ERROR);

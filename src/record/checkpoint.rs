@@ -34,7 +34,7 @@ pub struct Checkpoint {
     pub since: Since,
     /// Who is who.
     pub known: Known,
-    /// The kernel's books of which `lost` rows have told.
+    /// The kernel's counters up to which `lost` rows were written.
     pub told: Counted,
 }
 
@@ -51,7 +51,7 @@ pub struct Cut {
     pub reason: EndReason,
 }
 
-/// What one CPU lost and could not tell any more.
+/// What one CPU lost and could no longer report.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Loss {
     /// The CPU.
@@ -69,7 +69,7 @@ pub struct Loss {
 pub struct Finish {
     /// Clocks when the hooks were taken away, and the kernel's books.
     pub counted: Counted,
-    /// Losses that no record told.
+    /// Losses that no record reported.
     pub losses: Vec<Loss>,
     /// io_uring requests without a completion, as records.
     pub requests: Vec<Vec<u8>>,

@@ -6,7 +6,7 @@
 /// have names of their own (`libpod-conmon-ID`), which are no container's.
 const BEFORE_ID: [&str; 5] = ["docker-", "libpod-", "cri-containerd-", "crio-", "nerdctl-"];
 
-/// Id or name of the innermost container that a cgroup path tells, as it stands in the path; `None` where none does.
+/// Id or name of the innermost container that a cgroup path identifies, as written in the path; `None` if there is none.
 pub fn container_id(path: &str) -> Option<&str> {
     let components: Vec<&str> = path.split('/').collect();
     let mut above = components.as_slice();

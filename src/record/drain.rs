@@ -166,7 +166,7 @@ impl Intake {
         self.chunk.borrow().complete_until_ns
     }
 
-    /// The instant of the latest record, where nobody has been told yet that no older one can come: it is owed a chunk,
+    /// The instant of the latest record, if it was not yet passed on that no older one can come: it is owed a chunk,
     /// be it empty, or it would wait for the next record, however long that takes.
     fn owed(&self) -> Option<u64> {
         self.newest_ns.get().filter(|newest| !has_passed(self.told_ns.get(), *newest))
@@ -213,7 +213,7 @@ impl Quiet<'_> {
 /// Where chunks go; may wait.
 pub type Deliver<'a> = dyn FnMut(&mut Chunk) -> Result<()> + 'a;
 
-/// Empties `rings` and delivers chunks until told to stop. Says so to `opened` when nothing is in the way of that.
+/// Empties `rings` and delivers chunks until it is stopped. Reports to `opened` once that works.
 ///
 /// # Errors
 /// When the rings cannot be read, or delivery fails.

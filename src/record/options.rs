@@ -216,7 +216,7 @@ impl Options {
     pub fn check(args: &Args) -> Result<Self> {
         ensure!(
             args.all || !args.pid.is_empty() || !args.command.is_empty(),
-            "nothing to record: name a COMMAND behind --, a process with -p PID, or every process with -a"
+            "nothing to record: name a COMMAND after --, a process with -p PID, or every process with -a"
         );
         ensure!(
             args.snaplen <= VMT_SNAPLEN_MAX,
@@ -350,7 +350,10 @@ fn check_files(args: &Args) -> Result<()> {
         args.on_full != OnFull::RotateOut || rotates,
         "--on-full rotate-out removes finished files: start new ones with -C or -G"
     );
-    ensure!(!args.fail_on_loss || !args.command.is_empty(), "--fail-on-loss is for COMMAND: without COMMAND, loss is status 3");
+    ensure!(
+        !args.fail_on_loss || !args.command.is_empty(),
+        "--fail-on-loss is for COMMAND: without COMMAND, loss is status 3"
+    );
     Ok(())
 }
 

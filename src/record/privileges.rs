@@ -65,7 +65,7 @@ const REFUSED_ANYWAY: &str = "no permission to load BPF programs though no capab
                               containers and user namespaces, without kernel lockdown, and before Linux 5.11 with \
                               CAP_SYS_RESOURCE or `ulimit -l unlimited`";
 
-/// What a recording cannot see for want of a capability, told in the capture. To be asked before any is given up.
+/// What a recording cannot see without a capability, as the capture reports it. Call it before any is dropped.
 pub fn gaps() -> Vec<String> {
     let gap = "CAP_SYS_PTRACE is missing: executables and command lines of other users' processes are not known";
     (!effective().contains(IDENTIFY)).then(|| gap.to_string()).into_iter().collect()

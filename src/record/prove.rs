@@ -33,9 +33,7 @@ pub fn test(programs: &mut Programs, events: &EventSet, snaplen: u32) -> Result<
     let of = |state: &FamilyState| report(state, events, tested.iter().find(|t| t.family == state.family));
     let reports: Vec<FamilyReport> = programs.families().iter().map(of).collect();
     if reports.iter().all(|family| Tier::None.is(&family.tier)) {
-        bail!(
-            "the hooks are in place, but see nothing of what vmtrace's own processes do (--no-self-test records all the same)"
-        );
+        bail!("the hooks are attached, but do not see what vmtrace's own processes do (--no-self-test records anyway)");
     }
     Ok(reports)
 }

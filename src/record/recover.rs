@@ -24,9 +24,9 @@ use crate::terminal::{say_line, status};
 /// Options of `vmtrace recover`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Reads NAME.parquet.partial and, beside it, NAME.parquet.journal-*; neither is changed. Either leads to the other, and so \
-does NAME.parquet, which need not be there. Exit status: 0, 3 if events are lost or may be, 2 if nothing could be \
-recovered.")]
+Reads NAME.parquet.partial and, beside it, NAME.parquet.journal-*; neither is changed. Either is enough to find the \
+other, and so is the name NAME.parquet, which need not exist. Exit status: 0 done, 3 events are lost or may be, 2 \
+nothing could be recovered.")]
 pub struct Args {
     /// Pieces of one recording, one of which is enough: an unfinished file, a file of the journal, or the name the
     /// capture was to have
@@ -38,7 +38,7 @@ pub struct Args {
     /// Replace an existing output file
     #[arg(long)]
     pub force: bool,
-    /// Say nothing but errors
+    /// Print only errors
     #[arg(short, long)]
     pub quiet: bool,
     /// For recordings of strangers

@@ -305,7 +305,7 @@ impl<'a> Session<'a> {
         self.programs.calls_on_ended() > 0 && gone.elapsed() < LINGER
     }
 
-    /// Both threads live until they are told to end.
+    /// Both threads live until they are asked to end.
     fn thread_ended(&self) -> bool {
         self.writer.is_finished() || self.drainer.as_ref().is_none_or(JoinHandle::is_finished)
     }
@@ -349,7 +349,7 @@ impl<'a> Session<'a> {
         // A writing thread that is gone says why when it is joined.
         let _ = threads::append(&self.journal, Kind::Finish, 0, &finish);
         self.journal.close();
-        let written = self.writer.join().map_err(|_| anyhow!("the writing thread broke down"))?;
+        let written = self.writer.join().map_err(|_| anyhow!("the writer thread panicked"))?;
         self.syncer.join();
         let Written { finished, ledger, error, full, .. } = written?;
         if let Some(error) = error {
@@ -420,7 +420,7 @@ impl<'a> Session<'a> {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        drainer.join().map_err(|_| anyhow!("the draining thread broke down"))?
+        drainer.join().map_err(|_| anyhow!("the drain thread panicked"))?
     }
 }
 

@@ -70,7 +70,7 @@ fn whole_characters(bytes: &[u8]) -> &[u8] {
     }
 }
 
-/// Appends a path told as components, last first, each ended by NUL, to `out`.
+/// Appends a path given as components, last first, each ended by NUL, to `out`.
 ///
 /// `cut`: the front is missing. `deleted`: the file has no name any more, which proc(5) marks the same way.
 pub fn path_into(out: &mut String, components: &[u8], cut: bool, deleted: bool) {

@@ -147,8 +147,8 @@ impl Parts<'_> {
             Ok(()) => Ok(drainer),
             // It has ended instead, before COMMAND was started.
             Err(_) => match drainer.join() {
-                Ok(ended) => Err(ended.err().unwrap_or_else(|| anyhow!("the draining thread ended"))),
-                Err(_) => Err(anyhow!("the draining thread broke down")),
+                Ok(ended) => Err(ended.err().unwrap_or_else(|| anyhow!("the drain thread ended"))),
+                Err(_) => Err(anyhow!("the drain thread panicked")),
             },
         }
     }

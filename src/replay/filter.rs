@@ -228,7 +228,7 @@ impl CaptureFilter<'_> {
 fn glob(pattern: &str) -> Result<GlobMatcher> {
     // A name may hold a slash (`kworker/0:1`), which `*` shall match.
     let glob = GlobBuilder::new(pattern).literal_separator(false).build();
-    glob.map(|g| g.compile_matcher()).with_context(|| format!("--comm: {pattern:?} is no glob pattern"))
+    glob.map(|g| g.compile_matcher()).with_context(|| format!("--comm: {pattern:?} is not a glob pattern"))
 }
 
 #[cfg(test)]

@@ -28,8 +28,8 @@ use crate::terminal::{self, ColorWhen, status};
 
 /// Options of `vmtrace replay`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Gaps in the recording (lost events) are always shown. \
-Exit status: 0 events were printed, 1 none matched, 2 an error.")]
+#[command(after_help = "Gaps in the recording (lost events) are always shown. Exit status: 0 events were printed, 1 \
+no event matched, 2 an error.")]
 pub struct Args {
     /// Captures to print, one after another
     #[arg(required = true, value_name = "FILE")]
@@ -86,7 +86,7 @@ trait Render {
     fn capture(&mut self, capture: &Capture) -> Result<()>;
     /// Something else begins, out of the order of time, under `title` where that is not empty.
     fn section(&mut self, _title: &'static str) {}
-    /// An event, to be told from the side of `view`.
+    /// An event, to be shown from the side of `view`.
     fn event(&mut self, event: &Event<'_>, view: View) -> Result<()>;
     /// Everything so far goes out.
     fn flush(&mut self) -> Result<()>;
@@ -111,7 +111,7 @@ pub fn run(args: &Args) -> Result<u8> {
             if terminal::is_broken_pipe(&error) {
                 return Ok(status::OK);
             }
-            // What was told before the damage comes before the error.
+            // What was printed before the damage comes before the error.
             replay.render.flush()?;
             terminal::report(&error);
             failed = true;
@@ -183,7 +183,7 @@ impl Replay {
         }
         let batches = capture.scan(filter.scan())?;
         std::thread::scope(|scope| {
-            // One batch is being decoded, one is being told: a batch may be large. When nobody takes them any more, the thread ends.
+            // One batch is being decoded, one is being printed: a batch may be large. When nobody takes them any more, the thread ends.
             let (send, taken) = std::sync::mpsc::sync_channel(0);
             let decode = move || batches.into_iter().map_while(|batch| send.send(batch).ok()).for_each(drop);
             std::thread::Builder::new().spawn_scoped(scope, decode).context("cannot start a thread to decode with")?;
@@ -197,7 +197,7 @@ impl Replay {
         })
     }
 
-    /// Tells the events of a batch.
+    /// Prints the events of a batch.
     fn batch(&mut self, batch: &EventBatch, filter: &CaptureFilter<'_>) -> Result<()> {
         for event in batch.iter() {
             match filter.verdict(&event) {

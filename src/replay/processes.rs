@@ -14,7 +14,7 @@ const LIMIT: usize = 16_384;
 /// Bytes kept of any text: PATH_MAX. A file may claim more.
 const TEXT_LIMIT: usize = 4_096;
 
-/// A process that can be told from a later one with the same pid.
+/// A process that can be distinguished from a later one with the same pid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// Process id (thread group) in the initial pid namespace.
@@ -58,7 +58,7 @@ pub struct Process {
     pub container: Option<String>,
     /// Who started it.
     pub parent: Option<i32>,
-    /// Whether the reader has been told all this.
+    /// Whether all this was already printed.
     pub introduced: bool,
 }
 
@@ -120,7 +120,7 @@ impl Processes {
 }
 
 fn learn(process: &mut Process, exe: Option<&str>, uid: Option<u32>, container: Option<&str>) {
-    // A new program, user or container: worth telling again.
+    // A new program, user or container: worth printing again.
     for (known, now) in [(&mut process.exe, exe), (&mut process.container, container)] {
         if let Some(now) = now
             && known.as_deref() != Some(now)

@@ -39,7 +39,7 @@ pub enum Role {
     Payload,
 }
 
-/// A line in parts. Reused from line to line, so that telling allocates nothing in the long run.
+/// A line in parts. Reused from line to line, so that printing allocates nothing in the long run.
 #[derive(Debug, Default)]
 pub struct Line {
     text: String,
@@ -127,7 +127,7 @@ impl fmt::Display for Named<'_> {
     }
 }
 
-/// Tells `event` from the side of `view`: everything behind the time.
+/// Writes `event` as seen from the side of `view`: everything after the time.
 pub fn tell(line: &mut Line, event: &Event<'_>, view: View, processes: &Processes) {
     if event.event == EventKind::Lost.name() {
         return life::gap(line, event);

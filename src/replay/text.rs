@@ -62,7 +62,7 @@ impl<W: Write> Text<W> {
         }
     }
 
-    /// Tells whose line comes next, where that is not the process of the line before.
+    /// Writes whose line comes next, if that is not the process of the line before.
     fn heading(&mut self, focus: Identity) {
         let focus = self.processes.resolve(focus);
         let process = self.processes.entry(focus);
@@ -75,7 +75,7 @@ impl<W: Write> Text<W> {
             (process.exe.clone(), process.uid, process.parent, process.container.clone());
         self.line.clear();
         self.line.add(Role::Name, format_args!("{}", Named { name: Some(&process.name), pid: focus.pid }));
-        // Facts are told once; coming back to a process takes its name alone.
+        // Facts are printed once; later only the name of the process.
         if !introduced {
             self.buffer.push('\n');
             if let Some(exe) = exe {

@@ -52,7 +52,7 @@ pub fn parse(text: &str) -> Result<When, String> {
     };
     when.ok_or_else(|| {
         format!(
-            "{text:?} is no time: give seconds since the start (1.5, 250ms, 2m), a UTC time \
+            "{text:?} is not a time: give seconds since the start (1.5, 250ms, 2m), a UTC time \
              (2026-01-02T03:04:05Z, 2026-01-02 03:04:05.678), or @seconds since 1970"
         )
     })

@@ -12,7 +12,7 @@ use super::processes::Identity;
 use crate::schema::reader::{Capture, Scan};
 use crate::schema::{Event, EventKind};
 
-/// Processes told apart at most: beyond that nobody reads them one after another.
+/// Maximum number of processes: beyond that nobody reads them one after another.
 const LIMIT: usize = 100_000;
 /// Columns that say whether an event is wanted, and whose it is.
 const KEYS: [&str; 10] =

@@ -150,7 +150,7 @@ impl DictionaryColumn {
     }
 }
 
-/// Where a text is remembered: from its length and its ends, which tell those apart that occur together.
+/// Where a text is remembered: computed from its length and its ends, which distinguish those that occur together.
 fn hint(text: &str) -> usize {
     let bytes = text.as_bytes();
     let ends = bytes.iter().rev().take(4).chain(bytes.first());

@@ -69,7 +69,7 @@ impl Claims {
         for (structure, range) in &self.indexes {
             let part = |at: u64| usize::try_from(at.checked_sub(start)?).ok();
             let part = part(range.start).zip(part(range.end)).and_then(|(start, end)| bytes.get(start..end));
-            let part = part.context("the page index is damaged: it lies outside the file")?;
+            let part = part.context("the page index is damaged: it is outside the file")?;
             // Many columns may name the same index.
             left = left.saturating_sub(part.len() as u64);
             let memory = walk(&mut Input::new(part), structure, left, &mut ());

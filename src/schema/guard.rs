@@ -34,7 +34,7 @@ pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     let before = GUARDED.replace(true);
     let result = catch_unwind(AssertUnwindSafe(work));
     GUARDED.set(before);
-    result.unwrap_or_else(|_| Err(anyhow!("the Parquet library gave up on it")))
+    result.unwrap_or_else(|_| Err(anyhow!("the Parquet decoder panicked")))
 }
 
 /// From now on panics of this thread pass in silence: whoever runs tasks on it catches them, and says what went wrong.

@@ -41,7 +41,7 @@ pub(super) fn check_layout(metadata: &ArrowReaderMetadata, size: u64, limits: Li
     }
     places.sort_unstable();
     let apart = places.iter().zip(places.iter().skip(1)).all(|(a, b)| a.0.saturating_add(a.1) <= b.0);
-    ensure!(apart, "the Parquet footer is damaged: columns lie over each other");
+    ensure!(apart, "the Parquet footer is damaged: columns overlap");
     Ok(())
 }
 
@@ -53,7 +53,7 @@ fn check_group(group: &RowGroupMetaData, size: u64, limits: Limits) -> Result<()
     for chunk in group.columns() {
         let name = chunk.column_path().string();
         let place = place(chunk).filter(|(start, length)| start.checked_add(*length).is_some_and(|end| end <= size));
-        ensure!(place.is_some(), "column {name} lies outside the file");
+        ensure!(place.is_some(), "column {name} is outside the file");
         let values = u64::try_from(chunk.num_values()).ok();
         let values = values.with_context(|| format!("column {name} claims {} values", chunk.num_values()))?;
         if chunk.column_descr().max_rep_level() == 0 {

@@ -156,7 +156,7 @@ fn within(bytes: u64, most: u64, needs: u64, what: impl FnOnce() -> String) -> R
 /// The option of every command that reads captures.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub struct AllowLarge {
-    /// Read captures of which one page, or the rows decoded at a time, take up to SIZE in memory; for files that are trusted
+    /// Accept captures with a page, or rows decoded at a time, of up to SIZE in memory; only for files that you trust
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     allow_large: Option<u64>,
 }
@@ -184,7 +184,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         _ => None,
     };
     let size = number.parse::<u64>().ok().zip(shift).and_then(|(n, shift)| n.checked_mul(1u64.checked_shl(shift)?));
-    size.ok_or_else(|| format!("{text:?} is no size: write 512M or 4G"))
+    size.ok_or_else(|| format!("{text:?} is not a size: write 512M or 4G"))
 }
 
 /// Whether `json` has no more in it than memory should be taken for: an object of three bytes can become hundreds.

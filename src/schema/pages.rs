@@ -358,12 +358,13 @@ impl<'a> Check<'a> {
                 if body.bytes.len() <= body.at {
                     body.at = body.bytes.len();
                 }
-                let mut decoder = zstd::stream::read::Decoder::new(body).context("a page that cannot be unpacked")?;
+                let mut decoder =
+                    zstd::stream::read::Decoder::new(body).context("a page that cannot be decompressed")?;
                 // 2^27 bytes at most, which is what zstd itself accepts.
                 decoder.window_log_max(27)?;
                 Ok(Box::new(decoder.take(header.unpacked - levels)))
             }
-            other => bail!("a page packed with {other}, which no capture is"),
+            other => bail!("a page compressed with {other}, which no capture has"),
         }
     }
 }

@@ -69,10 +69,10 @@ pub fn begin(file: &File) -> Result<Begin> {
     let mut magic = [0; PARQUET_MAGIC.len()];
     let begins = file.read_exact_at(&mut magic, 0).is_ok() && magic == *PARQUET_MAGIC;
     ensure!(begins, "does not begin as a capture does");
-    let frame = Frame::read(file, magic.len() as u64, size).context("the manifest at its begin is damaged")?;
-    ensure!(is_modest(&frame.head), "the manifest at its begin is larger than any capture's");
-    let manifest: Manifest = manifest::parse(&frame.head).context("the manifest at its begin cannot be read")?;
-    ensure!(frame.body.is_empty() && frame.is_of(&manifest.capture_id), "the manifest at its begin is damaged");
+    let frame = Frame::read(file, magic.len() as u64, size).context("the manifest at its start is damaged")?;
+    ensure!(is_modest(&frame.head), "the manifest at its start is larger than any capture's");
+    let manifest: Manifest = manifest::parse(&frame.head).context("the manifest at its start cannot be read")?;
+    ensure!(frame.body.is_empty() && frame.is_of(&manifest.capture_id), "the manifest at its start is damaged");
     Ok(Begin { manifest, link: chain::first(&frame.head), end: frame.end })
 }
 

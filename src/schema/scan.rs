@@ -189,7 +189,7 @@ impl Events {
 
     /// Checks all pages of a column chunk.
     fn check<'a>(&'a self, mut check: Check<'a>, chunk: &ColumnChunkMetaData) -> Result<Facts> {
-        let (start, length) = place(chunk).context("lies outside the file")?;
+        let (start, length) = place(chunk).context("is outside the file")?;
         let end = start.saturating_add(length);
         let mut at = start;
         while at < end {

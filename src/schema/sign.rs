@@ -66,7 +66,7 @@ impl Key {
             () if text.starts_with(b"-----BEGIN OPENSSH") => {
                 anyhow!("{name} is a private key that vmtrace cannot read ({error}): {later}")
             }
-            () => anyhow!("{name} is no private key: {error}"),
+            () => anyhow!("{name} is not a private key: {error}"),
         })?;
         ensure!(!key.is_encrypted(), "the key {name} has a passphrase, which vmtrace does not ask for: {later}");
         // A trial: a key on a token, or of a kind that is not supported, says so now and not after the recording.
@@ -125,7 +125,7 @@ impl Signature {
         let place = signature_path(path);
         let name = place.display();
         let text = read_small(&place).with_context(|| format!("the signature {name} cannot be read"))?;
-        let signature = SshSig::from_pem(&text).map_err(|error| anyhow!("{name} is no SSH signature: {error}"))?;
+        let signature = SshSig::from_pem(&text).map_err(|error| anyhow!("{name} is not an SSH signature: {error}"))?;
         if signature.namespace() != NAMESPACE {
             return Ok(Checked::Bad(format!(
                 "it is for the namespace {:?}, not vmtrace",

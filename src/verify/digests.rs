@@ -18,8 +18,8 @@ use crate::schema::seal::Seal;
 pub fn check(capture: &Capture, report: &mut Report) {
     let (Some(chain), Some(root)) = (capture.chain(), capture.root()) else {
         let (kind, what) = match (capture.chain(), capture.root()) {
-            (None, None) => (Kind::Unreadable, "has no digests: an older vmtrace wrote it, or they were taken out"),
-            _ => (Kind::Altered, "has a part of its digests only: the footer is altered"),
+            (None, None) => (Kind::Unreadable, "has no digests: an older vmtrace wrote it, or they were removed"),
+            _ => (Kind::Altered, "has only a part of its digests: the footer is altered"),
         };
         return report.add(kind, what);
     };
@@ -28,10 +28,10 @@ pub fn check(capture: &Capture, report: &mut Report) {
         Err(error) => return report.add(Kind::Altered, format!("{error:#}")),
     };
     if begin.link.to_string() != chain.begin {
-        report.add(Kind::Altered, "the manifest at its begin is not the one that the chain begins with");
+        report.add(Kind::Altered, "the manifest at its start is not the one that the chain begins with");
     }
     if begin.manifest.capture_id != capture.manifest().capture_id {
-        report.add(Kind::Altered, "the manifests at its begin and in its footer are of different captures");
+        report.add(Kind::Altered, "the manifests at its start and in its footer are of different captures");
     }
     if let Err(error) = fits(chain, &begin, capture) {
         return report.add(Kind::Altered, format!("{error:#}"));

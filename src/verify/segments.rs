@@ -57,7 +57,7 @@ pub fn check(this: &Known, all: &[Option<Known>], report: &mut Report) {
     if this.went_on && !others().any(|other| other.index() == segment.index.saturating_add(1)) {
         // One file alone may well be asked for; of several, the last ones are missing.
         let kind = if others().next().is_some() { Kind::Loss } else { Kind::Note };
-        report.add(kind, "the recording went on in another file, which is not given");
+        report.add(kind, "the recording continued in another file, which is not given");
     }
     let Some(root) = &segment.previous_root else {
         if segment.index > 1 {

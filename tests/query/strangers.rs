@@ -53,7 +53,7 @@ fn only_regular_files_are_read_if_allowed() {
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     for place in [fifo.as_path(), dir.path(), Path::new("/dev/zero")] {
         for kind in ["PARQUET", "CSV"] {
-            refused(&["--allow-files", &external(kind, place)], "is no regular file");
+            refused(&["--allow-files", &external(kind, place)], "is not a regular file");
         }
     }
     refused(&["--allow-files", &external("CSV", &dir.path().join("none"))], "cannot read LOCATION");

@@ -18,7 +18,7 @@ fn watched(tier: Tier, case: &str) -> Recording {
     recorder.env("WORKLOAD_GATE", &gate);
     let mut live = Live::start_as(recorder, tempfile::tempdir().expect("temporary directory"), &[], &work(case));
     if !live.serves("mem", "function") {
-        live.wait_until_it_says("the begin of reads and writes is looked at, too");
+        live.wait_until_it_says("the entry of reads and writes is hooked, too");
     }
     std::fs::OpenOptions::new().write(true).open(&gate).and_then(|mut gate| gate.write_all(b"\n")).expect("gate");
     let report = live.line();

@@ -109,7 +109,7 @@ fn a_recorder_without_memory_fails_aloud() {
     let recording = live.end();
     send(command, libc::SIGKILL);
     assert_eq!(recording.status.code(), Some(status::RECORDER_FAILED.into()), "{}", recording.stderr);
-    assert!(recording.stderr.contains("the recorder broke down"), "{}", recording.stderr);
+    assert!(recording.stderr.contains("the recorder aborted"), "{}", recording.stderr);
     let partial = format!("{}.partial", recording.path.display());
     let recovered = dir.path().join("recovered.parquet");
     let output = vmtrace().args(["recover", &partial, "-o"]).arg(&recovered).output().expect("recover starts");

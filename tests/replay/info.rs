@@ -24,7 +24,7 @@ fn a_sound_capture_is_described() {
         "Duration     2.410000000 s\n",
         "Events       from 0.000000000 s to 0.006100000 s after the start\n",
         "Payload      121 bytes captured\n",
-        "The books balance",
+        "The ledger balances",
         "  attached  exit_vm ",
         "@pipe: EPERM\n",
         "Family     tier       self-test  events\nvm         tracepoint passed     process_vm_readv, process_vm_writev\n",
@@ -88,7 +88,7 @@ fn check_equation(out: &str) -> String {
     // Columns stand two blanks apart or more, their names have one.
     let words = |line: &str| line.split("  ").map(str::trim).filter(|w| !w.is_empty()).map(str::to_string).collect();
     let heads: Vec<String> = words(lines.next().unwrap());
-    let equation = out.lines().find_map(|line| line.strip_prefix("The books balance: ")).unwrap();
+    let equation = out.lines().find_map(|line| line.strip_prefix("The ledger balances: ")).unwrap();
     let (came, ended) = equation.split(", and").next().unwrap().split_once(" = ").unwrap();
     let mut rows = 0;
     for line in lines.take_while(|line| !line.starts_with("Bytes ")) {

@@ -84,9 +84,9 @@ fn wrong_options_are_explained() {
     let made = make(&[readv(1)]);
     for (args, message) in [
         (&["-e", "vmslice"][..], "-e: unknown event \"vmslice\"; known are @vm "),
-        (&["--since", "soon"], "--since: \"soon\" is no time: give seconds since the start "),
+        (&["--since", "soon"], "--since: \"soon\" is not a time: give seconds since the start "),
         (&["--until", "-"], "--until: \"-\" is no time"),
-        (&["--comm", "[a"], "--comm: \"[a\" is no glob pattern"),
+        (&["--comm", "[a"], "--comm: \"[a\" is not a glob pattern"),
         (&["-x", "-T", "csv"], "--by process and --hexdump are for text; leave them out or use -T text"),
         (&["--by", "process", "-T", "jsonl"], "--by process and --hexdump are for text"),
         (&["-p", "0"], "0 is not in 1..=2147483647"),

@@ -74,10 +74,10 @@ fn a_capture_that_contradicts_itself_is_not_intact() {
             |m| (m.ledger[0].seen, m.ledger[0].lost_ring_full) = (7, 5),
             "process_vm_readv: `lost` rows tell of 0 (ring_full), the ledger of 5",
         ),
-        (|m| m.end.monotonic_ns = 1, "the monotonic clock stands lower at row group 0 than at the start"),
+        (|m| m.end.monotonic_ns = 1, "the monotonic clock is lower at row group 0 than at the start"),
         (
             |m| m.segment = Some(Segment { index: 1, first_seq: 5, begin: m.start, ..Segment::default() }),
-            "row 0 has the number 0, not 5: rows are missing or doubled",
+            "row 0 has the number 0, not 5: rows are missing or duplicated",
         ),
     ] {
         let (status, findings) = with(change);
@@ -96,7 +96,7 @@ fn missing_rows_are_found_by_their_numbers() {
     write_numbered(&path, &sound(&events[..2]), &[&numbered]);
     let (status, findings) = verdict(&Made { dir: made.dir, path });
     assert_eq!(status, 1);
-    assert_eq!(findings, ["contradiction: row 1 has the number 2, not 1: rows are missing or doubled"]);
+    assert_eq!(findings, ["contradiction: row 1 has the number 2, not 1: rows are missing or duplicated"]);
 }
 
 #[test]
@@ -109,8 +109,8 @@ fn order_and_steps_of_clocks_are_noted() {
     assert_eq!(status, 3);
     for said in [
         "note: the wall clock was stepped by -7.000000 s between the start and row group 0",
-        "note: 1 row stands behind rows of later instants, by up to 0.004 ms",
-        "note: 1 row stands where it was told (losses, processes first met, io_uring requests that did not complete)",
+        "note: 1 row is behind rows of later instants, by up to 0.004 ms",
+        "note: 1 row was recorded later than its instant (losses, processes first met, io_uring requests that did not complete)",
     ] {
         assert!(findings.iter().any(|finding| finding == said), "{said:?} is not in {findings:?}");
     }
@@ -136,7 +136,7 @@ fn without_digests_nothing_is_proven_and_everything_read() {
     let old = without_digests(&made);
     let ran = vmtrace(&["verify", &old]);
     let expected =
-        "  2 rows in 1 row group\n  UNREADABLE: has no digests: an older vmtrace wrote it, or they were taken out\n";
+        "  2 rows in 1 row group\n  UNREADABLE: has no digests: an older vmtrace wrote it, or they were removed\n";
     assert_eq!((ran.status, ran.out), (2, format!("{old}: CANNOT BE VERIFIED\n{expected}")));
     let info = vmtrace(&["info", &old]);
     assert_eq!(info.status, 0);
@@ -229,10 +229,10 @@ fn files_of_one_recording_follow_each_other() {
     assert!(ran.out.contains("loss: file 2 of the recording (t-0002.parquet) is not among those given"), "{}", ran.out);
     let ran = vmtrace(&["verify", all[0], all[1]]);
     assert_eq!(ran.status, 3, "{}", ran.out);
-    assert!(ran.out.contains("loss: the recording went on in another file, which is not given"), "{}", ran.out);
+    assert!(ran.out.contains("loss: the recording continued in another file, which is not given"), "{}", ran.out);
     let ran = vmtrace(&["verify", all[0]]);
     assert_eq!(ran.status, 0, "{}", ran.out);
-    assert!(ran.out.contains("note: the recording went on in another file, which is not given"), "{}", ran.out);
+    assert!(ran.out.contains("note: the recording continued in another file, which is not given"), "{}", ran.out);
 
     let ran = vmtrace(&["verify", all[2]]);
     assert_eq!(ran.status, 0, "{}", ran.out);

@@ -41,7 +41,7 @@ use super::open::Opened;
 
 /// Largest message between client, scheduler and executors, in bytes: a plan names every capture.
 const MAX_MESSAGE: usize = 256 << 20;
-/// Where a scheduler listens if not told otherwise.
+/// Where a scheduler listens by default.
 const PORT: u16 = 50050;
 /// Parts a stage of a query is divided into; executors work on as many at once as they have threads.
 const PARTITIONS: usize = 16;
@@ -65,7 +65,8 @@ impl Cluster {
     pub fn new(url: &str) -> Result<Self> {
         let parsed = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "df" | "http"));
         let place = parsed.as_ref().and_then(|url| Some((url.host_str()?, url.port().unwrap_or(PORT))));
-        let (host, port) = place.with_context(|| format!("{url} is no scheduler: give --ballista df://HOST:PORT"))?;
+        let (host, port) =
+            place.with_context(|| format!("{url} is not a scheduler: give --ballista df://HOST:PORT"))?;
         let plain = host.trim_start_matches('[').trim_end_matches(']');
         let addresses = (plain, port).to_socket_addrs().with_context(|| format!("there is no host {host}"))?;
         ensure!(
@@ -141,7 +142,7 @@ impl QueryPlanner for Planner {
 /// How the cluster carried out `plan`, which has run: a plan with measures for each stage. None of what ran here.
 pub async fn explained(plan: &dyn ExecutionPlan, context: &SessionContext) -> Option<String> {
     let told = sent(plan)?.explain_executed_plan(&context.copied_config(), true).await;
-    Some(told.unwrap_or_else(|error| format!("the scheduler does not tell the plan: {error}")))
+    Some(told.unwrap_or_else(|error| format!("the scheduler does not send the plan: {error}")))
 }
 
 fn sent(plan: &dyn ExecutionPlan) -> Option<&DistributedQueryExec<LogicalPlanNode>> {

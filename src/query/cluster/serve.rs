@@ -43,7 +43,7 @@ const LOOK: Duration = Duration::from_millis(50);
 pub struct Args {
     #[command(subcommand)]
     role: Role,
-    /// What is told on stderr beside the start: error, warn, info, debug
+    /// What to log on stderr: error, warn, info, debug
     #[arg(long, global = true, value_name = "LEVEL", default_value = "warn", value_parser = level)]
     log: LevelFilter,
 }

@@ -17,7 +17,7 @@ impl Finder {
     /// Every match in `bytes`, none of them empty, none within another.
     ///
     /// # Errors
-    /// When `pattern` is no regular expression.
+    /// When `pattern` is not a regular expression.
     pub fn all(&mut self, bytes: &[u8], pattern: &str) -> Result<Vec<Hit>, String> {
         let regex = match &mut self.regex {
             Some(regex) if self.pattern == pattern => regex,

@@ -30,7 +30,7 @@ pub fn find_all(whole: &BinaryViewArray, patterns: &StringViewArray) -> Result<A
         };
         let hits = match finder.all(bytes, pattern) {
             Ok(hits) => hits,
-            Err(error) => return exec_err!("{pattern:?} is no regular expression: {error}"),
+            Err(error) => return exec_err!("{pattern:?} is not a regular expression: {error}"),
         };
         for (at, text) in hits {
             total = total.saturating_add(text.len());

@@ -24,7 +24,7 @@ pub const LINES: &str = "vmtrace.lines";
 /// Text that a function may make of one batch of rows.
 const MAX_TEXT: usize = 128 << 20;
 
-/// The functions, as `.help` tells them.
+/// The functions, as `.help` lists them.
 pub const HELP: [(&str, &str); 8] = [
     ("hexdump(bytes)", "the bytes as rows of 16, in hexadecimal and as text"),
     ("printable(bytes)", "the bytes as text, a dot for each that is not printable ASCII"),

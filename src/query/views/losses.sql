@@ -1,6 +1,6 @@
 -- What happened and is not in the capture: one row per event and cause, as the ledger counts it.
 --
--- told, gaps, since and until come from the `lost` rows that tell where the gaps were, and a cause that has none is known in
+-- told, gaps, since and until come from the `lost` rows, which mark where the gaps were. A cause without such rows is known in
 -- number only. No row at all means that nothing was lost.
 WITH books AS (
     SELECT capture, event, entry AS cause, count FROM ledger WHERE entry LIKE 'lost%' AND count > 0

@@ -33,7 +33,7 @@ fn transfer_verdict(b: &mut Buffers, ev: &vmt_vmsplice) -> Verdict {
 }
 
 impl Decoder {
-    /// vmsplice: the descriptor's mode tells the direction (fs/splice.c, vmsplice_type). Out of a pipe that a recorded
+    /// vmsplice: the descriptor's mode determines the direction (fs/splice.c, vmsplice_type). Out of a pipe that a recorded
     /// call has fed, the target is who did so last.
     pub(super) fn vmsplice(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Option<()> {
         let (ev, mut tail) = take::<vmt_vmsplice>(bytes)?;

@@ -154,7 +154,7 @@ impl Journal {
         if !shared.write(&mut state, frame) {
             while state.memory_bytes + frame.len() > shared.limits.memory && !state.memory.is_empty() {
                 if state.reader_gone {
-                    bail!("the writing thread has ended");
+                    bail!("the writer thread has ended");
                 }
                 state = shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
             }

@@ -68,7 +68,7 @@ pub struct Header {
     crc: u32,
 }
 
-/// The tag of a recording: 64 bits that only the capture's id tells.
+/// The tag of a recording: 64 bits that only someone who knows the capture's id can compute.
 pub fn tag(capture_id: &str) -> u64 {
     let digest = blake3::derive_key("vmtrace journal", capture_id.as_bytes());
     u64::from_le_bytes(digest.first_chunk().copied().unwrap_or_default())

@@ -169,7 +169,7 @@ impl Reader {
         let path = self.path();
         match (end, self.offset) {
             (0, _) => self.damaged(format!("{} is empty", path.display())),
-            (end, at) if at < end => self.damaged(format!("{} holds no whole frame behind byte {at}", path.display())),
+            (end, at) if at < end => self.damaged(format!("{} has no complete frame after byte {at}", path.display())),
             _ => (),
         }
     }

@@ -26,7 +26,7 @@ impl Counters {
             let fd = program.as_fd().try_clone_to_owned().context("a program cannot be shared")?;
             Ok((program.name().to_string_lossy().into_owned(), fd))
         });
-        let stats = MapHandle::try_from(stats).context("the books cannot be shared")?;
+        let stats = MapHandle::try_from(stats).context("the counters cannot be shared")?;
         Ok(Counters { stats, programs: programs.collect::<Result<_>>()?, before: before.clone() })
     }
 
@@ -52,7 +52,7 @@ impl Counters {
         let per_cpu = self.stats.lookup_percpu(&wire.to_ne_bytes(), MapFlags::ANY)?;
         let mut sum = vmt_stats::default();
         for bytes in per_cpu.into_iter().flatten() {
-            let (cpu, _) = wire::take::<vmt_stats>(&bytes).context("the books have another size")?;
+            let (cpu, _) = wire::take::<vmt_stats>(&bytes).context("unexpected size of the stats map value")?;
             sum.seen += cpu.seen;
             sum.filtered += cpu.filtered;
             sum.lost += cpu.lost;

@@ -6,7 +6,7 @@ use crate::count::Count;
 use crate::record::wire::VMT_PIPES;
 use crate::schema::events::EventSet;
 
-/// What a recording cannot see, told in the capture.
+/// What a recording cannot see, as the capture reports it.
 pub fn gaps(programs: &Programs, events: &EventSet) -> Vec<String> {
     let mut gaps: Vec<String> = FIXED.map(String::from).to_vec();
     for state in programs.families() {

@@ -101,14 +101,12 @@ pub fn load(knobs: &Knobs) -> Result<Programs> {
     }
     if host::inside_pid_namespace() {
         // Neither we ourselves nor COMMAND, -p PID and what /proc says of processes would be those that the hooks see.
-        bail!(
-            "processes have other numbers here than the kernel tells the hooks: run vmtrace outside of this pid namespace"
-        );
+        bail!("process numbers here differ from those that the hooks see: run vmtrace outside of this pid namespace");
     }
     if host::inside_time_namespace() {
         // Corrected by the namespace's offsets, starts of processes would be known to a tick more or less, and keys rest on
         // them.
-        bail!("clocks stand otherwise here than the hooks read them: run vmtrace outside of this time namespace");
+        bail!("clocks here differ from those that the hooks read: run vmtrace outside of this time namespace");
     }
     object::keep_messages();
     let cpus = libbpf_rs::num_possible_cpus().context("the number of CPUs cannot be read")?;
@@ -118,7 +116,7 @@ pub fn load(knobs: &Knobs) -> Result<Programs> {
         (rings::create(cpus, knobs.buffer_size), Btf::from_vmlinux(), functions.join())
     });
     let (rings, btf) = (rings?, btf.context("the kernel's BTF cannot be read")?);
-    let mut functions = functions.map_err(|_| anyhow!("the search for the kernel's functions broke down"))?;
+    let mut functions = functions.map_err(|_| anyhow!("the search for kernel functions panicked"))?;
     functions.ask_for_permission(&btf);
     let wire_knobs = wire_knobs(knobs, cpus, rings.len())?;
     let mut maps = Maps::default();
@@ -406,7 +404,7 @@ impl Programs {
         &self.families
     }
 
-    /// Reads one byte of our own /proc/self/mem while the programs watch, so that they can tell such files.
+    /// Reads one byte of our own /proc/self/mem while the programs watch, so that they can identify such files.
     fn learn_mem_files(&mut self) -> Result<()> {
         let file = privileges::open_own("/proc/self/mem").context("/proc/self/mem cannot be opened")?;
         let byte = 0u8;
@@ -418,7 +416,7 @@ impl Programs {
         Ok(())
     }
 
-    /// Whether reads and writes of /proc/PID/mem can be told from others.
+    /// Whether reads and writes of /proc/PID/mem can be distinguished from others.
     pub fn knows_mem_files(&self) -> bool {
         self.switches.get().mem_fops != 0
     }
@@ -527,7 +525,7 @@ impl Programs {
         for kind in 0..VMT_KINDS {
             stats
                 .update_percpu(&kind.to_ne_bytes(), &no_stats, MapFlags::ANY)
-                .context("the books cannot be cleared")?;
+                .context("the counters cannot be cleared")?;
         }
         losses.update_percpu(&0u32.to_ne_bytes(), &no_loss, MapFlags::ANY).context("the losses cannot be cleared")?;
         self.switches.set_untracked(0);
@@ -561,7 +559,7 @@ impl Programs {
         self.all_skips().since(&self.skipped_before)
     }
 
-    /// What each CPU lost and could not tell any more, with the CPU's number.
+    /// What each CPU lost and could no longer report, with the CPU's number.
     ///
     /// # Errors
     /// When the map cannot be read.

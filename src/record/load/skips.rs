@@ -46,7 +46,7 @@ impl Skips {
         self.0.get(program).copied().unwrap_or(0)
     }
 
-    /// Calls of one event that went untold: of the programs that run once at the end of each such call, and of no other.
+    /// Calls of one event that were not recorded: of the programs that run once at the end of each such call, and of no other.
     pub fn of_event(&self, event: EventKind) -> u64 {
         self.0.iter().filter(|(program, _)| told_by(program) == Some(event)).map(|(_, count)| count).sum()
     }
@@ -60,7 +60,7 @@ fn skipped(program: impl AsFd) -> u64 {
     if failed { 0 } else { info.recursion_misses }
 }
 
-/// The one event that a program at the exit of a function tells.
+/// The one event that a program at the exit of a function records.
 fn told_by(program: &str) -> Option<EventKind> {
     let name = program.trim_end_matches("_same").trim_end_matches("_ia32").trim_end_matches("_anon");
     Some(match name {

@@ -91,12 +91,12 @@ impl Sources {
         for (a, b) in found.iter().zip(found.iter().skip(1)) {
             let same = a.partial.manifest.capture_id == b.partial.manifest.capture_id && a.index() != b.index();
             let (a, b) = (a.path.display(), b.path.display());
-            ensure!(same, "{a} and {b} are not files of one recording: recover each of its own");
+            ensure!(same, "{a} and {b} are not files of one recording: recover each separately");
         }
         for (a, b) in found.iter().zip(found.iter().skip(1)) {
             let follows = a.index().checked_add(1) == Some(b.index()) && a.ledger().is_some();
             let (a, b) = (a.path.display(), b.path.display());
-            ensure!(follows, "{b} does not go on where {a} ends: recover each of its own");
+            ensure!(follows, "{b} does not continue where {a} ends: recover each separately");
         }
         Ok(Sources(found))
     }

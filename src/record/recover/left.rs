@@ -224,4 +224,4 @@ impl<'a> Left<'a> {
 }
 
 /// Said where there is no journal at all.
-const MISSING: &str = "the journal is missing: events behind the last whole row group are not known";
+const MISSING: &str = "the journal is missing: events after the last complete row group are not known";

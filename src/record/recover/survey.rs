@@ -145,7 +145,7 @@ impl Survey {
         let Some(best) = best.filter(|best| runs.get(*best).is_some_and(|run| run.from(end).is_some())) else {
             let damaged = |what: &String| format!("the journal is damaged: {what}");
             self.gaps.extend(runs.iter().filter_map(|run| run.broken.as_ref().map(damaged)));
-            self.gaps.push("the journal does not go on where the file ends: what it holds is left out".into());
+            self.gaps.push("the journal does not continue where the file ends: its content is omitted".into());
             return;
         };
         let before: Vec<Run> = runs.drain(..best).collect();

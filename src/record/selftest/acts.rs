@@ -12,7 +12,7 @@ use crate::schema::types::Iovec;
 /// Where a transfer is made.
 #[derive(Debug)]
 pub struct Scene<'a> {
-    /// Where deeds are told.
+    /// Where deeds are reported.
     pub board: &'a Board,
     /// Buffers anywhere.
     pub field: &'a Field,
@@ -109,7 +109,7 @@ pub fn writev(scene: &Scene<'_>) -> Deed {
 pub fn readv_int80(scene: &Scene<'_>) -> Deed {
     let Some(low) = scene.low else { return Deed::refused(-i64::from(libc::ENOMEM)) };
     let (local, remote) = low.arrays32(scene.slot);
-    // SAFETY: the child makes one system call, tells it, and ends.
+    // SAFETY: the child makes one system call, reports it, and ends.
     let child = unsafe { libc::fork() };
     if child == 0 {
         let ret = int80_readv(scene.target as u32, local as u32, remote as u32);

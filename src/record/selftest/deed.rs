@@ -103,7 +103,7 @@ impl Board {
         Ok(board)
     }
 
-    /// Tells a deed.
+    /// Reports a deed.
     pub fn write(&self, slot: usize, deed: Deed) {
         if slot < self.len {
             // SAFETY: inside the mapping, which is aligned to pages; volatile, since another process reads it.
@@ -111,7 +111,7 @@ impl Board {
         }
     }
 
-    /// What was told of a deed. To be asked when its process has ended.
+    /// What was reported of a deed. Valid once its process has ended.
     pub fn read(&self, slot: usize) -> Deed {
         if slot >= self.len {
             return Deed::default();

@@ -12,7 +12,7 @@ pub struct Kind {
     pub family: Family,
     /// Its event, by name. While the table of events has none of that name, the transfer is not made.
     pub event: &'static str,
-    /// Words that tell it from others.
+    /// Words that distinguish it from others.
     pub name: &'static str,
     /// How it enters the kernel; `None` for what is no call.
     pub abi: Option<Abi>,

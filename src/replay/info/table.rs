@@ -249,12 +249,12 @@ fn ledger(out: &mut String, facts: &Facts<'_>) {
     if facts.problems.is_empty() {
         let sum = |side: &[Column]| side.iter().filter(shown).map(|(name, ..)| *name).collect::<Vec<_>>().join(" + ");
         let (came, ended) = (sum(&CAME), sum(&ENDED));
-        let _ = writeln!(out, "The books balance: {came} = {ended}, and written = rows in the file.");
+        let _ = writeln!(out, "The ledger balances: {came} = {ended}, and written = rows in the file.");
     }
     if facts.manifest.ledger_from_rows {
         let _ = writeln!(
             out,
-            "They count what the rows tell: what else was seen is not known, since the journal was not whole."
+            "The ledger counts only the rows: what else was seen is not known, since the journal was incomplete."
         );
     }
 }

@@ -9,7 +9,7 @@ use crate::terminal::escape::Safe;
 /// Characters shown of an argument list; the whole of it is in `-T jsonl`.
 const ARGV: usize = 120;
 
-/// Tells a process event; says whether it is one.
+/// Writes a process event; returns whether it is one.
 pub(super) fn tell(line: &mut Line, event: &Event<'_>, processes: &Processes) -> bool {
     if event.event == EventKind::ProcessFork.name() {
         parent(line, "started by", event, processes);
@@ -63,7 +63,7 @@ fn exit(line: &mut Line, status: Option<i32>) {
     }
 }
 
-/// Tells a `lost` row.
+/// Writes a `lost` row.
 pub(super) fn gap(line: &mut Line, event: &Event<'_>) {
     let count = event.lost_count.unwrap_or(0);
     let what = event.lost_event.unwrap_or("event");

@@ -48,7 +48,7 @@ fn argument(line: &mut Line, request: &str, addr: u64) {
     }
 }
 
-/// What `tell` adds, with `word` before it where it adds anything.
+/// What `tell` adds, with `word` before it if it adds anything.
 pub(super) fn after(line: &mut Line, word: &str, tell: impl FnOnce(&mut Line)) {
     let (text, parts) = (line.text.len(), line.ends.len());
     line.word(Role::Dim, format_args!("{word}"));

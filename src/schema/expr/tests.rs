@@ -136,7 +136,7 @@ fn errors_say_where_and_what() {
         ("bytes = 1T", "at character 9: bytes is a number, if need be with K, M, G, not \"1T\""),
         ("pid ~ 1", "at character 5: pid is a number: compare it with"),
         ("comm < a", "at character 6: comm is text: compare it with"),
-        ("comm ~ [a", "at character 8: \"[a\" is no glob pattern"),
+        ("comm ~ [a", "at character 8: \"[a\" is not a glob pattern"),
         ("comm = 'a", "at character 8: this quote is not closed"),
         ("toctou = maybe", "at character 10: toctou is true or false, not \"maybe\""),
         ("payload = x", "at character 9: payload can only be asked for with `is null`"),

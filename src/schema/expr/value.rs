@@ -68,7 +68,7 @@ fn text_check(name: &str, operator: &str, text: &str) -> Result<Check, Wrong> {
         "~" => {
             // A name may hold a slash (`kworker/0:1`), which `*` shall match.
             let glob = GlobBuilder::new(text).literal_separator(false).build();
-            let glob = glob.map_err(|e| Wrong::Value(format!("{text:?} is no glob pattern: {}", e.kind())))?;
+            let glob = glob.map_err(|e| Wrong::Value(format!("{text:?} is not a glob pattern: {}", e.kind())))?;
             Ok(Check::Glob(Box::new(glob.compile_matcher())))
         }
         _ => Err(Wrong::Operator(format!("{name} is text: compare it with =, !=, ~ or !~ (glob patterns)"))),
@@ -80,7 +80,7 @@ fn possible(name: &str, text: &str) -> Result<(), String> {
     let known: Vec<&str> = match name {
         "event" | "lost_event" => EVENTS.iter().map(|e| e.name).collect(),
         "errno" => names::errno_names().collect(),
-        // Requests and advice without a name are told by number.
+        // Requests and advice without a name are shown by number.
         "ptrace_request" | "advice" if text.parse::<i64>().is_ok() => return Ok(()),
         "ptrace_request" => names::ptrace_request_names().collect(),
         "advice" => names::advice_names().collect(),

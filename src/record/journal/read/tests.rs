@@ -235,7 +235,7 @@ fn what_is_no_file_of_a_journal_is_named() {
         (&zeros, "is not a regular file"),
         (&directory, "is not a regular file"),
         (&empty, "is empty"),
-        (&of_zeros, "holds no whole frame behind byte 0"),
+        (&of_zeros, "has no complete frame after byte 0"),
         (&gone, "is missing"),
     ];
     for (put, said) in others {
