@@ -287,7 +287,7 @@ events! {
     Splice "splice" Pipe [275] [313] SPLICE_ARGS, "Moves bytes between a pipe and another file without user memory (splice(2)).";
     Tee "tee" Pipe [276] [315] TEE_ARGS, "Duplicates bytes from one pipe into another (tee(2)).";
     Sendfile "sendfile" Pipe [40] [187 239] SENDFILE_ARGS, "Copies from a file to a descriptor inside the kernel (sendfile(2)).";
-    PipeRead "pipe_read" Pipe [] [] PIPE_READ_ARGS, "read(2), readv(2) or preadv2(2) of a pipe that a recorded call has fed at some time before, by whomever: links the reader to who fed it last.";
+    PipeRead "pipe_read" Pipe [] [] PIPE_READ_ARGS, "read(2), readv(2) or preadv2(2) by any process, of a pipe that a recorded call has fed: links the reader to the process that fed it last.";
     Ptrace "ptrace" Ptrace [101] [26] PTRACE_ARGS, "Controls, reads or writes a traced process (ptrace(2)).";
     Read "read" Mem [0] [3] READ_ARGS, "read(2) of a /proc/PID/mem file.";
     Write "write" Mem [1] [4] WRITE_ARGS, "write(2) to a /proc/PID/mem file.";
@@ -302,9 +302,9 @@ events! {
     PidfdGetfd "pidfd_getfd" Pidfd [438] [438] PIDFD_GETFD_ARGS, "Takes a duplicate of a target process's file descriptor (pidfd_getfd(2)).";
     ProcessMadvise "process_madvise" Madvise [440] [440] PROCESS_MADVISE_ARGS, "Gives the kernel advice about ranges of a target process's memory (process_madvise(2)).";
     ProcessExec "process_exec" Process [] [] &[], "A process replaced its program (execve(2)).";
-    ProcessFork "process_fork" Process [] [] &[], "A process began as the child of another (fork(2), clone(2)); threads are not listed.";
+    ProcessFork "process_fork" Process [] [] &[], "A process was created as the child of another (fork(2), clone(2)); threads are not listed.";
     ProcessExit "process_exit" Process [] [] &[], "The last thread of a process ended.";
-    ProcessSnapshot "process_snapshot" Process [] [] &[], "A process that lived before it was first seen: read from /proc at the start, or when it first became a target.";
+    ProcessSnapshot "process_snapshot" Process [] [] &[], "A process that existed before it was first seen: read from /proc at the start, or when it first became a target.";
     Lost "lost" Ledger [] [] &[], "Events that happened and are not in the capture: how many, of which kind, in which span, why.";
 }
 
