@@ -46,7 +46,7 @@ fn render(mut vmtrace: clap::Command, name: Option<&str>) -> Result<Vec<u8>> {
     };
     let mut out = Vec::new();
     let title = if name.is_some() { format!("vmtrace-{wanted}") } else { "vmtrace".into() };
-    // Written here, since roff leaves out the empty date, and the version would stand in its place.
+    // Written here, since roff omits the empty date, and the version would take its place.
     writeln!(out, ".TH {title} 1 \"\" \"vmtrace {}\" \"vmtrace manual\"", env!("CARGO_PKG_VERSION"))?;
     front(&title, command, page).to_writer(&mut out)?;
     options(command, &mut out)?;
@@ -76,7 +76,7 @@ fn front(title: &str, command: &clap::Command, page: &Page) -> Roff {
     roff
 }
 
-/// A form of the command: what is typed as it stands is bold, what stands for something else (in capitals) is italic.
+/// A form of the command: literal words are bold, placeholders (in capitals) italic.
 fn synopsis(form: &str) -> Vec<Inline> {
     let mut words = Vec::new();
     for (number, word) in form.split(' ').enumerate() {

@@ -1,6 +1,6 @@
 //! What manual pages contain beside options: synopses, descriptions, exit statuses, examples.
 
-/// One page. Statuses and examples are pairs: what stands in front, and what it means or does.
+/// One page. Statuses and examples are pairs: the status or purpose, and its meaning or command.
 pub struct Page {
     /// Name of the command.
     pub name: &'static str,

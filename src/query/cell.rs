@@ -28,7 +28,7 @@ pub fn text(array: &ArrayRef, row: usize) -> String {
     }
 }
 
-/// Whether values of this type stand to the right of their column.
+/// Whether values of this type are right-aligned.
 pub fn is_number(data_type: &DataType) -> bool {
     data_type.is_numeric()
 }

@@ -88,7 +88,7 @@ fn names(captures: &[Arc<Opened>]) -> ArrayRef {
     Arc::new(captures.iter().map(|c| Some(c.name.as_str())).collect::<StringArray>())
 }
 
-/// The manifest as it stands in the file: fields that this version does not know are in it, too.
+/// The manifest as in the file, including fields that this version does not know.
 fn json(opened: &Opened) -> &str {
     opened.capture.manifest_json()
 }

@@ -11,7 +11,7 @@ use super::reorder::Place;
 use crate::schema::manifest::{ClockState, Clocks, Hook};
 use crate::schema::vocabulary::EndReason;
 
-/// All that decoding takes to go on behind the rows that stand in a file.
+/// All state that decoding needs to continue after the rows of a file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// Number of the file, from 1.

@@ -15,7 +15,7 @@ const PER_RING: u64 = 4;
 const ADDRESS_SPACE: u64 = 256 << 20;
 /// Of these, bytes of private memory.
 const DATA: u64 = 64 << 20;
-/// Rows stand in memory as they came, as a batch, encoded, and twice where a buffer grows.
+/// Rows are in memory as they arrived, as a batch, encoded, and twice while a buffer grows.
 const COPIES: u64 = 4;
 /// Bytes of the main thread's stack.
 const STACK: u64 = 1 << 20;

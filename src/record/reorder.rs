@@ -52,7 +52,7 @@ struct Open {
 #[derive(Debug, Default)]
 pub struct Reorder {
     bytes: Vec<u8>,
-    /// Sorted from `next` on; what stands before was handed on.
+    /// Sorted from `next` on; records before it were passed on.
     index: Vec<Entry>,
     next: usize,
     complete_until_ns: u64,
@@ -253,7 +253,7 @@ mod tests {
         let mut whole = Reorder::default();
         let mut all = Vec::new();
         let mut places = Vec::new();
-        // Other frames stand between them.
+        // Other frames are between them.
         for (number, (until, bytes)) in (0..).step_by(3).zip(&frames) {
             whole.push(number, *until, bytes);
             loop {

@@ -11,7 +11,7 @@ pub fn escape(bytes: &[u8]) -> String {
     out
 }
 
-/// Appends the bytes as text to `out`, in which nothing stands before.
+/// Appends the bytes as text to `out`, which is empty.
 pub fn escape_into(out: &mut String, bytes: &[u8]) {
     match plain(bytes) {
         Some(text) => out.push_str(text),

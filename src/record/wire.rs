@@ -21,5 +21,5 @@ pub fn take_bytes<'a>(tail: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
     Some(taken)
 }
 
-/// BLAKE3 of `bpf/wire.h`: the layout of all that stands in a journal.
+/// BLAKE3 of `bpf/wire.h`: the layout of everything in a journal.
 pub const LAYOUT: &str = env!("VMTRACE_WIRE_DIGEST");

@@ -206,7 +206,7 @@ fn peer(line: &mut Line, event: &Event<'_>, view: View, way: Way, processes: &Pr
         (Way::Unknown, View::Target) => "by",
     };
     if view == View::Target {
-        // The line stands under the target; the one who acted is said to have.
+        // The line is under the target; the caller is named in it.
         line.word(Role::Plain, format_args!("{how} caller "));
         let name = processes.name(event.pid).or(Some(event.comm));
         line.add(Role::Name, format_args!("{}", Named { name, pid: event.pid }));

@@ -14,7 +14,7 @@ pub const KEY_SEAL: &str = "vmtrace.seal";
 /// A BLAKE3 digest.
 pub type Digest = blake3::Hash;
 
-/// The chain as it stands in the footer. `begin`, and each `link`, is the link that the next one is made from.
+/// The chain as stored in the footer. `begin`, and each `link`, is the link that the next one is made from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Chain {

@@ -28,7 +28,7 @@ pub(super) struct Footer {
     pub seal: Range<usize>,
 }
 
-/// Puts together what stands at `at` behind `groups`.
+/// Builds what is at `at`, after `groups`.
 ///
 /// # Errors
 /// When the Parquet library refuses it.

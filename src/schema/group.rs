@@ -125,7 +125,7 @@ fn index_start(group: &RowGroupMetaData) -> Option<usize> {
 /// What a footer would say of one row group, packed.
 #[derive(Clone, Debug)]
 pub(super) struct Description {
-    /// As it stands in the file.
+    /// As in the file.
     pub packed: Vec<u8>,
     /// Bytes when unpacked.
     pub full_len: u64,

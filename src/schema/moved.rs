@@ -23,7 +23,7 @@ pub enum Bytes {
 }
 
 impl EventKind {
-    /// What the `bytes` of such an event are. vmsplice stands with the calls on pipes, in either direction: the ledger does
+    /// What the `bytes` of such an event are. vmsplice counts as a call on pipes, in either direction: the ledger does
     /// not part them, and what it puts into a pipe is counted where it is read.
     pub const fn bytes(self) -> Bytes {
         match self {

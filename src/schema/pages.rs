@@ -371,7 +371,7 @@ impl<'a> Check<'a> {
 
 const NOT_THERE: &str = "a page where the page index names none";
 
-/// Brings what stands behind a page's header.
+/// Fetches the bytes after a page's header.
 pub(crate) type Body<'b, 'a> = dyn FnMut() -> Result<Cow<'a, [u8]>> + 'b;
 
 /// Bytes, read from a place on.

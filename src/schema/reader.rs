@@ -139,7 +139,7 @@ impl Capture {
         &self.own.manifest
     }
 
-    /// The same as it stands in the file: fields that this version does not know are in it, too.
+    /// The same as in the file, including fields that this version does not know.
     pub fn manifest_json(&self) -> &str {
         &self.own.manifest_json
     }

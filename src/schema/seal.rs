@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use super::chain::Digest;
 use super::file::{each_part, read_at};
 
-/// What stands for the seal's digits while it is worked out.
+/// The placeholder for the seal's digits while it is computed.
 pub(crate) const NO_SEAL: [u8; 64] = [b'0'; 64];
 
 /// A seal being worked out. The bytes come in the order of the file.
@@ -60,7 +60,7 @@ impl Seal {
     }
 }
 
-/// Where `seal` stands in the end of a capture. It is a digest, so that nothing else in it can be the same.
+/// The position of `seal` in the end of a capture. It is a digest, so nothing else there can be equal.
 pub(crate) fn find(bytes: &[u8], seal: &str) -> Option<Range<usize>> {
     let start = bytes.windows(seal.len().max(1)).rposition(|window| window == seal.as_bytes())?;
     Some(start..start + seal.len())

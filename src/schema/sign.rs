@@ -29,7 +29,7 @@ pub const NAMESPACE: &str = "vmtrace";
 const MAX_FILE: u64 = 64 << 10;
 const BEGIN: &[u8] = b"-----BEGIN SSH SIGNATURE-----";
 
-/// Where the signature of `path` stands: `FILE.sig`.
+/// The path of the signature of `path`: `FILE.sig`.
 pub fn signature_path(path: &Path) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(".sig");

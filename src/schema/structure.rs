@@ -369,7 +369,7 @@ impl<V: Visit> Walk<'_, '_, V> {
             if matches!(element, Form::Int16 | Form::Int32 | Form::Int64) {
                 self.count(8)?;
             }
-            // An element has no id: what it is stands in the list.
+            // An element has no id: the list states its type.
             self.value(element, Of::Other, 0)?;
         }
         Some(())

@@ -22,7 +22,7 @@ impl Display for Safe<'_> {
     }
 }
 
-/// The same on one line, whatever stands in it: a path, or what a journal says. Backslashes stay.
+/// The same on one line, whatever it contains: a path, or text from a journal. Backslashes stay.
 #[derive(Clone, Copy, Debug)]
 pub struct SafeLine<'a>(pub &'a str);
 
@@ -182,7 +182,7 @@ impl serde_json::ser::Formatter for SafeJson {
     fn write_string_fragment<W: ?Sized + std::io::Write>(&mut self, out: &mut W, text: &str) -> std::io::Result<()> {
         let mut clean = 0;
         for (at, c) in text.char_indices() {
-            // JSON itself escapes what stands below a space.
+            // JSON itself escapes characters below the space.
             if (c.is_ascii() && c != '\x7f') || is_visible(c) {
                 continue;
             }

@@ -35,7 +35,7 @@ pub struct Finding {
     pub text: String,
 }
 
-/// Everything that was found out about one file. The JSON of `verify -T json` is this as it stands; fields are only added.
+/// All findings about one file. The JSON of `verify -T json` is exactly this; fields are only added.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
     /// Path as given; bytes that are no UTF-8 replaced.

@@ -25,7 +25,7 @@ use crate::schema::Event;
 use crate::schema::events::EventKind;
 use crate::schema::vocabulary::LostCause;
 
-/// Which wire number stands for which event. An event that is not made in the kernel has none.
+/// The event of each wire number. An event that is not made in the kernel has none.
 const KINDS: &[(u32, EventKind)] = &[
     (VMT_PROCESS_VM_READV, EventKind::ProcessVmReadv),
     (VMT_PROCESS_VM_WRITEV, EventKind::ProcessVmWritev),

@@ -21,11 +21,11 @@ pub enum Kind {
     Living = 3,
     /// JSON: what the system answered when it was asked for a process or a cgroup.
     Answer = 4,
-    /// JSON: from where on what stands in the capture is not yet complete, and all that reading on from there takes.
+    /// JSON: from where the capture is not yet complete, and all state that reading on from there needs.
     Checkpoint = 5,
     /// JSON: the kernel's books, and clocks.
     Books = 6,
-    /// JSON: a file ends at the instant named, and another begins. Records from before it may stand behind this frame.
+    /// JSON: a file ends at the instant named, and another begins. Records from before it may follow this frame.
     Cut = 7,
     /// JSON: the end of the recording.
     Finish = 8,

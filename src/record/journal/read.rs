@@ -237,7 +237,7 @@ impl Reader {
     }
 }
 
-/// The id of the recording whose journal stands beside `output`, if a file of it says so.
+/// The id of the recording whose journal is beside `output`, if one of its files contains it.
 pub fn capture_id(output: &Path) -> Option<String> {
     let base = Base::of(output);
     base.list().ok()?.into_iter().find_map(|segment| {

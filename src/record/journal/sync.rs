@@ -15,7 +15,7 @@ use crate::record::privileges;
 pub struct Syncer(JoinHandle<()>);
 
 impl Syncer {
-    /// Syncs what `journal` got, at most once every `interval`; it stands beside `output`.
+    /// Syncs what `journal` got, at most once every `interval`; it is beside `output`.
     ///
     /// # Errors
     /// When there is no thread to be had.

@@ -186,7 +186,7 @@ impl<'a> Left<'a> {
         self.ended(counted, gap)
     }
 
-    /// The same where nothing is known but what stands in files.
+    /// The same if nothing is known but the content of files.
     fn cut_off(&self, encoder: &Encoder, kernel: KernelBooks) -> Finish {
         let gap = format!(
             "the recorder was killed: events later than {} s after its start are not in the capture, and how many there \

@@ -40,7 +40,7 @@ pub struct Run {
     pub complete_until_ns: u64,
     /// Why the next frame is not known, if it is not.
     pub broken: Option<String>,
-    /// Whether records stand behind the place to go on from.
+    /// Whether records follow the position to continue from.
     has_records: bool,
 }
 
@@ -79,7 +79,7 @@ impl Run {
 
     /// The frame from which on it is to be read, to go on where the file ends.
     pub fn from(&self, end: End) -> Option<u64> {
-        // Better than any checkpoint: the flight recorder's first one stands behind what it had kept until then.
+        // Better than any checkpoint: the flight recorder's first one comes after what it had kept until then.
         if end.is_begin() && self.first == 0 { Some(0) } else { self.checkpoint.as_ref().map(|c| c.place.from) }
     }
 

@@ -50,7 +50,7 @@ pub struct Facts<'a> {
     pub payload_bytes: Option<u64>,
     /// All events of the ledger in one row.
     pub total: LedgerRow,
-    /// Bytes that moved, each counted once, and what stands beside them.
+    /// Bytes that moved, each counted once, and what is listed beside them.
     pub moved: Moved,
     /// Events lost, by whatever cause.
     pub lost: u64,

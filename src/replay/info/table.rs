@@ -213,7 +213,7 @@ const BYTES: &str = "bytes";
 /// What else is known of the rows.
 const OF_ROWS: [Column; 3] =
     [("failed", 11, |row| row.failed), (BYTES, 17, |row| row.bytes), ("faults", 8, |row| row.read_faults)];
-/// Columns that stand there only where there is something in them.
+/// Columns that are shown only if they have values.
 const SELDOM: [&str; 3] = ["carried in", "forgotten", "carried out"];
 
 fn ledger(out: &mut String, facts: &Facts<'_>) {
