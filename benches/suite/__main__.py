@@ -1,4 +1,4 @@
-"""Measures what docs/benchmarks.md tells, and writes it. scripts/bench builds the programs and calls this."""
+"""Runs the benchmarks of docs/benchmarks.md, and writes it. scripts/bench builds the programs and calls this."""
 
 import argparse
 import sys
@@ -33,9 +33,9 @@ def document(facts, sections, took):
     parts = [
         "# What vmtrace costs, loses and takes",
         f"Written by `make bench` (`scripts/bench`, {took / 60:.0f} minutes): do not edit. Every comparison alternates its sides "
-        "within one run and gives medians of ratios; absolute times hold for this machine alone. Of every recording in it, recorded "
-        "and lost events together were what the workload itself had counted, by event, else there would be no document. Why a goal "
-        "is missed, and where the time goes, is told in [performance.md](performance.md#where-the-goals-are-missed).",
+        "within one run and gives medians of ratios. Absolute times hold for this machine alone. In every recording the recorded and "
+        "the lost events add up to what the workload itself counted, by event; otherwise this document is not written. "
+        "[performance.md](performance.md#where-the-goals-are-missed) explains why goals are missed, and where the time goes.",
         "## Goals",
         f"{judged.count(True)} of {len(judged)} goals are met.",
         table(["what", "goal", "measured", "met", "how"], rows),

@@ -40,8 +40,8 @@ def reads(settings):
     cost_table(section, samples, "bare")
     section.text.append(
         "perf record keeps registers and results, no iovecs and no bytes; bpftrace (benches/suite/reads.bt), strace (-s 64) and the "
-        "least BPF program keep one iovec of each side and 64 bytes; vmtrace all of a row (docs/FORMAT.md) and a journal. The last "
-        "column is the part of the events that is not in a side's file: whoever loses events spends nothing on them."
+        "least BPF program keep one iovec of each side and 64 bytes; vmtrace keeps a complete row (docs/FORMAT.md) and a journal. "
+        "The last column is the share of events that is not in a side's file: a recorder spends no time on events that it loses."
     )
     return section
 
@@ -78,7 +78,7 @@ def programs(settings):
     }
     section = Section("Time in the BPF program at the exit of syscalls, by the kernel's own count")
     section.table(["side", "ns for a run", "runs"], [[name, *program_time(side)] for name, side in sides.items()])
-    section.text.append("kernel.bpf_stats_enabled, which itself costs two readings of the clock.")
+    section.text.append("Measured with kernel.bpf_stats_enabled, which itself reads the clock twice per run.")
     return section
 
 
