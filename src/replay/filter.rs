@@ -288,7 +288,7 @@ mod tests {
         assert_eq!(verdict(&comm("python?"), &readv()), TARGET);
         assert_eq!(verdict(&comm("*thon"), &readv()), Verdict::Skip);
         assert_eq!(verdict(&comm("k*1"), &Event { comm: "kworker/0:1", ..readv() }), CALLER);
-        assert!(Filter::new(&comm("[a")).unwrap_err().to_string().starts_with("--comm: \"[a\" is no glob"));
+        assert!(Filter::new(&comm("[a")).unwrap_err().to_string().starts_with("--comm: \"[a\" is not a glob"));
     }
 
     #[test]

@@ -222,7 +222,7 @@ mod tests {
     fn nonsense_and_overflow_are_refused() {
         for text in ["", ".", "s", "@", "1x", "1.2.3", "yesterday", "99999999999999999999", "99999999999d", "@-", "1e3"]
         {
-            assert!(parse(text).unwrap_err().contains("is no time"), "{text}");
+            assert!(parse(text).unwrap_err().contains("is not a time"), "{text}");
         }
     }
 

@@ -287,7 +287,7 @@ events! {
     Splice "splice" Pipe [275] [313] SPLICE_ARGS, "Moves bytes between a pipe and another file without user memory (splice(2)).";
     Tee "tee" Pipe [276] [315] TEE_ARGS, "Duplicates bytes from one pipe into another (tee(2)).";
     Sendfile "sendfile" Pipe [40] [187 239] SENDFILE_ARGS, "Copies from a file to a descriptor inside the kernel (sendfile(2)).";
-    PipeRead "pipe_read" Pipe [] [] PIPE_READ_ARGS, "read(2), readv(2) or preadv2(2) by any process, of a pipe that a recorded call has fed: links the reader to the process that fed it last.";
+    PipeRead "pipe_read" Pipe [] [] PIPE_READ_ARGS, "read(2), readv(2) or preadv2(2), by any process, of a pipe that a recorded call has fed: links the reader to the process that fed it last.";
     Ptrace "ptrace" Ptrace [101] [26] PTRACE_ARGS, "Controls, reads or writes a traced process (ptrace(2)).";
     Read "read" Mem [0] [3] READ_ARGS, "read(2) of a /proc/PID/mem file.";
     Write "write" Mem [1] [4] WRITE_ARGS, "write(2) to a /proc/PID/mem file.";

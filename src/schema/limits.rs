@@ -244,7 +244,7 @@ mod tests {
         assert_eq!(parse_size("2GiB"), Ok(2 << 30));
         assert_eq!(parse_size("7"), Ok(7));
         for bad in ["", "M", "1X", "-1", "99999999999999999999G", "99999999999T"] {
-            assert!(parse_size(bad).unwrap_err().contains("is no size"), "{bad}");
+            assert!(parse_size(bad).unwrap_err().contains("is not a size"), "{bad}");
         }
     }
 

@@ -1,6 +1,6 @@
 -- One row per process that acted or was reached: who it was, when it lived, who started it, what moved in and out.
 --
--- process_key distinguishes a process from a later one with its pid; it is null if it is not known. comm, exe, argv, uid
+-- process_key distinguishes a process from a later one with its pid. It is null if it is not known. comm, exe, argv, uid
 -- and container are those last seen (by seq), the parent is the one first seen. bytes_in came into its memory, bytes_out left
 -- it, whoever made the call. exit_code is a wait status (wait(2)).
 WITH seen AS (

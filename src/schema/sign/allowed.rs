@@ -230,7 +230,7 @@ mod tests {
         let local = Local.with_ymd_and_hms(2023, 11, 14, 22, 13, 20).unwrap();
         assert_eq!(instant("20231114221320").unwrap(), local);
         for text in ["", "Z", "2023", "20231314", "20231114x", "yesterday"] {
-            assert!(instant(text).unwrap_err().contains("is no time"), "{text}");
+            assert!(instant(text).unwrap_err().contains("is not a time"), "{text}");
         }
     }
 

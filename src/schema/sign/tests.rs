@@ -152,7 +152,7 @@ fn keys_that_cannot_sign_say_what_to_do() {
     let key = place.key("key", ED25519, "");
     assert!(error(&format!("{key}.pub")).contains("is a public key: name the private one"));
     assert!(error(&place.path("missing")).contains("cannot be read: No such file"));
-    assert!(error(&place.write("text", "hello")).contains("is no private key"));
+    assert!(error(&place.write("text", "hello")).contains("is not a private key"));
     assert!(error(&place.write("long", vec![b'x'; 70_000])).contains("is larger than"));
     let pem = place.key("pem", &["-t", "rsa", "-b", "2048", "-m", "PEM"], "");
     assert!(error(&pem).contains("convert it with ssh-keygen -p -f"));
