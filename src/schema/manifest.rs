@@ -58,7 +58,7 @@ pub struct Manifest {
     pub end_reason: String,
     /// Seen, filtered, lost and written by event.
     pub ledger: Vec<LedgerRow>,
-    /// The ledger counts what the rows tell and nothing else: `vmtrace recover` found no journal that said more.
+    /// The ledger is derived from the rows alone: `vmtrace recover` found no journal with the counters.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub ledger_from_rows: bool,
 }
@@ -127,7 +127,7 @@ pub struct Host {
     pub cpus: u32,
     /// /sys/kernel/security/lockdown, where readable.
     pub lockdown: Option<String>,
-    /// Container that the recorder ran in, where its cgroup path tells one.
+    /// Container that the recorder ran in, if its cgroup path identifies one.
     pub container: Option<String>,
     /// Whether the recorder ran in the initial pid namespace.
     pub initial_pid_namespace: bool,
@@ -176,7 +176,7 @@ pub struct ClockState {
     pub max_error_us: i64,
     /// Estimated error, µs.
     pub estimated_error_us: i64,
-    /// TAI − UTC, s; 0 where the kernel has not been told.
+    /// TAI − UTC, s; 0 if it was not set in the kernel.
     pub tai_s: i32,
 }
 
@@ -258,7 +258,7 @@ pub struct LedgerRow {
     pub carried_in: u64,
     /// Of those, not selected by pid, uid, cgroup or `-c`.
     pub filtered: u64,
-    /// Of those, kept by the flight recorder for as long as it was told to, and dropped untold.
+    /// Of those, kept by the flight recorder for the configured time or size, and dropped.
     pub forgotten: u64,
     /// Of those, selected and lost because the ring buffer was full, counted in the kernel.
     pub lost_ring_full: u64,

@@ -37,7 +37,7 @@ pub fn check(capture: &Capture, report: &mut Report) {
     manifest.ledger.iter().filter_map(LedgerRow::imbalance).for_each(|what| report.add(Kind::Contradiction, what));
     check_clocks(manifest, capture.chain(), report);
     let bad_addresses = if report.has(Kind::Altered) {
-        report.add(Kind::Note, "its rows were not looked at, since it is altered");
+        report.add(Kind::Note, "its rows were not checked, since it is altered");
         0
     } else {
         check_rows(capture, report)
@@ -72,7 +72,7 @@ fn check_clocks(manifest: &Manifest, chain: Option<&Chain>, report: &mut Report)
     let instants = clocks::instants(manifest, chain);
     for ((from, a), (to, b)) in instants.iter().zip(instants.iter().skip(1)) {
         if b.monotonic_ns < a.monotonic_ns {
-            report.add(Kind::Contradiction, format!("the monotonic clock stands lower at {to} than at {from}"));
+            report.add(Kind::Contradiction, format!("the monotonic clock is lower at {to} than at {from}"));
         }
     }
     for step in clocks::steps(&instants) {
@@ -96,8 +96,7 @@ fn check_loss(manifest: &Manifest, bad_addresses: u64, report: &mut Report) {
         report.add(Kind::Note, text);
     }
     if manifest.ledger_from_rows {
-        let text =
-            "its journal was not whole: the ledger counts what the rows tell, and what else was seen is not known";
+        let text = "its journal was incomplete: the ledger counts only the rows, and what else was seen is not known";
         report.add(Kind::Loss, text);
     }
     let faults = total.read_faults.saturating_sub(bad_addresses);
@@ -127,7 +126,7 @@ struct Rows<'a> {
     last_ns: i64,
     late: u64,
     late_ns: i64,
-    /// Rows that stand late by their nature.
+    /// Rows that are late by their nature.
     placed: u64,
     /// By the ledger's events: rows.
     written: BTreeMap<&'a str, u64>,
@@ -185,7 +184,7 @@ impl<'a> Rows<'a> {
             self.last_ns = event.mono_ns;
             return;
         }
-        // A gap is told when it is over, a process when it is first met, a request without completion at the end.
+        // A gap is recorded when it is over, a process when it is first met, a request without completion at the end.
         if event.is_any(&[EventKind::Lost, EventKind::ProcessSnapshot]) || event.abi == Some(Abi::IoUring.as_str()) {
             self.placed += 1;
             return;
@@ -200,7 +199,8 @@ impl<'a> Rows<'a> {
                 1 => String::new(),
                 gaps => format!(", and {}", Count(gaps - 1, "more gap", "more gaps")),
             };
-            let text = format!("row {row} has the number {found}, not {expected}: rows are missing or doubled{more}");
+            let text =
+                format!("row {row} has the number {found}, not {expected}: rows are missing or duplicated{more}");
             report.add(Kind::Contradiction, text);
         }
         for row in &manifest.ledger {
@@ -224,19 +224,23 @@ impl<'a> Rows<'a> {
             let ms = self.late_ns as f64 / 1e6;
             let text = format!(
                 "{} behind rows of later instants, by up to {ms:.3} ms",
-                Count(self.late, "row stands", "rows stand")
+                Count(self.late, "row is", "rows are")
             );
             report.add(Kind::Note, text);
         }
         if self.placed > 0 {
             let which = "losses, processes first met, io_uring requests that did not complete";
-            let placed = Count(self.placed, "row stands where it was", "rows stand where they were");
-            report.add(Kind::Note, format!("{placed} told ({which})"));
+            let placed = Count(
+                self.placed,
+                "row was recorded later than its instant",
+                "rows were recorded later than their instants",
+            );
+            report.add(Kind::Note, format!("{placed} ({which})"));
         }
     }
 
-    /// What `lost` rows tell is what the ledger counts. Of a recording in several files it may be told in a later one
-    /// than it is counted in; a recorder that died, or forgets, may not have told it.
+    /// What `lost` rows report is what the ledger counts. In a recording of several files it may be reported in a later one
+    /// than it is counted in; a recorder that was killed, or forgets, may not have reported it.
     fn conclude_losses(&self, manifest: &Manifest, report: &mut Report) {
         let whole = manifest.segment.is_none() && !EndReason::Recovered.is(&manifest.end_reason);
         let kind = if whole { Kind::Contradiction } else { Kind::Note };
@@ -246,7 +250,7 @@ impl<'a> Rows<'a> {
                 let counted = row.lost_by(cause.loss());
                 if told != counted {
                     let (event, cause) = (quoted(&row.event), cause.as_str());
-                    let text = format!("{event}: `lost` rows tell of {told} ({cause}), the ledger of {counted}");
+                    let text = format!("{event}: `lost` rows report {told} ({cause}), the ledger {counted}");
                     report.add(kind, text);
                 }
             }

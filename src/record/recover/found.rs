@@ -130,7 +130,7 @@ impl Sources {
         let last = self.last()?;
         let Ok(capture) = Capture::open_within(&last.path, last.limits) else { return Ok(None) };
         let reason = capture.manifest().end_reason.as_str();
-        // Where the next file of a series was not begun yet, what belongs into it stands in the journal alone.
+        // If the next file of a series was not yet started, its content is in the journal alone.
         let goes_on = EndReason::Rotated.is(reason) && journal::exists(&last.recording()).is_some();
         Ok((self.0.len() == 1 && !reason.is_empty() && !goes_on).then_some(last))
     }
