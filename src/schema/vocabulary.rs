@@ -216,7 +216,7 @@ words! {
     DiskFull "disk_full" "the disk was full";
     WriteError "write_error" "the output failed, or a thread of the recorder did";
     Rotated "rotated" "the recording went on in the next file";
-    Triggered "triggered" "the flight recorder was told to write";
+    Triggered "triggered" "a trigger or a signal made the flight recorder write";
     Recovered "recovered" "the recorder died, and `vmtrace recover` made the file";
 }
 

@@ -1,6 +1,6 @@
 -- What happened and is not in the capture: one row per event and cause, as the ledger counts it.
 --
--- told, gaps, since and until come from the `lost` rows, which mark where the gaps were. A cause without such rows is known in
+-- reported, gaps, since and until come from the `lost` rows, which mark where the gaps were. A cause without such rows is known in
 -- number only. No row at all means that nothing was lost.
 WITH books AS (
     SELECT capture, event, entry AS cause, count FROM ledger WHERE entry LIKE 'lost%' AND count > 0
@@ -11,9 +11,9 @@ WITH books AS (
         CASE lost_cause
             WHEN 'left_in_ring' THEN 'lost_unread'
             WHEN 'recorder_killed' THEN 'lost_crash'
-            ELSE 'lost_' || coalesce(lost_cause, 'untold')
+            ELSE 'lost_' || coalesce(lost_cause, 'unknown')
         END AS cause,
-        CAST(sum(lost_count) AS BIGINT) AS told,
+        CAST(sum(lost_count) AS BIGINT) AS reported,
         count(*) AS gaps,
         min(mono_ns - coalesce(dur_ns, 0)) AS since_mono_ns,
         max(mono_ns) AS until_mono_ns
@@ -25,15 +25,15 @@ WITH books AS (
         CASE lost_cause
             WHEN 'left_in_ring' THEN 'lost_unread'
             WHEN 'recorder_killed' THEN 'lost_crash'
-            ELSE 'lost_' || coalesce(lost_cause, 'untold')
+            ELSE 'lost_' || coalesce(lost_cause, 'unknown')
         END
 )
 SELECT
     coalesce(books.capture, gaps.capture) AS capture,
     coalesce(books.event, gaps.event) AS event,
     coalesce(books.cause, gaps.cause) AS cause,
-    coalesce(books.count, gaps.told) AS count,
-    coalesce(gaps.told, 0) AS told,
+    coalesce(books.count, gaps.reported) AS count,
+    coalesce(gaps.reported, 0) AS reported,
     coalesce(gaps.gaps, 0) AS gaps,
     gaps.since_mono_ns,
     gaps.until_mono_ns
