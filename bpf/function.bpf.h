@@ -166,8 +166,8 @@ static __always_inline void call_end(struct call *call)
 		slot_put(call->slot);
 }
 
-/* Makes `family` record a syscall at its exit. `function` is its entry point: __x64_sys_* for native calls, __ia32_* for
- * 32-bit ones, numbered `number` there. */
+/* Makes `family` record a syscall at its exit. `function` is its entry point: __x64_sys_* for native calls, __ia32_*
+ * for 32-bit ones, numbered `number` there. */
 #define ON_EXIT(program, function, is_kind, number, is_compat, family)                                                 \
 	SEC("?fexit/" #function) int program(__u64 *ctx)                                                               \
 	{                                                                                                              \

@@ -1,7 +1,7 @@
 //! `vmtrace check`: whether this system can be recorded, and what a recording would miss.
 //!
-//! Like the command line it is above both halves. The facts of the system come from /proc. The recorder loads, attaches and
-//! tests the hooks as `record` does. Nothing is recorded.
+//! Like the command line it is above both halves. The facts of the system come from /proc. The recorder loads, attaches
+//! and tests the hooks as `record` does. Nothing is recorded.
 
 mod system;
 mod table;

@@ -1,6 +1,7 @@
 //! `vmtrace man`: one manual page (man(7)) per command.
 //!
-//! Options come from the definition of the command line, everything else from [`pages`]. Does not depend on other commands.
+//! Options come from the definition of the command line, everything else from [`pages`]. Does not depend on other
+//! commands.
 
 mod pages;
 #[cfg(test)]

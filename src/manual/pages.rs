@@ -24,9 +24,10 @@ pub const PAGES: &[Page] = &[
         name: "vmtrace",
         synopsis: &["vmtrace COMMAND [OPTIONS] [ARG]...", "vmtrace COMMAND --help"],
         description: &[
-            "vmtrace records transfers of bytes between the address spaces of processes: process_vm_readv, process_vm_writev, \
-             vmsplice, splice, tee, sendfile, ptrace, and reads and writes of /proc/PID/mem. It also records pidfd_getfd and \
-             process_madvise. A capture is one Parquet file. Any Parquet reader can open it.",
+            "vmtrace records transfers of bytes between the address spaces of processes: process_vm_readv, \
+             process_vm_writev, vmsplice, splice, tee, sendfile, ptrace, and reads and writes of /proc/PID/mem. It \
+             also records pidfd_getfd and process_madvise. A capture is one Parquet file. Any Parquet reader can \
+             open it.",
             "Recording needs root, or CAP_BPF and CAP_PERFMON, and a kernel with BTF. Reading a capture needs no privileges.",
         ],
         status: &[("0", "Success."), ("2", "Wrong usage."), ("other", "See the page of the command.")],
@@ -44,13 +45,13 @@ pub const PAGES: &[Page] = &[
             "vmtrace record [OPTIONS] [-o FILE] -a",
         ],
         description: &[
-            "Records the transfers of COMMAND and its children, of the processes given with -p, or of all processes. With -p, \
-             transfers of others into or out of the memory of PID are recorded too. Recording ends when COMMAND ends, when \
-             the last -p process has ended, when a limit is reached, or with INT (^C), TERM or HUP. A second INT does not \
-             wait until the buffers are empty.",
-            "FILE is created with mode 0600. It replaces an existing file only with --force. Until it is complete, it is named \
-             FILE.partial, with a journal beside it (FILE.journal-000001 and so on). vmtrace-recover(1) makes a capture from \
-             these if the recorder was killed.",
+            "Records the transfers of COMMAND and its children, of the processes given with -p, or of all \
+             processes. With -p, transfers of others into or out of the memory of PID are recorded too. Recording \
+             ends when COMMAND ends, when the last -p process has ended, when a limit is reached, or with INT \
+             (^C), TERM or HUP. A second INT does not wait until the buffers are empty.",
+            "FILE is created with mode 0600. It replaces an existing file only with --force. Until it is complete, \
+             it is named FILE.partial, with a journal beside it (FILE.journal-000001 and so on). \
+             vmtrace-recover(1) makes a capture from these if the recorder was killed.",
             "USR1 prints statistics. USR2 starts a new file; with --flight-recorder it writes the file.",
             "COMMAND is started with the signals, limits and descriptors that vmtrace was started with. vmtrace never kills it.",
         ],
@@ -85,9 +86,9 @@ pub const PAGES: &[Page] = &[
         name: "recover",
         synopsis: &["vmtrace recover [OPTIONS] FILE... -o OUT"],
         description: &[
-            "Makes a capture from the files that a killed recorder left. FILE is any of them: NAME.parquet.partial, a file of \
-             the journal NAME.parquet.journal-*, or NAME.parquet, which need not exist. The others are found beside it. None \
-             of them is changed.",
+            "Makes a capture from the files that a killed recorder left. FILE is any of them: \
+             NAME.parquet.partial, a file of the journal NAME.parquet.journal-*, or NAME.parquet, which need not \
+             exist. The others are found beside it. None of them is changed.",
             "The capture reports what is missing: end_reason is recovered, and gaps, lost rows and the ledger say what was lost.",
         ],
         status: &[
@@ -105,8 +106,9 @@ pub const PAGES: &[Page] = &[
         name: "replay",
         synopsis: &["vmtrace replay [OPTIONS] FILE..."],
         description: &[
-            "Prints the events of captures as text, JSON lines or CSV. An arrow shows the direction of the bytes as the caller \
-             sees it: a left arrow is a read, a right arrow is a write. With -p, events are shown from the side of PID.",
+            "Prints the events of captures as text, JSON lines or CSV. An arrow shows the direction of the bytes \
+             as the caller sees it: a left arrow is a read, a right arrow is a write. With -p, events are shown \
+             from the side of PID.",
             "Captured text is escaped. Lost events are always printed, whatever is selected.",
         ],
         status: &[
@@ -131,8 +133,9 @@ pub const PAGES: &[Page] = &[
         name: "info",
         synopsis: &["vmtrace info [OPTIONS] FILE..."],
         description: &[
-            "Shows what captures contain and how they were made: host, command line, filters, clocks, hooks, self-test, the \
-             counts of each event, what was lost, and what could not be seen. It reads the manifest, not the rows.",
+            "Shows what captures contain and how they were made: host, command line, filters, clocks, hooks, \
+             self-test, the counts of each event, what was lost, and what could not be seen. It reads the \
+             manifest, not the rows.",
         ],
         status: &[("0", "Done."), ("2", "Wrong usage, or a file that cannot be read.")],
         examples: &[("Show one capture:", "vmtrace info trace.parquet")],
@@ -147,12 +150,11 @@ pub const PAGES: &[Page] = &[
             "vmtrace query --show NAME",
         ],
         description: &[
-            "Runs SQL over captures. FILE is a capture, a directory or a pattern; all captures together are one table. The \
-             dialect is that of Apache DataFusion, which is close to PostgreSQL's. Tables and views: events, transfers, \
-             processes, edges, pipes, losses, manifest, ledger.",
+            "Runs SQL over captures. FILE is a capture, a directory or a pattern; all captures together are one \
+             table. The dialect is that of Apache DataFusion, which is close to PostgreSQL's. Tables and views: \
+             events, transfers, processes, edges, pipes, losses, manifest, ledger.",
             "Without SQL, statements are read from stdin; on a terminal, at a prompt. SQL reads the captures that \
-are named, and \
-             no other file.",
+             are named, and no other file.",
         ],
         status: &[
             ("0", "There were rows."),
@@ -175,10 +177,10 @@ are named, and \
             "vmtrace ballista executor [OPTIONS] --scheduler HOST:PORT",
         ],
         description: &[
-            "Starts a scheduler or an executor of an Apache Ballista cluster that runs queries of vmtrace-query(1). All parts of \
-             a cluster have to be the same build of vmtrace.",
-            "Ballista has neither authentication nor encryption. Whoever reaches a port can read and write every file that the \
-             user of the process can. Use a network and a user of their own.",
+            "Starts a scheduler or an executor of an Apache Ballista cluster that runs queries of \
+             vmtrace-query(1). All parts of a cluster have to be the same build of vmtrace.",
+            "Ballista has neither authentication nor encryption. Whoever reaches a port can read and write every \
+             file that the user of the process can. Use a network and a user of their own.",
         ],
         status: &[("0", "Ended by a signal."), ("2", "Wrong usage, or it could not start.")],
         examples: &[
@@ -194,11 +196,11 @@ are named, and \
         name: "verify",
         synopsis: &["vmtrace verify [OPTIONS] FILE...", "vmtrace verify --allowed-signers FILE [-I PRINCIPAL] FILE..."],
         description: &[
-            "Checks that captures are what was recorded, and complete: every byte against the digest chain and the seal, the \
-             ledger, the numbers of the rows, and the clocks. Of several files of one recording it also checks that each \
-             follows the one before. It prints the root digest of an intact file.",
-            "An intact file is proven to be the recorded one only if its root digest was noted elsewhere, or if it is signed \
-             with a key that was never on the recorded machine.",
+            "Checks that captures are what was recorded, and complete: every byte against the digest chain and the \
+             seal, the ledger, the numbers of the rows, and the clocks. Of several files of one recording it also \
+             checks that each follows the one before. It prints the root digest of an intact file.",
+            "An intact file is proven to be the recorded one only if its root digest was noted elsewhere, or if it \
+             is signed with a key that was never on the recorded machine.",
         ],
         status: &[
             ("0", "Intact and complete."),
@@ -216,8 +218,8 @@ are named, and \
         name: "check",
         synopsis: &["vmtrace check [OPTIONS]"],
         description: &[
-            "Shows whether this system can be recorded, and what a recording would not see. It loads, attaches and tests the \
-             hooks as vmtrace-record(1) does, and records nothing.",
+            "Shows whether this system can be recorded, and what a recording would not see. It loads, attaches and \
+             tests the hooks as vmtrace-record(1) does, and records nothing.",
         ],
         status: &[
             ("0", "Every family of events is seen in the best way."),

@@ -1,5 +1,6 @@
-//! The lock on an unfinished file (flock(2)). Its writer holds it from creation until the file has its name. The lock ends with
-//! the process, however that ends, so it distinguishes a file that is being written from one that was left behind.
+//! The lock on an unfinished file (flock(2)). Its writer holds it from creation until the file has its name. The lock
+//! ends with the process, however that ends, so it distinguishes a file that is being written from one that was left
+//! behind.
 
 use std::fmt::{self, Display, Formatter};
 use std::fs::{File, Metadata, OpenOptions};

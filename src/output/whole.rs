@@ -1,5 +1,5 @@
-//! An output that is useless unless it is complete. It has no name until then, if the file system supports that, so nothing
-//! is left of it however its writer ends. On other file systems (FUSE, NFS), [`abandon`] removes it.
+//! An output that is useless unless it is complete. It has no name until then, if the file system supports that, so
+//! nothing is left of it however its writer ends. On other file systems (FUSE, NFS), [`abandon`] removes it.
 
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd;

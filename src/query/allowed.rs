@@ -1,7 +1,7 @@
 //! What SQL may do: read the captures, keep views and tables in memory, and change settings from a list.
 //!
-//! Owns that list. Any other statement is refused before it runs: files that are no captures, other places, memory limits and
-//! directories. `--allow-files` lets `CREATE EXTERNAL TABLE` name regular files.
+//! Owns that list. Any other statement is refused before it runs: files that are no captures, other places, memory
+//! limits and directories. `--allow-files` lets `CREATE EXTERNAL TABLE` name regular files.
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! Opens captures for the engine: checked by `schema`, then for what an engine trusts beyond that.
 //!
-//! Owns the columns of the table `events`. An engine skips what statistics exclude, so statistics that contradict themselves
-//! are refused. Statistics that are forged without a contradiction can only be ignored (`--no-pruning`).
+//! Owns the columns of the table `events`. An engine skips what statistics exclude, so statistics that contradict
+//! themselves are refused. Statistics that are forged without a contradiction can only be ignored (`--no-pruning`).
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;

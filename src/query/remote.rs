@@ -1,7 +1,7 @@
 //! Captures in object stores and on web servers, read by ranges. Built with feature `remote`.
 //!
-//! Owns how bytes are fetched, and the time limits. The checks are those of files: a sparse file with the length of the object
-//! stands in for it, and the ranges that are needed are written into it.
+//! Owns how bytes are fetched, and the time limits. The checks are those of files: a sparse file with the length of the
+//! object stands in for it, and the ranges that are needed are written into it.
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -1,7 +1,7 @@
 //! One statement: plan it, run it, write its rows; ^C cancels it.
 //!
-//! Owns the handling of failures: an error in the SQL points into it, an error in a capture names file and column. The work is
-//! a task of its own and sends batches through a channel, so that ^C is noticed while the engine is busy.
+//! Owns the handling of failures: an error in the SQL points into it, an error in a capture names file and column. The
+//! work is a task of its own and sends batches through a channel, so that ^C is noticed while the engine is busy.
 
 use std::sync::{Arc, OnceLock};
 

@@ -1,7 +1,7 @@
 //! Data that does not fit into memory: files without a name, in the directory for temporary files.
 //!
-//! They contain captured bytes. Without a name no other user can open them, and nothing remains when the process ends, however
-//! it ends. Owns their creation and their size limit; the engine decides when to use them.
+//! They contain captured bytes. Without a name no other user can open them, and nothing remains when the process ends,
+//! however it ends. Owns their creation and their size limit; the engine decides when to use them.
 
 use std::fs::File;
 use std::io::{self, Write};

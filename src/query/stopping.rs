@@ -1,8 +1,8 @@
-//! ^C stops joins, too. The engine cancels a query when its work waits for input. A join can compare billions of pairs without
-//! waiting, and would block a thread for later queries.
+//! ^C stops joins, too. The engine cancels a query when its work waits for input. A join can compare billions of pairs
+//! without waiting, and would block a thread for later queries.
 //!
-//! So a last optimizer rule makes joins yield now and then, and makes the condition of a nested loop fail once its query is
-//! cancelled. Owns that rule. It does not reach a query in another process (Ballista).
+//! So a last optimizer rule makes joins yield now and then, and makes the condition of a nested loop fail once its
+//! query is cancelled. Owns that rule. It does not reach a query in another process (Ballista).
 
 use std::fmt;
 use std::hash::{Hash, Hasher};

@@ -1,4 +1,5 @@
-//! How the main thread sleeps: until a tick is over, a signal arrives, the bell rings, or a process that it waits for ends.
+//! How the main thread sleeps: until a tick is over, a signal arrives, the bell rings, or a process that it waits for
+//! ends.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;

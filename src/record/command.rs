@@ -1,5 +1,5 @@
-//! The recorded COMMAND. It is started as a shell would start it, so that its first instruction is already recorded. It is
-//! never killed, and its exit status is passed on.
+//! The recorded COMMAND. It is started as a shell would start it, so that its first instruction is already recorded. It
+//! is never killed, and its exit status is passed on.
 
 use std::ffi::OsString;
 use std::io::ErrorKind;

@@ -1,7 +1,7 @@
 //! The thread that empties the kernel's rings. It copies records into chunks and passes them on, nothing else.
 //!
-//! It must not wait for the encoder while rings fill, so chunks go into the journal. It waits only if the disk accepts nothing;
-//! then the rings fill, and the kernel counts what is lost.
+//! It must not wait for the encoder while rings fill, so chunks go into the journal. It waits only if the disk accepts
+//! nothing; then the rings fill, and the kernel counts what is lost.
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd, BorrowedFd};

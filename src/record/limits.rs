@@ -1,5 +1,5 @@
-//! Resource limits (setrlimit(2)). They are compared with what a recording needs at the start, when a missing resource can be
-//! named, and not while COMMAND runs.
+//! Resource limits (setrlimit(2)). They are compared with what a recording needs at the start, when a missing resource
+//! can be named, and not while COMMAND runs.
 
 use anyhow::{Result, bail};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};

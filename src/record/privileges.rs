@@ -1,7 +1,8 @@
-//! Capabilities (capabilities(7)): names the one that is missing when a recording cannot start, and drops those that are no longer
-//! needed once it has started.
+//! Capabilities (capabilities(7)): names the one that is missing when a recording cannot start, and drops those that
+//! are no longer needed once it has started.
 //!
-//! Each thread has its own. COMMAND inherits those of the main thread, which therefore keeps all until COMMAND is started.
+//! Each thread has its own. COMMAND inherits those of the main thread, which therefore keeps all until COMMAND is
+//! started.
 
 use std::fs::File;
 use std::io;

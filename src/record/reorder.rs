@@ -1,7 +1,7 @@
 //! Sorts the records of several rings by their clock.
 //!
-//! A record waits here until every ring has been emptied past its timestamp. Owns order only; bytes stay unchanged.
-//! The result depends on the input frames and on nothing else: [`Reorder::place`] is the frame from which they must be read
+//! A record waits here until every ring has been emptied past its timestamp. Owns order only; bytes stay unchanged. The
+//! result depends on the input frames and on nothing else: [`Reorder::place`] is the frame from which they must be read
 //! again to continue.
 
 use std::collections::VecDeque;

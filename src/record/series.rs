@@ -1,4 +1,5 @@
-//! The files of a recording: one, or with rotation and the flight recorder a numbered series, each chained to the one before.
+//! The files of a recording: one, or with rotation and the flight recorder a numbered series, each chained to the one
+//! before.
 //!
 //! Owns names, space for the footer, and the order of closing: sync, then name. Does not own their content.
 

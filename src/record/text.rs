@@ -1,8 +1,9 @@
 //! Bytes from the kernel as capture text: UTF-8, with other bytes escaped without loss.
 //!
-//! A text is plain or escaped as a whole. Valid UTF-8 is plain and stays unchanged. If a byte is not valid UTF-8, each such
-//! byte becomes `\xNN` and each backslash becomes two. The same is done to valid UTF-8 that contains `\x80` to `\xff`. So a text
-//! that contains one of these is escaped, one that does not is plain, and the original can be restored from either.
+//! A text is plain or escaped as a whole. Valid UTF-8 is plain and stays unchanged. If a byte is not valid UTF-8, each
+//! such byte becomes `\xNN` and each backslash becomes two. The same is done to valid UTF-8 that contains `\x80` to
+//! `\xff`. So a text that contains one of these is escaped, one that does not is plain, and the original can be
+//! restored from either.
 
 /// The bytes as text.
 pub fn escape(bytes: &[u8]) -> String {

@@ -1,7 +1,7 @@
 //! The threads of a recording, and the input of each.
 //!
-//! `vmtrace-drain` empties the rings into the journal, `vmtrace-write` makes captures from it, and `vmtrace-sync` syncs it to
-//! the disk. The main thread watches.
+//! `vmtrace-drain` empties the rings into the journal, `vmtrace-write` makes captures from it, and `vmtrace-sync` syncs
+//! it to the disk. The main thread watches.
 
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;

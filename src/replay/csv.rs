@@ -1,7 +1,7 @@
 //! CSV: a fixed header with every column, one row per event, null as an empty field.
 //!
-//! iovecs are `base:len;base:len` and payload is hexadecimal. Control characters in text are escaped as on a terminal, and so is
-//! the backslash, so the original can be restored.
+//! iovecs are `base:len;base:len` and payload is hexadecimal. Control characters in text are escaped as on a terminal,
+//! and so is the backslash, so the original can be restored.
 
 use std::io::{self, Write};
 

@@ -1,7 +1,7 @@
 //! Which events are selected, and from whose side each is shown.
 //!
-//! Owns the meaning of the selecting options. They are checked once. Then they decide on each event, and for each capture what
-//! need not be read at all. Owns no reading and no output.
+//! Owns the meaning of the selecting options. They are checked once. Then they decide on each event, and for each
+//! capture what need not be read at all. Owns no reading and no output.
 
 use anyhow::{Context, Result, anyhow};
 use globset::{GlobBuilder, GlobMatcher};

@@ -1,7 +1,7 @@
 //! `vmtrace info`: what a capture contains and how it was made, from its footer alone.
 //!
-//! Owns the options and the choice of format. The facts are in `facts`, their text in `table`. Reads no event, so the answer
-//! comes at once, whatever the size of the file.
+//! Owns the options and the choice of format. The facts are in `facts`, their text in `table`. Reads no event, so the
+//! answer comes at once, whatever the size of the file.
 
 pub(super) mod facts;
 pub(crate) mod families;

@@ -1,7 +1,7 @@
 //! One event as one line: direction, bytes, call, the other side, and what is unusual.
 //!
-//! Owns the wording. A line is text in parts, each with a role; the renderer decides how a role looks. All text in a line is
-//! safe for a terminal. Does no I/O.
+//! Owns the wording. A line is text in parts, each with a role; the renderer decides how a role looks. All text in a
+//! line is safe for a terminal. Does no I/O.
 
 mod life;
 mod ranges;

@@ -1,7 +1,7 @@
 //! `--by process`: the processes of a capture one after another.
 //!
-//! Owns finding the processes, which reads only the key columns. A separate scan then shows each process, so memory does not
-//! grow with the number of events. An event between two processes is shown under both.
+//! Owns finding the processes, which reads only the key columns. A separate scan then shows each process, so memory
+//! does not grow with the number of events. An event between two processes is shown under both.
 
 use std::collections::HashMap;
 

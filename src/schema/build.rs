@@ -1,5 +1,5 @@
-//! What column builders collect values in. Most columns of most rows have the same value as the row before, or none: such a
-//! column takes no memory and hardly any time.
+//! What column builders collect values in. Most columns of most rows have the same value as the row before, or none:
+//! such a column takes no memory and hardly any time.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 //! Checks what a footer and its page indexes claim, before the Parquet library follows it.
 //!
-//! The library allocates memory according to the numbers it finds, and follows the schema by recursion. A failed allocation and
-//! an exhausted stack end the process and cannot be caught. Owns the check; the library parses what passes.
+//! The library allocates memory according to the numbers it finds, and follows the schema by recursion. A failed
+//! allocation and an exhausted stack end the process and cannot be caught. Owns the check; the library parses what
+//! passes.
 
 use std::fs::File;
 use std::ops::Range;

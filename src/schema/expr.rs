@@ -1,9 +1,9 @@
-//! Conditions on the columns of an event, as `--trigger EXPR` takes them: `errno = EPERM`,
-//! `event = process_vm_writev and target_pid = 4211`, `bytes >= 1M or not comm ~ "ssh*"`.
+//! Conditions on the columns of an event, as `--trigger EXPR` takes them: `errno = EPERM`, `event = process_vm_writev
+//! and target_pid = 4211`, `bytes >= 1M or not comm ~ "ssh*"`.
 //!
-//! Owns what a condition means for a row. `parse` reads its text, `value` its values; there is no I/O. The meaning is that of SQL,
-//! so a condition selects the same rows in a query: if a column is null, no comparison with it is true, including `!=` and
-//! `not`; use `is null`.
+//! Owns what a condition means for a row. `parse` reads its text, `value` its values; there is no I/O. The meaning is
+//! that of SQL, so a condition selects the same rows in a query: if a column is null, no comparison with it is true,
+//! including `!=` and `not`; use `is null`.
 
 mod parse;
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! One row group, encoded in memory: its bytes, and a description that makes it readable without a footer.
 //!
-//! Owns the form of the description. A group's bytes followed by its uncompressed description are a complete Parquet file:
-//! they are made and read that way. All offsets in a description count from the group's first byte, so the group can be at any
-//! position in a file.
+//! Owns the form of the description. A group's bytes followed by its uncompressed description are a complete Parquet
+//! file: they are made and read that way. All offsets in a description count from the group's first byte, so the group
+//! can be at any position in a file.
 
 use std::io::Read;
 

@@ -1,7 +1,8 @@
-//! Turns panics of the Parquet library and of the query engine on damaged bytes into errors, without output on the terminal.
+//! Turns panics of the Parquet library and of the query engine on damaged bytes into errors, without output on the
+//! terminal.
 //!
-//! Owns the panic hook of the process. Code that reads bytes of a file runs within [`guarded`], or on a thread that called
-//! [`guard_thread`] and whose panics another thread catches.
+//! Owns the panic hook of the process. Code that reads bytes of a file runs within [`guarded`], or on a thread that
+//! called [`guard_thread`] and whose panics another thread catches.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,9 +1,9 @@
 //! Limits on what a capture can make its reader do. Captures come from strangers: all limits on their claims are here.
 //!
 //! A capture of vmtrace is far below each limit, whatever was recorded: a row group ends with 131,072 rows or 64 MiB of
-//! payload and iovecs, a payload has at most 64 KiB, a row at most 1,024 ranges on each side. Anything above is refused in a
-//! sentence that names the column and the limit, before memory is allocated. So a reader of one capture takes at most 512 MiB.
-//! `--allow-large` raises what depends on [`Limits`]; the constants are fixed.
+//! payload and iovecs, a payload has at most 64 KiB, a row at most 1,024 ranges on each side. Anything above is refused
+//! in a sentence that names the column and the limit, before memory is allocated. So a reader of one capture takes at
+//! most 512 MiB. `--allow-large` raises what depends on [`Limits`]; the constants are fixed.
 
 use std::fmt;
 

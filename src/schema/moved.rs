@@ -1,8 +1,9 @@
-//! What the `bytes` of an event are: bytes that arrived in a process's memory, bytes on their way inside the kernel, or a
-//! range that advice was given about. All sums follow this one rule.
+//! What the `bytes` of an event are: bytes that arrived in a process's memory, bytes on their way inside the kernel, or
+//! a range that advice was given about. All sums follow this one rule.
 //!
-//! A byte that crosses from one address space to another is counted once: where it arrives in memory. If it went through a
-//! pipe, it is also in the row of the call that put it there (vmsplice, splice, tee, sendfile); these are summed separately.
+//! A byte that crosses from one address space to another is counted once: where it arrives in memory. If it went
+//! through a pipe, it is also in the row of the call that put it there (vmsplice, splice, tee, sendfile); these are
+//! summed separately.
 
 use serde::Serialize;
 

@@ -1,8 +1,8 @@
 //! Checks pages of a column before the Parquet library decompresses and decodes them.
 //!
-//! A page's header claims its uncompressed size and its number of values, and so do the encoded values themselves; the library
-//! allocates memory according to both. Here they are compared with the footer, with the page index, and with the limits. Owns
-//! only that check: the library decodes pages.
+//! A page's header claims its uncompressed size and its number of values, and so do the encoded values themselves; the
+//! library allocates memory according to both. Here they are compared with the footer, with the page index, and with
+//! the limits. Owns only that check: the library decodes pages.
 
 use std::borrow::Cow;
 use std::io::Read;

@@ -1,7 +1,7 @@
 //! What can be read of a capture without its footer: an unfinished file, or one that was truncated.
 //!
-//! Owns the walk from its start, frame by frame. Accepts nothing that the capture's id and the digest chain do not confirm,
-//! and stops at the first frame that they do not.
+//! Owns the walk from its start, frame by frame. Accepts nothing that the capture's id and the digest chain do not
+//! confirm, and stops at the first frame that they do not.
 
 use std::fs::File;
 use std::ops::Range;

@@ -1,4 +1,5 @@
-//! How columns are stored: encodings, compression, statistics, bloom filters. The settings were measured (docs/FORMAT.md).
+//! How columns are stored: encodings, compression, statistics, bloom filters. The settings were measured
+//! (docs/FORMAT.md).
 
 use std::sync::{Arc, OnceLock};
 

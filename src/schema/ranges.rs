@@ -1,6 +1,7 @@
 //! The number of ranges in the rows of a page, found from its repetition levels alone.
 //!
-//! Owns reading the levels (parquet-format, Encodings.md, "Run Length Encoding / Bit-Packing Hybrid"); they are one bit wide.
+//! Owns reading the levels (parquet-format, Encodings.md, "Run Length Encoding / Bit-Packing Hybrid"); they are one bit
+//! wide.
 
 use anyhow::{Context, Result, ensure};
 

@@ -1,7 +1,7 @@
 //! Opens and checks captures. `super::scan` streams their events.
 //!
-//! Captures come from strangers. Nothing here trusts a number in the file: sizes are compared with the file and with fixed
-//! limits before anything is allocated, and a panic inside the Parquet library is caught and reported as damage.
+//! Captures come from strangers. Nothing here trusts a number in the file: sizes are compared with the file and with
+//! fixed limits before anything is allocated, and a panic inside the Parquet library is caught and reported as damage.
 
 use std::fs::File;
 use std::ops::Range;

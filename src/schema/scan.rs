@@ -1,7 +1,8 @@
 //! Streams the events of an opened capture in bounded memory, and skips what is not needed.
 //!
-//! Row groups are opened one after another, so the first events come at once, and damage in one group does not affect the groups
-//! before it. Within a group the columns of the condition are read first, and the others only for the rows that match it.
+//! Row groups are opened one after another, so the first events come at once, and damage in one group does not affect
+//! the groups before it. Within a group the columns of the condition are read first, and the others only for the rows
+//! that match it.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;

@@ -1,7 +1,7 @@
 //! The seal of a capture, which is its root digest: BLAKE3 over every byte outside the row groups.
 //!
-//! Owns what is digested, and that the seal's own digits count as zeros. The chain covers the bytes of the row groups; it is in
-//! the footer and so is sealed, too.
+//! Owns what is digested, and that the seal's own digits count as zeros. The chain covers the bytes of the row groups;
+//! it is in the footer and so is sealed, too.
 
 use std::fs::File;
 use std::ops::Range;

@@ -1,8 +1,8 @@
 //! The form of Parquet's own structures, walked through before the Parquet library reads them.
 //!
-//! The library allocates memory according to the numbers it finds: the pages of an index, the children of a group. Here every
-//! list is compared with the bytes that are there, and what the library will allocate is counted. Owns the form of the
-//! structures (parquet.thrift of parquet-format) as far as the library knows them, not their meaning.
+//! The library allocates memory according to the numbers it finds: the pages of an index, the children of a group. Here
+//! every list is compared with the bytes that are there, and what the library will allocate is counted. Owns the form
+//! of the structures (parquet.thrift of parquet-format) as far as the library knows them, not their meaning.
 
 use super::thrift::{BINARY, BYTE, DOUBLE, FALSE, INT16, INT32, INT64, Input, LIST, STRUCT, TRUE};
 

@@ -1,8 +1,8 @@
 //! The column types of a capture: how one value is appended while recording and read back later.
 //!
 //! Owns the mapping from a Rust value to an Arrow array and back. Does not depend on events: the table of columns is in
-//! [`super::columns`]. The types are those that DuckDB, pandas and polars open without loss (docs/FORMAT.md): timestamps in µs
-//! UTC, addresses inside lists, text as dictionaries.
+//! [`super::columns`]. The types are those that DuckDB, pandas and polars open without loss (docs/FORMAT.md):
+//! timestamps in µs UTC, addresses inside lists, text as dictionaries.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! How many rows of a row group are decoded at a time, so that they fit in memory whatever they contain.
 //!
-//! Owns the estimate of their size, from what is known about their pages. Rows of vmtrace are small, a thousand at a time; rows of
-//! another capture may be large, and are decoded a few at a time.
+//! Owns the estimate of their size, from what is known about their pages. Rows of vmtrace are small, a thousand at a
+//! time; rows of another capture may be large, and are decoded a few at a time.
 
 use anyhow::{Context, Result};
 use parquet::basic::Type;

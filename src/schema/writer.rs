@@ -1,8 +1,8 @@
 //! Writes one capture file: row groups one after another, then the footer.
 //!
 //! Owns the order of bytes in the file and what is digested. Each row group can be read without the footer
-//! (`super::partial`), so an interrupted recording is not lost. A failed write leaves nothing behind: the file is truncated to
-//! its old length, and the write can be retried when there is space.
+//! (`super::partial`), so an interrupted recording is not lost. A failed write leaves nothing behind: the file is
+//! truncated to its old length, and the write can be retried when there is space.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};

@@ -1,7 +1,7 @@
 //! Compares the contents of a file with themselves: row numbers, ledger, clocks.
 //!
-//! Owns these comparisons. Reads every value of the file, a few rows at a time. Its memory grows with the ledger, not with the
-//! rows.
+//! Owns these comparisons. Reads every value of the file, a few rows at a time. Its memory grows with the ledger, not
+//! with the rows.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! `vmtrace verify`: whether captures are what was recorded, and complete. Offline, without privileges.
 //!
-//! Data flows one way: a file → its digests, its contents, its position among others, its signature → a report. Each check
-//! adds its findings to the report; none decides what follows. docs/INTEGRITY.md describes what this proves.
+//! Data flows one way: a file → its digests, its contents, its position among others, its signature → a report. Each
+//! check adds its findings to the report; none decides what follows. docs/INTEGRITY.md describes what this proves.
 
 mod contents;
 mod digests;

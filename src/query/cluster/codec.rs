@@ -1,7 +1,7 @@
 //! vmtrace's tables and scans as bytes in plans; Ballista encodes everything else.
 //!
-//! Owns the form of these bytes. They pass between processes of one build. Ballista checks only its own version, so bytes that
-//! cannot be read are refused.
+//! Owns the form of these bytes. They pass between processes of one build. Ballista checks only its own version, so
+//! bytes that cannot be read are refused.
 
 use std::io::{Cursor, Read};
 use std::sync::Arc;

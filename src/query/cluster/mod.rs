@@ -1,9 +1,9 @@
 //! `vmtrace query --ballista`: the same tables, views and functions on a cluster of Apache Ballista. Built with feature
 //! `ballista`.
 //!
-//! Owns the client's side. The session for local queries parses and checks the SQL and makes a logical plan. The plan goes to
-//! the scheduler ([`serve`]), which makes a physical plan and distributes it to executors. Plans name captures ([`codec`]);
-//! executors open them ([`scan`]), with the same code and the same checks as here.
+//! Owns the client's side. The session for local queries parses and checks the SQL and makes a logical plan. The plan
+//! goes to the scheduler ([`serve`]), which makes a physical plan and distributes it to executors. Plans name captures
+//! ([`codec`]); executors open them ([`scan`]), with the same code and the same checks as here.
 
 mod codec;
 mod scan;

@@ -1,7 +1,7 @@
 //! Captures in plans that are sent: named when a query is planned, opened where they are read.
 //!
-//! An executor would rebuild a stock Parquet scan without the checks of [`super::super::reader`]. So the scan is wrapped: its
-//! plans go through [`super::codec`] alone, which rebuilds it with these checks.
+//! An executor would rebuild a stock Parquet scan without the checks of [`super::super::reader`]. So the scan is
+//! wrapped: its plans go through [`super::codec`] alone, which rebuilds it with these checks.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -1,8 +1,8 @@
-//! `vmtrace ballista`: the processes of a cluster. A stock scheduler or executor has neither vmtrace's functions nor its tables,
-//! so they are started here, with both registered.
+//! `vmtrace ballista`: the processes of a cluster. A stock scheduler or executor has neither vmtrace's functions nor
+//! its tables, so they are started here, with both registered.
 //!
-//! Owns their options, and cleans up after them. Rows between the stages of a query are in a directory of mode 0700 that is
-//! removed with the process.
+//! Owns their options, and cleans up after them. Rows between the stages of a query are in a directory of mode 0700
+//! that is removed with the process.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! CSV: a header, one line per row, null as an empty field. Control characters in text are escaped as on a terminal, and so is
-//! the backslash, so the original can be restored. Lists and structs are JSON.
+//! CSV: a header, one line per row, null as an empty field. Control characters in text are escaped as on a terminal,
+//! and so is the backslash, so the original can be restored. Lists and structs are JSON.
 
 use std::io::{self, Write};
 

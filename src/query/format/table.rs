@@ -1,7 +1,7 @@
 //! A table for a terminal: a header, a line of dashes, rows; numbers are right-aligned.
 //!
-//! Widths come from the first chunk of rows. Longer results keep that header, and a column may become wider further down. So
-//! memory stays constant, and the first rows appear at once.
+//! Widths come from the first chunk of rows. Longer results keep that header, and a column may become wider further
+//! down. So memory stays constant, and the first rows appear at once.
 
 use std::io::Write;
 

@@ -1,5 +1,5 @@
-//! Finds the matches of a regular expression in bytes. Bytes that are not printable ASCII count as line ends, so a match ends
-//! there unless the expression asks for more.
+//! Finds the matches of a regular expression in bytes. Bytes that are not printable ASCII count as line ends, so a
+//! match ends there unless the expression asks for more.
 
 use regex::Regex;
 

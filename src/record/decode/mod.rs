@@ -1,7 +1,7 @@
 //! Turns wire records into capture rows. Only this module knows both.
 //!
-//! Does no I/O of its own (identity comes from [`Processes`]) and trusts nothing: a record that is inconsistent is refused and
-//! counted. Text and iovecs are copied into buffers that are reused for each record.
+//! Does no I/O of its own (identity comes from [`Processes`]) and trusts nothing: a record that is inconsistent is
+//! refused and counted. Text and iovecs are copied into buffers that are reused for each record.
 
 mod buffers;
 mod calls;

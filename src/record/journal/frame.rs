@@ -1,7 +1,8 @@
 //! Frames: a header, followed by its bytes.
 //!
-//! A frame is accepted only if its magic, the tag of its recording, its number and its checksum are right. A traced program
-//! chooses payload bytes and can make them look like a frame. But it does not know the capture's id, from which the tag is made.
+//! A frame is accepted only if its magic, the tag of its recording, its number and its checksum are right. A traced
+//! program chooses payload bytes and can make them look like a frame. But it does not know the capture's id, from which
+//! the tag is made.
 
 /// Bytes of a header.
 pub const HEADER: usize = 40;

@@ -1,5 +1,5 @@
-//! The thread that syncs the journal to the disk, so that even a power failure loses little. It removes files once the capture
-//! that contains their rows is synced, too. It sleeps while nothing arrives.
+//! The thread that syncs the journal to the disk, so that even a power failure loses little. It removes files once the
+//! capture that contains their rows is synced, too. It sleeps while nothing arrives.
 
 use std::thread::JoinHandle;
 use std::time::Duration;

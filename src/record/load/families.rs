@@ -1,5 +1,6 @@
-//! Event families and the hooks that serve them. Function hooks come first: no thread can race them, and they cost unrelated calls
-//! nothing. Then comes the exit of syscalls. The choice depends on what the kernel has and accepts, never on its version.
+//! Event families and the hooks that serve them. Function hooks come first: no thread can race them, and they cost
+//! unrelated calls nothing. Then comes the exit of syscalls. The choice depends on what the kernel has and accepts,
+//! never on its version.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! Processes that have a file of /proc/PID/mem open (bpf/holders.bpf.h): those at the start of recording, the program that looks
-//! at the entry of their calls, and what is not known about them.
+//! Processes that have a file of /proc/PID/mem open (bpf/holders.bpf.h): those at the start of recording, the program
+//! that looks at the entry of their calls, and what is not known about them.
 
 use std::os::fd::{AsFd, BorrowedFd};
 

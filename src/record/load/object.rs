@@ -1,4 +1,5 @@
-//! Opens the BPF object: its knobs, the maps that it shares if it is loaded again, and the kernel's message if it refuses.
+//! Opens the BPF object: its knobs, the maps that it shares if it is loaded again, and the kernel's message if it
+//! refuses.
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;

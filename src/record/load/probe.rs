@@ -1,5 +1,5 @@
-//! Tests whether the kernel allows function hooks at all, before the object is loaded for them. Opening and loading it twice would
-//! take longer than everything else.
+//! Tests whether the kernel allows function hooks at all, before the object is loaded for them. Opening and loading it
+//! twice would take longer than everything else.
 
 use std::os::fd::{FromRawFd, OwnedFd};
 

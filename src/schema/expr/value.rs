@@ -1,7 +1,7 @@
 //! Values by the type of the column they are compared with: numbers with units, truth values, times, text and patterns.
 //!
-//! Owns which operators and values fit a column. If the values of a column are known, a value that it cannot have is refused:
-//! a trigger that never fires would be noticed too late.
+//! Owns which operators and values fit a column. If the values of a column are known, a value that it cannot have is
+//! refused: a trigger that never fires would be noticed too late.
 
 use arrow::datatypes::DataType;
 use globset::GlobBuilder;
