@@ -134,10 +134,10 @@ fn books_made_of_rows_alone_are_called_that() {
         &[&events],
     );
     let said = vmtrace(&["info", made.path()]).out;
-    assert!(said.contains("They count what the rows tell: what else was seen is not known"), "{said}");
+    assert!(said.contains("The ledger counts only the rows: what else was seen is not known"), "{said}");
     let ran = vmtrace(&["verify", made.path()]);
     assert_eq!(ran.status, 3, "{}", ran.out);
-    assert!(ran.out.contains("loss: its journal was not whole"), "{}", ran.out);
+    assert!(ran.out.contains("loss: its journal was incomplete"), "{}", ran.out);
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn wrong_options_are_explained() {
     for (args, message) in [
         (&["-e", "vmslice"][..], "-e: unknown event \"vmslice\"; known are @vm "),
         (&["--since", "soon"], "--since: \"soon\" is not a time: give seconds since the start "),
-        (&["--until", "-"], "--until: \"-\" is no time"),
+        (&["--until", "-"], "--until: \"-\" is not a time"),
         (&["--comm", "[a"], "--comm: \"[a\" is not a glob pattern"),
         (&["-x", "-T", "csv"], "--by process and --hexdump are for text; leave them out or use -T text"),
         (&["--by", "process", "-T", "jsonl"], "--by process and --hexdump are for text"),

@@ -72,7 +72,7 @@ fn a_capture_that_contradicts_itself_is_not_intact() {
         (|m| m.ledger.clear(), "2 rows are of events that the ledger does not list"),
         (
             |m| (m.ledger[0].seen, m.ledger[0].lost_ring_full) = (7, 5),
-            "process_vm_readv: `lost` rows tell of 0 (ring_full), the ledger of 5",
+            "process_vm_readv: `lost` rows report 0 (ring_full), the ledger 5",
         ),
         (|m| m.end.monotonic_ns = 1, "the monotonic clock is lower at row group 0 than at the start"),
         (

@@ -157,7 +157,7 @@ fn instant(text: &str) -> std::result::Result<DateTime<Utc>, String> {
         12 => NaiveDateTime::parse_from_str(&format!("{digits}00"), "%Y%m%d%H%M%S"),
         _ => NaiveDateTime::parse_from_str(digits, "%Y%m%d%H%M%S"),
     };
-    let wrong = || format!("{:?} is no time like 20261231 or 20261231235959Z", quoted(text));
+    let wrong = || format!("{:?} is not a time like 20261231 or 20261231235959Z", quoted(text));
     let time = time.map_err(|_| wrong())?;
     if text.ends_with('Z') {
         return Ok(time.and_utc());
