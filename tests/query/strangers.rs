@@ -57,7 +57,7 @@ fn only_regular_files_are_read_if_allowed() {
         }
     }
     refused(&["--allow-files", &external("CSV", &dir.path().join("none"))], "cannot read LOCATION");
-    refused(&["--allow-files", &external("CSV", Path::new("https://host/x.csv"))], "lies elsewhere");
+    refused(&["--allow-files", &external("CSV", Path::new("https://host/x.csv"))], "is not on this machine");
 }
 
 #[test]
