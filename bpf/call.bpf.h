@@ -416,7 +416,7 @@ static __always_inline __u32 path_append(struct scratch *scratch, __u32 slot, __
 	return scratch->walk.at;
 }
 
-/* Whether the descriptor's path tells anything. */
+/* Whether the descriptor has a useful path. */
 static __always_inline bool has_path(const struct vmt_fd *fd)
 {
 	return fd->kind != VMT_FD_CLOSED && fd->kind != VMT_FD_PIPE && fd->kind != VMT_FD_SOCKET &&

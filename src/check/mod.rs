@@ -19,14 +19,14 @@ use crate::terminal::{Format, json_line, status};
 /// Options of `vmtrace check`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Loads, attaches and tests the hooks as `record` does, and records nothing.\n\
-Exit status: 0 every family of events is seen at its best; 1 with gaps; 2 recording is impossible.")]
+Exit status: 0 every family of events is seen in the best way; 1 with gaps; 2 recording is impossible.")]
 pub struct Args {
     /// Output format
     #[arg(short = 'T', long, value_enum, default_value_t)]
     format: Format,
 }
 
-/// Everything `check` finds. The JSON of `check -T json` is this as it stands; fields are only added.
+/// All findings of `check`. The JSON of `check -T json` is exactly this; fields are only added.
 #[derive(Debug, Serialize)]
 struct Report {
     /// Release of the running kernel.
@@ -35,7 +35,7 @@ struct Report {
     status: u8,
     /// Why recording is impossible, and the remedy.
     problem: Option<String>,
-    /// Whether the kernel tells its types.
+    /// Whether the kernel has BTF.
     btf: bool,
     /// Effective user id.
     uid: Option<u32>,

@@ -1,4 +1,4 @@
-//! One value of a result as text or JSON. Owns no layout, and no escaping: `terminal::escape` does that on the way out.
+//! One value of a result as text or JSON. Owns no layout and no escaping: `terminal::escape` does that for the output.
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{

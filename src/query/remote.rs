@@ -77,7 +77,7 @@ pub fn find(word: &str, most: usize, found: &mut Vec<PathBuf>) -> Result<()> {
     // A pattern is searched below the last directory that it names.
     let start = url.path().split('*').next().unwrap_or_default();
     let start = start.rsplit_once('/').map_or("", |(directory, _)| directory);
-    let prefix = Key::from_url_path(start).with_context(|| format!("{name} is no place in a store"))?;
+    let prefix = Key::from_url_path(start).with_context(|| format!("{name} is not a place in a store"))?;
     // Not every object need be a capture.
     let objects = most.saturating_mul(4);
     let listed = async move {
@@ -130,7 +130,7 @@ pub fn open(path: &Path, limits: Limits) -> Result<(String, Capture, Option<Arc<
     Ok((name, capture, Some(remote)))
 }
 
-/// What the server tells with the first bytes of an object; `None`: it has none.
+/// What the server sends with the first bytes of an object; `None`: it has none.
 async fn begin(store: Arc<dyn ObjectStore>, key: Key) -> Result<Option<ObjectMeta>, Error> {
     let options = GetOptions { range: Some(GetRange::Bounded(0..4)), ..GetOptions::default() };
     match store.get_opts(&key, options).await {
@@ -160,7 +160,7 @@ impl Remote {
         let reading = async move {
             let bytes = coalesce_ranges(&ranges, |range| this.range(range), GAP).await?;
             let whole = bytes.iter().zip(&ranges).all(|(bytes, range)| bytes.len() as u64 == range.end - range.start);
-            ensure!(whole, "{}: the server sent fewer bytes than it was asked for", this.name);
+            ensure!(whole, "{}: the server sent fewer bytes than requested", this.name);
             Ok(bytes)
         };
         runtime()?.spawn(reading).await?
@@ -178,7 +178,7 @@ impl Remote {
             };
             let part = async { self.store.get_opts(&self.key, options).await?.bytes().await };
             let part = part.await.map_err(|error| anyhow!(told(&self.name, &error)))?;
-            ensure!(part.len() as u64 == end - at, "{}: the server sent other bytes than asked for", self.name);
+            ensure!(part.len() as u64 == end - at, "{}: the server sent other bytes than requested", self.name);
             if at == range.start && end == range.end {
                 return Ok(part);
             }
@@ -281,7 +281,7 @@ fn build(root: &Url) -> Result<Arc<dyn ObjectStore>> {
             }
             Arc::new(builder.with_config(ClientConfigKey::AllowHttp, "true").build()?)
         }
-        other => bail!("{other} is no store that is known: take s3, gs, az, http or https"),
+        other => bail!("{other} is not a known store: use s3, gs, az, http or https"),
     })
 }
 
@@ -314,7 +314,7 @@ fn unanswered(error: &Error) -> Option<HttpErrorKind> {
     causes(error).find_map(|cause| cause.downcast_ref::<HttpError>()).map(HttpError::kind)
 }
 
-/// The words of the first cause alone: those around it repeat it, and tell the URL with the secrets in it.
+/// The words of the first cause alone: those around it repeat it, and contain the URL with the secrets in it.
 fn cause(error: &Error) -> String {
     causes(error).last().map_or_else(|| error.to_string(), ToString::to_string)
 }

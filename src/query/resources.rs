@@ -35,7 +35,7 @@ pub fn half_of_memory() -> usize {
 /// Says what it may look like.
 pub fn parse_size(text: &str) -> Result<usize, String> {
     let size = usize::try_from(limits::parse_size(text)?).unwrap_or(usize::MAX);
-    if size < MIN_MEMORY { Err(format!("{text} is too little: give at least 16M")) } else { Ok(size) }
+    if size < MIN_MEMORY { Err(format!("{text} is too small: give at least 16M")) } else { Ok(size) }
 }
 
 #[cfg(test)]
@@ -48,8 +48,8 @@ mod tests {
         assert_eq!(parse_size("2GiB"), Ok(2 << 30));
         assert_eq!(parse_size("20000000"), Ok(20_000_000));
         for bad in ["", "M", "1X", "-1", "99999999999999999999G", "99999999999T"] {
-            assert!(parse_size(bad).unwrap_err().contains("is no size"), "{bad}");
+            assert!(parse_size(bad).unwrap_err().contains("is not a size"), "{bad}");
         }
-        assert!(parse_size("1M").unwrap_err().contains("too little"));
+        assert!(parse_size("1M").unwrap_err().contains("too small"));
     }
 }

@@ -1,4 +1,4 @@
-//! Which cgroups the mounted hierarchy of cgroup v2 shows. What is remembered of them stands in [`super::cgroups`].
+//! Which cgroups the mounted cgroup v2 hierarchy shows. [`super::cgroups`] remembers them.
 
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -60,7 +60,7 @@ pub fn cgroup_mount() -> Option<String> {
     })
 }
 
-/// A path of /proc/PID/cgroup as [`find_cgroup`] would name that cgroup; `None` where it cannot be told.
+/// A path of /proc/PID/cgroup as [`find_cgroup`] would name that cgroup; `None` if that is not known.
 ///
 /// Inside a cgroup namespace paths begin where that does, and a mount from outside shows more (cgroup_namespaces(7)): from it
 /// on up, the names between are not known.
@@ -70,7 +70,7 @@ pub fn as_mounted(path: &[u8]) -> Option<&[u8]> {
     below(ROOT.get_or_init(|| mount_root().unwrap_or_default()), path)
 }
 
-/// `path` below `root`, both of which the same namespace tells.
+/// `path` below `root`, both as seen in the same namespace.
 fn below<'a>(root: &[u8], path: &'a [u8]) -> Option<&'a [u8]> {
     if !root.starts_with(b"/..") {
         return Some(path);
@@ -81,7 +81,7 @@ fn below<'a>(root: &[u8], path: &'a [u8]) -> Option<&'a [u8]> {
     }
 }
 
-/// Which cgroup stands where cgroup v2 is mounted, as our namespace tells it: field 4 of proc_pid_mountinfo(5).
+/// The cgroup at the mount point of cgroup v2, as seen in our namespace: field 4 of proc_pid_mountinfo(5).
 fn mount_root() -> Option<Vec<u8>> {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
     let mut ours = mounts.lines().filter(|line| line.contains(" - cgroup2 "));

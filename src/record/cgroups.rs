@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::container::container_id;
 use super::witness::Witness;
 
-/// A cgroup by its path, and the container that the path tells.
+/// A cgroup by its path, and the container that the path identifies.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cgroup {
     /// Path in the hierarchy of cgroup v2, or `id:N`; empty for no cgroup.
@@ -21,7 +21,7 @@ impl Cgroup {
     }
 }
 
-/// Every cgroup v2 id by what it stands for, resolved once per id.
+/// The cgroup of every cgroup v2 id, resolved once per id.
 #[derive(Debug, Default)]
 pub struct Cgroups {
     by_id: HashMap<u64, Cgroup>,

@@ -1,4 +1,4 @@
-//! What /proc shows of processes. What is remembered of them stands in [`super::processes`].
+//! What /proc shows of processes. [`super::processes`] remembers it.
 
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;

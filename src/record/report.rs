@@ -88,9 +88,9 @@ pub fn hooks(programs: &Programs, events: &EventSet) {
 /// Says whether the begin of reads and writes is looked at from now on.
 pub fn entries(programs: &Programs) {
     match programs.entries_refused() {
-        Some(reason) => say_line(format_args!("the begin of reads and writes cannot be looked at: {reason}")),
-        None if programs.entries_watched() => say_line(format_args!("the begin of reads and writes is looked at, too")),
-        None => say_line(format_args!("the begin of reads and writes is not looked at any more")),
+        Some(reason) => say_line(format_args!("the entry of reads and writes cannot be hooked: {reason}")),
+        None if programs.entries_watched() => say_line(format_args!("the entry of reads and writes is hooked, too")),
+        None => say_line(format_args!("the entry of reads and writes is no longer hooked")),
     }
 }
 

@@ -1,8 +1,8 @@
-//! Whoever answers what records do not say: which executable a process has, which path a cgroup.
+//! Answers what records do not contain: the executable of a process, the path of a cgroup.
 //!
-//! While recording the system is asked, and its answers are kept in the journal, so that what a killed recorder left
-//! is decoded with the same answers, on any machine. Owns the questions; [`super::proc`] and
-//! [`super::cgroupfs`] know how they answer.
+//! While recording the system is asked, and its answers go into the journal. So what a killed recorder left is decoded
+//! with the same answers, on any machine. Owns the questions; [`super::proc`] and [`super::cgroupfs`] know how to get
+//! the answers.
 
 use std::collections::HashMap;
 

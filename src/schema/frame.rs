@@ -1,9 +1,9 @@
-//! Frames: what stands between the row groups of a capture, so that it can be understood without its footer.
+//! Frames: the bytes between the row groups of a capture, which make it readable without its footer.
 //!
-//! Owns their layout (docs/FORMAT.md), and what the one before a row group says of it.
+//! Owns their layout (docs/FORMAT.md), and the head of the frame before a row group.
 //!
-//! A traced process chooses payload bytes, so it can plant bytes that look like a frame. They are never taken for one:
-//! a frame is looked for only where the one before it ends, and its check covers the capture's random id.
+//! A traced process chooses payload bytes, so it can make them look like a frame. They are never accepted as one: a
+//! frame is expected only where the one before it ends, and its check covers the capture's random id.
 
 use std::fs::File;
 use std::ops::Range;
@@ -38,7 +38,7 @@ pub(super) struct GroupHead {
     pub checkpoint: Box<RawValue>,
 }
 
-/// Everything of a frame that stands before its body, as bytes of the file.
+/// Everything of a frame before its body, as bytes of the file.
 ///
 /// # Errors
 /// When `head` or `tail` is larger than a reader accepts.

@@ -14,7 +14,7 @@ pub const KEY_SCHEMA_VERSION: &str = "vmtrace.schema_version";
 /// Metadata key of the manifest, JSON.
 pub const KEY_MANIFEST: &str = "vmtrace.manifest";
 
-/// Reads JSON that stands in a file.
+/// Reads JSON from a file.
 ///
 /// # Errors
 /// What is wrong with it. What it quotes of the file is cut.

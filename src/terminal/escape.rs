@@ -1,8 +1,8 @@
-//! Terminal safety: captured text and bytes as a person may look at them.
+//! Terminal safety: captured text and bytes, escaped for people to read.
 //!
-//! Names, paths, argument lists and payloads were chosen by the traced programs, manifests by whoever made the
-//! file. Everything of theirs that reaches a screen passes through here. What is not plainly visible is
-//! written as an escape, and so is the backslash, so that an escape cannot be forged. Owns no layout.
+//! The traced programs chose names, paths, argument lists and payloads; whoever made the file chose the manifest. All
+//! such text passes through here before it reaches a terminal. Anything that is not plainly visible is written as an
+//! escape, and so is the backslash, so an escape cannot be forged. Owns no layout.
 
 use std::fmt::{self, Display, Formatter, Write};
 use std::ops::RangeInclusive;

@@ -10,7 +10,7 @@ use super::escape::SafeJson;
 /// Output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// A description to read
+    /// Text for people
     #[default]
     Text,
     /// One JSON object per line

@@ -1,7 +1,7 @@
-//! What every command shares towards the person or script that started it: exit statuses, messages on stderr, captured text
-//! made safe, colour, and the common output formats.
+//! What all commands share for their output: exit statuses, messages on stderr, escaping of captured text, colour, and
+//! the common output formats.
 //!
-//! Imported by all rooms and imports none of them.
+//! All modules import it, and it imports none of them.
 
 mod color;
 pub mod escape;

@@ -1,4 +1,4 @@
-//! Exit statuses, as documented in the README.
+//! Exit statuses, as documented in docs/guide.md.
 
 /// Everything asked for was done.
 pub const OK: u8 = 0;

@@ -29,9 +29,9 @@ use crate::terminal::{Format, json_line, status};
 /// Options of `vmtrace verify`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Checks all bytes against the digest chain and the seal, the books, the numbers of the rows and \
-the clocks; of several files of one recording, that each follows the one before. That proves that a file is what it was \
-when its root digest was noted, or when it was signed; without either, only that it was not damaged by accident.\n\
+    after_help = "Checks all bytes against the digest chain and the seal, the ledger, the numbers of the rows and \
+the clocks; for several files of one recording, also that each follows the one before. This proves that a file is \
+the one whose root digest was noted, or that was signed; without either, only that it was not damaged by accident.\n\
 Exit status: 0 intact and complete; 3 intact, but it records loss, or a file between those given is missing; 1 altered; \
 2 it cannot be read, or there is nothing to check it against."
 )]
@@ -39,10 +39,10 @@ pub struct Args {
     /// Captures to verify
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Demand that FILE.sig is a signature of one of these (ssh-keygen(1), ALLOWED SIGNERS)
+    /// Require FILE.sig to be a signature by one of these (ssh-keygen(1), ALLOWED SIGNERS)
     #[arg(long, value_name = "FILE")]
     allowed_signers: Option<PathBuf>,
-    /// Demand that it is this one's
+    /// Require it to be the signature of PRINCIPAL
     #[arg(short = 'I', long, requires = "allowed_signers", value_name = "PRINCIPAL")]
     identity: Option<String>,
     /// Output format

@@ -277,7 +277,7 @@ impl Decoder {
         let event = with_payload(with_verdict(event, verdict), payload(&ev.payload, moved, false));
         let event = with_target(event, target(&ev.target, &b));
         let mut fd = descriptor(&ev.fd, &b.file_in);
-        // The function that copies is not told by which descriptor a ring was asked to.
+        // The function that copies does not get the descriptor that was passed to the ring.
         fd.fd = fd.fd.filter(|_| u32::from(ev.hdr.abi) != VMT_ABI_IO_URING);
         let event = if writes { with_fd_out(event, fd) } else { with_fd_in(event, fd) };
         let faulted = payload_fault(&ev.payload) || verdict.is_unreadable();
