@@ -126,16 +126,9 @@ fn completions(shell: clap_complete::Shell) -> anyhow::Result<u8> {
 }
 
 /// The definition of the command line, for what is made from it.
-pub(crate) fn definition() -> clap::Command {
+fn definition() -> clap::Command {
     Cli::command()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
-}
+mod tests;

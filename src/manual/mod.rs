@@ -4,8 +4,6 @@
 //! commands.
 
 mod pages;
-#[cfg(test)]
-mod tests;
 
 use std::io::Write;
 
@@ -13,7 +11,8 @@ use anyhow::{Result, bail};
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
-use self::pages::{PAGES, Page};
+pub(crate) use self::pages::PAGES;
+use self::pages::Page;
 
 /// Options of `vmtrace man`.
 #[derive(Debug, clap::Args)]
@@ -33,7 +32,7 @@ pub fn run(args: &Args, vmtrace: clap::Command) -> Result<()> {
 }
 
 /// The page of a command, or of `vmtrace` itself.
-fn render(mut vmtrace: clap::Command, name: Option<&str>) -> Result<Vec<u8>> {
+pub(crate) fn render(mut vmtrace: clap::Command, name: Option<&str>) -> Result<Vec<u8>> {
     vmtrace.build();
     let commands: Vec<&str> = vmtrace.get_subcommands().map(clap::Command::get_name).filter(|n| *n != "help").collect();
     let wanted = name.unwrap_or("vmtrace");

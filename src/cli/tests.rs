@@ -1,15 +1,20 @@
-//! Every command has a valid page, and the commands in pages and documents can be parsed.
+//! The command line is consistent, every command has a valid manual page, and the commands in pages and documents can be
+//! parsed.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::pages::PAGES;
-use super::render;
-use crate::cli;
+use super::definition;
+use crate::manual::{PAGES, render};
+
+#[test]
+fn the_command_line_is_consistent() {
+    definition().debug_assert();
+}
 
 fn names() -> Vec<Option<String>> {
-    let mut vmtrace = cli::definition();
+    let mut vmtrace = definition();
     vmtrace.build();
     let commands =
         vmtrace.get_subcommands().map(|command| command.get_name().to_string()).filter(|name| name != "help");
@@ -17,7 +22,7 @@ fn names() -> Vec<Option<String>> {
 }
 
 fn page(name: Option<&str>) -> String {
-    String::from_utf8(render(cli::definition(), name).unwrap()).unwrap()
+    String::from_utf8(render(definition(), name).unwrap()).unwrap()
 }
 
 #[test]
@@ -62,7 +67,7 @@ fn pages_are_valid() {
 #[test]
 fn pages_of_what_is_no_command_are_refused() {
     for name in ["help", "recrod", "", "-h"] {
-        let error = render(cli::definition(), Some(name)).unwrap_err().to_string();
+        let error = render(definition(), Some(name)).unwrap_err().to_string();
         assert!(error.contains("the commands are ") && error.contains("replay, info"), "{error}");
     }
 }
@@ -124,7 +129,7 @@ fn examples_of_pages_and_documents_can_be_typed() {
     let all: Vec<_> = of_pages.chain(of_documents).collect();
     assert!(all.len() > 25, "only {} commands were found", all.len());
     for words in all {
-        if let Err(error) = cli::definition().try_get_matches_from(&words) {
+        if let Err(error) = definition().try_get_matches_from(&words) {
             panic!("{}: {error}", words.join(" "));
         }
     }
