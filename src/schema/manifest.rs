@@ -71,7 +71,7 @@ pub struct Tool {
     pub name: String,
     /// Package version.
     pub version: String,
-    /// Commit it was built from, `-dirty` behind it where the tree was changed; empty outside a checkout.
+    /// Commit it was built from, `-dirty` behind it where a source was changed; empty outside a checkout.
     pub git: String,
     /// BLAKE3 of the BPF object it loaded.
     pub bpf_digest: String,
