@@ -8,6 +8,9 @@ use std::process::{Child, Command};
 use std::ptr;
 use std::thread::JoinHandle;
 
+/// What is in a line of progress, and in no other.
+const PROGRESS: &str = "/s), ";
+
 /// A session with a terminal of its own, where whoever writes from the background is stopped (`stty tostop`).
 struct Session {
     shell: Child,
@@ -15,7 +18,7 @@ struct Session {
 }
 
 impl Session {
-    /// Runs a script in it, with the path of vmtrace and of a file as $1 and $2.
+    /// Runs a script in it, with the path of vmtrace and of a file as $1 and $2. As soon as progress is drawn, there is `$2.drawn`.
     fn start(script: &str, file: &std::path::Path) -> Self {
         let (master, slave) = terminal();
         let mut shell = Command::new("bash");
@@ -34,10 +37,16 @@ impl Session {
         // Its copies of the terminal's end.
         drop(shell);
         drop(slave);
+        let drawn = file.with_extension("parquet.drawn");
         let shown = std::thread::spawn(move || {
-            let (mut master, mut shown) = (File::from(master), Vec::new());
+            let (mut master, mut shown, mut buffer) = (File::from(master), Vec::new(), [0; 4096]);
             // EIO when the last one has closed the other end.
-            let _ = master.read_to_end(&mut shown);
+            while let Ok(count @ 1..) = master.read(&mut buffer) {
+                shown.extend_from_slice(&buffer[..count]);
+                if shown.windows(PROGRESS.len()).any(|part| part == PROGRESS.as_bytes()) {
+                    std::fs::write(&drawn, "").expect("file");
+                }
+            }
             shown
         });
         Session { shell: shell_child, shown }
@@ -67,15 +76,17 @@ fn terminal() -> (OwnedFd, OwnedFd) {
     }
 }
 
-/// COMMAND runs for longer than the line takes to be renewed.
+/// COMMAND runs until the line is there, and for a minute at most.
 #[test]
 #[ignore = "needs root and BPF"]
 fn progress_is_drawn_in_the_foreground() {
     let dir = tempfile::tempdir().expect("temporary directory");
-    let session = Session::start("\"$1\" record -o \"$2\" -- sleep 1", &dir.path().join("c.parquet"));
+    let command = r#"for _ in $(seq 6000); do [ ! -e "$0" ] || exit 0; sleep 0.01; done"#;
+    let script = format!(r#""$1" record -o "$2" -- sh -c '{command}' "$2.drawn""#);
+    let session = Session::start(&script, &dir.path().join("c.parquet"));
     let (status, shown) = session.end();
     assert_eq!(status, Some(0), "{shown}");
-    let (progress, rest) = shown.split_once("/s), ").unwrap_or_else(|| panic!("no progress: {shown:?}"));
+    let (progress, rest) = shown.split_once(PROGRESS).unwrap_or_else(|| panic!("no progress: {shown:?}"));
     assert!(progress.contains(" event"), "{shown:?}");
     assert!(rest.contains(" written"), "the summary: {shown:?}");
 }
@@ -90,6 +101,6 @@ fn in_the_background_nothing_is_drawn_and_nothing_stops_the_recorder() {
     let session = Session::start(script, &dir.path().join("c.parquet"));
     let (status, shown) = session.end();
     assert_eq!(status, Some(0), "{shown}");
-    assert!(!shown.contains("/s), "), "progress in the background: {shown:?}");
+    assert!(!shown.contains(PROGRESS), "progress in the background: {shown:?}");
     assert!(shown.contains(" written"), "the summary: {shown:?}");
 }
