@@ -38,7 +38,7 @@ fn words() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
     words.insert("ptrace_request", ptrace_request_names().collect());
     words.insert("advice", advice_names().collect());
     // What the view `losses` makes of a row that names no cause.
-    words.entry("lost_cause").or_default().insert("untold");
+    words.entry("lost_cause").or_default().insert("unknown");
     // Of the views `transfers` and `losses`, and of the table `ledger`.
     let ends: BTreeSet<_> = texts(DescriptorKind::VOCABULARY.words).into_iter().chain(["process"]).collect();
     words.extend([("src_kind", ends.clone()), ("dst_kind", ends)]);
@@ -224,9 +224,9 @@ fn a_list_of_process_events_has_them_all() {
 
 /// Help texts are comments of the source, and so typed by hand.
 #[test]
-fn help_and_readme_name_every_set_of_events() {
+fn help_and_guide_name_every_set_of_events() {
     let sets = vmtrace::schema::events::sets();
-    for path in ["src/record/options.rs", "src/replay/filter.rs", "README.md"] {
+    for path in ["src/record/options.rs", "src/replay/filter.rs", "docs/guide.md"] {
         let text = std::fs::read_to_string(root().join(path)).unwrap().replace('`', "");
         assert!(text.contains(&sets.join(" ")), "{path} does not name {sets:?}");
     }

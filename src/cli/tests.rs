@@ -97,6 +97,9 @@ fn words(line: &str) -> Vec<String> {
 fn command(line: &str) -> Option<Vec<String>> {
     let line = line.trim_start_matches("    ").trim_start_matches("$ ").trim_start_matches("sudo ");
     let words = line.starts_with("vmtrace ").then(|| words(line))?;
+    // Variables of the shell are pids.
+    let words: Vec<String> =
+        words.into_iter().map(|word| if word.starts_with('$') { "1".to_string() } else { word }).collect();
     let verb = words.get(1)?;
     names().iter().any(|name| name.as_deref() == Some(verb)).then_some(words)
 }
