@@ -2,7 +2,7 @@
 //!
 //! All of it is JSON, and `recover` reads it with the same version of vmtrace that wrote it.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::books::{Books, Counted, Since};
 use super::decode::Known;
@@ -48,6 +48,7 @@ pub struct Cut {
     /// When; may be still to come.
     pub at: Clocks,
     /// Why that file ends.
+    #[serde(deserialize_with = "reason")]
     pub reason: EndReason,
 }
 
@@ -78,10 +79,18 @@ pub struct Finish {
     /// Gaps that the end has shown.
     pub gaps: Vec<String>,
     /// Why the last file ends.
+    #[serde(deserialize_with = "reason")]
     pub reason: EndReason,
     /// What disciplined the wall clock then.
     pub clock: Option<ClockState>,
     /// Nobody ended it: what is not there was lost with the recorder.
     #[serde(default)]
     pub killed: bool,
+}
+
+/// The reason that stands in a journal. One of another version is read by `recover` alone, whose captures are recovered
+/// whatever stands there.
+fn reason<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EndReason, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok(EndReason::parse(&text).unwrap_or(EndReason::Recovered))
 }
