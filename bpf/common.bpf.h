@@ -10,7 +10,7 @@
 
 #include "wire.h"
 
-/* Set by src/record/load before loading. */
+/* Set by src/record/probes/load before loading. */
 const volatile struct vmt_knobs knobs SEC(".rodata.knobs");
 
 /* ---- Maps ---- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * All programs; the recorder loads those it needs (src/record/load). Two tiers serve the syscalls:
+ * All programs; the recorder loads those it needs (src/record/probes/load). Two tiers serve the syscalls:
  *
  * - hooks in the functions that do the work (*_function.bpf.h), which see what the kernel itself uses, and cost calls
  *   that do something else nothing;

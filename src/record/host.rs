@@ -3,8 +3,8 @@
 use nix::sys::utsname::uname;
 use nix::time::{ClockId, clock_gettime};
 
-use super::container::container_id;
-use super::proc::snapshot;
+use crate::record::identity::container::container_id;
+use crate::record::identity::proc::snapshot;
 use crate::schema::manifest::{ClockState, Clocks, Host, Tool};
 use crate::schema::vocabulary::ClockSync;
 

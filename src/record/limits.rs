@@ -32,7 +32,7 @@ struct Need {
 }
 
 /// Takes the soft limits up to the hard ones, as far as a recording is concerned. COMMAND gets them as they were
-/// ([`super::inherited`]).
+/// ([`crate::record::session::inherited`]).
 ///
 /// # Errors
 /// When a limit does not suffice for what `options` ask for.
@@ -61,7 +61,7 @@ fn program() -> u64 {
 
 /// What a recording needs that is done by a program of `program` bytes.
 fn needs(options: &Options, program: u64) -> [Need; 5] {
-    let rings = libbpf_rs::num_possible_cpus().map_or(1, |cpus| super::load::ring_count(cpus) as u64);
+    let rings = libbpf_rs::num_possible_cpus().map_or(1, |cpus| crate::record::probes::load::ring_count(cpus) as u64);
     let kept = options.keep.map_or(0, |limit| limit.bytes);
     let rows = (options.memory_limit as u64).saturating_mul(COPIES).saturating_add(kept);
     // The kernel maps the data of a ring twice in a row (kernel/bpf/ringbuf.c).

@@ -3,47 +3,23 @@
 //! There are four threads. The main thread watches signals and limits. One empties the kernel's rings into the journal
 //! ([`drain`]), one makes captures from the journal ([`encode`]), and one syncs the journal to the disk.
 
-mod arm;
-mod awaited;
-mod bell;
-mod books;
-mod breakdown;
-mod cgroupfs;
-mod cgroups;
-mod checkpoint;
-mod command;
-mod container;
 mod decode;
-mod drain;
 mod encode;
 mod host;
-mod inherited;
+mod identity;
 mod journal;
-mod keep;
+mod ledger;
 mod limits;
-mod load;
 mod options;
+mod output;
 mod privileges;
-mod proc;
-mod processes;
-mod prove;
+mod probes;
 pub mod recover;
-mod reorder;
 mod report;
-mod reserve;
-mod room;
-mod selftest;
-mod series;
 mod session;
-mod signals;
-mod survivors;
-mod table;
 mod text;
-mod threads;
-mod timers;
 #[allow(unreachable_pub)]
 mod wire;
-mod witness;
 
 pub use options::Args;
 
@@ -80,9 +56,9 @@ pub fn run(args: &Args) -> Result<u8> {
 /// Why nothing can be recorded, with the remedy.
 pub fn check() -> Result<Seen> {
     let options = Options::for_check();
-    let (mut programs, families) = arm::arm(&options)?;
+    let (mut programs, families) = session::setup::arm(&options)?;
     programs.detach();
-    Ok(Seen { families, gaps: load::gaps(&programs, &options.events) })
+    Ok(Seen { families, gaps: probes::load::gaps(&programs, &options.events) })
 }
 
 fn record(options: Options) -> Result<u8> {

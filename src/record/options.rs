@@ -7,11 +7,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
-use super::cgroupfs::Chosen;
-use super::keep::Limit;
-use super::proc::Snapshot;
-use super::room::OnFull;
 use super::wire::VMT_SNAPLEN_MAX;
+use crate::record::encode::flight_recorder::Limit;
+use crate::record::identity::cgroupfs::Chosen;
+use crate::record::identity::proc::Snapshot;
+use crate::record::output::disk_policy::OnFull;
 use crate::schema::events::EventSet;
 use crate::schema::expr::Expr;
 use crate::schema::manifest::Filters;
@@ -449,7 +449,7 @@ fn parse_keep(text: &str) -> Result<Limit, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::proc::Process;
+    use crate::record::identity::proc::Process;
 
     #[test]
     fn of_those_who_live_only_the_selected_are_introduced() {

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use nix::unistd::{getpgrp, tcgetpgrp};
 
-use super::load::{self, Programs};
 use super::options::Options;
-use super::series::Finished;
-use super::table::Progress;
 use crate::count::{self, Count};
+use crate::record::encode::rows::Progress;
+use crate::record::output::series::Finished;
+use crate::record::probes::load::{self, Programs};
 use crate::schema::events::EventSet;
 use crate::schema::manifest::{FamilyReport, Hook, LedgerRow};
 use crate::schema::moved::Moved;

@@ -1,10 +1,10 @@
 //! Text and arrays of the row being built, and how wire parts are copied into them. Empty text means none.
 
-use super::super::cgroups::Cgroup;
-use super::super::processes::Processes;
 use super::super::text;
 use super::super::wire::*;
 use super::names::FileNames;
+use crate::record::identity::cgroups::Cgroup;
+use crate::record::identity::processes::Processes;
 use crate::schema::types::{Iovec, Iovecs};
 
 /// Kept from row to row, so that a row costs no allocation.

@@ -15,12 +15,12 @@ mod verdict;
 use serde::{Deserialize, Serialize};
 
 use self::buffers::Buffers;
-use super::cgroups::Cgroups;
-use super::container::container_id;
-use super::proc::Snapshot;
-use super::processes::{self, Processes};
 use super::wire::*;
-use super::witness::Witness;
+use crate::record::identity::cgroups::Cgroups;
+use crate::record::identity::container::container_id;
+use crate::record::identity::lookup::Witness;
+use crate::record::identity::proc::Snapshot;
+use crate::record::identity::processes::{self, Processes};
 use crate::schema::Event;
 use crate::schema::events::EventKind;
 use crate::schema::vocabulary::LostCause;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::record::witness::Recorded;
+use crate::record::identity::lookup::Recorded;
 use crate::schema::columns::EventBatch;
 use crate::schema::types::{Iovec, Iovecs};
 use crate::schema::{BatchBuilder, key::process_key};

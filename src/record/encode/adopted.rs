@@ -5,7 +5,7 @@ use std::fs::File;
 use anyhow::Result;
 
 use super::Encoder;
-use crate::record::books::{Books, KernelBooks};
+use crate::record::ledger::{Books, KernelBooks};
 use crate::schema::limits::Limits;
 use crate::schema::manifest::LedgerRow;
 use crate::schema::partial::PartialGroup;

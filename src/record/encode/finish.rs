@@ -3,9 +3,9 @@
 use anyhow::Result;
 
 use super::{Encoder, Written};
-use crate::record::books::{Entry, Since, added_by_wire, count, ledger, settle};
-use crate::record::checkpoint::Finish;
-use crate::record::series;
+use crate::record::encode::checkpoint::Finish;
+use crate::record::ledger::{Entry, Since, added_by_wire, count, ledger, settle};
+use crate::record::output::series;
 use crate::record::wire::VMT_KINDS;
 use crate::schema::events::EventKind;
 use crate::schema::vocabulary::{EndReason, LostCause};

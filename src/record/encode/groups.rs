@@ -3,10 +3,10 @@
 use anyhow::{Context, anyhow};
 
 use super::Encoder;
-use crate::record::books::Books;
-use crate::record::checkpoint::Checkpoint;
+use crate::record::encode::checkpoint::Checkpoint;
 use crate::record::journal::Kind;
-use crate::record::series;
+use crate::record::ledger::Books;
+use crate::record::output::series;
 use crate::schema::group::EncodedGroup;
 use crate::schema::manifest::Clocks;
 

@@ -1,16 +1,20 @@
 //! Frames of the journal to captures: order, decode, build, encode, and when a file ends.
 //!
 //! What comes out depends on the frames alone (and, while recording, on how full the disk is), so that `recover` makes
-//! the same of them as the recorder would have. Owns the order of events; files are [`super::series`]'s, rows
-//! [`super::table`]'s. Frames come in here; `groups` makes row groups of their rows, `flight` keeps them for the flight
+//! the same of them as the recorder would have. Owns the order of events; files are [`crate::record::output::series`]'s, rows
+//! [`crate::record::encode::rows`]'s. Frames come in here; `groups` makes row groups of their rows, `flight` keeps them for the flight
 //! recorder, `rotation` ends one file and begins the next, `adopted` takes over what stands in files already, and `finish`
 //! ends it all.
 
 mod adopted;
+pub mod checkpoint;
 mod finish;
-mod flight;
+pub mod flight_recorder;
 mod groups;
+pub mod reorder;
 mod rotation;
+pub mod rows;
+mod trigger;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,16 +22,16 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 
-use super::books::{Books, Counted, Since, count};
-use super::checkpoint::{Checkpoint, Cut, Finish, Living};
+use self::checkpoint::{Checkpoint, Cut, Finish, Living};
+use self::flight_recorder::Keep;
+use self::reorder::{Place, Reorder};
+use self::rows::Table;
 use super::decode::Decoder;
 use super::journal::{Frame, Journal, Kind};
-use super::keep::Keep;
-use super::load::Counters;
-use super::reorder::{Place, Reorder};
-use super::room::Room;
-use super::series::{Finished, Series};
-use super::table::Table;
+use crate::record::ledger::{Books, Counted, Since, count};
+use crate::record::output::disk_policy::Room;
+use crate::record::output::series::{Finished, Series};
+use crate::record::probes::load::Counters;
 use crate::schema::events::EventKind;
 use crate::schema::manifest::{self, ClockState, Clocks, LedgerRow, Manifest};
 

@@ -3,8 +3,8 @@
 use anyhow::Result;
 
 use super::Encoder;
-use crate::record::books::{Counted, Since, ledger};
-use crate::record::checkpoint::Cut;
+use crate::record::encode::checkpoint::Cut;
+use crate::record::ledger::{Counted, Since, ledger};
 use crate::schema::manifest::{Clocks, Hook, LedgerRow};
 use crate::schema::vocabulary::EndReason;
 

@@ -9,6 +9,7 @@
 //! The files are no capture format: frames contain records in the layout of `bpf/wire.h`, and name that layout.
 
 mod append;
+pub mod drain;
 pub mod frame;
 mod read;
 mod segments;

@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 
-use crate::record::books::Counted;
-use crate::record::checkpoint::Checkpoint;
+use crate::record::encode::checkpoint::Checkpoint;
+use crate::record::identity::lookup::Recorded;
 use crate::record::journal::{Frame, Kind, Reader};
-use crate::record::witness::Recorded;
+use crate::record::ledger::Counted;
 
 /// The place in a series of files that the journal is to go on from.
 #[derive(Clone, Copy, Debug)]

@@ -1,0 +1,61 @@
+//! The flight recorder: row groups that are kept for a while, and written when the trigger is met.
+
+use super::Encoder;
+use crate::record::encode::flight_recorder::{Keep, Kept};
+use crate::record::encode::reorder::Place;
+use crate::record::ledger::Books;
+use crate::schema::group::EncodedGroup;
+use crate::schema::vocabulary::EndReason;
+
+/// Between two files that the trigger makes.
+const TRIGGER_PAUSE_NS: i64 = 1_000_000_000;
+
+impl Encoder {
+    pub(super) fn is_old(&mut self) -> bool {
+        if self.table.rows() <= 1 {
+            self.began_ns = self.table.last_ns();
+        }
+        self.keep.as_ref().is_some_and(|keep| keep.is_old(self.began_ns, self.table.last_ns()))
+    }
+
+    pub(super) fn keep_group(&mut self, group: EncodedGroup, rows: &Books, seq: u64, began: Place) {
+        let (clocks, last_ns) = (self.counted.clocks, self.table.last_ns());
+        let kept = Kept { group, books: rows.clone(), clocks, seq, last_ns, from: began.from };
+        let Some(keep) = &mut self.keep else { return };
+        let dropped = keep.push(kept);
+        let from = keep.from();
+        self.table.books.add(&dropped);
+        // Where the next group begins. Whoever goes on from there does not have those before.
+        let mut books = self.table.books.clone();
+        books.add(&keep.as_forgotten());
+        self.checkpoint(0, &books);
+        if let Some(from) = from {
+            self.release(from);
+        }
+    }
+
+    /// Puts the kept row groups into the present file. Whether there were any.
+    pub(super) fn write_kept(&mut self) -> bool {
+        let groups = self.keep.as_mut().map(Keep::take).unwrap_or_default();
+        let Some(first) = groups.front() else { return false };
+        self.first_seq = first.seq;
+        for kept in groups {
+            let written = !self.full && self.error.is_none() && self.append(&kept.group, kept.clocks, None);
+            let books = if written { kept.books } else { kept.books.unwritten(|e| &mut e.write_error) };
+            self.table.books.add(&books);
+        }
+        true
+    }
+
+    /// Writes what is kept if the trigger was met; at most one file a second.
+    pub(super) fn tell_trigger(&mut self, now_ns: i64) {
+        if self.triggered && now_ns.saturating_sub(self.told_ns) >= TRIGGER_PAUSE_NS {
+            self.told_ns = now_ns;
+            self.triggered = false;
+            self.cut(EndReason::Triggered, None);
+        }
+        if let Some(running) = &self.running {
+            running.room.set_trigger_waits(self.triggered);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Answers what records do not contain: the executable of a process, the path of a cgroup.
+//!
+//! While recording the system is asked, and its answers go into the journal. So what a killed recorder left is decoded
+//! with the same answers, on any machine. Owns the questions; [`crate::record::identity::proc`] and [`crate::record::identity::cgroupfs`] know how to get
+//! the answers.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::identity::cgroupfs::find_cgroup;
+use crate::record::identity::proc::{Snapshot, all_pids, same_start, snapshot};
+use crate::record::journal::{Journal, Kind};
+
+/// Answers questions of the decoder.
+pub trait Witness: std::fmt::Debug + Send {
+    /// The process that has that pid and start, in ns of CLOCK_BOOTTIME.
+    fn process(&mut self, pid: i32, start_ns: u64) -> Option<Snapshot>;
+    /// The path of a cgroup.
+    fn cgroup(&mut self, id: u64) -> Option<String>;
+}
+
+/// An answer of the system, as the journal keeps it.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Answer {
+    /// That of [`Witness::process`].
+    Process {
+        /// The question.
+        pid: i32,
+        /// The question.
+        start_ns: u64,
+        /// The answer.
+        found: Snapshot,
+    },
+    /// That of [`Witness::cgroup`].
+    Cgroup {
+        /// The question.
+        id: u64,
+        /// The answer.
+        path: String,
+    },
+}
+
+/// The system itself.
+#[derive(Debug)]
+pub struct Live {
+    boot_id: String,
+    /// Processes that lived at the start and that no row has named yet.
+    lived: HashMap<i32, Snapshot>,
+    journal: Option<Journal>,
+}
+
+impl Live {
+    /// Asks the running system, and keeps its answers in `journal`.
+    pub fn new(boot_id: &str, journal: Option<Journal>) -> Self {
+        Live { boot_id: boot_id.to_string(), lived: HashMap::new(), journal }
+    }
+
+    /// Remembers who lives now, for the case that one is gone by the time a row names it.
+    pub fn remember_living(&mut self) {
+        let boot_id = &self.boot_id;
+        self.lived = all_pids().into_iter().filter_map(|pid| Some((pid, snapshot(boot_id, pid)?))).collect();
+    }
+
+    fn keep(&self, answer: &Answer) {
+        // An answer that is not kept is missing only if we are killed.
+        if let (Some(journal), Ok(json)) = (&self.journal, serde_json::to_vec(answer)) {
+            journal.offer(Kind::Answer, 0, &json);
+        }
+    }
+}
+
+impl Witness for Live {
+    /// What /proc says, or said at the start of a process that is gone.
+    fn process(&mut self, pid: i32, start_ns: u64) -> Option<Snapshot> {
+        let same = |s: &Snapshot| same_start(s.process.start_ns, start_ns);
+        let before = self.lived.remove(&pid).filter(same);
+        let found = snapshot(&self.boot_id, pid).filter(same).or(before)?;
+        self.keep(&Answer::Process { pid, start_ns, found: found.clone() });
+        Some(found)
+    }
+
+    fn cgroup(&mut self, id: u64) -> Option<String> {
+        let path = find_cgroup(id)?;
+        self.keep(&Answer::Cgroup { id, path: path.clone() });
+        Some(path)
+    }
+}
+
+/// The answers that a journal has kept.
+#[derive(Debug, Default)]
+pub struct Recorded {
+    processes: HashMap<(i32, u64), Snapshot>,
+    cgroups: HashMap<u64, String>,
+}
+
+impl Recorded {
+    /// Learns an answer. What cannot be read is as if it had not been kept.
+    pub fn learn(&mut self, json: &[u8]) {
+        match serde_json::from_slice(json) {
+            Ok(Answer::Process { pid, start_ns, found }) => drop(self.processes.insert((pid, start_ns), found)),
+            Ok(Answer::Cgroup { id, path }) => drop(self.cgroups.insert(id, path)),
+            Err(_) => (),
+        }
+    }
+}
+
+impl Witness for Recorded {
+    fn process(&mut self, pid: i32, start_ns: u64) -> Option<Snapshot> {
+        self.processes.get(&(pid, start_ns)).cloned()
+    }
+
+    fn cgroup(&mut self, id: u64) -> Option<String> {
+        self.cgroups.get(&id).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::identity::proc::Process;
+
+    #[test]
+    fn a_process_that_lived_at_the_start_is_known_after_its_end() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = child.id() as i32;
+        let start_ns = snapshot("boot", pid).unwrap().process.start_ns;
+        let mut witness = Live::new("boot", None);
+        witness.remember_living();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(snapshot("boot", pid), None);
+        assert!(witness.process(pid, start_ns).unwrap().process.exe.unwrap().ends_with("/sleep"));
+        assert_eq!(witness.process(pid, start_ns), None, "once");
+    }
+
+    #[test]
+    fn kept_answers_are_given_again() {
+        let process = Process { pid: 7, start_ns: 70, key: "k".into(), exe: Some("/bin/x".into()) };
+        let found = Snapshot { process, comm: "x".into(), uid: 1, parent: 1, argv: "x y".into(), cgroup: None };
+        let mut recorded = Recorded::default();
+        let answer = Answer::Process { pid: 7, start_ns: 75, found: found.clone() };
+        recorded.learn(&serde_json::to_vec(&answer).unwrap());
+        recorded.learn(&serde_json::to_vec(&Answer::Cgroup { id: 3, path: "/a".into() }).unwrap());
+        recorded.learn(b"{");
+        assert_eq!(recorded.process(7, 75), Some(found));
+        assert_eq!(recorded.process(7, 70), None);
+        assert_eq!(recorded.cgroup(3).as_deref(), Some("/a"));
+    }
+}

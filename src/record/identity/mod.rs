@@ -1,0 +1,10 @@
+//! Who a process is: its life, its cgroup and its container.
+//!
+//! Owns what is looked up in /proc and in the hierarchy of cgroups ([`lookup`]), once for each process and cgroup.
+
+pub mod cgroupfs;
+pub mod cgroups;
+pub mod container;
+pub mod lookup;
+pub mod proc;
+pub mod processes;

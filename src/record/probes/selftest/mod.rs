@@ -1,0 +1,130 @@
+//! The self-test: one known transfer of each kind, made when the hooks are attached, whose event must arrive with the
+//! right bytes. A hook can attach and never fire; only this test shows it.
+//!
+//! Owns the transfers and the comparison. The session acts on the result.
+
+mod expectation;
+mod observed;
+mod processes;
+mod program;
+mod sys;
+mod table;
+mod transfers;
+
+use anyhow::Result;
+
+use self::expectation::Board;
+pub use self::observed::Outcome;
+use self::observed::{Demand, Seen};
+use self::table::{KINDS, chosen};
+use crate::record::decode::{Decoder, WallClock};
+use crate::record::encode::reorder::Reorder;
+use crate::record::host;
+use crate::record::identity::lookup::Live;
+use crate::record::identity::processes::Processes;
+use crate::record::journal::drain::{self, Chunk};
+use crate::record::probes::load::{Family, Programs, Tier};
+use crate::schema::events::EventSet;
+
+/// What came of the transfers of one family.
+#[derive(Clone, Debug)]
+pub struct Tested {
+    /// The family.
+    pub family: Family,
+    /// By transfer: its name and what came of it.
+    pub outcomes: Vec<(&'static str, Outcome)>,
+}
+
+impl Tested {
+    /// Whether something was tried and nothing failed.
+    pub fn passed(&self) -> bool {
+        self.failures().is_empty() && self.outcomes.iter().any(|(_, o)| *o == Outcome::Passed)
+    }
+
+    /// What failed, and why.
+    pub fn failures(&self) -> Vec<String> {
+        let told = self.outcomes.iter().filter_map(|(name, outcome)| match outcome {
+            Outcome::Failed(why) => Some(format!("{name}: {why}")),
+            _ => None,
+        });
+        told.collect()
+    }
+
+    /// What could not be tried, and why.
+    pub fn untested(&self) -> Vec<String> {
+        let told = self.outcomes.iter().filter_map(|(name, outcome)| match outcome {
+            Outcome::Untestable(why) => Some(format!("{name}: {why}")),
+            _ => None,
+        });
+        told.collect()
+    }
+}
+
+/// Tests `families` as far as their events are among `events`. The hooks are in place, the rings have no reader yet, and
+/// this process has one thread.
+///
+/// # Errors
+/// When the rings cannot be read.
+pub fn run(programs: &Programs, families: &[Family], events: &EventSet, snaplen: u32) -> Result<Vec<Tested>> {
+    let states = programs.families();
+    let is_by_function = |family| states.iter().any(|s| s.family == family && s.tier == Tier::Function);
+    // process_madvise copies its array where no hook goes.
+    let kernel_iovecs = |family| family != Family::Madvise && is_by_function(family);
+    let chosen = chosen(families, events);
+    let mut caller = 0;
+    let board = processes::play(&chosen, |pid| {
+        caller = pid;
+        programs.track(pid)
+    });
+    let seen = collect(programs)?;
+    forget(programs, caller, board.as_ref().ok(), &chosen);
+    let judge = |slot: usize| {
+        let kind = KINDS.get(slot)?;
+        let demand = Demand { snaplen: snaplen as usize, kernel_iovecs: kernel_iovecs(kind.family) };
+        Some((kind, outcome(&seen, &board, slot, demand)))
+    };
+    let judged: Vec<_> = chosen.iter().filter_map(|slot| judge(*slot)).collect();
+    let of = |family| {
+        let of_family = judged.iter().filter(|(kind, _)| kind.family == family);
+        let outcomes = of_family.map(|(kind, outcome)| (kind.name, outcome.clone())).collect();
+        Tested { family, outcomes }
+    };
+    Ok(families.iter().map(|family| of(*family)).collect())
+}
+
+/// No process of the test stays selected. Where the end of processes is hooked, none is any more.
+fn forget(programs: &Programs, caller: i32, board: Option<&Board>, chosen: &[usize]) {
+    programs.untrack(caller);
+    for deed in board.into_iter().flat_map(|board| chosen.iter().map(|slot| board.read(*slot))) {
+        [deed.pid, deed.other].into_iter().filter(|pid| *pid > 0).for_each(|pid| programs.untrack(pid));
+    }
+}
+
+fn outcome(seen: &Seen, board: &Result<Board>, slot: usize, demand: Demand) -> Outcome {
+    match (board, KINDS.get(slot)) {
+        (Ok(board), Some(kind)) => seen.judge(kind, &board.read(slot), demand),
+        (Err(error), _) => Outcome::Untestable(format!("{error:#}")),
+        (_, None) => Outcome::Untestable("no such transfer".into()),
+    }
+}
+
+/// Empties the rings the way a recording does: drain, order, decode.
+fn collect(programs: &Programs) -> Result<Seen> {
+    let mut reorder = Reorder::default();
+    let mut numbers = 0..;
+    let mut take = |chunk: &mut Chunk| {
+        reorder.push(numbers.next().unwrap_or(0), chunk.complete_until_ns, chunk.records());
+        Ok(())
+    };
+    drain::once(&programs.rings()?, &mut take)?;
+    let boot_id = host::boot_id();
+    let witness = Box::new(Live::new(&boot_id, None));
+    let mut decoder = Decoder::new(WallClock { offset_ns: 0 }, Processes::new(&boot_id), witness);
+    let mut seen = Seen::default();
+    reorder.release_all();
+    while let Some(record) = reorder.next() {
+        // What the decoder refuses makes no row, which the judgement finds.
+        let _ = decoder.record(record, &mut seen);
+    }
+    Ok(seen)
+}

@@ -1,0 +1,469 @@
+//! One recording from start to end: `prepare` → `start_command` → `watch` → `finish`.
+//!
+//! Owns the threads and the reasons to end. The threads own rows, files and the journal.
+
+pub mod bell;
+pub mod breakdown;
+pub mod command;
+pub mod inherited;
+pub mod setup;
+pub mod signals;
+pub mod survivors;
+pub mod threads;
+pub mod timers;
+pub mod wait;
+
+use std::path::Path;
+use std::process::{Child, ExitStatus};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow};
+
+use self::bell::Bell;
+use self::command::{CannotStart, shell_status};
+use self::inherited::Inherited;
+use self::signals::Signals;
+use self::threads::Threads;
+use self::timers::Timers;
+use self::wait::Awaited;
+use super::encode::Written;
+use super::host;
+use super::journal::{Journal, Kind, Syncer};
+use super::options::Options;
+use super::privileges;
+use super::report::{self, Display};
+use crate::output::Output;
+use crate::record::encode::checkpoint::{Cut, Finish, Loss};
+use crate::record::encode::rows::Progress;
+use crate::record::journal::drain::Control;
+use crate::record::ledger::Counted;
+use crate::record::output::disk_policy::Room;
+use crate::record::output::series::{Plan, Series};
+use crate::record::probes::load::{self, Counters, Programs};
+use crate::record::probes::tier_selection;
+use crate::schema::manifest::{Clocks, Manifest};
+use crate::schema::vocabulary::EndReason;
+use crate::terminal::{say_line, status};
+
+/// How often clocks are looked at; limits, signals, which COMMAND's end is one of, and ends of processes are seen at once.
+const TICK: Duration = Duration::from_millis(200);
+
+/// How long calls on the memory of `-p` processes that have ended are waited for. Other users of that memory look the
+/// same.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// How long COMMAND may take to end by itself after a signal that reached both of us.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Why a recording ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// COMMAND ended so.
+    Command(ExitStatus),
+    /// This signal came.
+    Signal(i32),
+    /// `--duration` is over.
+    Duration,
+    /// `-c` is reached.
+    Count,
+    /// `--max-size` is reached.
+    MaxSize,
+    /// The last `-p` process is gone.
+    ProcessesGone,
+    /// The disk is full.
+    Full,
+    /// The output failed, or a thread did.
+    Failed,
+}
+
+impl End {
+    fn reason(self) -> EndReason {
+        match self {
+            End::Command(_) => EndReason::CommandExit,
+            End::Signal(_) => EndReason::Signal,
+            End::Duration => EndReason::Duration,
+            End::Count => EndReason::Count,
+            End::MaxSize => EndReason::MaxSize,
+            End::ProcessesGone => EndReason::ProcessesGone,
+            End::Full => EndReason::DiskFull,
+            End::Failed => EndReason::WriteError,
+        }
+    }
+}
+
+/// A recording under way.
+#[derive(Debug)]
+pub struct Session<'a> {
+    options: &'a Options,
+    inherited: Inherited,
+    programs: Programs,
+    counters: Counters,
+    manifest: Manifest,
+    output: Output,
+    started: Instant,
+    signals: Arc<Signals>,
+    progress: Arc<Progress>,
+    room: Arc<Room>,
+    control: Arc<Control>,
+    journal: Journal,
+    drainer: Option<JoinHandle<Result<()>>>,
+    writer: JoinHandle<Result<Written>>,
+    syncer: Syncer,
+    timers: Timers,
+    awaited: Awaited,
+    /// When the last of the `-p` processes was found to have ended.
+    gone: Option<Instant>,
+    child: Option<Child>,
+}
+
+impl<'a> Session<'a> {
+    /// Loads and attaches the programs and starts the threads: recording begins before this returns.
+    ///
+    /// # Errors
+    /// When the programs cannot be loaded or the output cannot be created; nothing is left behind then.
+    pub fn prepare(options: &'a Options) -> Result<Self> {
+        let plan = Plan {
+            output: options.output.clone(),
+            force: options.force,
+            numbered: options.rotation.is_on() || options.keep.is_some(),
+            keep: options.rotation.files.map(|n| n as usize),
+            key: options.key.clone(),
+        };
+        let series = Series::create(plan)?;
+        let output = series.output().clone();
+        let locked = series.lock();
+        Session::begin(options, series).inspect_err(|_| {
+            // Nothing is in it yet.
+            let _ = super::journal::remove_all(&options.output);
+            output.discard();
+            drop(locked);
+        })
+    }
+
+    fn begin(options: &'a Options, series: Series) -> Result<Self> {
+        let inherited = Inherited::at_start();
+        // Before the hooks, so that a signal always finds someone who tidies up.
+        let signals = Signals::install(options.ignore_interrupts)?;
+        breakdown::prepare(!options.command.is_empty())?;
+        let (programs, families) = setup::arm(options)?;
+        let manifest = setup::manifest(options, &programs, families)?;
+        let bell = Arc::new(Bell::new()?);
+        let progress = Arc::new(Progress::new(bell.clone()));
+        let room = Arc::new(Room::new(options.on_full, bell.clone()));
+        let output = series.output().clone();
+        let parts =
+            threads::Parts { options, programs: &programs, manifest: &manifest, progress: &progress, room: &room };
+        let Threads { journal, control, drainer, writer, syncer } = parts.start(series)?;
+        let counters = programs.counters()?;
+        let awaited = Awaited::new(&options.pids, &bell)?;
+        programs.holder_bell().map_or(Ok(()), |bell| awaited.heed(bell))?;
+        Ok(Session {
+            options,
+            inherited,
+            programs,
+            counters,
+            awaited,
+            timers: Timers::new(options.rotation.seconds, manifest.start.realtime_ns),
+            manifest,
+            output,
+            started: Instant::now(),
+            signals,
+            progress,
+            room,
+            control,
+            journal,
+            drainer: Some(drainer),
+            writer,
+            syncer,
+            gone: None,
+            child: None,
+        })
+    }
+
+    /// Starts COMMAND, if there is one; it is recorded from its first instruction.
+    ///
+    /// # Errors
+    /// When it was not found or cannot be executed.
+    pub fn start_command(&mut self) -> Result<(), CannotStart> {
+        if self.options.verbose {
+            report::hooks(&self.programs, &self.options.events);
+            report::families(&self.manifest.families);
+        }
+        if self.options.command.is_empty() {
+            return Ok(());
+        }
+        self.programs.arm_spawn(true);
+        let child = command::start(&self.options.command, &self.inherited, &self.signals);
+        self.programs.arm_spawn(false);
+        self.child = Some(child?);
+        Ok(())
+    }
+
+    /// Gives up the capabilities that finishing does not take. Not before COMMAND is started: it gets ours.
+    pub fn give_up_privileges(&self) {
+        let reads_maps = || self.counters.read().is_ok();
+        let removes = || self.output.can_publish();
+        let sees_pids = || self.options.pids.iter().all(|pid| Path::new(&format!("/proc/{pid}/stat")).exists());
+        privileges::keep_only(privileges::needed_for(&[
+            (&reads_maps, privileges::read_maps()),
+            (&removes, privileges::PUBLISH),
+            (&sees_pids, privileges::IDENTIFY), // where /proc is mounted with hidepid
+        ]));
+    }
+
+    /// Waits for the end.
+    pub fn watch(&mut self) -> End {
+        let mut display = Display::new(self.options.quiet);
+        loop {
+            if let Some(end) = self.ended() {
+                display.clear();
+                return end;
+            }
+            self.tend();
+            display.update(&self.progress, self.started.elapsed(), || self.lost_so_far());
+            self.awaited.pause(self.until_next_look());
+        }
+    }
+
+    /// A tick, or what is left of `--duration`.
+    fn until_next_look(&self) -> Duration {
+        let left = self.options.duration.map(|limit| limit.saturating_sub(self.started.elapsed()));
+        // Whoever sleeps counts whole ms.
+        left.map_or(TICK, |left| TICK.min(left + Duration::from_millis(1)))
+    }
+
+    /// What is done from time to time, and when a signal asks for it.
+    fn tend(&mut self) {
+        if self.programs.watch_entries() && self.options.verbose {
+            report::entries(&self.programs);
+        }
+        let trigger_waits = self.room.trigger_waits();
+        if (self.timers.books_are_due() || trigger_waits)
+            && let Ok(counted) = self.counters.read()
+        {
+            self.note_books(&counted, trigger_waits);
+        }
+        if self.timers.room_is_due() && self.output.is_scarce() {
+            self.room.is_scarce();
+        }
+        for at in self.timers.files_end() {
+            self.cut(at);
+        }
+        if self.signals.wants_rotation() {
+            self.cut(host::clocks());
+        }
+        if self.signals.wants_statistics() {
+            let lost = self.lost_so_far();
+            report::statistics(&self.progress, lost, self.journal.bytes(), self.started.elapsed());
+        }
+    }
+
+    /// Puts the kernel's books into the journal, where they say something new or somebody waits to hear what time it is.
+    fn note_books(&mut self, counted: &Counted, awaited: bool) {
+        let new = self.timers.are_news(&counted.kernel);
+        if (new || awaited)
+            && let Ok(json) = serde_json::to_vec(counted)
+        {
+            self.journal.offer(Kind::Books, 0, &json);
+        }
+    }
+
+    /// Ends the present file at an instant.
+    fn cut(&self, at: Clocks) {
+        let reason = if self.options.keep.is_some() { EndReason::Triggered } else { EndReason::Rotated };
+        let cut = Cut { at, reason };
+        // With nobody to read it, the recording is about to end anyway.
+        let _ = threads::append(&self.journal, Kind::Cut, 0, &cut);
+        // It is carried out when all that happened before has come, which may be little, and long ago.
+        self.control.complete_until(u64::try_from(at.monotonic_ns).unwrap_or(0));
+    }
+
+    fn ended(&mut self) -> Option<End> {
+        if let Some(Ok(Some(ended))) = self.child.as_mut().map(Child::try_wait) {
+            return Some(End::Command(ended));
+        }
+        if let Some(signal) = self.signals.pending() {
+            return Some(End::Signal(signal));
+        }
+        if self.room.must_stop() {
+            return Some(End::Full);
+        }
+        if self.room.has_failed() || self.thread_ended() {
+            return Some(End::Failed);
+        }
+        if self.progress.limit_reached() {
+            return Some(End::Count);
+        }
+        if self.room.at_max_size() {
+            return Some(End::MaxSize);
+        }
+        if self.options.duration.is_some_and(|limit| self.started.elapsed() >= limit) {
+            return Some(End::Duration);
+        }
+        let pids = &self.options.pids;
+        let only_pids = !pids.is_empty() && !self.options.all && self.child.is_none();
+        (only_pids && self.awaited.all_gone() && !self.is_reached_into()).then_some(End::ProcessesGone)
+    }
+
+    /// Whether calls on the memory of processes that have ended are under way, and waiting for them makes sense.
+    fn is_reached_into(&mut self) -> bool {
+        let gone = *self.gone.get_or_insert_with(Instant::now);
+        self.programs.calls_on_ended() > 0 && gone.elapsed() < LINGER
+    }
+
+    /// Both threads live until they are asked to end.
+    fn thread_ended(&self) -> bool {
+        self.writer.is_finished() || self.drainer.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    fn lost_so_far(&self) -> u64 {
+        self.counters.read().map_or(0, |counted| counted.kernel.values().map(|k| k.lost + k.unplaced).sum())
+    }
+
+    /// Gives up before anything was recorded; leaves nothing behind.
+    pub fn discard(mut self) {
+        self.programs.detach();
+        self.control.abandon();
+        let _ = self.drainer.take().map(JoinHandle::join);
+        self.journal.close();
+        let _ = self.writer.join();
+        self.syncer.join();
+        self.journal.remove();
+        self.output.discard();
+    }
+
+    /// Takes the hooks away, writes what was recorded, and closes the capture. Returns the exit status.
+    ///
+    /// # Errors
+    /// When the capture could not be completed.
+    pub fn finish(mut self, end: End) -> Result<u8> {
+        self.programs.detach();
+        let elapsed = self.started.elapsed();
+        let at_end = self.counters.read();
+        let mut gaps = Vec::new();
+        let left = match end {
+            End::Command(_) => survivors::among(self.programs.tracked(), &self.options.pids),
+            _ => Vec::new(),
+        };
+        gaps.extend(survivors::gap(&left));
+        // What was taken out is worth keeping; the ledger says how much was not.
+        let failure =
+            self.stop_draining().err().map(|error| format!("the ring buffers could not be emptied: {error:#}"));
+        gaps.extend(failure.clone());
+        let at_end = Counted { clocks: at_end?.clocks, ..self.counters.read()? };
+        let finish = self.last_words(end, at_end, gaps)?;
+        // A writing thread that is gone says why when it is joined.
+        let _ = threads::append(&self.journal, Kind::Finish, 0, &finish);
+        self.journal.close();
+        let written = self.writer.join().map_err(|_| anyhow!("the writer thread panicked"))?;
+        self.syncer.join();
+        let Written { finished, ledger, error, full, .. } = written?;
+        if let Some(error) = error {
+            return Err(error);
+        }
+        self.journal.remove();
+        let full = full || end == End::Full;
+        if !self.options.quiet && full {
+            report::full(&finished, &self.room.cause().unwrap_or_default());
+        }
+        let lost = ledger.iter().fold(0u64, |sum, row| sum.saturating_add(row.lost()));
+        let early = (end == End::Failed).then(|| "a thread ended before its time".to_string());
+        let failure = failure.or(early);
+        let status = match (exit_status(self.options, (end, full), self.child.as_mut(), &self.signals, lost), &failure)
+        {
+            (status, None) => status,
+            (_, Some(failure)) => {
+                say_line(format_args!("the recording has failed: {failure}"));
+                if self.child.is_some() { status::RECORDER_FAILED } else { status::ERROR }
+            }
+        };
+        if !self.options.quiet {
+            survivors::gap(&left).iter().for_each(|gap| say_line(format_args!("{gap}")));
+        }
+        // Last, behind whatever is said of COMMAND: scripts read the last line.
+        if !self.options.quiet {
+            report::summary(self.options, &finished, &ledger, &finish.hooks, elapsed);
+        }
+        Ok(status)
+    }
+
+    /// What the capture has to say of the end.
+    fn last_words(&self, end: End, counted: Counted, mut gaps: Vec<String>) -> Result<Finish> {
+        gaps.extend(load::gaps(&self.programs, &self.options.events));
+        gaps.extend(tier_selection::gaps(&self.manifest.families));
+        if let Some(cause) = self.room.cause() {
+            gaps.push(format!("recording ended early: {cause}"));
+        }
+        let skips = self.programs.skips();
+        let mut hooks: Vec<_> = self.programs.hooks().cloned().collect();
+        hooks.iter_mut().for_each(|hook| hook.skipped = skips.of(&hook.program));
+        let losses = self.programs.losses()?.into_iter().map(|(cpu, loss)| Loss {
+            cpu,
+            first_ns: loss.first_ns,
+            last_ns: loss.last_ns,
+            count: loss.count.to_vec(),
+        });
+        Ok(Finish {
+            counted,
+            losses: losses.collect(),
+            requests: self.programs.open_requests()?,
+            hooks,
+            gaps,
+            reason: end.reason(),
+            clock: host::clock_state(),
+            killed: false,
+        })
+    }
+
+    /// Empties the rings, unless a second INT says to leave it.
+    fn stop_draining(&mut self) -> Result<()> {
+        let Some(drainer) = self.drainer.take() else { return Ok(()) };
+        let interrupts = self.signals.interrupts();
+        self.control.stop();
+        while !drainer.is_finished() {
+            if self.signals.interrupts() > interrupts {
+                self.control.abandon();
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        drainer.join().map_err(|_| anyhow!("the drain thread panicked"))?
+    }
+}
+
+/// COMMAND's status; without it, whether the recording went to its end and anything was lost.
+fn exit_status(
+    options: &Options,
+    (end, full): (End, bool),
+    child: Option<&mut Child>,
+    signals: &Signals,
+    lost: u64,
+) -> u8 {
+    let status = match (end, child) {
+        (End::Command(ended), _) => shell_status(ended),
+        (_, Some(child)) => await_command(end, child, signals),
+        (_, None) if full => status::ERROR,
+        (_, None) if lost > 0 => status::LOSS,
+        (_, None) => status::OK,
+    };
+    let failed = lost > 0 || full;
+    if options.fail_on_loss && failed { status::RECORDER_FAILED } else { status }
+}
+
+/// The recording ended first. COMMAND is left alone, but a ^C has usually reached it too. When the disk is full, nobody
+/// has asked for an end: then its status is awaited.
+fn await_command(end: End, child: &mut Child, signals: &Signals) -> u8 {
+    let deadline = Instant::now() + GRACE;
+    while Instant::now() < deadline || (end == End::Full && signals.pending().is_none()) {
+        if let Ok(Some(ended)) = child.try_wait() {
+            return shell_status(ended);
+        }
+        std::thread::sleep(GRACE / 10);
+    }
+    say_line(format_args!("the recording has ended; COMMAND (pid {}) was left running", child.id()));
+    match end {
+        End::Signal(signal) => u8::try_from(128 + signal).unwrap_or(status::OK),
+        _ => status::OK,
+    }
+}

@@ -1,0 +1,214 @@
+//! The threads of a recording, and the input of each.
+//!
+//! `vmtrace-drain` empties the rings into the journal, `vmtrace-write` makes captures from it, and `vmtrace-sync` syncs
+//! it to the disk. The main thread watches.
+
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread::JoinHandle;
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde::Serialize;
+
+use crate::output::{Output, directory, free_bytes};
+use crate::record::decode::{Decoder, WallClock};
+use crate::record::encode::checkpoint::Living;
+use crate::record::encode::flight_recorder::Keep;
+use crate::record::encode::rows::{Asked, Progress, Table};
+use crate::record::encode::{Encoder, Running, Sizes, Written};
+use crate::record::identity::lookup::Live;
+use crate::record::identity::proc::{all_pids, snapshot};
+use crate::record::identity::processes::Processes;
+use crate::record::journal::drain::{self, CHUNK_BYTES, Control, Pace};
+use crate::record::journal::{Begin, Journal, Kind, Limits, Reader, Syncer, frame};
+use crate::record::options::Options;
+use crate::record::output::disk_policy::{OnFull, Room};
+use crate::record::output::series::Series;
+use crate::record::privileges;
+use crate::record::probes::load::Programs;
+use crate::record::wire::LAYOUT;
+use crate::schema::manifest::{Clocks, Manifest};
+
+/// Bytes of a file of the journal, on a disk that has room.
+const SEGMENT: u64 = 32 << 20;
+/// Bytes of frames kept in memory while the disk takes none.
+const MEMORY: usize = 8 << 20;
+/// Bytes below which a disk gets small row groups, so that it can be filled to its end.
+const SMALL_DISK: u64 = 1 << 30;
+/// How often the journal is brought to the disk, in windows.
+const SYNC_WINDOWS: u32 = 10;
+
+/// What the threads are made from.
+#[derive(Debug)]
+pub struct Parts<'a> {
+    /// What was asked for.
+    pub options: &'a Options,
+    /// Attached.
+    pub programs: &'a Programs,
+    /// As it is at the start.
+    pub manifest: &'a Manifest,
+    /// Shared with the main thread.
+    pub progress: &'a Arc<Progress>,
+    /// Shared with the main thread.
+    pub room: &'a Arc<Room>,
+}
+
+/// Threads at work, and how to speak with them.
+#[derive(Debug)]
+pub struct Threads {
+    /// Between the threads.
+    pub journal: Journal,
+    /// Ends the draining.
+    pub control: Arc<Control>,
+    /// Rings to journal.
+    pub drainer: JoinHandle<Result<()>>,
+    /// Journal to captures.
+    pub writer: JoinHandle<Result<Written>>,
+    /// Journal to disk.
+    pub syncer: Syncer,
+}
+
+impl Parts<'_> {
+    /// Starts them.
+    ///
+    /// # Errors
+    /// When the journal cannot be created, or a thread cannot be started.
+    pub fn start(&self, series: Series) -> Result<Threads> {
+        let output = series.output().clone();
+        let begin = Begin { wire: LAYOUT.into(), segment: 0, manifest: self.manifest.clone() };
+        let limits = self.limits();
+        let journal = Journal::create(&self.options.output, begin, limits)?;
+        // Before anything that names one of them.
+        append(&journal, Kind::Living, self.start_ns(), &self.living())?;
+        let encoder = self.encoder(series, &journal)?;
+        let writer = write(encoder, &journal, output.clone())?;
+        let control = Control::new()?;
+        let chunk = CHUNK_BYTES.min(usize::try_from(limits.segment / 4).unwrap_or(CHUNK_BYTES));
+        let drainer = self.drain(&journal, &control, Pace { chunk, window: self.options.window })?;
+        let syncer = Syncer::start(journal.clone(), self.options.window * SYNC_WINDOWS, output)?;
+        Ok(Threads { journal, control, drainer, writer, syncer })
+    }
+
+    /// Files small enough that removing them makes room on a small disk; and no more of them than leaves room for the
+    /// capture.
+    fn limits(&self) -> Limits {
+        let free = free_bytes(directory(&self.options.output));
+        let part = if self.options.on_full == OnFull::RotateOut || free < SMALL_DISK { 4 } else { 2 };
+        Limits { segment: (free / 32).clamp(64 << 10, SEGMENT), total: free / part, memory: MEMORY }
+    }
+
+    fn start_ns(&self) -> u64 {
+        u64::try_from(self.manifest.start.monotonic_ns).unwrap_or(0)
+    }
+
+    /// Who lives already: with -a everybody who is not left out, else the -p processes.
+    fn living(&self) -> Living {
+        let pids = if self.options.all { all_pids() } else { self.options.pids.clone() };
+        let snapshots = pids.into_iter().filter_map(|pid| snapshot(&self.manifest.host.boot_id, pid));
+        Living(snapshots.filter(|living| self.options.selects(living)).collect())
+    }
+
+    fn encoder(&self, series: Series, journal: &Journal) -> Result<Encoder> {
+        let options = self.options;
+        let mut witness = Live::new(&self.manifest.host.boot_id, Some(journal.clone()));
+        witness.remember_living();
+        let decoder = decoder(self.manifest, Box::new(witness));
+        let limit = options.keep.as_ref();
+        // Several row groups make a file, or what is kept, so that both come close to their limits.
+        let small_disk = Some(free_bytes(directory(&options.output))).filter(|free| *free < SMALL_DISK);
+        let wanted = [options.rotation.size, options.max_size, limit.map(|limit| limit.bytes), small_disk];
+        let group = wanted.into_iter().flatten().min().map(|bytes| bytes / 8);
+        let asked = Asked {
+            events: options.events.clone(),
+            count: options.count,
+            trigger: options.trigger.clone(),
+            group_bytes: options.memory_limit,
+            first_group_bytes: group.map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
+        };
+        let table = Table::new(asked, self.progress.clone(), self.room.clone());
+        let running =
+            Running { journal: journal.clone(), counters: self.programs.counters()?, room: self.room.clone() };
+        let sizes = Sizes { group, file: options.rotation.size, recording: options.max_size };
+        let encoder = Encoder::new(self.manifest.clone(), decoder, table, series)?;
+        Ok(encoder.of_running(running, sizes, limit.copied().map(Keep::new)))
+    }
+
+    fn drain(&self, journal: &Journal, control: &Arc<Control>, pace: Pace) -> Result<JoinHandle<Result<()>>> {
+        let (rings, switches) = (self.programs.rings()?, self.programs.switches()?);
+        let (journal, control) = (journal.clone(), control.clone());
+        let (opened, is_open) = sync_channel(1);
+        let drainer = thread("vmtrace-drain", move || {
+            let mut deliver = |chunk: &mut drain::Chunk| {
+                journal.append(Kind::Records, chunk.complete_until_ns, &mut chunk.frame).map(drop)
+            };
+            drain::run((&rings, &switches), &control, pace, &mut deliver, opened)
+        })?;
+        match is_open.recv() {
+            Ok(()) => Ok(drainer),
+            // It has ended instead, before COMMAND was started.
+            Err(_) => match drainer.join() {
+                Ok(ended) => Err(ended.err().unwrap_or_else(|| anyhow!("the drain thread ended"))),
+                Err(_) => Err(anyhow!("the drain thread panicked")),
+            },
+        }
+    }
+}
+
+/// A decoder of the recording that began with `manifest`.
+pub fn decoder(manifest: &Manifest, witness: Box<dyn crate::record::identity::lookup::Witness>) -> Decoder {
+    Decoder::new(wall_clock(&manifest.start), Processes::new(&manifest.host.boot_id), witness)
+}
+
+fn wall_clock(start: &Clocks) -> WallClock {
+    WallClock { offset_ns: start.realtime_ns.saturating_sub(start.monotonic_ns) }
+}
+
+/// Says so when the reader of a journal ends, however it does.
+struct Gone(Journal);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.reader_is_gone();
+    }
+}
+
+/// The writing thread: frames to captures, until the recording ends.
+fn write(mut encoder: Encoder, journal: &Journal, output: Output) -> Result<JoinHandle<Result<Written>>> {
+    let (journal, mut reader) = (journal.clone(), Reader::live(journal.clone()));
+    thread("vmtrace-write", move || {
+        // Also if we break down: nobody may wait for us.
+        let _gone = Gone(journal);
+        let reads_maps = || encoder.reads_books();
+        let publishes = || output.can_publish();
+        let replaces = || output.can_replace();
+        let needed = privileges::needed_for(&[
+            (&reads_maps, privileges::read_maps()),
+            (&publishes, privileges::PUBLISH),
+            (&replaces, privileges::REPLACE),
+        ]);
+        privileges::keep_only(needed | privileges::IDENTIFY);
+        let mut until_finish = || -> Result<_> {
+            while let Some(frame) = reader.next()? {
+                if let Some(finish) = encoder.take(&frame)? {
+                    return Ok(finish);
+                }
+            }
+            bail!("the recording was abandoned")
+        };
+        until_finish().map(|finish| encoder.finish(finish))
+    })
+}
+
+/// Appends a frame of JSON.
+///
+/// # Errors
+/// When there is no reader any more.
+pub fn append(journal: &Journal, kind: Kind, stamp_ns: u64, what: &impl Serialize) -> Result<()> {
+    let mut bytes = frame::begin();
+    serde_json::to_writer(&mut bytes, what)?;
+    journal.append(kind, stamp_ns, &mut bytes).map(drop)
+}
+
+fn thread<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
+    std::thread::Builder::new().name(name.into()).spawn(work).context("a thread cannot be started: see ulimit -u")
+}
