@@ -1,7 +1,7 @@
 //! `vmtrace record`: from the kernel's hooks to a finished capture.
 //!
 //! There are four threads. The main thread watches signals and limits. One empties the kernel's rings into the journal
-//! ([`drain`]), one makes captures from the journal ([`encode`]), and one syncs the journal to the disk.
+//! ([`journal::drain`]), one makes captures from the journal ([`encode`]), and one syncs the journal to the disk.
 
 mod decode;
 mod encode;

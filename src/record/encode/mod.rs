@@ -2,7 +2,7 @@
 //!
 //! What comes out depends on the frames alone (and, while recording, on how full the disk is), so that `recover` makes
 //! the same of them as the recorder would have. Owns the order of events; files are [`crate::record::output::series`]'s, rows
-//! [`crate::record::encode::rows`]'s. Frames come in here; `groups` makes row groups of their rows, `flight` keeps them for the flight
+//! [`crate::record::encode::rows`]'s. Frames come in here; `groups` makes row groups of their rows, `trigger` keeps them for the flight
 //! recorder, `rotation` ends one file and begins the next, `adopted` takes over what stands in files already, and `finish`
 //! ends it all.
 
