@@ -1,11 +1,13 @@
 //! vmtrace: a forensic flight recorder for transfers of bytes across address spaces on Linux.
 //!
-//! Data flows one way: `bpf/` → `record` → `schema` → file → `schema` → `replay`, `query`. See docs/ARCHITECTURE.md.
+//! Data flows one way: `bpf/` → `record` → `schema` → file → `schema` → `model` → `replay`, `export`; `query`. See docs/ARCHITECTURE.md.
 
 pub mod check;
 pub mod cli;
 pub mod count;
+pub mod export;
 pub mod manual;
+pub mod model;
 pub mod output;
 #[cfg(feature = "query")]
 pub mod query;

@@ -1,16 +1,11 @@
 //! `vmtrace replay`: captures printed as timelines, without privileges, on any machine.
 //!
-//! Data flows one way: schema → filter → (timelines) → renderer. A renderer sees one event after another and
-//! knows nothing of files or options. Captured text passes `terminal::escape` on its way out, wherever it goes.
+//! Data flows one way: schema → selection → (timelines) → model → renderer, or exporter. A renderer sees one event after
+//! another, with what the model knows by then, and knows nothing of files or options. Captured text passes `terminal::escape` on its way out, wherever it goes.
 
-mod csv;
-mod filter;
 pub mod info;
-mod jsonl;
-mod processes;
 mod story;
 mod text;
-mod time;
 mod timelines;
 
 use std::io::BufWriter;
@@ -19,8 +14,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
-use self::filter::{CaptureFilter, Filter, Select, Verdict, View};
 use self::text::{Look, Text};
+use crate::export::Export;
+use crate::export::csv::Csv;
+use crate::export::jsonl::Jsonl;
+use crate::model::process::Processes;
+use crate::model::select::{CaptureFilter, Filter, Select, Verdict, View};
+use crate::model::time;
 use crate::schema::limits::{AllowLarge, Limits};
 use crate::schema::reader::Capture;
 use crate::schema::{Event, EventBatch};
@@ -86,10 +86,27 @@ trait Render {
     fn capture(&mut self, capture: &Capture) -> Result<()>;
     /// Something else begins, out of the order of time, under `title` where that is not empty.
     fn section(&mut self, _title: &'static str) {}
-    /// An event, to be shown from the side of `view`.
-    fn event(&mut self, event: &Event<'_>, view: View) -> Result<()>;
+    /// An event, to be shown from the side of `view`, and the processes known so far.
+    fn event(&mut self, event: &Event<'_>, view: View, processes: &Processes) -> Result<()>;
     /// Everything so far goes out.
     fn flush(&mut self) -> Result<()>;
+}
+
+/// A format for other programs, to which it does not matter from which side an event is shown.
+struct Exported<E>(E);
+
+impl<E: Export> Render for Exported<E> {
+    fn capture(&mut self, capture: &Capture) -> Result<()> {
+        self.0.capture(capture)
+    }
+
+    fn event(&mut self, event: &Event<'_>, _view: View, _processes: &Processes) -> Result<()> {
+        self.0.event(event)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Runs `vmtrace replay`; returns the exit status.
@@ -103,6 +120,7 @@ pub fn run(args: &Args) -> Result<u8> {
         limits: args.large.limits(),
         left: args.count.unwrap_or(u64::MAX),
         told: 0,
+        processes: Processes::default(),
         render: renderer(args)?,
     };
     let mut failed = false;
@@ -138,8 +156,8 @@ fn renderer(args: &Args) -> Result<Box<dyn Render>> {
                 name_files: args.files.len() > 1,
             },
         )),
-        Format::Jsonl => Box::new(jsonl::Jsonl::new(out)),
-        Format::Csv => Box::new(csv::Csv::new(out)),
+        Format::Jsonl => Box::new(Exported(Jsonl::new(out))),
+        Format::Csv => Box::new(Exported(Csv::new(out))),
     })
 }
 
@@ -149,6 +167,7 @@ struct Replay {
     limits: Limits,
     left: u64,
     told: u64,
+    processes: Processes,
     render: Box<dyn Render>,
 }
 
@@ -158,6 +177,7 @@ impl Replay {
             return Ok(());
         }
         let capture = Capture::open_within(path, self.limits)?;
+        self.processes = Processes::default();
         self.render.capture(&capture)?;
         self.render.flush()?;
         let filter = filter.on(&capture.manifest().start);
@@ -200,11 +220,16 @@ impl Replay {
     /// Prints the events of a batch.
     fn batch(&mut self, batch: &EventBatch, filter: &CaptureFilter<'_>) -> Result<()> {
         for event in batch.iter() {
-            match filter.verdict(&event) {
-                Verdict::Skip => continue,
-                Verdict::Gap => self.render.event(&event, View::Caller)?,
+            let verdict = filter.verdict(&event);
+            if verdict == Verdict::Skip {
+                continue;
+            }
+            self.processes.note(&event);
+            match verdict {
+                Verdict::Skip => {}
+                Verdict::Gap => self.render.event(&event, View::Caller, &self.processes)?,
                 Verdict::Tell(view) => {
-                    self.render.event(&event, view)?;
+                    self.render.event(&event, view, &self.processes)?;
                     self.told += 1;
                     self.left -= 1;
                 }

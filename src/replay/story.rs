@@ -8,9 +8,9 @@ mod ranges;
 
 use std::fmt::{self, Arguments, Write};
 
-use super::filter::View;
-use super::processes::Processes;
-use super::time;
+use crate::model::process::Processes;
+use crate::model::select::View;
+use crate::model::time;
 use crate::schema::vocabulary::{Abi, Direction, IovVerdict, PayloadStatus};
 use crate::schema::{Event, EventKind};
 use crate::terminal::escape::{Preview, Safe};

@@ -2,17 +2,18 @@
 //!
 //! Owns layout and colour. `story` owns the words of a line.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::Write;
 
 use anyhow::Result;
 
 use super::Render;
-use super::filter::View;
 use super::info::facts;
-use super::processes::{Identity, Processes};
 use super::story::{self, Line, Named, Role};
-use super::time::{Clock, Notation};
+use crate::model::process::{self, Identity, Processes};
+use crate::model::select::View;
+use crate::model::time::{Clock, Notation};
 use crate::schema::manifest::Clocks;
 use crate::schema::reader::Capture;
 use crate::schema::{Event, EventKind};
@@ -37,7 +38,8 @@ pub struct Text<W> {
     out: W,
     look: Look,
     clock: Clock,
-    processes: Processes,
+    /// The version of each process that was introduced.
+    introduced: HashMap<Identity, u64>,
     current: Option<Identity>,
     /// Heading of the section, until it has been written.
     title: &'static str,
@@ -53,7 +55,7 @@ impl<W: Write> Text<W> {
             out,
             look,
             clock: Clock::new(look.time, &Clocks::default()),
-            processes: Processes::default(),
+            introduced: HashMap::new(),
             current: None,
             title: "",
             buffer: String::new(),
@@ -63,32 +65,33 @@ impl<W: Write> Text<W> {
     }
 
     /// Writes whose line comes next, if that is not the process of the line before.
-    fn heading(&mut self, focus: Identity) {
-        let focus = self.processes.resolve(focus);
-        let process = self.processes.entry(focus);
-        if self.current == Some(focus) && process.introduced {
+    fn heading(&mut self, focus: Identity, processes: &Processes) {
+        let focus = processes.resolve(focus);
+        let Some(process) = processes.get(focus) else { return };
+        if self.introduced.len() >= process::LIMIT {
+            self.introduced.clear();
+        }
+        let introduced = self.introduced.insert(focus, process.version) == Some(process.version);
+        if self.current == Some(focus) && introduced {
             return;
         }
         self.current = Some(focus);
-        let introduced = std::mem::replace(&mut process.introduced, true);
-        let (exe, uid, parent, container) =
-            (process.exe.clone(), process.uid, process.parent, process.container.clone());
         self.line.clear();
         self.line.add(Role::Name, format_args!("{}", Named { name: Some(&process.name), pid: focus.pid }));
         // Facts are printed once; later only the name of the process.
         if !introduced {
             self.buffer.push('\n');
-            if let Some(exe) = exe {
-                self.line.add(Role::Plain, format_args!("  {}", Safe(&exe)));
+            if let Some(exe) = &process.exe {
+                self.line.add(Role::Plain, format_args!("  {}", Safe(exe)));
             }
-            if let Some(uid) = uid.filter(|uid| *uid != u32::MAX) {
+            if let Some(uid) = process.uid.filter(|uid| *uid != u32::MAX) {
                 self.line.add(Role::Dim, format_args!("  uid {uid}"));
             }
-            if let Some(container) = container {
-                self.line.add(Role::Dim, format_args!("  container {}", Safe(short_id(&container))));
+            if let Some(container) = &process.container {
+                self.line.add(Role::Dim, format_args!("  container {}", Safe(short_id(container))));
             }
-            if let Some(pid) = parent.filter(|pid| *pid != 0) {
-                let name = self.processes.name(pid);
+            if let Some(pid) = process.parent.filter(|pid| *pid != 0) {
+                let name = processes.name(pid);
                 self.line.add(Role::Dim, format_args!("  started by {}", Named { name, pid }));
             }
         }
@@ -119,7 +122,7 @@ impl<W: Write> Render for Text<W> {
     fn capture(&mut self, capture: &Capture) -> Result<()> {
         let manifest = capture.manifest();
         self.clock = Clock::new(self.look.time, &manifest.start);
-        self.processes = Processes::default();
+        self.introduced.clear();
         self.current = None;
         self.title = "";
         if !std::mem::take(&mut self.first) {
@@ -141,14 +144,13 @@ impl<W: Write> Render for Text<W> {
         self.title = title;
     }
 
-    fn event(&mut self, event: &Event<'_>, view: View) -> Result<()> {
+    fn event(&mut self, event: &Event<'_>, view: View, processes: &Processes) -> Result<()> {
         if event.event != EventKind::Lost.name() {
-            self.processes.note(event);
             let focus = match view {
                 View::Caller => Some(Identity::caller(event)),
                 View::Target => Identity::target(event),
             };
-            self.heading(focus.unwrap_or_else(|| Identity::caller(event)));
+            self.heading(focus.unwrap_or_else(|| Identity::caller(event)), processes);
         }
         let title = std::mem::take(&mut self.title);
         if !title.is_empty() {
@@ -161,7 +163,7 @@ impl<W: Write> Render for Text<W> {
         self.clock.write(&mut at, event);
         self.line.add(Role::Dim, format_args!("{at}"));
         self.line.add(Role::Plain, format_args!("  "));
-        story::tell(&mut self.line, event, view, &self.processes);
+        story::tell(&mut self.line, event, view, processes);
         self.paint();
         self.buffer.push('\n');
         if self.look.hexdump {

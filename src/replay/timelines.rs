@@ -7,8 +7,8 @@ use std::collections::HashMap;
 
 use anyhow::{Result, ensure};
 
-use super::filter::{CaptureFilter, Verdict, View};
-use super::processes::Identity;
+use crate::model::process::Identity;
+use crate::model::select::{CaptureFilter, Verdict, View};
 use crate::schema::reader::{Capture, Scan};
 use crate::schema::{Event, EventKind};
 
@@ -96,7 +96,7 @@ impl Found {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replay::filter::{Filter, Select};
+    use crate::model::select::{Filter, Select};
     use crate::schema::manifest::Clocks;
 
     #[test]

@@ -23,6 +23,7 @@ mod output;
 mod prompt;
 mod secrets;
 mod strangers;
+mod transfers;
 mod windows;
 
 use std::os::unix::process::CommandExt;

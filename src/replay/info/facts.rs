@@ -5,8 +5,8 @@
 use serde::Serialize;
 
 use crate::count;
+use crate::model::time;
 use crate::replay::story::{Line, Role};
-use crate::replay::time;
 use crate::schema::Manifest;
 use crate::schema::chain::Chain;
 use crate::schema::clocks::{self, Step};

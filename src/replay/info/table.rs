@@ -5,7 +5,7 @@ use std::fmt::{Display, Write};
 use super::facts::{Facts, Word};
 use super::families;
 use crate::count::{self, Count, grouped};
-use crate::replay::time;
+use crate::model::time;
 use crate::schema::manifest::{ClockState, Filters, LedgerRow, Segment};
 use crate::schema::vocabulary::ClockSync;
 use crate::schema::{EventKind, EventSet};

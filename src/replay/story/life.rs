@@ -1,8 +1,8 @@
 //! Words for the life of a process, and for gaps in the recording.
 
 use super::{Line, Named, Role};
-use crate::replay::processes::Processes;
-use crate::replay::time;
+use crate::model::process::Processes;
+use crate::model::time;
 use crate::schema::{Event, EventKind};
 use crate::terminal::escape::Safe;
 

@@ -6,7 +6,7 @@
 use anyhow::{Context, Result, anyhow};
 use globset::{GlobBuilder, GlobMatcher};
 
-use super::processes::Identity;
+use super::process::Identity;
 use super::time::{self, When};
 use crate::schema::manifest::Clocks;
 use crate::schema::reader::Scan;

@@ -7,8 +7,8 @@ use std::io::{self, Write};
 
 use anyhow::Result;
 
-use super::filter::View;
-use super::{Render, time};
+use super::Export;
+use crate::model::time;
 use crate::schema::columns::COLUMNS;
 use crate::schema::reader::Capture;
 use crate::schema::{Cell, Event};
@@ -28,13 +28,13 @@ impl<W: Write> std::fmt::Debug for Csv<W> {
 }
 
 impl<W: Write> Csv<W> {
-    /// A renderer that writes to `out`.
+    /// An exporter that writes to `out`.
     pub fn new(out: W) -> Self {
         Csv { out: csv::Writer::from_writer(out), started: false, field: String::new() }
     }
 }
 
-impl<W: Write> Render for Csv<W> {
+impl<W: Write> Export for Csv<W> {
     fn capture(&mut self, _capture: &Capture) -> Result<()> {
         if !std::mem::replace(&mut self.started, true) {
             self.out.write_record(COLUMNS.iter().map(|c| c.name)).map_err(plain)?;
@@ -42,7 +42,7 @@ impl<W: Write> Render for Csv<W> {
         Ok(())
     }
 
-    fn event(&mut self, event: &Event<'_>, _view: View) -> Result<()> {
+    fn event(&mut self, event: &Event<'_>) -> Result<()> {
         let Csv { out, field, .. } = self;
         let mut result = Ok(());
         event.cells(|_, cell| {

@@ -1,4 +1,4 @@
-//! The process model: the identity of processes, learned from the events.
+//! Processes: their identity, and what is known of each, learned from the events.
 //!
 //! Owns identity across pid reuse and what is known about each process so far: name, executable, user, parent.
 //! It is bounded, so memory stays constant however many processes a capture contains: when it is full it forgets all, and
@@ -6,11 +6,11 @@
 
 use std::collections::HashMap;
 
-use crate::schema::Event;
 use crate::schema::key::TICK_NS;
+use crate::schema::{Event, EventKind};
 
 /// Processes remembered at most.
-const LIMIT: usize = 16_384;
+pub const LIMIT: usize = 16_384;
 /// Bytes kept of any text: PATH_MAX. A file may claim more.
 const TEXT_LIMIT: usize = 4_096;
 
@@ -58,8 +58,8 @@ pub struct Process {
     pub container: Option<String>,
     /// Who started it.
     pub parent: Option<i32>,
-    /// Whether all this was already printed.
-    pub introduced: bool,
+    /// A number that it gets when it becomes known, and another one whenever its executable, user or container changes.
+    pub version: u64,
 }
 
 /// All processes seen so far.
@@ -67,32 +67,53 @@ pub struct Process {
 pub struct Processes {
     known: HashMap<Identity, Process>,
     latest: HashMap<i32, Identity>,
+    /// The last version that was given.
+    version: u64,
 }
 
 impl Processes {
     /// Learns what `event` says of its caller and its target.
     pub fn note(&mut self, event: &Event<'_>) {
-        let caller = self.entry(Identity::caller(event));
+        // A gap has no process.
+        if event.event == EventKind::Lost.name() {
+            return;
+        }
+        let identity = Identity::caller(event);
+        let caller = self.entry(identity);
         let is_main = event.tid == event.pid;
         if is_main || caller.name.is_empty() {
             keep(&mut caller.name, event.comm);
         }
-        learn(caller, event.exe, Some(event.uid), event.container);
         if event.parent_pid.is_some() {
             caller.parent = event.parent_pid;
         }
-        if let Some(target) = Identity::target(event) {
-            let target = self.entry(target);
+        if learn(caller, event.exe, Some(event.uid), event.container) {
+            self.renew(identity);
+        }
+        if let Some(identity) = Identity::target(event) {
+            let target = self.entry(identity);
             // The target's name is that of the thread that was named; it need not be the main one.
             if target.name.is_empty() {
                 keep(&mut target.name, event.target_comm.unwrap_or_default());
             }
-            learn(target, event.target_exe, event.target_uid, event.target_container);
+            if learn(target, event.target_exe, event.target_uid, event.target_container) {
+                self.renew(identity);
+            }
         }
     }
 
+    /// What is known of `identity`.
+    pub fn get(&self, identity: Identity) -> Option<&Process> {
+        self.known.get(&self.resolve(identity))
+    }
+
+    fn renew(&mut self, identity: Identity) {
+        self.version += 1;
+        self.entry(identity).version = self.version;
+    }
+
     /// What is known of `identity`, to be added to.
-    pub fn entry(&mut self, identity: Identity) -> &mut Process {
+    fn entry(&mut self, identity: Identity) -> &mut Process {
         if self.known.len() >= LIMIT && !self.known.contains_key(&identity) {
             self.known.clear();
             self.latest.clear();
@@ -101,7 +122,11 @@ impl Processes {
         if self.latest.get(&identity.pid) != Some(&identity) {
             self.latest.insert(identity.pid, identity);
         }
-        self.known.entry(identity).or_default()
+        let version = &mut self.version;
+        self.known.entry(identity).or_insert_with(|| {
+            *version += 1;
+            Process { version: *version, ..Process::default() }
+        })
     }
 
     /// Name of the process that was last known by `pid`.
@@ -119,20 +144,22 @@ impl Processes {
     }
 }
 
-fn learn(process: &mut Process, exe: Option<&str>, uid: Option<u32>, container: Option<&str>) {
-    // A new program, user or container: worth printing again.
+/// Whether anything is new.
+fn learn(process: &mut Process, exe: Option<&str>, uid: Option<u32>, container: Option<&str>) -> bool {
+    let mut changed = false;
     for (known, now) in [(&mut process.exe, exe), (&mut process.container, container)] {
         if let Some(now) = now
             && known.as_deref() != Some(now)
         {
             keep(known.get_or_insert_default(), now);
-            process.introduced = false;
+            changed = true;
         }
     }
     if uid.is_some() && process.uid != uid {
         process.uid = uid;
-        process.introduced = false;
+        changed = true;
     }
+    changed
 }
 
 fn keep(kept: &mut String, text: &str) {
@@ -156,8 +183,8 @@ mod tests {
         processes.note(&old);
         processes.note(&new);
         assert_eq!(processes.name(7), Some("new"));
-        assert_eq!(processes.entry(Identity::caller(&old)).parent, Some(1));
-        assert_eq!(processes.entry(Identity::caller(&new)).parent, None);
+        assert_eq!(processes.get(Identity::caller(&old)).unwrap().parent, Some(1));
+        assert_eq!(processes.get(Identity::caller(&new)).unwrap().parent, None);
         let same_tick = Event { start_ns: 29_999_999, ..new };
         assert_eq!(Identity::caller(&same_tick), Identity::caller(&new), "a snapshot knows 10 ms");
     }

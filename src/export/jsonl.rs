@@ -9,8 +9,8 @@ use anyhow::Result;
 use serde::Serialize;
 use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 
-use super::filter::View;
-use super::{Render, time};
+use super::Export;
+use crate::model::time;
 use crate::schema::reader::Capture;
 use crate::schema::types::Iovecs;
 use crate::schema::{Cell, Event};
@@ -24,18 +24,18 @@ pub struct Jsonl<W> {
 }
 
 impl<W: Write> Jsonl<W> {
-    /// A renderer that writes to `out`.
+    /// An exporter that writes to `out`.
     pub fn new(out: W) -> Self {
         Jsonl { out }
     }
 }
 
-impl<W: Write> Render for Jsonl<W> {
+impl<W: Write> Export for Jsonl<W> {
     fn capture(&mut self, _capture: &Capture) -> Result<()> {
         Ok(())
     }
 
-    fn event(&mut self, event: &Event<'_>, _view: View) -> Result<()> {
+    fn event(&mut self, event: &Event<'_>) -> Result<()> {
         Ok(json_line(&mut self.out, &Row(event))?)
     }
 
