@@ -226,7 +226,7 @@ fn a_list_of_process_events_has_them_all() {
 #[test]
 fn help_and_guide_name_every_set_of_events() {
     let sets = vmtrace::schema::events::sets();
-    for path in ["src/record/options.rs", "src/replay/filter.rs", "docs/guide.md"] {
+    for path in ["src/record/options.rs", "src/model/select.rs", "docs/guide.md"] {
         let text = std::fs::read_to_string(root().join(path)).unwrap().replace('`', "");
         assert!(text.contains(&sets.join(" ")), "{path} does not name {sets:?}");
     }
