@@ -15,8 +15,7 @@ struct fed {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, VMT_PIPES);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, VMT_PIPES); /* all made at once: a new one never waits for memory */
 	__type(key, struct pipe_key);
 	__type(value, struct fed);
 } fed_pipes SEC(".maps");
@@ -37,7 +36,6 @@ struct feeder_key {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 2 * VMT_PIPES);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct feeder_key);
 	__type(value, struct vmt_process);
 } feeders SEC(".maps");
@@ -81,6 +79,16 @@ static __noinline int fed_forget(void)
 	return 0;
 }
 
+/* Counts a call whose pipe could not be noted: reads of what it brought are missing. */
+static __always_inline void pipe_refused(void)
+{
+	struct vmt_switches *s = switches();
+
+	if (s)
+		__sync_fetch_and_add(&s->pipes_refused, 1);
+}
+
+/* NULL if it cannot be noted. */
 static __always_inline struct fed *fed_place(struct pipe_key *key)
 {
 	struct fed *fed = bpf_map_lookup_elem(&fed_pipes, key), none = {};
@@ -107,7 +115,8 @@ static __always_inline void feeder_note(struct pipe_key *pipe, struct vmt_proces
 		bpf_map_update_elem(&feeders, &key, feeder, BPF_ANY);
 }
 
-/* A call is about to feed a pipe: its bytes may be read before it returns. Followed by fed_end(). */
+/* A call is about to feed a pipe: its bytes may be read before it returns. Returns 1 if that is noted: fed_end() must
+ * follow, `begun`. */
 static __noinline int fed_begin(struct pipe_key *key, struct vmt_process *feeder)
 {
 	struct vmt_switches *s = switches();
@@ -118,9 +127,10 @@ static __noinline int fed_begin(struct pipe_key *key, struct vmt_process *feeder
 	s->pipes_fed = 1;
 	feeder_note(key, feeder, true);
 	fed = fed_place(key);
-	if (fed)
-		__sync_fetch_and_add(&fed->feeding, 1);
-	return 0;
+	if (!fed)
+		return 0;
+	__sync_fetch_and_add(&fed->feeding, 1);
+	return 1;
 }
 
 /* A call has returned, and has put bytes into the pipe if it `did`; `begun` if fed_begin() announced it. Returns 1 if
@@ -140,6 +150,8 @@ static __noinline int fed_end(struct pipe_key *key, struct vmt_process *feeder, 
 		late = fed && !begun && !fed->fed && !fed->feeding;
 		if (fed)
 			fed->fed = 1;
+		else
+			pipe_refused();
 	} else {
 		fed = bpf_map_lookup_elem(&fed_pipes, key);
 	}
@@ -282,8 +294,7 @@ static __always_inline void feed_announce(struct scratch *scratch, const struct 
 		return;
 	header(hdr, task, scratch->held.kind, VMT_ABI_NATIVE);
 	scratch->held.fed = pipe_key_of(fd);
-	scratch->held.feeding = true;
-	fed_begin(&scratch->held.fed, &hdr->self);
+	scratch->held.feeding = fed_begin(&scratch->held.fed, &hdr->self);
 }
 
 /* Whether reads of a file are of a fed pipe. One look-up, and none until the first pipe is fed. */

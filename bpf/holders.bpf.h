@@ -101,11 +101,17 @@ static __always_inline void holders_count(struct vmt_switches *s, __s64 more)
 static __always_inline void holder_add(__s32 tgid, __u64 table)
 {
 	struct vmt_switches *s = switches();
+	long refused, exists;
 	__u8 one = 1;
 
-	bpf_map_update_elem(&holder_tables, &table, &one, BPF_ANY);
-	if (!bpf_map_update_elem(&holders, &tgid, &one, BPF_NOEXIST) && s)
+	if (!s)
+		return;
+	refused = bpf_map_update_elem(&holder_tables, &table, &one, BPF_ANY);
+	exists = bpf_map_update_elem(&holders, &tgid, &one, BPF_NOEXIST);
+	if (!exists)
 		holders_count(s, 1);
+	if (refused || (exists && !bpf_map_lookup_elem(&holders, &tgid)))
+		__sync_fetch_and_add(&s->holders_refused, 1);
 }
 
 /* The current task has a file in its hands: noted if that shows memory that somebody asked for. A function, so that its

@@ -42,8 +42,9 @@ static __always_inline void request_announce(struct request *request)
 	if (request->feeding || !is_pipe(&request->ev.out))
 		return;
 	request->fed = pipe_key_of(&request->ev.out);
-	request->feeding = 1;
-	fed_begin(&request->fed, &request->ev.hdr.self);
+	request->feeding = fed_begin(&request->fed, &request->ev.hdr.self);
+	if (!request->feeding)
+		pipe_refused();
 }
 
 static __always_inline void request_deliver(struct request *request)

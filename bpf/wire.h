@@ -422,6 +422,10 @@ struct vmt_switches {
 	 * and how many of that call's bytes were gone. */
 	__u64 pipes_read_before;
 	__u64 bytes_read_before;
+	/* Calls that fed a pipe of which no note could be made. */
+	__u64 pipes_refused;
+	/* Files of /proc/PID/mem that were opened by a process of which no note could be made. */
+	__u64 holders_refused;
 	/* By enum vmt_kind: function hooks record these events, so the syscall's exit does not. */
 	__u8 by_function[VMT_KINDS];
 };

@@ -108,3 +108,21 @@ fn what_cannot_be_known_is_counted_and_named() {
     let info = String::from_utf8_lossy(&info.stdout).into_owned();
     assert!(info.contains(&format!("{all} calls may have been such events")), "{info}");
 }
+
+/// More processes than can be noted have memory open: the capture says how many were not.
+#[test]
+#[ignore = "needs root and BPF"]
+fn holders_that_could_not_be_noted_are_counted() {
+    let refused = |holders: u32| -> u64 {
+        let mut recorder = Tier::Tracepoint.recorder();
+        recorder.env("WORKLOAD_HOLDERS", holders.to_string());
+        let recording = record_by(recorder, &["-e", "@mem"], &work("edge mem-holders"));
+        recording.succeeded();
+        let gaps = recording.manifest().gaps;
+        let gap = gaps.iter().find(|gap| gap.contains("had no room to note"));
+        gap.map_or(0, |gap| gap.split_whitespace().next().and_then(|n| n.parse().ok()).expect("a number"))
+    };
+    // The parent is one of 4,096.
+    assert_eq!(refused(100), 0);
+    assert_eq!(refused(4_200), 105);
+}

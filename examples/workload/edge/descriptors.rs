@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use super::kill::{HALF, withhold};
 use crate::buffer::{Buffer, iovec};
 use crate::mem::{self, MemCall};
-use crate::peer::{Peer, in_child};
+use crate::peer::{Peer, in_child, reap};
 use crate::report::{Entry, Report};
 use crate::sys::{self, Region};
 
@@ -109,6 +109,32 @@ pub fn received(report: &mut Report) -> Result<()> {
     let fd = Message::new().receive(&here)?;
     gate()?;
     raced_call(report, fd, Swap::Replace, false, peer.pid(), remote.addr())
+}
+
+/// Children that have a descriptor of their parent's memory, all at once: `WORKLOAD_HOLDERS`, or 3. None makes a call on it.
+pub fn holders(report: &mut Report) -> Result<()> {
+    let many = std::env::var("WORKLOAD_HOLDERS").map_or(Ok(3), |n| n.parse::<usize>()).context("WORKLOAD_HOLDERS")?;
+    let _held = mem::open("/proc/self/mem")?;
+    let (wait, hold) = sys::pipe(0)?;
+    let mut children = Vec::new();
+    for _ in 0..many {
+        // SAFETY: the child makes plain syscalls alone.
+        match unsafe { libc::fork() } {
+            -1 => break,
+            0 => {
+                drop(hold);
+                let ended = sys::read_exact(&wait, 1).is_err();
+                // SAFETY: ends the process.
+                unsafe { libc::_exit(i32::from(!ended)) }
+            }
+            pid => children.push(pid),
+        }
+    }
+    drop(hold);
+    let ended = children.iter().filter(|pid| reap(**pid) == 0).count();
+    ensure!(ended == many, "{ended} of {many} children came to their end");
+    report.fact("children", many as u64);
+    Ok(())
 }
 
 /// A message of one byte with one descriptor.

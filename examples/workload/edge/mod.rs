@@ -75,6 +75,7 @@ const CASES: &[Case] = &[
     ("shared-memory", dying::shared_memory),
     ("swapped-descriptors", descriptors::swapped),
     ("swapped-received", descriptors::received),
+    ("mem-holders", descriptors::holders),
     ("exec-target", life::exec_target),
     ("exec-caller", life::exec_caller),
     ("exec-thread", life::exec_thread),

@@ -58,6 +58,13 @@ pub fn gaps(programs: &Programs, events: &EventSet) -> Vec<String> {
                 .to_string(),
         );
     }
+    if programs.refused_holders() > 0 {
+        gaps.push(format!(
+            "{} by processes that the kernel had no room to note: reads and writes of a descriptor that is closed or \
+             replaced under way may be missing",
+            Count(programs.refused_holders(), "memory file was opened", "memory files were opened")
+        ));
+    }
     if programs.untracked() > 0 {
         let untracked = Count(programs.untracked(), "child process", "child processes");
         gaps.push(format!("{untracked} could not be followed"));
@@ -80,6 +87,13 @@ fn of_pipes(programs: &Programs) -> Vec<String> {
         gaps.push(format!(
             "{forgotten} pipes that recorded calls had fed were forgotten, since {VMT_PIPES} are remembered at a time: \
              later reads of them are missing until a recorded call feeds them again"
+        ));
+    }
+    let refused = programs.refused_pipes();
+    if refused > 0 {
+        gaps.push(format!(
+            "{} fed a pipe that the kernel had no room to note: pipe_read rows of what they brought may be missing",
+            Count(refused, "recorded call", "recorded calls")
         ));
     }
     gaps

@@ -489,6 +489,16 @@ impl Programs {
         self.switches.get().pipes_forgotten
     }
 
+    /// Calls that fed a pipe which could not be noted.
+    pub fn refused_pipes(&self) -> u64 {
+        self.switches.get().pipes_refused
+    }
+
+    /// Files of /proc/PID/mem that processes opened which could not be noted.
+    pub fn refused_holders(&self) -> u64 {
+        self.switches.get().holders_refused
+    }
+
     /// Whether a unix socket was met whose names could not be read.
     pub fn knows_no_unix_names(&self) -> bool {
         self.switches.get().unix_unknown != 0
