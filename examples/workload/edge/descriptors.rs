@@ -105,8 +105,25 @@ pub fn received(report: &mut Report) -> Result<()> {
         (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1]))
     };
     let path = format!("/proc/{}/mem", peer.pid());
-    in_child(|_| Message::new().send(&there, &mem::open(&path)?))?;
-    let fd = Message::new().receive(&here)?;
+    // The sender lives until it is received, so that at no time nobody holds the file.
+    // SAFETY: this process has one thread, so the child may use everything.
+    let fd = match sys::check(unsafe { libc::fork() }, "fork")? {
+        0 => {
+            drop(here);
+            let sent = mem::open(&path).and_then(|fd| {
+                Message::new().send(&there, &fd)?;
+                sys::read_exact(&there, 1)
+            });
+            // SAFETY: ends the process.
+            unsafe { libc::_exit(i32::from(sent.is_err())) }
+        }
+        sender => {
+            let fd = Message::new().receive(&here)?;
+            sys::write_all(&here, &[0])?;
+            ensure!(reap(sender) == 0, "the child that sends failed");
+            fd
+        }
+    };
     gate()?;
     raced_call(report, fd, Swap::Replace, false, peer.pid(), remote.addr())
 }
