@@ -7,7 +7,8 @@
 
 #include "call.bpf.h"
 
-/* Its calls and whether they brought anything; who makes them stands in `feeders`. */
+/* Its calls and whether they brought anything; who makes them stands in `feeders`. A call that ends sets `fed` before
+ * it leaves `feeding`: was_fed() reads them the other way round. */
 struct fed {
 	__u32 feeding; /* calls under way that feed it */
 	__u32 fed; /* some call has put bytes in */
@@ -59,6 +60,15 @@ static __always_inline bool is_same_process(const struct vmt_process *a, const s
 	for (__u32 i = 0; i < sizeof(*a) / sizeof(*one); i++)
 		differ |= one[i] ^ other[i];
 	return !differ;
+}
+
+/* Whether calls have put bytes into a pipe, or are at it. Whoever reads `fed` first may find neither: the last call
+ * under way can end between the two reads. */
+static __always_inline bool was_fed(const struct fed *fed)
+{
+	__u32 feeding = *(const volatile __u32 *)&fed->feeding;
+
+	return feeding || *(const volatile __u32 *)&fed->fed;
 }
 
 /* ---- Feeding ---- */
@@ -147,9 +157,9 @@ static __noinline int fed_end(struct pipe_key *key, struct vmt_process *feeder, 
 		s->pipes_fed = 1;
 		feeder_note(key, feeder, false);
 		fed = fed_place(key);
-		late = fed && !begun && !fed->fed && !fed->feeding;
+		late = fed && !begun && !was_fed(fed);
 		if (fed)
-			fed->fed = 1;
+			*(volatile __u32 *)&fed->fed = 1;
 		else
 			pipe_refused();
 	} else {
@@ -237,7 +247,7 @@ static __always_inline bool is_fed(struct pipe_key *key)
 {
 	struct fed *fed = bpf_map_lookup_elem(&fed_pipes, key);
 
-	return fed && (fed->fed || fed->feeding);
+	return fed && was_fed(fed);
 }
 
 /* Says who fed a pipe last, or is at it; pid 0 if nobody is known to. */

@@ -1,7 +1,7 @@
 //! Pipes that calls have fed, and who else is at them.
 
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
@@ -22,44 +22,73 @@ fn moved(ret: i64) -> Result<i64> {
     Ok(ret)
 }
 
-/// Small messages by vmsplice to a thread that reads all the time, so that it often has a message before the call that
-/// brought it returns. How many reads brought how many bytes is `reads` and `read_bytes`.
-pub fn spin(report: &mut Report) -> Result<()> {
-    let (pipe, buffer) = (Pipe::new(0)?, Buffer::new(Region::private, &[SIZE])?);
-    buffer.fill(0);
-    // SAFETY: plain numbers; the other end has flags of its own.
-    sys::check(unsafe { libc::fcntl(pipe.read.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) }, "F_SETFL")?;
-    let (spinning, reads, bytes) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
-    let Pipe { read, write: kept, .. } = pipe;
-    let mut tally = Tally::default();
-    std::thread::scope(|scope| -> Result<()> {
-        scope.spawn(|| {
-            let mut message = [0u8; SIZE];
-            loop {
-                let args = [read.as_raw_fd() as u64, message.as_mut_ptr() as u64, SIZE as u64, 0, 0, 0];
-                // SAFETY: the kernel writes to our own variable.
-                match unsafe { raw(libc::SYS_read, args) } {
-                    0 => break,
-                    n if n > 0 => {
-                        reads.fetch_add(1, Ordering::Relaxed);
-                        bytes.fetch_add(n as u64, Ordering::Relaxed);
-                    }
-                    _ => spinning.store(true, Ordering::Relaxed),
+/// Pipes of [`spin`].
+const SPUN: u64 = 100;
+
+/// What a reader has received.
+#[derive(Default)]
+struct Received {
+    reads: AtomicU64,
+    bytes: AtomicU64,
+    /// Reads that found nothing.
+    idle: AtomicU64,
+}
+
+impl Received {
+    /// Reads a pipe all the time, until nobody can write to it.
+    fn spin(&self, read: &OwnedFd) {
+        let mut message = [0u8; SIZE];
+        loop {
+            let args = [read.as_raw_fd() as u64, message.as_mut_ptr() as u64, SIZE as u64, 0, 0, 0];
+            // SAFETY: the kernel writes to our own variable.
+            match unsafe { raw(libc::SYS_read, args) } {
+                0 => return,
+                n if n > 0 => {
+                    self.reads.fetch_add(1, Ordering::Relaxed);
+                    self.bytes.fetch_add(n as u64, Ordering::Relaxed);
+                }
+                _ => {
+                    self.idle.fetch_add(1, Ordering::Relaxed);
                 }
             }
-        });
-        while !spinning.load(Ordering::Relaxed) {
+        }
+    }
+
+    /// Waits until the reader finds nothing, again and again.
+    fn await_idle(&self) {
+        let until = self.idle.load(Ordering::Relaxed) + 10;
+        while self.idle.load(Ordering::Relaxed) < until {
             std::hint::spin_loop();
         }
-        // Closed at the end of this block, so that the reader comes to its end whatever happens.
-        let write = kept;
-        for _ in 0..calls()? {
-            tally.add(moved(call_vmsplice(write.as_raw_fd(), buffer.iov(), 0))?, SIZE as u64);
-        }
-        Ok(())
-    })?;
-    report.fact("reads", reads.into_inner());
-    report.fact("read_bytes", bytes.into_inner());
+    }
+}
+
+/// Small messages by vmsplice through several pipes, one after the other, to a thread that reads all the time, so that it
+/// often has a message before the call that brought it returns: the first one of each pipe, too. How many `pipes` it
+/// were, and how many `reads` brought how many bytes (`read_bytes`), is in the report.
+pub fn spin(report: &mut Report) -> Result<()> {
+    let buffer = Buffer::new(Region::private, &[SIZE])?;
+    buffer.fill(0);
+    let received = Received::default();
+    let mut tally = Tally::default();
+    for _ in 0..SPUN {
+        let Pipe { read, write, .. } = Pipe::new(0)?;
+        // SAFETY: plain numbers; the other end has flags of its own.
+        sys::check(unsafe { libc::fcntl(read.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) }, "F_SETFL")?;
+        std::thread::scope(|scope| -> Result<()> {
+            scope.spawn(|| received.spin(&read));
+            // Closed at the end of this block, so that the reader comes to its end whatever happens.
+            let write = write;
+            received.await_idle();
+            for _ in 0..calls()? / SPUN {
+                tally.add(moved(call_vmsplice(write.as_raw_fd(), buffer.iov(), 0))?, SIZE as u64);
+            }
+            Ok(())
+        })?;
+    }
+    report.fact("pipes", SPUN);
+    report.fact("reads", received.reads.into_inner());
+    report.fact("read_bytes", received.bytes.into_inner());
     report.calls("vmsplice", tally, Vec::new());
     Ok(())
 }
