@@ -5,7 +5,7 @@
 #define VMTRACE_PIPE_BPF_H
 
 #include "call.bpf.h"
-#include "fed.bpf.h"
+#include "pipe_writer.bpf.h"
 
 /* i386 sendfile takes a 32-bit offset; sendfile64 (239) and x86-64 take 64 bits. */
 #define NR_I386_SENDFILE 187

@@ -9,7 +9,7 @@
 #define VMTRACE_URING_BPF_H
 
 #include "call.bpf.h"
-#include "fed.bpf.h"
+#include "pipe_writer.bpf.h"
 
 /* A request at its submission. */
 struct submitted {

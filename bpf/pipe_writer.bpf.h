@@ -2,8 +2,8 @@
 /* Pipes that recorded calls have fed, and event pipe_read: who reads them, and who fed them last. A pipe is known from
  * the first such call on: in the function tier from before its bytes are there, else from its return. That it was seen
  * empty since says nothing, since the next bytes may be on their way: it stays known, the oldest are forgotten. */
-#ifndef VMTRACE_FED_BPF_H
-#define VMTRACE_FED_BPF_H
+#ifndef VMTRACE_PIPE_WRITER_BPF_H
+#define VMTRACE_PIPE_WRITER_BPF_H
 
 #include "call.bpf.h"
 
