@@ -240,7 +240,7 @@ static __always_inline __u32 payload_take(struct scratch *scratch, __u32 slot, _
 static __always_inline __u32 payload_gather(struct scratch *scratch, __u32 slot, __u32 at, struct vmt_payload *payload,
 					    struct vmt_iovs *iovs, __u32 iovs_at, long moved)
 {
-	return forget(scratch, payload_take(scratch, slot, at, payload, iovs, iovs_at, moved));
+	return opaque(scratch, payload_take(scratch, slot, at, payload, iovs, iovs_at, moved));
 }
 
 /* States a payload that stands in the record: the first `kept` of `moved` bytes. */
@@ -520,7 +520,7 @@ static __always_inline __u32 socket_append(__u32 slot, __u32 at, struct vmt_fd *
 	return end;
 }
 
-/* Appends a path where the descriptor has a telling one, and of a socket its names. */
+/* Appends a path where the descriptor has a meaningful one, and of a socket its names. */
 static __always_inline __u32 fd_path(struct scratch *scratch, __u32 slot, __u32 at, struct vmt_fd *fd,
 				     struct file *file)
 {
@@ -528,7 +528,7 @@ static __always_inline __u32 fd_path(struct scratch *scratch, __u32 slot, __u32 
 		at = path_append(scratch, slot, at, fd, file);
 	else if (fd->kind == VMT_FD_SOCKET)
 		at = socket_append(slot, at, fd, file);
-	return forget(scratch, at);
+	return opaque(scratch, at);
 }
 
 #endif

@@ -127,7 +127,7 @@ struct scratch {
 	struct held held;
 	struct pinned pinned;
 	struct call call;
-	__u64 forgotten;
+	__u64 opaque; /* see opaque() */
 };
 /* Of each CPU one for the exit of syscalls and one for all other programs, and VMT_SPARES behind them. */
 struct {
@@ -278,9 +278,9 @@ static __always_inline struct scratch *scratch_at(__u32 slot)
 
 /* The same value, of which the verifier knows nothing any more: it has been in map memory. Where branches meet again,
  * they do so in one state then, and what follows is checked once instead of once for each way that leads there. */
-static __always_inline __u64 forget(struct scratch *scratch, __u64 value)
+static __always_inline __u64 opaque(struct scratch *scratch, __u64 value)
 {
-	volatile __u64 *place = &scratch->forgotten;
+	volatile __u64 *place = &scratch->opaque;
 
 	*place = value;
 	return *place;

@@ -196,7 +196,7 @@ static __always_inline void holder_inherits(struct task_struct *parent, struct t
 }
 
 /* A process has another program, and maybe another table. */
-static __always_inline void holder_goes_on(struct task_struct *task)
+static __always_inline void holder_execs(struct task_struct *task)
 {
 	__s32 tgid = task->tgid;
 
@@ -246,7 +246,7 @@ static __always_inline struct entered *entered_find(void)
 	return bpf_map_lookup_elem(&entered_calls, &tid);
 }
 
-static __always_inline void entered_forget(void)
+static __always_inline void entered_remove(void)
 {
 	__u32 tid = bpf_get_current_pid_tgid();
 
@@ -273,7 +273,8 @@ __noinline int count_unknown(__u32 kind)
 }
 
 /* Compares the file that a call's descriptor leads to at its exit with the one at its begin. */
-static __always_inline __u32 file_then(struct task_struct *task, __u32 kind, __s32 fd, struct file *file, bool of_mem)
+static __always_inline __u32 file_compare(struct task_struct *task, __u32 kind, __s32 fd, struct file *file,
+					  bool of_mem)
 {
 	struct entered *entered;
 
@@ -284,7 +285,7 @@ static __always_inline __u32 file_then(struct task_struct *task, __u32 kind, __s
 		if (entered->file != (__u64)file && entered->fd.kind == VMT_FD_PROC_MEM)
 			return FILE_AT_ENTRY;
 		of_mem &= entered->file != (__u64)file;
-		entered_forget();
+		entered_remove();
 		return of_mem ? FILE_CHANGED : FILE_AT_EXIT;
 	}
 	if (!of_mem && table_is_shared(task) && caller_admitted(task))
@@ -307,10 +308,10 @@ __noinline int mem_exit_entered(__u32 slot)
 	departed_mark(&ev->target);
 	ev->fd = entered->fd;
 	ev->offset = mem_offset(call, entered->position);
-	entered_forget();
+	entered_remove();
 	if (!mem_admitted(call, ev))
 		return 0;
-	mem_tell_exit(call, scratch, slot, NULL);
+	mem_record_exit(call, scratch, slot, NULL);
 	return 0;
 }
 

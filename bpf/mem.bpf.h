@@ -133,7 +133,7 @@ static __always_inline void mem_deliver(struct call *call, struct scratch *scrat
 }
 
 /* The record of a call at its exit: target and offset are in it. */
-static __always_inline void mem_tell_exit(struct call *call, struct scratch *scratch, __u32 slot, struct file *file)
+static __always_inline void mem_record_exit(struct call *call, struct scratch *scratch, __u32 slot, struct file *file)
 {
 	struct vmt_mem *ev = (void *)scratch;
 	__u32 at = sizeof(*ev);
@@ -160,7 +160,7 @@ __noinline int mem_exit(__u32 slot)
 	if (!file || !mem_selected(call, ev, file))
 		return 0;
 	ev->offset = mem_offset(call, position_before(file, call->ret > 0 ? call->ret : 0));
-	mem_tell_exit(call, scratch, slot, file);
+	mem_record_exit(call, scratch, slot, file);
 	return 0;
 }
 

@@ -116,7 +116,7 @@ static __always_inline void segment_end(void *ctx, struct call *call)
 
 /* Records a call. `file_address` is without a type, as older verifiers want it for global functions. `offset` is where
  * it began, should the beginning not have been seen. */
-__noinline int mem_tell(__u32 slot, __u64 file_address, __u64 offset)
+__noinline int mem_record(__u32 slot, __u64 file_address, __u64 offset)
 {
 	struct file *file = (void *)file_address;
 	struct scratch *scratch = scratch_at(slot);
@@ -176,7 +176,7 @@ int BPF_PROG(mem_end)
 	call.args[2] = argument(ctx, 2);
 	bpf_probe_read_kernel(&offset, sizeof(offset), (void *)argument(ctx, 3));
 	call_put(&call);
-	mem_tell(call.slot, argument(ctx, 0), offset - (call.ret > 0 ? call.ret : 0));
+	mem_record(call.slot, argument(ctx, 0), offset - (call.ret > 0 ? call.ret : 0));
 	call_end(&call);
 	return 0;
 }
@@ -194,7 +194,7 @@ static __always_inline void vector_end(void *ctx)
 	if (!call_place(&call))
 		return;
 	call_put(&call);
-	mem_tell(call.slot, (__u64)file, mem_offset(&call, position_before(file, 0)));
+	mem_record(call.slot, (__u64)file, mem_offset(&call, position_before(file, 0)));
 	call_end(&call);
 }
 

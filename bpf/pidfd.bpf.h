@@ -40,7 +40,7 @@ static __always_inline void target_by_pidfd(struct vmt_process *target, struct t
 }
 
 /* States the file that was obtained; returns the record's new end. */
-static __always_inline __u32 obtained(struct scratch *scratch, struct vmt_pidfd_getfd *ev, struct call *call)
+static __always_inline __u32 obtained_file(struct scratch *scratch, struct vmt_pidfd_getfd *ev, struct call *call)
 {
 	struct file *file = NULL;
 
@@ -68,7 +68,7 @@ __noinline int pidfd_getfd_exit(__u32 slot)
 	if (!ev)
 		return 0;
 	call = &scratch->call;
-	selected = forget(scratch, caller_selected(task));
+	selected = opaque(scratch, caller_selected(task));
 	count_seen(call->kind);
 	if (!selected && knobs.select_all) {
 		count_filtered(call->kind);
@@ -89,7 +89,7 @@ __noinline int pidfd_getfd_exit(__u32 slot)
 	ev->pidfd = call->args[0];
 	ev->targetfd = call->args[1];
 	ev->flags = (__u32)call->args[2];
-	at = obtained(scratch, ev, call);
+	at = obtained_file(scratch, ev, call);
 	deliver_scratch(scratch, at, call->kind);
 	return 0;
 }
@@ -100,7 +100,7 @@ static __always_inline bool is_self(__s32 pidfd)
 }
 
 /* The process that was advised, looked up now. */
-static __always_inline void advised(struct vmt_process *target, struct task_struct *task, struct call *call)
+static __always_inline void advised_target(struct vmt_process *target, struct task_struct *task, struct call *call)
 {
 	target_by_pidfd(target, task, call->args[0]);
 	if (is_self(call->args[0]) && call->ret != -EBADF)
@@ -119,14 +119,14 @@ __noinline int process_madvise_exit(__u32 slot)
 	if (!ev)
 		return 0;
 	call = &scratch->call;
-	selected = forget(scratch, caller_selected(task));
+	selected = opaque(scratch, caller_selected(task));
 	count_seen(call->kind);
 	if (!selected && knobs.select_all) {
 		count_filtered(call->kind);
 		return 0;
 	}
 	if (!call->held || !scratch->held.target_known)
-		advised(&ev->target, task, call);
+		advised_target(&ev->target, task, call);
 	else
 		departed_mark(&ev->target);
 	if (!selected && !reaches_selected(task, &ev->target)) {

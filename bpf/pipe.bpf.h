@@ -47,7 +47,7 @@ __noinline int vmsplice_exit(__u32 slot)
 		return 0;
 	call = &scratch->call;
 	count_seen(call->kind);
-	selected = forget(scratch, caller_selected(task));
+	selected = opaque(scratch, caller_selected(task));
 	if (!selected && !may_be_outsider(task)) {
 		count_filtered(call->kind);
 		return 0;
@@ -173,7 +173,7 @@ __noinline int splice_exit(__u32 slot)
 		return 0;
 	call = &scratch->call;
 	count_seen(call->kind);
-	selected = forget(scratch, caller_selected(task));
+	selected = opaque(scratch, caller_selected(task));
 	if (!selected && !may_be_outsider(task)) {
 		count_filtered(call->kind);
 		return 0;

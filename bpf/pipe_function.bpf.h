@@ -381,7 +381,7 @@ static __always_inline int pipe_read_function(struct kiocb *iocb, struct iov_ite
 		__builtin_memset(&ev->local, 0, sizeof(ev->local));
 		if (base)
 			at = iovs_one(scratch, at, &ev->local, base, ret + BPF_CORE_READ(iter, count));
-		pipe_read_tell(&call, scratch, file, -1, at);
+		pipe_read_record(&call, scratch, file, -1, at);
 	}
 	slot_put(call.slot);
 	return 0;

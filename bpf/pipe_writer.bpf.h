@@ -334,8 +334,8 @@ static __always_inline bool pipe_read_concerns(struct file *file)
 }
 
 /* Records a read that pipe_read_concerns(). The record already contains its iovecs, up to `at`. */
-static __always_inline void pipe_read_tell(struct call *call, struct scratch *scratch, struct file *file, __s32 fd,
-					   __u32 at)
+static __always_inline void pipe_read_record(struct call *call, struct scratch *scratch, struct file *file, __s32 fd,
+					     __u32 at)
 {
 	struct vmt_pipe_read *ev = (void *)scratch;
 
@@ -364,7 +364,7 @@ __noinline int pipe_read_exit(__u32 slot)
 		at = iovs_one(scratch, at, &ev->local, call->args[1], call->args[2]);
 	else
 		at = iovs_read(slot, at, offsetof(typeof(*ev), local), call->args[1], call->args[2]);
-	pipe_read_tell(call, scratch, (void *)call->fed_file, call->args[0], at);
+	pipe_read_record(call, scratch, (void *)call->fed_file, call->args[0], at);
 	return 0;
 }
 

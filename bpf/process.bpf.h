@@ -98,7 +98,7 @@ static __always_inline __u32 argv_append(struct scratch *scratch, __u32 at, stru
 	return at + len;
 }
 
-static __always_inline void exec_tell(struct task_struct *task, __u32 slot)
+static __always_inline void exec_record(struct task_struct *task, __u32 slot)
 {
 	struct scratch *scratch = scratch_at(slot);
 	struct vmt_exec *ev = (void *)scratch;
@@ -124,7 +124,7 @@ int BPF_PROG(process_exec, struct task_struct *task, __s32 old_pid, struct linux
 	__u32 slot;
 
 	task = untrusted(task);
-	holder_goes_on(task);
+	holder_execs(task);
 	if (is_bystander(task))
 		return 0;
 	if (!caller_selected(task)) {
@@ -137,7 +137,7 @@ int BPF_PROG(process_exec, struct task_struct *task, __s32 old_pid, struct linux
 		count_unplaced(VMT_EXEC);
 		return 0;
 	}
-	exec_tell(task, slot);
+	exec_record(task, slot);
 	slot_put(slot);
 	return 0;
 }

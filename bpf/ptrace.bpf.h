@@ -97,7 +97,7 @@ __noinline int ptrace_exit(__u32 slot)
 	if (!ev)
 		return 0;
 	call = &scratch->call;
-	selected = forget(scratch, caller_selected(task));
+	selected = opaque(scratch, caller_selected(task));
 	count_seen(call->kind);
 	if (!selected && knobs.select_all) {
 		count_filtered(call->kind);
@@ -122,8 +122,8 @@ __noinline int ptrace_exit(__u32 slot)
 	ev->pad = 0;
 	ev->addr = call->args[2];
 	ev->data = call->args[3];
-	at = forget(scratch, ptrace_range(scratch, at, ev, call, &len));
-	len = forget(scratch, len);
+	at = opaque(scratch, ptrace_range(scratch, at, ev, call, &len));
+	len = opaque(scratch, len);
 	at = ptrace_payload(scratch, at, ev, call, len);
 	deliver_scratch(scratch, at, call->kind);
 	return 0;

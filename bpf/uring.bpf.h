@@ -78,10 +78,10 @@ static __always_inline __u32 request_path(struct scratch *scratch, __u32 slot, _
 		at = path_append(scratch, slot, at, side, file);
 	else if (side->kind == VMT_FD_SOCKET)
 		at = socket_append(slot, at, side, file);
-	return forget(scratch, at);
+	return opaque(scratch, at);
 }
 
-static __noinline int request_tell(struct submitted *req, __u32 slot)
+static __noinline int request_record(struct submitted *req, __u32 slot)
 {
 	struct task_struct *task = current_task();
 	struct scratch *scratch = scratch_at(slot);
@@ -97,7 +97,7 @@ static __noinline int request_tell(struct submitted *req, __u32 slot)
 	if (!ev)
 		return 0;
 	count_seen(kind);
-	selected = forget(scratch, caller_selected(task));
+	selected = opaque(scratch, caller_selected(task));
 	if (!selected && !may_be_outsider(task)) {
 		count_filtered(kind);
 		return 0;
@@ -153,7 +153,7 @@ static __noinline int request_submit(struct submitted *req)
 		count_unplaced(req->kind);
 		return 0;
 	}
-	request_tell(req, slot);
+	request_record(req, slot);
 	slot_put(slot);
 	return 0;
 }

@@ -64,7 +64,7 @@ __noinline int vm_exit(__u32 slot)
 	if (!ev)
 		return 0;
 	call = &scratch->call;
-	selected = forget(scratch, caller_selected(task));
+	selected = opaque(scratch, caller_selected(task));
 	count_seen(call->kind);
 	if (!selected && knobs.select_all) {
 		count_filtered(call->kind);

@@ -52,7 +52,7 @@ static __always_inline bool read_concerns(__u32 kind, __s32 fd, long ret, __u64 
 	if (s && is_wanted(kind) && !is_by_function(s, kind)) {
 		if (of_mem)
 			holder_note((__u64)file);
-		*then = file_then(task, kind, fd, file, of_mem);
+		*then = file_compare(task, kind, fd, file, of_mem);
 		if (of_mem || *then == FILE_AT_ENTRY)
 			return true;
 	}
