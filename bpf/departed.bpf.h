@@ -3,7 +3,7 @@
 #ifndef VMTRACE_DEPARTED_BPF_H
 #define VMTRACE_DEPARTED_BPF_H
 
-#include "common.bpf.h"
+#include "task.bpf.h"
 
 /* The word in a member of what stands at an address. */
 #define word_of(address, type, member) word_at((__u64)(address) + bpf_core_field_offset(type, member))
