@@ -1,10 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Parts that syscall families share: arguments, iovec arrays, payload. */
+/* Parts that syscall families share: arguments, the prologue of an exit, iovec arrays, payload. */
 #ifndef VMTRACE_CALL_BPF_H
 #define VMTRACE_CALL_BPF_H
 
 #include "file.bpf.h"
 #include "target.bpf.h"
+
+/* ---- Kinds of calls ---- */
+
+static __always_inline bool is_vm_call(__u32 kind)
+{
+	return kind == VMT_PROCESS_VM_READV || kind == VMT_PROCESS_VM_WRITEV;
+}
+
+static __always_inline bool is_pipe_call(__u32 kind)
+{
+	return kind >= VMT_VMSPLICE && kind <= VMT_SENDFILE;
+}
+
+static __always_inline bool is_read_or_write(__u32 kind)
+{
+	return kind >= VMT_READ && kind <= VMT_PWRITEV2;
+}
+
+/* ---- Arguments ---- */
 
 static __always_inline void args_read(struct call *call, struct pt_regs *regs)
 {
@@ -31,6 +50,83 @@ static __always_inline void call_header(struct vmt_hdr *hdr, struct task_struct 
 	header(hdr, task, call->kind, call->compat ? VMT_ABI_COMPAT32 : VMT_ABI_NATIVE);
 	hdr->tier = call->tier;
 	hdr->begin_ns = call->begin_ns;
+}
+
+/* ---- What the exit of every call begins with ---- */
+
+/* Counts a call at its exit and looks at its caller. False if the call is not recorded, whatever it reaches. Like
+ * target_admit() a global function, so that the verifier checks it once and not once for each family. */
+__noinline int call_seen(__u32 slot)
+{
+	struct task_struct *task = current_task();
+	struct scratch *scratch = scratch_at(slot);
+	struct call *call;
+
+	if (!scratch)
+		return 0;
+	call = &scratch->call;
+	count_seen(call->kind);
+	call->selected = caller_selected(task);
+	if (call->selected || (is_pipe_call(call->kind) ? may_be_outsider(task) : !knobs.select_all))
+		return 1;
+	count_filtered(call->kind);
+	return 0;
+}
+
+/* The scratch of a call at its exit. NULL if the call is not recorded. */
+static __always_inline struct scratch *call_find(__u32 slot)
+{
+	return call_seen(slot) ? scratch_at(slot) : NULL;
+}
+
+/* How the record of every call begins. */
+struct outcome {
+	struct vmt_hdr hdr;
+	__s64 ret;
+};
+#define BEGINS_WITH_OUTCOME(type)                                                                                      \
+	_Static_assert(__builtin_offsetof(type, ret) == __builtin_offsetof(struct outcome, ret),                       \
+		       "call_admit() writes the result")
+BEGINS_WITH_OUTCOME(struct vmt_vm);
+BEGINS_WITH_OUTCOME(struct vmt_vmsplice);
+BEGINS_WITH_OUTCOME(struct vmt_splice);
+BEGINS_WITH_OUTCOME(struct vmt_ptrace);
+BEGINS_WITH_OUTCOME(struct vmt_mem);
+BEGINS_WITH_OUTCOME(struct vmt_pidfd_getfd);
+BEGINS_WITH_OUTCOME(struct vmt_process_madvise);
+
+/* Decides about a call that call_seen() let pass. `reaches`: it concerns something that is recorded whoever calls.
+ * Fills header and result of a call that is recorded; counts another as filtered and returns false. */
+static __always_inline bool call_admit(struct scratch *scratch, struct task_struct *task, bool reaches)
+{
+	struct outcome *ev = (void *)scratch;
+	struct call *call = &scratch->call;
+
+	if (!call->selected && !reaches) {
+		count_filtered(call->kind);
+		return false;
+	}
+	call_header(&ev->hdr, task, call);
+	ev->ret = call->ret;
+	return true;
+}
+
+/* The same for a call whose target stands in the record at `where`. */
+__noinline int target_admit(__u32 slot, __u32 where)
+{
+	struct task_struct *task = current_task();
+	struct scratch *scratch = scratch_at(slot);
+	struct vmt_process *target;
+	struct call *call;
+
+	if (!scratch)
+		return 0;
+	call = &scratch->call;
+	target = (void *)(scratch->bytes + (where & 0x1f8));
+	if (!call_admit(scratch, task, !call->selected && reaches_selected(task, target)))
+		return 0;
+	departed_returned(target, call->ret);
+	return 1;
 }
 
 /* ---- iovec arrays ---- */

@@ -107,6 +107,7 @@ struct call {
 	__u32 slot;
 	bool compat;
 	bool held; /* the function tier has followed it since its begin: see struct held */
+	bool selected; /* its caller is: see call_seen() */
 	bool raced; /* its descriptor led elsewhere when it began */
 	bool entered; /* to the memory of a process, that is: see struct entered */
 	__u8 tier; /* enum vmt_tier */

@@ -103,8 +103,7 @@ static __always_inline bool call_place(struct call *call)
 		call->slot = *slot;
 		scratch = scratch_at(call->slot);
 		/* What the first hooks of these see is not their entry. */
-		if (scratch && call->kind > VMT_PROCESS_VM_WRITEV &&
-		    (call->kind < VMT_READ || call->kind > VMT_PWRITEV2))
+		if (scratch && !is_vm_call(call->kind) && !is_read_or_write(call->kind))
 			call->begin_ns = scratch->held.begin_ns;
 		bpf_map_delete_elem(&inflight, &tid);
 		return true;

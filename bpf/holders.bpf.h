@@ -309,7 +309,7 @@ __noinline int mem_exit_entered(__u32 slot)
 	ev->fd = entered->fd;
 	ev->offset = mem_offset(call, entered->position);
 	entered_remove();
-	if (!mem_admitted(call, ev))
+	if (!call_seen(slot) || !target_admit(slot, offsetof(typeof(*ev), target)))
 		return 0;
 	mem_record_exit(call, scratch, slot, NULL);
 	return 0;

@@ -70,26 +70,13 @@ static __always_inline bool mem_concerns(struct task_struct *task, __s32 fd, str
 	return fops == s->mem_fops;
 }
 
-/* Counts the call, whose target is in the record. False if it is not to be recorded. */
-static __always_inline bool mem_admitted(struct call *call, struct vmt_mem *ev)
+/* Whether a call on `file` is recorded. Its target, header and result then are in the record. */
+static __always_inline bool mem_admit(__u32 slot, struct vmt_mem *ev, struct file *file)
 {
-	struct task_struct *task = current_task();
-	bool selected = caller_selected(task);
-
-	count_seen(call->kind);
-	if (selected || (!knobs.select_all && reaches_selected(task, &ev->target))) {
-		departed_returned(&ev->target, call->ret);
-		return true;
-	}
-	count_filtered(call->kind);
-	return false;
-}
-
-/* The same, and finds its target. */
-static __always_inline bool mem_selected(struct call *call, struct vmt_mem *ev, struct file *file)
-{
+	if (!call_seen(slot))
+		return false;
 	mem_target(&ev->target, file);
-	return mem_admitted(call, ev);
+	return target_admit(slot, offsetof(typeof(*ev), target));
 }
 
 /* Takes the caller's array in: from its memory, or the one range that came in registers. */
@@ -121,7 +108,6 @@ static __always_inline void mem_deliver(struct call *call, struct scratch *scrat
 	struct vmt_mem *ev = (void *)scratch;
 	bool visited = is_vectored(call->kind) && ev->local.source == VMT_SOURCE_KERNEL;
 
-	ev->ret = call->ret;
 	ev->flags = call->kind == VMT_PREADV2 || call->kind == VMT_PWRITEV2 ? (__u32)call->args[5] : 0;
 	at = mem_array_append(scratch, at, ev);
 	at = iovs_read(call->slot, at, offsetof(typeof(*ev), user_local), call->args[1], visited ? call->args[2] : 0);
@@ -132,13 +118,12 @@ static __always_inline void mem_deliver(struct call *call, struct scratch *scrat
 	deliver_scratch(scratch, at, call->kind);
 }
 
-/* The record of a call at its exit: target and offset are in it. */
+/* The record of a call at its exit: all but array, payload and file is in it. */
 static __always_inline void mem_record_exit(struct call *call, struct scratch *scratch, __u32 slot, struct file *file)
 {
 	struct vmt_mem *ev = (void *)scratch;
 	__u32 at = sizeof(*ev);
 
-	call_header(&ev->hdr, current_task(), call);
 	ev->exact = false;
 	ev->raced = call->raced;
 	mem_array(call, scratch, ev);
@@ -157,7 +142,7 @@ __noinline int mem_exit(__u32 slot)
 		return 0;
 	call = &scratch->call;
 	file = file_of_fd(current_task(), call->args[0]);
-	if (!file || !mem_selected(call, ev, file))
+	if (!file || !mem_admit(slot, ev, file))
 		return 0;
 	ev->offset = mem_offset(call, position_before(file, call->ret > 0 ? call->ret : 0));
 	mem_record_exit(call, scratch, slot, file);

@@ -38,7 +38,7 @@ static __always_inline void mem_call(struct call *call, bool writes)
 	call->nr = nr;
 	call->compat = (task_read(task, thread_info.status) & TS_COMPAT) != 0;
 	call->kind = call->compat ? knobs.syscalls_compat[nr] : knobs.syscalls_native[nr];
-	if (call->kind < VMT_READ || call->kind > VMT_PWRITEV2)
+	if (!is_read_or_write(call->kind))
 		call->kind = 0;
 	args_probe(call, regs);
 }
@@ -88,7 +88,7 @@ int BPF_PROG(mem_copied)
 	struct vmt_mem *ev = (void *)scratch;
 	__u32 kept;
 
-	if (!ev || scratch->held.kind < VMT_READ || scratch->held.kind > VMT_PWRITEV2)
+	if (!ev || !is_read_or_write(scratch->held.kind))
 		return 0;
 	kept = ev->payload.kept;
 	if (kept < knobs.snaplen)
@@ -128,10 +128,9 @@ __noinline int mem_record(__u32 slot, __u64 file_address, __u64 offset)
 	if (!ev)
 		return 0;
 	call = &scratch->call;
-	if (!mem_selected(call, ev, file))
+	if (!mem_admit(slot, ev, file))
 		return 0;
 	followed = call->held && scratch->held.kind == call->kind;
-	call_header(&ev->hdr, current_task(), call);
 	if (call->nr == NO_SYSCALL)
 		ev->hdr.abi = VMT_ABI_IO_URING;
 	ev->exact = true;

@@ -59,33 +59,21 @@ static __always_inline __u32 obtained_file(struct scratch *scratch, struct vmt_p
 __noinline int pidfd_getfd_exit(__u32 slot)
 {
 	struct task_struct *task = current_task();
-	struct scratch *scratch = scratch_at(slot);
+	struct scratch *scratch = call_find(slot);
 	struct vmt_pidfd_getfd *ev = (void *)scratch;
-	bool selected;
 	struct call *call;
 	__u32 at;
 
 	if (!ev)
 		return 0;
 	call = &scratch->call;
-	selected = opaque(scratch, caller_selected(task));
-	count_seen(call->kind);
-	if (!selected && knobs.select_all) {
-		count_filtered(call->kind);
-		return 0;
-	}
 	ev->exact = call->held && scratch->held.target_known;
 	if (!ev->exact)
 		target_by_pidfd(&ev->target, task, call->args[0]);
 	else
 		departed_mark(&ev->target);
-	if (!selected && !reaches_selected(task, &ev->target)) {
-		count_filtered(call->kind);
+	if (!target_admit(slot, offsetof(typeof(*ev), target)))
 		return 0;
-	}
-	departed_returned(&ev->target, call->ret);
-	call_header(&ev->hdr, task, call);
-	ev->ret = call->ret;
 	ev->pidfd = call->args[0];
 	ev->targetfd = call->args[1];
 	ev->flags = (__u32)call->args[2];
@@ -110,32 +98,20 @@ static __always_inline void advised_target(struct vmt_process *target, struct ta
 __noinline int process_madvise_exit(__u32 slot)
 {
 	struct task_struct *task = current_task();
-	struct scratch *scratch = scratch_at(slot);
+	struct scratch *scratch = call_find(slot);
 	struct vmt_process_madvise *ev = (void *)scratch;
-	bool selected;
 	__u32 at = sizeof(*ev);
 	struct call *call;
 
 	if (!ev)
 		return 0;
 	call = &scratch->call;
-	selected = opaque(scratch, caller_selected(task));
-	count_seen(call->kind);
-	if (!selected && knobs.select_all) {
-		count_filtered(call->kind);
-		return 0;
-	}
 	if (!call->held || !scratch->held.target_known)
 		advised_target(&ev->target, task, call);
 	else
 		departed_mark(&ev->target);
-	if (!selected && !reaches_selected(task, &ev->target)) {
-		count_filtered(call->kind);
+	if (!target_admit(slot, offsetof(typeof(*ev), target)))
 		return 0;
-	}
-	departed_returned(&ev->target, call->ret);
-	call_header(&ev->hdr, task, call);
-	ev->ret = call->ret;
 	ev->pidfd = call->args[0];
 	ev->advice = call->args[3];
 	ev->flags = (__u32)call->args[4];

@@ -36,22 +36,15 @@ static __always_inline __u32 vmsplice_iovs(struct scratch *scratch, __u32 at, st
 __noinline int vmsplice_exit(__u32 slot)
 {
 	struct task_struct *task = current_task();
-	struct scratch *scratch = scratch_at(slot);
+	struct scratch *scratch = call_find(slot);
 	struct vmt_vmsplice *ev = (void *)scratch;
 	__u32 at = sizeof(*ev), local_at = at;
 	struct file *file, *known = NULL;
 	struct call *call;
-	bool selected;
 
 	if (!ev)
 		return 0;
 	call = &scratch->call;
-	count_seen(call->kind);
-	selected = opaque(scratch, caller_selected(task));
-	if (!selected && !may_be_outsider(task)) {
-		count_filtered(call->kind);
-		return 0;
-	}
 	file = file_of_fd(task, call->args[0]);
 	if (call->held)
 		known = scratch->pinned.file;
@@ -59,12 +52,8 @@ __noinline int vmsplice_exit(__u32 slot)
 		ev->fd.fd = call->args[0];
 	else
 		fd_describe(&ev->fd, call->args[0], file);
-	if (!selected && !is_side_fed(&ev->fd)) {
-		count_filtered(call->kind);
+	if (!call_admit(scratch, task, !call->selected && is_side_fed(&ev->fd)))
 		return 0;
-	}
-	call_header(&ev->hdr, task, call);
-	ev->ret = call->ret;
 	ev->flags = (__u32)call->args[3];
 	at = vmsplice_iovs(scratch, at, ev, call);
 	if (!known || known == file)
@@ -113,7 +102,7 @@ static __always_inline void splice_args(struct vmt_splice *ev, struct call *call
 {
 	__u64 *a = call->args;
 
-	ev->flags = 0;
+	ev->len = ev->flags = 0;
 	switch (call->kind) {
 	case VMT_SPLICE:
 		*fd_in = a[0];
@@ -127,10 +116,11 @@ static __always_inline void splice_args(struct vmt_splice *ev, struct call *call
 		ev->len = a[2];
 		ev->flags = (__u32)a[3];
 		break;
-	default:
+	case VMT_SENDFILE:
 		*fd_out = a[0];
 		*fd_in = a[1];
 		ev->len = a[3];
+		break;
 	}
 }
 
@@ -152,32 +142,19 @@ static __always_inline struct file *splice_side(struct vmt_splice *ev, struct vm
 	return NULL;
 }
 
-/* Whether a call of a task that is not selected is on a pipe that was fed. */
-static __always_inline bool splice_concerns(struct vmt_splice *ev, bool selected)
-{
-	return selected || is_side_fed(&ev->in) || is_side_fed(&ev->out);
-}
-
 __noinline int splice_exit(__u32 slot)
 {
 	struct task_struct *task = current_task();
-	struct scratch *scratch = scratch_at(slot);
+	struct scratch *scratch = call_find(slot);
 	struct vmt_splice *ev = (void *)scratch;
 	struct file *in, *out, *known_in = NULL, *known_out = NULL;
 	__s32 fd_in = -1, fd_out = -1;
 	__u32 at = sizeof(*ev);
 	struct call *call;
-	bool selected;
 
 	if (!ev)
 		return 0;
 	call = &scratch->call;
-	count_seen(call->kind);
-	selected = opaque(scratch, caller_selected(task));
-	if (!selected && !may_be_outsider(task)) {
-		count_filtered(call->kind);
-		return 0;
-	}
 	if (call->held) {
 		known_in = scratch->held.in;
 		known_out = scratch->held.out;
@@ -186,12 +163,8 @@ __noinline int splice_exit(__u32 slot)
 	splice_args(ev, call, &fd_in, &fd_out);
 	in = splice_side(ev, &ev->in, fd_in, known_in);
 	out = splice_side(ev, &ev->out, fd_out, known_out);
-	if (!splice_concerns(ev, selected)) {
-		count_filtered(call->kind);
+	if (!call_admit(scratch, task, !call->selected && (is_side_fed(&ev->in) || is_side_fed(&ev->out))))
 		return 0;
-	}
-	call_header(&ev->hdr, task, call);
-	ev->ret = call->ret;
 	ev->finished = 1;
 	ev->source = known_in && known_out ? VMT_SOURCE_KERNEL : VMT_SOURCE_USER;
 	ev->offsets_before = call->held && scratch->held.offsets_known;

@@ -284,14 +284,6 @@ static __always_inline bool is_side_fed(const struct vmt_fd *fd)
 	return is_pipe(fd) && is_fed(&key);
 }
 
-/* Whether calls of a task that is not selected are recorded if they are on a fed pipe. */
-static __always_inline bool may_be_outsider(struct task_struct *task)
-{
-	struct vmt_switches *s = switches();
-
-	return s && s->pipes_fed && task_read(task, tgid) != knobs.recorder_tgid && caller_admitted(task);
-}
-
 /* A call followed by `scratch` is about to put bytes into a file: if that is a pipe, its reads matter from now on,
  * unless the call will not be recorded. */
 static __always_inline void feed_announce(struct scratch *scratch, const struct vmt_fd *fd)

@@ -86,10 +86,8 @@ static __always_inline __u32 ptrace_payload(struct scratch *scratch, __u32 at, s
 
 __noinline int ptrace_exit(__u32 slot)
 {
-	struct task_struct *task = current_task();
-	struct scratch *scratch = scratch_at(slot);
+	struct scratch *scratch = call_find(slot);
 	struct vmt_ptrace *ev = (void *)scratch;
-	bool selected;
 	__u32 at = sizeof(*ev);
 	struct call *call;
 	__u64 len;
@@ -97,12 +95,6 @@ __noinline int ptrace_exit(__u32 slot)
 	if (!ev)
 		return 0;
 	call = &scratch->call;
-	selected = opaque(scratch, caller_selected(task));
-	count_seen(call->kind);
-	if (!selected && knobs.select_all) {
-		count_filtered(call->kind);
-		return 0;
-	}
 	if (!call->held || !scratch->held.target_known) {
 		__builtin_memset(&ev->target, 0, sizeof(ev->target));
 		if (call->args[0] != PTRACE_TRACEME)
@@ -110,13 +102,8 @@ __noinline int ptrace_exit(__u32 slot)
 	} else {
 		departed_mark(&ev->target);
 	}
-	if (!selected && !reaches_selected(task, &ev->target)) {
-		count_filtered(call->kind);
+	if (!target_admit(slot, offsetof(typeof(*ev), target)))
 		return 0;
-	}
-	departed_returned(&ev->target, call->ret);
-	call_header(&ev->hdr, task, call);
-	ev->ret = call->ret;
 	ev->request = call->args[0];
 	ev->pid_arg = call->args[1];
 	ev->pad = 0;

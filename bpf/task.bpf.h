@@ -202,4 +202,12 @@ static __always_inline bool target_selected(struct task_struct *task, __s32 targ
 	return task_read(task, tgid) != knobs.recorder_tgid && target && caller_admitted(task) && is_tracked(target);
 }
 
+/* Whether calls of a task that is not selected are recorded if they are on a fed pipe. */
+static __always_inline bool may_be_outsider(struct task_struct *task)
+{
+	struct vmt_switches *s = switches();
+
+	return s && s->pipes_fed && task_read(task, tgid) != knobs.recorder_tgid && caller_admitted(task);
+}
+
 #endif

@@ -92,18 +92,14 @@ static __noinline int request_record(struct submitted *req, __u32 slot)
 	__u64 key = req->key;
 	struct file *in, *out;
 	__u32 at = sizeof(*ev);
-	bool selected;
+	bool fed;
 
 	if (!ev)
 		return 0;
-	count_seen(kind);
-	selected = opaque(scratch, caller_selected(task));
-	if (!selected && !may_be_outsider(task)) {
-		count_filtered(kind);
+	scratch->call = (struct call){.kind = kind, .slot = slot, .tier = VMT_TIER_TRACEPOINT};
+	if (!call_seen(slot))
 		return 0;
-	}
 	__builtin_memset(scratch->bytes, 0, sizeof(struct request));
-	header(&ev->hdr, task, kind, VMT_ABI_IO_URING);
 	ev->len = BPF_CORE_READ(args, len);
 	ev->flags = BPF_CORE_READ(args, flags);
 	ev->offsets_before = 1;
@@ -116,10 +112,10 @@ static __noinline int request_record(struct submitted *req, __u32 slot)
 	}
 	in = request_fd(&ev->in, task, BPF_CORE_READ(args, splice_fd_in), ev->flags & SPLICE_F_FD_IN_FIXED);
 	out = request_fd(&ev->out, task, req->fd_out, req->flags & REQ_F_FIXED_FILE);
-	if (!selected && !is_side_fed(&ev->in) && !is_side_fed(&ev->out)) {
-		count_filtered(kind);
+	fed = !scratch->call.selected && (is_side_fed(&ev->in) || is_side_fed(&ev->out));
+	if (!call_admit(scratch, task, fed))
 		return 0;
-	}
+	ev->hdr.abi = VMT_ABI_IO_URING;
 	side_fed_by(&ev->writer, &ev->in);
 	at = request_path(scratch, slot, at, &ev->in, in);
 	/* The second only where the first leaves room for the longest one. */

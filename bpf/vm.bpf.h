@@ -54,33 +54,20 @@ __noinline __u32 vm_iovs_adjacent(__u32 slot)
 
 __noinline int vm_exit(__u32 slot)
 {
-	struct task_struct *task = current_task();
-	struct scratch *scratch = scratch_at(slot);
+	struct scratch *scratch = call_find(slot);
 	struct vmt_vm *ev = (void *)scratch;
-	bool selected;
 	__u32 at = sizeof(*ev), local_at = at;
 	struct call *call;
 
 	if (!ev)
 		return 0;
 	call = &scratch->call;
-	selected = opaque(scratch, caller_selected(task));
-	count_seen(call->kind);
-	if (!selected && knobs.select_all) {
-		count_filtered(call->kind);
-		return 0;
-	}
 	if (!call->held || !scratch->held.target_known)
 		target_by_vpid(&ev->target, call->args[0], call->ret);
 	else
 		departed_mark(&ev->target);
-	if (!selected && !reaches_selected(task, &ev->target)) {
-		count_filtered(call->kind);
+	if (!target_admit(slot, offsetof(typeof(*ev), target)))
 		return 0;
-	}
-	departed_returned(&ev->target, call->ret);
-	call_header(&ev->hdr, task, call);
-	ev->ret = call->ret;
 	ev->pid_arg = call->args[0];
 	ev->pad = 0;
 	ev->flags = call->args[5];

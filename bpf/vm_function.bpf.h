@@ -30,7 +30,7 @@ int BPF_PROG(vm_target, struct task_struct *task)
 	struct scratch *scratch = held_find();
 	struct vmt_vm *ev = (void *)scratch;
 
-	if (!ev || scratch->held.kind > VMT_PROCESS_VM_WRITEV)
+	if (!ev || !is_vm_call(scratch->held.kind))
 		return 0;
 	__builtin_memset(&ev->target, 0, sizeof(ev->target));
 	process_of(&ev->target, task);

@@ -17,28 +17,50 @@
 #include "uring_function.bpf.h"
 #include "vm_function.bpf.h"
 
+/* A call that the tables of syscalls name, and that no family records. */
+static __always_inline int count_unrecorded(void)
+{
+	struct vmt_switches *s = switches();
+
+	if (s)
+		__sync_fetch_and_add(&s->calls_unrecorded, 1);
+	return 0;
+}
+
 static __always_inline int family_exit(struct call *call, __u32 slot)
 {
 	if (call->fed_file)
 		return pipe_read_exit(slot);
-	if (call->kind <= VMT_PROCESS_VM_WRITEV)
+	switch (call->kind) {
+	case VMT_PROCESS_VM_READV:
+	case VMT_PROCESS_VM_WRITEV:
 		return vm_exit(slot);
-	if (call->kind == VMT_VMSPLICE)
+	case VMT_VMSPLICE:
 		return vmsplice_exit(slot);
-	if (call->kind <= VMT_SENDFILE)
+	case VMT_SPLICE:
+	case VMT_TEE:
+	case VMT_SENDFILE:
 		return splice_exit(slot);
-	if (call->kind == VMT_PTRACE)
+	case VMT_PTRACE:
 		return ptrace_exit(slot);
-	if (call->kind == VMT_PIDFD_GETFD)
+	case VMT_PIDFD_GETFD:
 		return pidfd_getfd_exit(slot);
-	if (call->kind == VMT_PROCESS_MADVISE)
+	case VMT_PROCESS_MADVISE:
 		return process_madvise_exit(slot);
-	return call->entered ? mem_exit_entered(slot) : mem_exit(slot);
-}
-
-static __always_inline bool is_read_or_write(__u32 kind)
-{
-	return kind >= VMT_READ && kind <= VMT_PWRITEV2;
+	case VMT_READ:
+	case VMT_WRITE:
+	case VMT_PREAD:
+	case VMT_PWRITE:
+	case VMT_READV:
+	case VMT_WRITEV:
+	case VMT_PREADV:
+	case VMT_PWRITEV:
+	case VMT_PREADV2:
+	case VMT_PWRITEV2:
+		return call->entered ? mem_exit_entered(slot) : mem_exit(slot);
+	default:
+		return count_unrecorded();
+	}
 }
 
 /* Whether a read or write of a file matters: of the memory of a process, or of a pipe that was fed, `fed_file`. */

@@ -426,6 +426,9 @@ struct vmt_switches {
 	__u64 pipes_refused;
 	/* Files of /proc/PID/mem that were opened by a process of which no note could be made. */
 	__u64 holders_refused;
+	/* Calls that the tables of syscalls name, and that no family records: a kind without an arm in family_exit().
+	 */
+	__u64 calls_unrecorded;
 	/* By enum vmt_kind: function hooks record these events, so the syscall's exit does not. */
 	__u8 by_function[VMT_KINDS];
 };

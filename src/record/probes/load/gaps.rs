@@ -65,6 +65,10 @@ pub fn gaps(programs: &Programs, events: &EventSet) -> Vec<String> {
             Count(programs.refused_holders(), "memory file was opened", "memory files were opened")
         ));
     }
+    if programs.calls_unrecorded() > 0 {
+        let calls = Count(programs.calls_unrecorded(), "call was", "calls were");
+        gaps.push(format!("{calls} not recorded: no BPF program records calls of that kind (please report this)"));
+    }
     if programs.untracked() > 0 {
         let untracked = Count(programs.untracked(), "child process", "child processes");
         gaps.push(format!("{untracked} could not be followed"));

@@ -510,6 +510,11 @@ impl Programs {
         (switches.pipes_read_before, switches.bytes_read_before)
     }
 
+    /// Calls that a program looked at and found no family for.
+    pub fn calls_unrecorded(&self) -> u64 {
+        self.switches.get().calls_unrecorded
+    }
+
     /// Calls under way on the memory of selected processes that have ended.
     pub fn calls_on_ended(&self) -> i64 {
         self.switches.get().calls_on_ended
