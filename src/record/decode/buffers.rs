@@ -1,8 +1,11 @@
 //! Text and arrays of the row being built, and how wire parts are copied into them. Empty text means none.
 
+use std::fmt::Display;
+
 use super::super::text;
 use super::super::wire::*;
 use super::names::FileNames;
+use super::values::{Array, Read};
 use crate::record::identity::cgroups::Cgroup;
 use crate::record::identity::processes::Processes;
 use crate::schema::types::{Iovec, Iovecs};
@@ -22,7 +25,6 @@ pub struct Buffers {
     pub target_container: String,
     pub file_in: FileNames,
     pub file_out: FileNames,
-    pub argv: String,
     pub request: String,
     pub local: Vec<Iovec>,
     pub remote: Vec<Iovec>,
@@ -34,6 +36,14 @@ pub struct Buffers {
 fn set(out: &mut String, value: &str) {
     out.clear();
     out.push_str(value);
+}
+
+/// Sets `out` to the name of a number, or to the number if it has none.
+pub fn set_name(out: &mut String, name: Option<&str>, number: impl Display) {
+    match name {
+        Some(name) => set(out, name),
+        None => *out = number.to_string(),
+    }
 }
 
 /// Sets `out` to a comm, which ends at its first NUL.
@@ -92,14 +102,14 @@ pub fn take_iovs(out: &mut Vec<Iovec>, iovs: &vmt_iovs, tail: &mut &[u8]) -> Opt
 }
 
 /// The array as a column value: null where it was not read.
-pub fn iovecs<'a>(list: &'a [Iovec], iovs: &vmt_iovs) -> Option<Iovecs<'a>> {
-    (u32::from(iovs.status) == VMT_READ_OK).then_some(Iovecs::Pairs(list))
+pub fn iovecs(list: &[Iovec], array: Array) -> Option<Iovecs<'_>> {
+    (array.read == Read::Ok).then_some(Iovecs::Pairs(list))
 }
 
 /// Sum of an array's lengths; `None` where it was not read, 0 where the caller passed none.
-pub fn total(list: &[Iovec], iovs: &vmt_iovs) -> Option<u64> {
-    match u32::from(iovs.status) {
-        VMT_READ_OK | VMT_READ_ABSENT => Some(Iovecs::Pairs(list).total()),
-        _ => None,
+pub fn total(list: &[Iovec], array: Array) -> Option<u64> {
+    match array.read {
+        Read::Ok | Read::Absent => Some(Iovecs::Pairs(list).total()),
+        Read::Fault | Read::Refused => None,
     }
 }

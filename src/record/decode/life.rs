@@ -9,6 +9,15 @@ use crate::schema::Event;
 use crate::schema::events::EventKind;
 
 impl Decoder {
+    /// Hands over a row about the process of a header: `columns` has what it says besides.
+    fn life_row(&mut self, hdr: &vmt_hdr, kind: EventKind, columns: Event<'_>, faulted: bool, sink: &mut impl Sink) {
+        let buffers = self.caller(hdr);
+        let Event { argv, parent_pid, parent_key, exit_code, .. } = columns;
+        let event = Event { argv, parent_pid, parent_key, exit_code, ..self.clock.of_caller(hdr, kind, &buffers) };
+        sink.row(kind, &event, faulted);
+        self.buffers = buffers;
+    }
+
     /// process_exec: the executable changes, the process stays.
     pub(super) fn exec(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Option<()> {
         let (ev, mut tail) = take::<vmt_exec>(bytes)?;
@@ -17,11 +26,10 @@ impl Decoder {
         take_path(&mut exe, &ev.exe, &mut tail)?;
         let argv = take_bytes(&mut tail, ev.argv_len as usize)?;
         self.processes.insert(process.pid, process.start_boottime, some(&exe).map(str::to_string));
-        let mut b = self.caller(&ev.hdr);
-        b.argv = text::argv(argv, ev.argv_total > ev.argv_len);
-        let event = Event { argv: some(&b.argv), ..self.base(&ev.hdr, EventKind::ProcessExec, &b) };
-        sink.row(EventKind::ProcessExec, &event, ev.argv_len == 0 && ev.argv_total > 0);
-        self.buffers = b;
+        let argv = text::argv(argv, ev.argv_total > ev.argv_len);
+        let faulted = ev.argv_len == 0 && ev.argv_total > 0;
+        let columns = Event { argv: some(&argv), ..Event::default() };
+        self.life_row(&ev.hdr, EventKind::ProcessExec, columns, faulted, sink);
         Some(())
     }
 
@@ -31,15 +39,9 @@ impl Decoder {
         let (child, parent) = (&ev.hdr.self_, &ev.parent);
         let exe = self.processes.get(parent.pid, parent.start_boottime).and_then(|p| p.exe.clone());
         self.processes.insert(child.pid, child.start_boottime, exe);
-        let parent_key = self.processes.key(parent.pid, parent.start_boottime);
-        let b = self.caller(&ev.hdr);
-        let event = Event {
-            parent_pid: Some(parent.pid),
-            parent_key: some(&parent_key),
-            ..self.base(&ev.hdr, EventKind::ProcessFork, &b)
-        };
-        sink.row(EventKind::ProcessFork, &event, false);
-        self.buffers = b;
+        let key = self.processes.key(parent.pid, parent.start_boottime);
+        let columns = Event { parent_pid: Some(parent.pid), parent_key: some(&key), ..Event::default() };
+        self.life_row(&ev.hdr, EventKind::ProcessFork, columns, false, sink);
         Some(())
     }
 
@@ -47,10 +49,8 @@ impl Decoder {
     pub(super) fn exit(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Option<()> {
         let (ev, _) = take::<vmt_exit>(bytes)?;
         let process = &ev.hdr.self_;
-        let b = self.caller(&ev.hdr);
-        let event = Event { exit_code: Some(ev.status), ..self.base(&ev.hdr, EventKind::ProcessExit, &b) };
-        sink.row(EventKind::ProcessExit, &event, false);
-        self.buffers = b;
+        let columns = Event { exit_code: Some(ev.status), ..Event::default() };
+        self.life_row(&ev.hdr, EventKind::ProcessExit, columns, false, sink);
         self.processes.end(process.pid, process.start_boottime);
         Some(())
     }

@@ -4,17 +4,23 @@
 //! refused and counted. Text and iovecs are copied into buffers that are reused for each record.
 
 mod buffers;
-mod calls;
+mod call;
 mod life;
 mod names;
 mod pidfd;
 mod pipe;
 mod ptrace;
+mod transfers;
+mod values;
 mod verdict;
 
 use serde::{Deserialize, Serialize};
 
 use self::buffers::Buffers;
+use self::pidfd::{pidfd_getfd, process_madvise};
+use self::pipe::{pipe_read, splice, vmsplice};
+use self::ptrace::ptrace;
+use self::transfers::{Access, mem, vm};
 use super::wire::*;
 use crate::record::identity::cgroups::Cgroups;
 use crate::record::identity::container::container_id;
@@ -22,45 +28,57 @@ use crate::record::identity::lookup::Witness;
 use crate::record::identity::proc::Snapshot;
 use crate::record::identity::processes::{self, Processes};
 use crate::schema::Event;
-use crate::schema::events::EventKind;
+use crate::schema::events::{EVENTS, EventKind};
 use crate::schema::vocabulary::LostCause;
 
-/// The event of each wire number. An event that is not made in the kernel has none.
-const KINDS: &[(u32, EventKind)] = &[
-    (VMT_PROCESS_VM_READV, EventKind::ProcessVmReadv),
-    (VMT_PROCESS_VM_WRITEV, EventKind::ProcessVmWritev),
-    (VMT_VMSPLICE, EventKind::Vmsplice),
-    (VMT_SPLICE, EventKind::Splice),
-    (VMT_TEE, EventKind::Tee),
-    (VMT_SENDFILE, EventKind::Sendfile),
-    (VMT_PTRACE, EventKind::Ptrace),
-    (VMT_READ, EventKind::Read),
-    (VMT_WRITE, EventKind::Write),
-    (VMT_PREAD, EventKind::Pread),
-    (VMT_PWRITE, EventKind::Pwrite),
-    (VMT_READV, EventKind::Readv),
-    (VMT_WRITEV, EventKind::Writev),
-    (VMT_PREADV, EventKind::Preadv),
-    (VMT_PWRITEV, EventKind::Pwritev),
-    (VMT_PREADV2, EventKind::Preadv2),
-    (VMT_PWRITEV2, EventKind::Pwritev2),
-    (VMT_EXEC, EventKind::ProcessExec),
-    (VMT_FORK, EventKind::ProcessFork),
-    (VMT_EXIT, EventKind::ProcessExit),
-    (VMT_LOST, EventKind::Lost),
-    (VMT_PIPE_READ, EventKind::PipeRead),
-    (VMT_PIDFD_GETFD, EventKind::PidfdGetfd),
-    (VMT_PROCESS_MADVISE, EventKind::ProcessMadvise),
-];
-
 /// The wire's number for an event; `None` for events that are not made in the kernel.
-pub fn wire_kind(kind: EventKind) -> Option<u32> {
-    KINDS.iter().find(|(_, k)| *k == kind).map(|(wire, _)| *wire)
+pub const fn wire_kind(kind: EventKind) -> Option<u32> {
+    Some(match kind {
+        EventKind::ProcessVmReadv => VMT_PROCESS_VM_READV,
+        EventKind::ProcessVmWritev => VMT_PROCESS_VM_WRITEV,
+        EventKind::Vmsplice => VMT_VMSPLICE,
+        EventKind::Splice => VMT_SPLICE,
+        EventKind::Tee => VMT_TEE,
+        EventKind::Sendfile => VMT_SENDFILE,
+        EventKind::PipeRead => VMT_PIPE_READ,
+        EventKind::Ptrace => VMT_PTRACE,
+        EventKind::Read => VMT_READ,
+        EventKind::Write => VMT_WRITE,
+        EventKind::Pread => VMT_PREAD,
+        EventKind::Pwrite => VMT_PWRITE,
+        EventKind::Readv => VMT_READV,
+        EventKind::Writev => VMT_WRITEV,
+        EventKind::Preadv => VMT_PREADV,
+        EventKind::Pwritev => VMT_PWRITEV,
+        EventKind::Preadv2 => VMT_PREADV2,
+        EventKind::Pwritev2 => VMT_PWRITEV2,
+        EventKind::PidfdGetfd => VMT_PIDFD_GETFD,
+        EventKind::ProcessMadvise => VMT_PROCESS_MADVISE,
+        EventKind::ProcessExec => VMT_EXEC,
+        EventKind::ProcessFork => VMT_FORK,
+        EventKind::ProcessExit => VMT_EXIT,
+        EventKind::Lost => VMT_LOST,
+        EventKind::ProcessSnapshot => return None,
+    })
 }
 
-/// The event of a wire number.
+/// Events by their number on the wire.
+const EVENTS_BY_NUMBER: [Option<EventKind>; VMT_KINDS as usize] = {
+    let mut events = [None; VMT_KINDS as usize];
+    let mut next = 0;
+    while next < EVENTS.len() {
+        let kind = EVENTS[next].kind;
+        if let Some(number) = wire_kind(kind) {
+            events[number as usize] = Some(kind);
+        }
+        next += 1;
+    }
+    events
+};
+
+/// The event of a wire number; `None` where that is no event.
 pub fn event_kind(wire: u32) -> Option<EventKind> {
-    KINDS.iter().find(|(w, _)| *w == wire).map(|(_, kind)| *kind)
+    EVENTS_BY_NUMBER.get(wire as usize).copied().flatten()
 }
 
 /// What a decoder has learned.
@@ -95,6 +113,23 @@ impl WallClock {
     fn stamp<'a>(self, kind: EventKind, mono_ns: i64, cpu: u32) -> Event<'a> {
         let ts_ns = mono_ns.saturating_add(self.offset_ns);
         Event { ts: ts_ns.div_euclid(1000), ts_ns, mono_ns, cpu, event: kind.name(), ..Event::default() }
+    }
+
+    /// What every row of a caller has.
+    fn of_caller<'a>(self, hdr: &vmt_hdr, kind: EventKind, buffers: &'a Buffers) -> Event<'a> {
+        Event {
+            dur_ns: (hdr.begin_ns > 0).then(|| signed(hdr.mono_ns.saturating_sub(hdr.begin_ns))),
+            pid: hdr.self_.pid,
+            tid: hdr.tid,
+            uid: hdr.self_.uid,
+            start_ns: signed(hdr.self_.start_boottime),
+            comm: &buffers.comm,
+            exe: some(&buffers.exe),
+            process_key: some(&buffers.key),
+            cgroup: some(&buffers.cgroup),
+            container: some(&buffers.container),
+            ..self.stamp(kind, signed(hdr.mono_ns), hdr.cpu)
+        }
     }
 }
 
@@ -139,20 +174,31 @@ impl Decoder {
         let (hdr, _) = take::<vmt_hdr>(bytes).ok_or(Undecodable { kind: None })?;
         let kind = event_kind(u32::from(hdr.kind)).ok_or(Undecodable { kind: None })?;
         let done = match kind {
-            EventKind::ProcessVmReadv | EventKind::ProcessVmWritev => self.vm(kind, bytes, sink),
-            EventKind::Vmsplice => self.vmsplice(bytes, sink),
-            EventKind::Splice | EventKind::Tee | EventKind::Sendfile => self.splice(kind, bytes, sink),
-            EventKind::PipeRead => self.pipe_read(bytes, sink),
-            EventKind::Ptrace => self.ptrace(bytes, sink),
-            EventKind::PidfdGetfd => self.pidfd_getfd(bytes, sink),
-            EventKind::ProcessMadvise => self.process_madvise(bytes, sink),
+            EventKind::ProcessVmReadv | EventKind::ProcessVmWritev => self.call(kind, bytes, sink, vm),
+            EventKind::Vmsplice => self.call(kind, bytes, sink, vmsplice),
+            EventKind::Splice | EventKind::Tee | EventKind::Sendfile => self.call(kind, bytes, sink, splice),
+            EventKind::PipeRead => self.call(kind, bytes, sink, pipe_read),
+            EventKind::Ptrace => self.call(kind, bytes, sink, ptrace),
+            EventKind::Read | EventKind::Pread => self.mem(kind, Access::READ, bytes, sink),
+            EventKind::Write | EventKind::Pwrite => self.mem(kind, Access::WRITE, bytes, sink),
+            EventKind::Readv | EventKind::Preadv => self.mem(kind, Access::READV, bytes, sink),
+            EventKind::Writev | EventKind::Pwritev => self.mem(kind, Access::WRITEV, bytes, sink),
+            EventKind::Preadv2 => self.mem(kind, Access::READV2, bytes, sink),
+            EventKind::Pwritev2 => self.mem(kind, Access::WRITEV2, bytes, sink),
+            EventKind::PidfdGetfd => self.call(kind, bytes, sink, pidfd_getfd),
+            EventKind::ProcessMadvise => self.call(kind, bytes, sink, process_madvise),
             EventKind::ProcessExec => self.exec(bytes, sink),
             EventKind::ProcessFork => self.fork(bytes, sink),
             EventKind::ProcessExit => self.exit(bytes, sink),
             EventKind::Lost => self.lost_record(bytes, sink),
-            _ => self.mem(kind, bytes, sink),
+            // Made here, of what /proc says.
+            EventKind::ProcessSnapshot => None,
         };
         done.ok_or(Undecodable { kind: Some(kind) })
+    }
+
+    fn mem(&mut self, kind: EventKind, access: Access, bytes: &[u8], sink: &mut impl Sink) -> Option<()> {
+        self.call(kind, bytes, sink, |call, buffers, tail| mem(call, access, buffers, tail))
     }
 
     fn lost_record(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Option<()> {
@@ -235,23 +281,6 @@ impl Decoder {
             buffers.set_target(target, &self.processes, self.cgroups.get(target.cgroup_id, self.witness.as_mut()));
         }
         buffers
-    }
-
-    /// What every row of a caller has.
-    fn base<'a>(&self, hdr: &vmt_hdr, kind: EventKind, buffers: &'a Buffers) -> Event<'a> {
-        Event {
-            dur_ns: (hdr.begin_ns > 0).then(|| signed(hdr.mono_ns.saturating_sub(hdr.begin_ns))),
-            pid: hdr.self_.pid,
-            tid: hdr.tid,
-            uid: hdr.self_.uid,
-            start_ns: signed(hdr.self_.start_boottime),
-            comm: &buffers.comm,
-            exe: some(&buffers.exe),
-            process_key: some(&buffers.key),
-            cgroup: some(&buffers.cgroup),
-            container: some(&buffers.container),
-            ..self.clock.stamp(kind, signed(hdr.mono_ns), hdr.cpu)
-        }
     }
 }
 

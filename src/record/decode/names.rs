@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::super::text;
 use super::super::wire::*;
+use crate::schema::vocabulary::DescriptorKind;
 
 /// Names of one file, in a buffer that lives from row to row.
 #[derive(Debug, Default)]
@@ -71,9 +72,9 @@ const SOCK_RAW: u32 = 3;
 
 impl FileNames {
     /// Takes a descriptor's names off the tail.
-    pub fn take(&mut self, fd: &vmt_fd, tail: &mut &[u8]) -> Option<()> {
+    pub fn take(&mut self, fd: &vmt_fd, kind: DescriptorKind, tail: &mut &[u8]) -> Option<()> {
         (self.local, self.peer) = (None, None);
-        if u32::from(fd.kind) != VMT_FD_SOCKET {
+        if kind != DescriptorKind::Socket {
             return take_path(&mut self.path, fd, tail);
         }
         self.path.clear();
@@ -119,7 +120,7 @@ mod tests {
     fn read((fd, tail): (vmt_fd, Vec<u8>)) -> [Option<String>; 2] {
         let mut names = FileNames::default();
         let mut rest = tail.as_slice();
-        names.take(&fd, &mut rest).unwrap();
+        names.take(&fd, DescriptorKind::Socket, &mut rest).unwrap();
         assert!(rest.is_empty() && names.path.is_empty());
         [names.local, names.peer]
             .map(|address| address.map(|a| a.port.map_or(a.text.clone(), |port| format!("{} {port}", a.text))))
@@ -160,10 +161,13 @@ mod tests {
         assert_eq!(read((nothing, Vec::new())), [None, None]);
         let (fd, tail) = socket(AF_INET, 1, [80, 80], &[1; 4], &[2; 4]);
         for len in 0..tail.len() {
-            assert!(FileNames::default().take(&fd, &mut &tail[..len]).is_none(), "{len} bytes");
+            assert!(FileNames::default().take(&fd, DescriptorKind::Socket, &mut &tail[..len]).is_none(), "{len} bytes");
         }
         let (fd, mut tail) = socket(AF_INET, 1, [80, 80], &[1; 4], &[2; 4]);
         tail[7] = 5;
-        assert!(FileNames::default().take(&fd, &mut tail.as_slice()).is_none(), "a name longer than the record");
+        assert!(
+            FileNames::default().take(&fd, DescriptorKind::Socket, &mut tail.as_slice()).is_none(),
+            "a name longer than the record"
+        );
     }
 }

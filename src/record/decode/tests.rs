@@ -161,7 +161,7 @@ fn unread_arrays_are_null_and_say_why() {
 }
 
 #[test]
-fn a_splice_offset_is_told_as_it_was_before() {
+fn a_splice_offset_is_what_it_was_before() {
     let mut ev = vmt_splice { hdr: header(VMT_SPLICE, VMT_ABI_NATIVE), ret: 100, finished: 1, ..Default::default() };
     (ev.off_in, ev.off_in_status) = (4196, VMT_READ_OK as u8);
     ev.in_ = vmt_fd { fd: 3, kind: VMT_FD_FILE as u8, path_len: 9, ..Default::default() };
@@ -222,7 +222,7 @@ fn preadv(user: &[u8], kept: u16) -> Vec<u8> {
 }
 
 #[test]
-fn an_array_that_begins_with_what_the_kernel_used_is_told_whole() {
+fn an_array_that_begins_with_what_the_kernel_used_is_recorded_whole() {
     let segments = |bases: [u64; 2]| bases.map(|base| Iovec { base, len: 8 });
     let row_of = |user: &[u8], kept| {
         let batch = one(&preadv(user, kept));
@@ -291,9 +291,40 @@ fn a_lost_record_is_a_row_per_event() {
     let mut rows = Rows::default();
     decoder().record(&bytes(&lost, &[]), &mut rows).unwrap();
     let batch = rows.batch();
-    let told: Vec<_> = batch.iter().map(|r| (r.lost_event, r.lost_count, r.mono_ns, r.dur_ns)).collect();
-    assert_eq!(told, [(Some("process_vm_readv"), Some(5), 30, Some(20)), (Some("tee"), Some(1), 30, Some(20))]);
+    let lost: Vec<_> = batch.iter().map(|r| (r.lost_event, r.lost_count, r.mono_ns, r.dur_ns)).collect();
+    assert_eq!(lost, [(Some("process_vm_readv"), Some(5), 30, Some(20)), (Some("tee"), Some(1), 30, Some(20))]);
     assert_eq!((batch.get(0).unwrap().uid, batch.get(0).unwrap().process_key), (u32::MAX, None));
+}
+
+#[test]
+fn a_number_that_means_nothing_makes_a_record_undecodable() {
+    let refused = |record: &[u8]| decoder().record(record, &mut Nowhere).unwrap_err().kind;
+    let with = |at: usize, number: u8| {
+        let mut record = readv(5, b"hello");
+        record[at] = number;
+        record
+    };
+    let (kind, abi, tier) =
+        (std::mem::offset_of!(vmt_hdr, kind), std::mem::offset_of!(vmt_hdr, abi), std::mem::offset_of!(vmt_hdr, tier));
+    for number in [0, VMT_OPENS as u8, VMT_RECEIVES as u8, VMT_KINDS as u8, u8::MAX] {
+        assert_eq!(refused(&with(kind, number)), None, "kind {number}");
+    }
+    let status = std::mem::offset_of!(vmt_vm, local) + std::mem::offset_of!(vmt_iovs, status);
+    let source = std::mem::offset_of!(vmt_vm, remote) + std::mem::offset_of!(vmt_iovs, source);
+    let side = std::mem::offset_of!(vmt_vm, payload) + std::mem::offset_of!(vmt_payload, side);
+    for (part, at) in [("abi", abi), ("tier", tier), ("status", status), ("source", source), ("side", side)] {
+        assert_eq!(refused(&with(at, 9)), Some(EventKind::ProcessVmReadv), "{part}");
+    }
+}
+
+#[test]
+fn a_refused_record_leaves_the_decoder_as_it_was() {
+    let (mut decoder, mut rows) = (decoder(), Rows::default());
+    let good = readv(5, b"hello");
+    assert!(decoder.record(&good[..good.len() - 1], &mut rows).is_err());
+    decoder.record(&good, &mut rows).unwrap();
+    let batch = rows.batch();
+    assert_eq!((batch.len(), batch.get(0).unwrap().payload), (1, Some(&b"hello"[..])));
 }
 
 /// Takes rows and forgets them.

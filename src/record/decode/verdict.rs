@@ -1,6 +1,6 @@
 //! How far the iovec arrays of a row can be trusted.
 
-use super::super::wire::*;
+use super::values::{Array, Read, Source};
 use crate::schema::types::Iovec;
 use crate::schema::vocabulary::{IovSource, IovVerdict};
 
@@ -30,14 +30,13 @@ impl Verdict {
 }
 
 /// An array as the kernel used it, and the same as the caller's memory had it at the exit.
-pub type Compared<'a> = (&'a [Iovec], &'a vmt_iovs, &'a [Iovec]);
+pub type Compared<'a> = (&'a [Iovec], Array, &'a [Iovec]);
 
 /// Judges arrays by whose copy they are. The kernel's are what was used; where the caller's memory says something else
 /// by now, somebody changed it under way.
-pub fn verdict(arrays: &[&vmt_iovs], compared: &[Compared<'_>], requested: Option<u64>, moved: i64) -> Verdict {
-    let used = |a: &&&vmt_iovs| u32::from(a.status) == VMT_READ_OK && u32::from(a.source) == VMT_SOURCE_KERNEL;
-    let absent = |a: &&&vmt_iovs| u32::from(a.status) == VMT_READ_ABSENT;
-    let by_kernel = arrays.iter().any(|a| used(&a)) && arrays.iter().all(|a| used(&a) || absent(&a));
+pub fn verdict(arrays: &[Array], compared: &[Compared<'_>], requested: Option<u64>, moved: i64) -> Verdict {
+    let used = |a: &Array| a.read == Read::Ok && a.source == Source::Kernel;
+    let by_kernel = arrays.iter().any(used) && arrays.iter().all(|a| used(a) || a.read == Read::Absent);
     if !by_kernel {
         return by_user_memory(arrays, requested, moved);
     }
@@ -46,10 +45,10 @@ pub fn verdict(arrays: &[&vmt_iovs], compared: &[Compared<'_>], requested: Optio
 
 /// Judges the ranges of pages that the kernel took, joined where they meet, by the caller's array as its memory has it at
 /// the exit: that should begin with the same bytes of memory.
-pub fn pages_verdict(ranges: &[Iovec], status: &vmt_iovs, user: &[Iovec]) -> Verdict {
-    let toctou = match u32::from(status.status) {
-        VMT_READ_OK => Some(joined(user, total(ranges)) != joined(ranges, u64::MAX)),
-        _ => None,
+pub fn pages_verdict(ranges: &[Iovec], array: Array, user: &[Iovec]) -> Verdict {
+    let toctou = match array.read {
+        Read::Ok => Some(joined(user, total(ranges)) != joined(ranges, u64::MAX)),
+        Read::Absent | Read::Fault | Read::Refused => None,
     };
     Verdict::by_kernel(toctou)
 }
@@ -98,12 +97,12 @@ pub fn begins_with(array: &[Iovec], visited: &[Iovec]) -> bool {
 
 /// Judges arrays that were read from user memory at the exit. `moved` beyond their total proves that they were changed
 /// under way; short of that nothing is proven.
-pub fn by_user_memory(arrays: &[&vmt_iovs], requested: Option<u64>, moved: i64) -> Verdict {
-    let any = |status: u32| arrays.iter().any(|a| u32::from(a.status) == status);
+pub fn by_user_memory(arrays: &[Array], requested: Option<u64>, moved: i64) -> Verdict {
+    let any = |read: Read| arrays.iter().any(|a| a.read == read);
     let exceeded = requested.is_some_and(|limit| u64::try_from(moved).is_ok_and(|moved| moved > limit));
     match () {
-        () if any(VMT_READ_FAULT) => Verdict::by_user(IovVerdict::Unreadable, None),
-        () if !any(VMT_READ_OK) => Verdict::default(),
+        () if any(Read::Fault) => Verdict::by_user(IovVerdict::Unreadable, None),
+        () if !any(Read::Ok) => Verdict::default(),
         () if exceeded => Verdict::by_user(IovVerdict::Conflict, Some(true)),
         () => Verdict::by_user(IovVerdict::Unverified, None),
     }
@@ -112,19 +111,13 @@ pub fn by_user_memory(arrays: &[&vmt_iovs], requested: Option<u64>, moved: i64) 
 /// Judges further what [`by_user_memory`] could not: whether the array can be the one that the kernel used, by the memory
 /// that the call has `written` to if it can. That may be the array itself, which then is no longer what it was. And what
 /// was written is there to be read: where it `vanished`, either the array or the memory was changed since.
-pub fn by_written_memory(
-    judged: Verdict,
-    arrays: &[&vmt_iovs],
-    written: &[Iovec],
-    moved: i64,
-    vanished: bool,
-) -> Verdict {
-    let in_memory = |a: &&&vmt_iovs| a.at != 0 && u32::from(a.status) == VMT_READ_OK;
-    if judged.verdict != Some(IovVerdict::Unverified) || moved <= 0 || !arrays.iter().any(|a| in_memory(&a)) {
+pub fn by_written_memory(judged: Verdict, arrays: &[Array], written: &[Iovec], moved: i64, vanished: bool) -> Verdict {
+    let in_memory = |a: &&Array| a.at != 0 && a.read == Read::Ok;
+    let mut places = arrays.iter().filter(in_memory).map(|a| (a.at, a.size)).peekable();
+    if judged.verdict != Some(IovVerdict::Unverified) || moved <= 0 || places.peek().is_none() {
         return judged;
     }
-    let places = arrays.iter().filter(in_memory).map(|a| (a.at, u64::from(a.kept) * u64::from(a.entry)));
-    if places.into_iter().any(|place| covers(written, moved.unsigned_abs(), place)) {
+    if places.any(|place| covers(written, moved.unsigned_abs(), place)) {
         return Verdict { verdict: Some(IovVerdict::Conflict), toctou: Some(true), ..judged };
     }
     if vanished {
@@ -141,11 +134,11 @@ fn covers(ranges: &[Iovec], bytes: u64, (at, len): (u64, u64)) -> bool {
 /// Whether any array differs; `None` where none does and not all could be compared.
 fn disagreement(compared: &[Compared<'_>]) -> Option<bool> {
     let mut whole = true;
-    for (kernel, status, user) in compared {
-        match u32::from(status.status) {
-            VMT_READ_OK if kernel != user => return Some(true),
-            VMT_READ_OK | VMT_READ_ABSENT => {}
-            _ => whole = false,
+    for (kernel, array, user) in compared {
+        match array.read {
+            Read::Ok if kernel != user => return Some(true),
+            Read::Ok | Read::Absent => {}
+            Read::Fault | Read::Refused => whole = false,
         }
     }
     whole.then_some(false)
@@ -167,61 +160,61 @@ pub fn imported(array: &mut [Iovec]) {
 mod tests {
     use super::*;
 
-    fn array(status: u32, source: u32) -> vmt_iovs {
-        vmt_iovs { status: status as u8, source: source as u8, ..Default::default() }
+    fn array(read: Read, source: Source) -> Array {
+        Array { count: 1, at: 0, size: 0, read, source }
     }
 
     #[test]
     fn the_kernels_copy_is_the_truth_and_memory_is_compared_with_it() {
-        let (kernel, user) = (array(VMT_READ_OK, VMT_SOURCE_KERNEL), array(VMT_READ_OK, VMT_SOURCE_USER));
+        let (kernel, user) = (array(Read::Ok, Source::Kernel), array(Read::Ok, Source::User));
         let (one, other) = ([Iovec { base: 1, len: 8 }], [Iovec { base: 2, len: 8 }]);
-        let judge = |memory: &[Iovec], status: &vmt_iovs| verdict(&[&kernel], &[(&one, status, memory)], Some(8), 8);
-        assert_eq!(judge(&one, &user), Verdict::by_kernel(Some(false)));
-        assert_eq!(judge(&other, &user), Verdict::by_kernel(Some(true)));
-        assert_eq!(judge(&[], &array(VMT_READ_FAULT, VMT_SOURCE_USER)), Verdict::by_kernel(None));
+        let judge = |memory: &[Iovec], now: Array| verdict(&[kernel], &[(&one, now, memory)], Some(8), 8);
+        assert_eq!(judge(&one, user), Verdict::by_kernel(Some(false)));
+        assert_eq!(judge(&other, user), Verdict::by_kernel(Some(true)));
+        assert_eq!(judge(&[], array(Read::Fault, Source::User)), Verdict::by_kernel(None));
     }
 
     #[test]
     fn user_memory_alone_proves_nothing_but_a_contradiction() {
-        let user = array(VMT_READ_OK, VMT_SOURCE_USER);
-        let kernel = array(VMT_READ_OK, VMT_SOURCE_KERNEL);
-        assert_eq!(verdict(&[&user, &kernel], &[], Some(8), 8).verdict, Some(IovVerdict::Unverified));
-        assert_eq!(by_user_memory(&[&user], Some(8), 9).verdict, Some(IovVerdict::Conflict));
-        assert_eq!(by_user_memory(&[&array(VMT_READ_FAULT, 0)], None, 0).verdict, Some(IovVerdict::Unreadable));
-        assert_eq!(by_user_memory(&[&array(VMT_READ_ABSENT, 0)], Some(0), 0), Verdict::default());
+        let user = array(Read::Ok, Source::User);
+        let kernel = array(Read::Ok, Source::Kernel);
+        assert_eq!(verdict(&[user, kernel], &[], Some(8), 8).verdict, Some(IovVerdict::Unverified));
+        assert_eq!(by_user_memory(&[user], Some(8), 9).verdict, Some(IovVerdict::Conflict));
+        assert_eq!(by_user_memory(&[array(Read::Fault, Source::User)], None, 0).verdict, Some(IovVerdict::Unreadable));
+        assert_eq!(by_user_memory(&[array(Read::Absent, Source::User)], Some(0), 0), Verdict::default());
     }
 
     #[test]
     fn an_array_that_the_call_wrote_over_cannot_be_what_was_used() {
-        let read = |at| vmt_iovs { at, kept: 2, entry: 16, ..array(VMT_READ_OK, VMT_SOURCE_USER) };
+        let read = |at| Array { at, size: 32, ..array(Read::Ok, Source::User) };
         let range = |base, len| Iovec { base, len };
-        let unverified = by_user_memory(&[&read(0x1000)], None, 0);
-        let judge = |iovs: &vmt_iovs, written: &[Iovec], moved, vanished| {
+        let unverified = by_user_memory(&[read(0x1000)], None, 0);
+        let judge = |iovs: Array, written: &[Iovec], moved, vanished| {
             let verdict = by_written_memory(unverified, &[iovs], written, moved, vanished);
             (verdict.verdict, verdict.toctou)
         };
         let (conflict, nothing) = ((Some(IovVerdict::Conflict), Some(true)), (Some(IovVerdict::Unverified), None));
-        assert_eq!(judge(&read(0x1000), &[range(0x101f, 1)], 1, false), conflict);
-        assert_eq!(judge(&read(0x1000), &[range(0x1020, 64)], 64, false), nothing, "behind the array");
-        assert_eq!(judge(&read(0x1000), &[range(0xfc0, 64)], 64, false), nothing, "in front of it");
-        assert_eq!(judge(&read(0x1000), &[range(0xfc0, 65)], 65, false), conflict);
-        assert_eq!(judge(&read(0x1000), &[range(0x10, 8), range(0x1000, 8)], 8, false), nothing, "not come so far");
-        assert_eq!(judge(&read(0x1000), &[range(0x10, 8), range(0x1000, 8)], 9, false), conflict);
-        assert_eq!(judge(&read(0x1000), &[range(0x10, 8)], 8, true), (Some(IovVerdict::Conflict), None));
-        assert_eq!(judge(&read(0), &[range(0, 64)], 64, true), nothing, "no array in memory");
+        assert_eq!(judge(read(0x1000), &[range(0x101f, 1)], 1, false), conflict);
+        assert_eq!(judge(read(0x1000), &[range(0x1020, 64)], 64, false), nothing, "behind the array");
+        assert_eq!(judge(read(0x1000), &[range(0xfc0, 64)], 64, false), nothing, "in front of it");
+        assert_eq!(judge(read(0x1000), &[range(0xfc0, 65)], 65, false), conflict);
+        assert_eq!(judge(read(0x1000), &[range(0x10, 8), range(0x1000, 8)], 8, false), nothing, "not come so far");
+        assert_eq!(judge(read(0x1000), &[range(0x10, 8), range(0x1000, 8)], 9, false), conflict);
+        assert_eq!(judge(read(0x1000), &[range(0x10, 8)], 8, true), (Some(IovVerdict::Conflict), None));
+        assert_eq!(judge(read(0), &[range(0, 64)], 64, true), nothing, "no array in memory");
         let kernel = Verdict { verdict: Some(IovVerdict::Kernel), ..unverified };
-        assert_eq!(by_written_memory(kernel, &[&read(8)], &[range(8, 8)], 8, true), kernel);
+        assert_eq!(by_written_memory(kernel, &[read(8)], &[range(8, 8)], 8, true), kernel);
     }
 
     #[test]
     fn pages_agree_with_an_array_that_begins_with_them() {
         let range = |base, len| Iovec { base, len };
-        let user = array(VMT_READ_OK, VMT_SOURCE_USER);
+        let user = array(Read::Ok, Source::User);
         let pages = [range(0x1000, 0x1800), range(0x5000, 0x10)];
         let array = [range(0x1000, 0x1000), range(9, 0), range(0x2000, 0x800), range(0x5000, 0x20), range(1, 1)];
-        assert_eq!(pages_verdict(&pages, &user, &array).toctou, Some(false));
-        assert_eq!(pages_verdict(&pages, &user, &array[..3]).toctou, Some(true));
-        assert_eq!(pages_verdict(&pages, &user, &[range(0x1008, 0x1810)]).toctou, Some(true));
+        assert_eq!(pages_verdict(&pages, user, &array).toctou, Some(false));
+        assert_eq!(pages_verdict(&pages, user, &array[..3]).toctou, Some(true));
+        assert_eq!(pages_verdict(&pages, user, &[range(0x1008, 0x1810)]).toctou, Some(true));
     }
 
     #[test]
