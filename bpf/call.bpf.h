@@ -131,8 +131,8 @@ __noinline int target_admit(__u32 slot, __u32 where)
 
 /* ---- iovec arrays ---- */
 
-/* Reads `bytes` of user memory into the record at `at`; 0 if that went. By way of the stack where they are few, since
- * the kernel checks what it copies to elsewhere for longer (CONFIG_HARDENED_USERCOPY). */
+/* Reads `bytes` of user memory into the record at `at`; returns 0 on success. One iovec is read by way of the stack:
+ * for other destinations the kernel's checks take longer (CONFIG_HARDENED_USERCOPY). */
 static __always_inline long user_read(struct scratch *scratch, __u32 at, __u64 bytes, __u64 ptr)
 {
 	__u64 one[2], *to = (void *)(scratch->bytes + at);
@@ -146,9 +146,9 @@ static __always_inline long user_read(struct scratch *scratch, __u32 at, __u64 b
 	return 0;
 }
 
-/* Copies an iovec array of the call's from user memory into the record at `at`, and states it in the struct vmt_iovs at
- * `where`; returns the record's new end. With a stack below 64 bytes it is the thread's own (BPF_PRIV_STACK_MIN_SIZE).
- */
+/* Copies an iovec array of the call from user memory into the record at `at`, and describes it in the struct vmt_iovs
+ * at `where`. Returns the record's new end. Below 64 bytes of stack it uses that of the thread
+ * (BPF_PRIV_STACK_MIN_SIZE). */
 __noinline __u64 iovs_read(__u32 slot, __u32 at, __u32 where, __u64 ptr, __u64 count)
 {
 	struct scratch *scratch = scratch_at(slot);
@@ -209,7 +209,7 @@ static __always_inline __u32 iovs_copy(struct scratch *scratch, __u32 at, struct
 	return at + bytes;
 }
 
-/* States one range, which came in registers, as an iovec array of one. */
+/* Describes one range, which came in registers, as an iovec array with one entry. */
 static __always_inline __u32 iovs_one(struct scratch *scratch, __u32 at, struct vmt_iovs *iovs, __u64 base, __u64 len)
 {
 	__u64 *pair;
@@ -326,16 +326,16 @@ static __always_inline __u32 payload_take(struct scratch *scratch, __u32 slot, _
 	return g->at;
 }
 
-/* Gathers what moved, over all segments in transfer order, up to the snap length. `iovs` is the array of the
- * caller's side, which stands in the record at `iovs_at`; `moved` is the syscall's result. Returns the record's
- * new end. */
+/* Gathers the bytes that moved from all segments, in the order of the transfer, up to the snap length. `iovs` describes
+ * the caller's array, which is in the record at `iovs_at`; `moved` is the syscall's result. Returns the record's new
+ * end. */
 static __always_inline __u32 payload_gather(struct scratch *scratch, __u32 slot, __u32 at, struct vmt_payload *payload,
 					    struct vmt_iovs *iovs, __u32 iovs_at, long moved)
 {
 	return opaque(scratch, payload_take(scratch, slot, at, payload, iovs, iovs_at, moved));
 }
 
-/* States a payload that stands in the record: the first `kept` of `moved` bytes. */
+/* Describes a payload that is in the record already: the first `kept` of `moved` bytes. */
 static __always_inline void payload_state(struct vmt_payload *payload, __u64 moved, __u32 kept, __u8 side)
 {
 	__builtin_memset(payload, 0, sizeof(*payload));

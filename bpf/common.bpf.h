@@ -37,8 +37,8 @@ struct {
 	__type(value, __u8);
 } tracked SEC(".maps");
 
-/* The state of one gather over an iovec array that stands in the record. It lives in map memory, of which the
- * verifier assumes nothing: on the stack it would follow every value through every iteration. */
+/* The state of one gather over an iovec array in the record. It is in map memory, about which the verifier assumes
+ * nothing. On the stack it would follow every value through every iteration. */
 struct gather {
 	__u32 iovs_at; /* where the array begins */
 	__u32 entry; /* 8 or 16 */
@@ -59,7 +59,7 @@ struct walk {
 	bool whole; /* the root was reached */
 };
 
-/* What identifies a pipe: numbers of pipes count up, so that none comes again in a recording. */
+/* What identifies a pipe. Inode numbers of pipes count up, so none is used twice during a recording. */
 struct pipe_key {
 	__u64 ino;
 	__u64 dev;
@@ -73,7 +73,7 @@ struct fill {
 	__u32 head;
 };
 
-/* What is known of a call that the function tier follows from its begin to its end. */
+/* The state of a call that the function tier follows from its start to its end. */
 struct held {
 	__u64 begin_ns;
 	__u32 kind; /* enum vmt_kind of the call, or of one of its family */
@@ -81,7 +81,7 @@ struct held {
 	__u32 count; /* of what the family gathers */
 	bool target_known; /* the kernel's own look-up of the target was seen */
 	bool offsets_known; /* the kernel's own copies of offsets were seen */
-	bool feeding; /* it was announced as one that feeds the pipe `fed` */
+	bool feeding; /* the pipe `fed` counts it among the calls that feed it */
 	struct pipe_key fed;
 	struct file *in; /* the files of both sides, as the kernel found them */
 	struct file *out;
@@ -99,8 +99,8 @@ struct pinned {
 	bool incomplete; /* some page or buffer is not listed */
 };
 
-/* A syscall as its exit shows it, and the scratch where its record is put together. It stands there, since families are
- * recorded by global functions, which the verifier checks once each and which take numbers only (5.10). */
+/* A syscall at its exit. It is kept in the scratch where its record is built, because each family is a global function:
+ * the verifier checks it once, and on 5.10 it takes only numbers. */
 struct call {
 	__u32 kind;
 	__u32 nr;
@@ -117,8 +117,8 @@ struct call {
 	__u64 args[6];
 };
 
-/* A record is put together here. A plain array, since per-CPU values are limited to 32 KiB. Offsets are masked with
- * SCRATCH_MASK, and what is copied to the last of them still fits. */
+/* A record is built here. The map is a plain array, since per-CPU values are limited to 32 KiB. Offsets are masked with
+ * SCRATCH_MASK; a copy to the last offset still fits. */
 #define SCRATCH_MASK 0x1ffff
 struct scratch {
 	__u8 bytes[SCRATCH_MASK + 1 + VMT_SNAPLEN_MAX + 64];
@@ -130,7 +130,7 @@ struct scratch {
 	struct call call;
 	__u64 opaque; /* see opaque() */
 };
-/* Of each CPU one for the exit of syscalls and one for all other programs, and VMT_SPARES behind them. */
+/* For each CPU one for the exit of syscalls and one for all other programs, then VMT_SPARES. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -145,12 +145,12 @@ struct {
 	__uint(value_size, sizeof(__u32));
 } spares SEC(".maps");
 
-/* What each CPU keeps for itself. */
+/* The state of one CPU. */
 struct own {
-	/* How many programs began and ended to use the CPU's scratch. */
+	/* How many programs started and stopped using the CPU's scratch. */
 	__u64 in;
 	__u64 out;
-	/* Bytes that were delivered since somebody last looked how full the ring is. */
+	/* Bytes delivered since the fill of the ring was last checked. */
 	__u64 unlooked;
 	/* The process last found in `tracked`: see is_tracked(). */
 	__u64 tracked;
@@ -194,7 +194,7 @@ static __always_inline struct vmt_switches *switches(void)
 
 _Static_assert((VMT_KINDS & (VMT_KINDS - 1)) == 0, "kinds are masked");
 
-/* Whether anybody asked for events of a kind. */
+/* Whether events of a kind are to be recorded. */
 static __always_inline bool is_wanted(__u32 kind)
 {
 	asm volatile("" : "+r"(kind));
@@ -208,8 +208,8 @@ static __always_inline bool is_by_function(struct vmt_switches *s, __u32 kind)
 	return s->by_function[kind & (VMT_KINDS - 1)];
 }
 
-/* Calls of a global function are one step to the verifier, so that loops over them may be long; bpf_loop() needs 5.17.
- * Two loops of 32 cost it far less than one of 1,024, of which it compares every turn with those before. */
+/* To the verifier a call of a global function is one step, so loops over such calls may be long (bpf_loop() needs
+ * 5.17). Two loops of 32 cost it far less than one of 1,024, where it compares each turn with all turns before. */
 #define LOOP 32
 _Static_assert(LOOP *LOOP >= VMT_IOV_MAX && LOOP * LOOP >= VMT_PATH_MAX, "the loops end too early");
 

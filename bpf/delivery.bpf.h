@@ -28,7 +28,7 @@ static __always_inline void count_filtered(__u32 kind)
 		__sync_fetch_and_add(&s->filtered, 1);
 }
 
-/* Counted as seen already, and larger than any place to put it together. */
+/* A record that is counted as seen and does not fit in its scratch. */
 static __always_inline void count_oversize(__u32 kind)
 {
 	struct vmt_stats *s = stats_of(kind);
@@ -37,7 +37,7 @@ static __always_inline void count_oversize(__u32 kind)
 		__sync_fetch_and_add(&s->unplaced, 1);
 }
 
-/* Seen, and nowhere to put it together. */
+/* An event for whose record no scratch was free. */
 static __always_inline void count_unplaced(__u32 kind)
 {
 	struct vmt_stats *s = stats_of(kind);
@@ -74,8 +74,8 @@ static __always_inline struct scratch *scratch_at(__u32 slot)
 	return bpf_map_lookup_elem(&scratches, &slot);
 }
 
-/* The same value, of which the verifier knows nothing any more: it has been in map memory. Where branches meet again,
- * they do so in one state then, and what follows is checked once instead of once for each way that leads there. */
+/* Returns `value` by way of map memory, so that the verifier knows nothing about it. Branches that meet again then meet
+ * in one state, and what follows is checked once instead of once for each path. */
 static __always_inline __u64 opaque(struct scratch *scratch, __u64 value)
 {
 	volatile __u64 *place = &scratch->opaque;
@@ -103,16 +103,15 @@ static __always_inline struct own *own(void)
 	return bpf_map_lookup_elem(&owns, &zero);
 }
 
-/* The scratch of the program at the exit of syscalls, which is the only one to use it: tracepoints run it with
- * preemption off, or, since they can be preempted, the kernel does not begin it on a CPU where it has not ended. */
+/* The scratch of the program at the exit of syscalls, which alone uses it. Tracepoints run that program with preemption
+ * off; kernels where it can be preempted do not start it on a CPU where it has not ended. */
 static __always_inline __u32 slot_of_exit(void)
 {
 	return bpf_get_smp_processor_id();
 }
 
-/* A scratch for any other record that is put together at once: the CPU's own, or a spare one if the program interrupted
- * another that uses it. Two programs on a CPU have both counted themselves in before either looks, so that at most one
- * finds itself alone. NO_SLOT if there is none. */
+/* A scratch for a record of any other program: the CPU's own, or a spare one if the program interrupted another that
+ * uses it. A program counts itself in before it looks, so at most one finds itself alone. NO_SLOT if none is free. */
 static __always_inline __u32 slot_take(void)
 {
 	volatile struct own *cpu = own();
@@ -141,9 +140,9 @@ static __always_inline void slot_put(__u32 slot)
 
 /* ---- Delivery ---- */
 
-/* Wakes the consumer when the ring holds more than the threshold; below it, its timer comes soon enough, but when it
- * sleeps for long. Looks after each eighth of the threshold, since a look costs as much as a small part of the record,
- * and waking far more. */
+/* Wakes the consumer when the ring holds more than the threshold. Below it, the consumer's timer is soon enough, unless
+ * it sleeps for long (`wake_at_once`). The fill is checked after each eighth of the threshold: a check costs as much as
+ * a small part of a record, and a wakeup far more. */
 static __always_inline __u64 wake_flags(void *ring, __u64 size)
 {
 	struct vmt_switches *s = switches();
@@ -162,7 +161,7 @@ static __always_inline __u64 wake_flags(void *ring, __u64 size)
 	return bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) >= knobs.wake_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
-/* Reports, in front of the next record, what this CPU lost before it. */
+/* Reports what this CPU has lost, in front of its next record. */
 static __noinline int deliver_loss(void *unused)
 {
 	__u32 zero = 0, cpu = bpf_get_smp_processor_id();
@@ -182,7 +181,7 @@ static __noinline int deliver_loss(void *unused)
 	__builtin_memcpy(lost.count, loss->count, sizeof(lost.count));
 	if (bpf_ringbuf_output(ring, &lost, sizeof(lost), 0))
 		return 0;
-	/* What was reported; a program that interrupted us may have counted more. */
+	/* Only what was reported: a program that interrupted this one may have counted more. */
 	for (__u32 i = 0; i < VMT_KINDS; i++) {
 		if (!lost.count[i])
 			continue;
@@ -192,7 +191,7 @@ static __noinline int deliver_loss(void *unused)
 	return 0;
 }
 
-/* Hands `size` bytes at `record` over, or counts them as lost. */
+/* Delivers the `size` bytes at `record`, or counts the record as lost. */
 static __always_inline void deliver(void *record, __u64 size, __u32 kind, __u64 now)
 {
 	__u32 zero = 0, index = bpf_get_smp_processor_id() % knobs.ring_count;
@@ -210,8 +209,8 @@ static __always_inline void deliver(void *record, __u64 size, __u32 kind, __u64 
 	count_lost(kind, now);
 }
 
-/* Delivers a record that stands in `scratch` and ends at `end`. What was put there keeps within the scratch; if it ever
- * did not, the record is counted as one for which there was no room. */
+/* Delivers the record in `scratch`, which ends at `end`. Records fit in the scratch; one that did not is counted as
+ * unplaced. */
 static __always_inline void deliver_scratch(struct scratch *scratch, __u32 end, __u32 kind)
 {
 	struct vmt_hdr *hdr = (void *)scratch;

@@ -15,8 +15,8 @@ struct departed {
 	__u64 noted_ns; /* CLOCK_MONOTONIC */
 };
 
-/* The last that had a number, by that number in the initial pid namespace. Those that were selected stand apart, so
- * that the others of a busy machine do not push them out. */
+/* The last process that had a number, by that number in the initial pid namespace. Selected ones have a map of their
+ * own, so that others on a busy machine do not push them out. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 8192);
@@ -31,7 +31,7 @@ struct {
 	__type(value, struct departed);
 } departed_others SEC(".maps");
 
-/* Notes who had the number of `task`, which is the current one or the first of its process. */
+/* Remembers who had the number of `task`, which is the current task or its thread group's leader. */
 static __always_inline void departed_note(struct task_struct *task, bool selected)
 {
 	struct departed departed = {};
@@ -46,7 +46,7 @@ static __always_inline void departed_note(struct task_struct *task, bool selecte
 		bpf_map_update_elem(&departed_others, &number, &departed, BPF_ANY);
 }
 
-/* The last that had a number; NULL if that is not known. */
+/* The last process that had a number; NULL if it is not known. */
 static __always_inline struct departed *departed_by_number(__s32 number)
 {
 	struct departed *selected = bpf_map_lookup_elem(&departed_selected, &number);
@@ -55,7 +55,7 @@ static __always_inline struct departed *departed_by_number(__s32 number)
 	return !selected || (other && other->noted_ns > selected->noted_ns) ? other : selected;
 }
 
-/* The one that a struct pid was of, whoever has had its number since. */
+/* The process that a struct pid belonged to, whoever has had its number since. */
 static __always_inline struct departed *departed_by_pid(struct pid *pid)
 {
 	__s32 number = BPF_CORE_READ(pid, numbers[0].nr);
@@ -86,7 +86,7 @@ static __always_inline void departed_restore(struct vmt_process *process, struct
 	process->ended = is_process_of(whole, process) && whole->process.ended;
 }
 
-/* Says whether a target that was found when the call began has ended since. */
+/* Marks a target that has ended since the call began. */
 static __always_inline void departed_mark(struct vmt_process *process)
 {
 	struct departed *whole = departed_by_number(process->pid);
@@ -104,8 +104,8 @@ static __always_inline bool reaches_selected(struct task_struct *task, const str
 	return is_tracked(number) || is_process_of(bpf_map_lookup_elem(&departed_selected, &number), target);
 }
 
-/* A call on a target has returned. Of those that were under way when it ended, as many are waited for. One that found
- * nobody, or nothing to copy, began later. */
+/* A call on a target has returned. The recorder waits for as many as were under way when the target ended. A call that
+ * found nobody, or nothing to copy, began later and is not one of them. */
 static __always_inline void departed_returned(const struct vmt_process *target, long ret)
 {
 	struct vmt_switches *s = switches();
@@ -114,7 +114,7 @@ static __always_inline void departed_returned(const struct vmt_process *target, 
 		__sync_fetch_and_add(&s->calls_on_ended, -1);
 }
 
-/* Threads looked at, of a process that ends. */
+/* Threads that are looked at when a process ends. */
 #define THREADS 64
 
 /* How many threads of a process still have its memory. */
@@ -133,8 +133,9 @@ __noinline __s32 threads_with_memory(__u64 signal, __u64 mm)
 	return count;
 }
 
-/* Counts who else uses the memory of a selected process that ends: calls that copy from or to it. Where it belongs to
- * another process, that one's threads use it. Addresses, since global functions take no typed pointers. */
+/* Counts the other users of the memory of a selected process that ends: calls that copy from or to it. If the memory
+ * belongs to another process, its users are that one's threads. Addresses, since global functions take no typed
+ * pointers. */
 static __always_inline void departed_await(struct task_struct *task)
 {
 	__u64 mm = (__u64)BPF_CORE_READ(task, mm), owner = 0;

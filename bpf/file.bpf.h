@@ -49,7 +49,7 @@ static __always_inline __u8 fd_kind(struct file *file, __u16 mode, unsigned long
 	}
 }
 
-/* Says what descriptor `fd` is. The table is read now, which is later than the kernel read it. */
+/* Describes descriptor `fd`. The table is read now, later than the kernel read it. */
 static __always_inline void fd_describe(struct vmt_fd *out, __s32 fd, struct file *file)
 {
 	struct inode *inode;

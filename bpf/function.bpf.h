@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the families of the function tier share. Its hooks sit in the functions that do the work: the first of a call
- * takes a scratch and enters it in `inflight`, later ones put what the kernel uses into it, and the syscall's exit
- * delivers. Functions that other syscalls run through find nothing in `inflight` and return. Nothing but the functions
- * themselves becomes slower.
+ * What the families of the function tier share. Its hooks are in the functions that do the work. The first hook of
+ * a call takes a scratch and enters it in `inflight`, later ones store in it what the kernel uses, and the one at
+ * the syscall's exit delivers the record. Hooks that other syscalls pass find nothing in `inflight` and return.
+ * Only the hooked functions become slower.
  */
 #ifndef VMTRACE_FUNCTION_BPF_H
 #define VMTRACE_FUNCTION_BPF_H
@@ -33,7 +33,7 @@ static __always_inline struct scratch *held_find(void)
 	return slot ? scratch_at(*slot) : NULL;
 }
 
-/* Begins to follow a call. NULL if there is no room: its exit then reads user memory. */
+/* Starts to follow a call. NULL if no scratch is free: its exit then reads user memory. */
 static __always_inline struct scratch *held_begin(__u32 kind, __u32 end)
 {
 	__u32 tid = bpf_get_current_pid_tgid(), slot = NO_SLOT;
@@ -83,7 +83,7 @@ static __always_inline __u64 argument(void *ctx, __u32 index)
 	return value;
 }
 
-/* Whether calls of the current task may matter at all. */
+/* Whether calls of the current task may be recorded at all. */
 static __always_inline bool is_followed(void)
 {
 	struct task_struct *task = current_task();
@@ -91,7 +91,7 @@ static __always_inline bool is_followed(void)
 	return task_read(task, tgid) != knobs.recorder_tgid && !is_bystander(task);
 }
 
-/* Finds the scratch of a call at its exit: takes it out of `inflight`, or one for a call that was not followed. */
+/* Finds the scratch of a call at its exit: the one in `inflight`, or a new one for a call that was not followed. */
 static __always_inline bool call_place(struct call *call)
 {
 	__u32 tid = bpf_get_current_pid_tgid();
@@ -102,7 +102,7 @@ static __always_inline bool call_place(struct call *call)
 		call->held = true;
 		call->slot = *slot;
 		scratch = scratch_at(call->slot);
-		/* What the first hooks of these see is not their entry. */
+		/* The first hook of @vm and @mem is behind the entry. */
 		if (scratch && !is_vm_call(call->kind) && !is_read_or_write(call->kind))
 			call->begin_ns = scratch->held.begin_ns;
 		bpf_map_delete_elem(&inflight, &tid);
@@ -148,7 +148,7 @@ static __always_inline bool call_begin(struct call *call, __u64 *ctx)
 	return call_place(call);
 }
 
-/* Puts a call where its family finds it. */
+/* Stores a call where the function of its family finds it. */
 static __always_inline void call_put(struct call *call)
 {
 	struct scratch *scratch = scratch_at(call->slot);

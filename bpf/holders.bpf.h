@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Who has a file of /proc/PID/mem open, tracepoint tier. The exit of a read shows which file its descriptor leads to by
- * then; another thread may have closed or replaced it under way. So processes that have such a file open are noted when
- * they get it, and while any of them lives, another program looks at the begin of their reads and writes, too.
+ * Who has a file of /proc/PID/mem open, tracepoint tier. At the exit of a read its descriptor may lead to another
+ * file than when the call began, because another thread closed or replaced it. So processes that get such a file
+ * are remembered, and while any of them lives, another program also looks at the start of their reads and writes.
  */
 #ifndef VMTRACE_HOLDERS_BPF_H
 #define VMTRACE_HOLDERS_BPF_H
@@ -26,13 +26,13 @@ struct {
 	__type(value, __u8);
 } holder_tables SEC(".maps");
 
-/* Rung when their number changes: the recorder's main thread waits at it. */
+/* Wakes the recorder's main thread when their number changes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4096);
 } holder_bell SEC(".maps");
 
-/* A read or write at its begin. */
+/* A read or write at its start. */
 struct entered {
 	__u64 file; /* address of the one that its descriptor led to */
 	__u64 position;
@@ -42,7 +42,7 @@ struct entered {
 	__s32 number; /* of the descriptor */
 };
 
-/* By thread. One whose end was not seen is pushed out in time. */
+/* By thread. An entry whose end was not seen is pushed out in time. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
@@ -50,7 +50,7 @@ struct {
 	__type(value, struct entered);
 } entered_calls SEC(".maps");
 
-/* Calls of which it cannot be known whether they were on the memory of a process, by their caller. */
+/* Calls that may have been on the memory of a process, which cannot be known, by their caller. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1024);
@@ -114,8 +114,8 @@ static __always_inline void holder_add(__s32 tgid, __u64 table)
 		__sync_fetch_and_add(&s->holders_refused, 1);
 }
 
-/* The current task has a file in its hands: noted if that shows memory that somebody asked for. A function, so that its
- * stack does not count where another function is called instead. */
+/* Notes the current task as a holder if the file shows memory that is to be recorded. A function of its own, so that
+ * its stack does not count where another function is called. */
 __noinline int holder_note(__u64 file_address)
 {
 	struct file *file = (void *)file_address;
@@ -157,7 +157,7 @@ __noinline int holder_received(__u64 fds, __u32 index)
 	return 0;
 }
 
-/* A message has come, by recvmsg: descriptors with it are in its control data. The kernel puts credentials in front. */
+/* recvmsg has received a message. Its descriptors are in the control data, behind credentials. */
 __noinline int holder_receives(__u64 message)
 {
 	__u64 control[2] = {}, at, end;
@@ -188,14 +188,14 @@ __noinline int holder_receives(__u64 message)
 	return 0;
 }
 
-/* A process has begun, with a copy of its parent's table or the same. */
+/* A process was created. It shares its parent's table of descriptors, or has a copy. */
 static __always_inline void holder_inherits(struct task_struct *parent, struct task_struct *child)
 {
 	if (anybody_holds() && is_holder(parent))
 		holder_add(child->tgid, (__u64)child->files);
 }
 
-/* A process has another program, and maybe another table. */
+/* A process has executed another program, and may have another table. */
 static __always_inline void holder_execs(struct task_struct *task)
 {
 	__s32 tgid = task->tgid;
@@ -218,7 +218,7 @@ static __always_inline void holder_ends(struct task_struct *task)
 		bpf_map_delete_elem(&holder_tables, &table);
 }
 
-/* The begin of a read or write of a holder. Nobody else can change a table that is not shared. */
+/* The start of a read or write of a holder. Nobody else can change a table that is not shared. */
 __noinline int holder_enters(__u32 kind, __s32 fd)
 {
 	struct task_struct *task = current_task();
@@ -293,7 +293,7 @@ static __always_inline __u32 file_compare(struct task_struct *task, __u32 kind, 
 	return FILE_AT_EXIT;
 }
 
-/* A read or write of a memory file that its descriptor does not lead to any more. */
+/* A read or write of a memory file that its descriptor no longer leads to. */
 __noinline int mem_exit_entered(__u32 slot)
 {
 	struct scratch *scratch = scratch_at(slot);

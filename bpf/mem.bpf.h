@@ -11,7 +11,7 @@ static __always_inline bool is_vectored(__u32 kind)
 	return kind >= VMT_READV && kind <= VMT_PWRITEV2;
 }
 
-/* Where in the record the caller's array stands until the payload in front of it is whole. */
+/* Where in the record the caller's array is kept until the payload in front of it is complete. */
 #define MEM_ARRAY_AT 0x1c000
 
 /* Where the call began in the target's memory. read, write and *v2 with offset -1 use the file position, which was
@@ -37,8 +37,9 @@ static __always_inline __u64 position_before(struct file *file, __u64 moved)
 	return BPF_CORE_READ(file, f_pos) - moved;
 }
 
-/* The process whose memory the file shows: the one that was opened. Processes can share memory, whose owner is but one
- * of them. Of a thread that has ended the owner must do: private_data is its mm (fs/proc/base.c, mem_open). */
+/* The process whose memory the file shows: the one that was opened. Processes can share memory, and its owner may be
+ * another of them. The owner is used only if the thread that was opened has ended: private_data is its mm
+ * (fs/proc/base.c, mem_open). */
 static __always_inline void mem_target(struct vmt_process *target, struct file *file)
 {
 	__u64 inode = (__u64)peek(file, struct file, f_inode) - bpf_core_field_offset(struct proc_inode, vfs_inode);
@@ -54,7 +55,7 @@ static __always_inline void mem_target(struct vmt_process *target, struct file *
 		process_of(target, owner);
 }
 
-/* Whether a call on `file`, by descriptor `fd`, is about the memory of a process. Also learns how such files look, from
+/* Whether `file`, behind descriptor `fd`, shows the memory of a process. Also learns what such files look like, from
  * the recorder's own. */
 static __always_inline bool mem_concerns(struct task_struct *task, __s32 fd, struct file *file)
 {
@@ -79,7 +80,7 @@ static __always_inline bool mem_admit(__u32 slot, struct vmt_mem *ev, struct fil
 	return target_admit(slot, offsetof(typeof(*ev), target));
 }
 
-/* Takes the caller's array in: from its memory, or the one range that came in registers. */
+/* Reads the caller's array: from its memory, or the one range that came in registers. */
 static __always_inline void mem_array(struct call *call, struct scratch *scratch, struct vmt_mem *ev)
 {
 	if (is_vectored(call->kind))
@@ -101,7 +102,7 @@ static __always_inline __u32 mem_array_append(struct scratch *scratch, __u32 at,
 	return at + bytes;
 }
 
-/* Hands the record over: `at` is where its payload ends. Without a file its descriptor is described already. */
+/* Completes and delivers the record, whose payload ends at `at`. Without a file its descriptor is described already. */
 static __always_inline void mem_deliver(struct call *call, struct scratch *scratch, __u32 at, struct file *file,
 					__s32 fd)
 {
@@ -118,7 +119,7 @@ static __always_inline void mem_deliver(struct call *call, struct scratch *scrat
 	deliver_scratch(scratch, at, call->kind);
 }
 
-/* The record of a call at its exit: all but array, payload and file is in it. */
+/* Makes the record of a call at its exit. All but array, payload and file is in it already. */
 static __always_inline void mem_record_exit(struct call *call, struct scratch *scratch, __u32 slot, struct file *file)
 {
 	struct vmt_mem *ev = (void *)scratch;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Family @mem, function tier: every transfer ends in mem_rw (fs/proc/base.c), which has the file, the buffer and the
- * offset, and copies through a page of the kernel's own. Vectored calls come there once per segment; io_uring, too. */
+ * offset, and copies through a page of the kernel. Vectored calls reach it once per segment. Requests of io_uring reach
+ * it, too. */
 #ifndef VMTRACE_MEM_FUNCTION_BPF_H
 #define VMTRACE_MEM_FUNCTION_BPF_H
 
@@ -18,7 +19,7 @@ static __always_inline struct pt_regs *user_regs(struct task_struct *task)
 	return (void *)((__u64)task_read(task, stack) + THREAD_SIZE - bpf_core_type_size(struct pt_regs));
 }
 
-/* Says which call the current task is in. kind 0: none that was asked for. */
+/* Identifies the call that the current task is in. kind is 0 if it is not to be recorded. */
 static __always_inline void mem_call(struct call *call, bool writes)
 {
 	struct task_struct *task = current_task();
@@ -43,7 +44,7 @@ static __always_inline void mem_call(struct call *call, bool writes)
 	args_probe(call, regs);
 }
 
-/* Learns how memory files look, from the recorder's own. */
+/* Learns what memory files look like, from the recorder's own. */
 static __always_inline void mem_learn(struct file *file)
 {
 	struct vmt_switches *s = switches();
@@ -96,7 +97,7 @@ int BPF_PROG(mem_copied)
 	return 0;
 }
 
-/* A segment of a vectored call: what it moved stays, and where it was. Empty ones are not listed. */
+/* Ends a segment of a vectored call: keeps what it moved, and where. Empty segments are not listed. */
 static __always_inline void segment_end(void *ctx, struct call *call)
 {
 	struct scratch *scratch = held_of(call->kind);
@@ -114,8 +115,8 @@ static __always_inline void segment_end(void *ctx, struct call *call)
 	ev->local.kept++;
 }
 
-/* Records a call. `file_address` is without a type, as older verifiers want it for global functions. `offset` is where
- * it began, should the beginning not have been seen. */
+/* Records a call. `file_address` has no type: older verifiers demand that of global functions. `offset` is where the
+ * call began, used if its start was not seen. */
 __noinline int mem_record(__u32 slot, __u64 file_address, __u64 offset)
 {
 	struct file *file = (void *)file_address;
@@ -180,7 +181,7 @@ int BPF_PROG(mem_end)
 	return 0;
 }
 
-/* A vectored call at its end, also one that never came to mem_rw. */
+/* A vectored call at its end, also one that never reached mem_rw. */
 static __always_inline void vector_end(void *ctx)
 {
 	struct file *file = (void *)argument(ctx, 0);

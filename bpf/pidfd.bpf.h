@@ -39,7 +39,7 @@ static __always_inline void target_by_pidfd(struct vmt_process *target, struct t
 		target_by_pid(target, pid);
 }
 
-/* States the file that was obtained; returns the record's new end. */
+/* Describes the file that was obtained; returns the record's new end. */
 static __always_inline __u32 obtained_file(struct scratch *scratch, struct vmt_pidfd_getfd *ev, struct call *call)
 {
 	struct file *file = NULL;

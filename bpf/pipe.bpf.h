@@ -10,7 +10,7 @@
 /* i386 sendfile takes a 32-bit offset; sendfile64 (239) and x86-64 take 64 bits. */
 #define NR_I386_SENDFILE 187
 
-/* Where a vmsplice under way keeps its lists, behind every record that it can make. */
+/* Where a vmsplice under way keeps its lists, behind the longest record that it can make. */
 #define PINS_AT 0x18000
 #define RANGES_AT 0x1c000
 _Static_assert(sizeof(struct vmt_vmsplice) + 2 * VMT_IOV_MAX * 16 + VMT_PATH_MAX + 256 + VMT_SNAPLEN_MAX <
@@ -124,8 +124,8 @@ static __always_inline void splice_args(struct vmt_splice *ev, struct call *call
 	}
 }
 
-/* One side of a call. Where the kernel's own file is known it stands, with the path if the descriptor still leads
- * there. */
+/* One side of a call. If the kernel's own file is known, it is described already, and its path is added if the
+ * descriptor still leads there. */
 static __always_inline struct file *splice_side(struct vmt_splice *ev, struct vmt_fd *side, __s32 fd,
 						struct file *known)
 {
@@ -174,7 +174,8 @@ __noinline int splice_exit(__u32 slot)
 		at = fd_path(scratch, slot, at, &ev->in, in);
 	if (out)
 		at = fd_path(scratch, slot, at, &ev->out, out);
-	/* First what the call itself has announced: a pipe spliced to itself is refused, and was not fed by that. */
+	/* In this order: a pipe spliced to itself is refused, and this call then must not count as one that feeds it.
+	 * */
 	pipe_feed(scratch, slot, &ev->out, &ev->hdr, out, call->ret);
 	side_fed_by(&ev->writer, &ev->in);
 	deliver_scratch(scratch, at, call->kind);

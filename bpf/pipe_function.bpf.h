@@ -80,7 +80,8 @@ static __always_inline __u64 *list_entry(struct scratch *scratch, __u32 list, __
 	return (void *)(scratch->bytes + at);
 }
 
-/* Into the pipe: the pages that are taken, by their addresses. The function is busy elsewhere, so calls count first. */
+/* Into the pipe: the pages that are taken, by their addresses. The function has many other callers, so first comes a
+ * look at whether any vmsplice is under way. */
 SEC("?fexit/get_user_pages_fast")
 int vmsplice_pin(__u64 *ctx)
 {

@@ -47,8 +47,8 @@ static __always_inline __u64 ptrace_size(__u64 request, bool compat)
 	}
 }
 
-/* States the range of the caller's memory; returns the record's new end, and in `len` its length. The kernel has put
- * the length that it moved into the iovec of *REGSET. */
+/* Describes the range of the caller's memory. Returns the record's new end, and in `len` the range's length. For
+ * *REGSET the kernel has stored the length that it moved in the iovec. */
 static __always_inline __u32 ptrace_range(struct scratch *scratch, __u32 at, struct vmt_ptrace *ev, struct call *call,
 					  __u64 *len)
 {

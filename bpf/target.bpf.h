@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Whom a pid names: the target of a call, found as the kernel finds it. */
+/* The target of a call that names it by pid, looked up as the kernel does. */
 #ifndef VMTRACE_TARGET_BPF_H
 #define VMTRACE_TARGET_BPF_H
 
@@ -85,7 +85,7 @@ static __always_inline void target_by_pid(struct vmt_process *target, struct pid
 	struct task_struct *task = (void *)task_of_pid(pid);
 
 	__builtin_memset(target, 0, sizeof(*target));
-	/* Believed if it leads back: then it is a struct pid, also should a later kernel keep another thing there. */
+	/* Accepted only if the task leads back to it: a later kernel may keep something else there. */
 	if (task && BPF_CORE_READ(task, thread_pid) == pid)
 		process_of(target, task);
 	else

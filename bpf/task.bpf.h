@@ -5,8 +5,8 @@
 
 #include "delivery.bpf.h"
 
-/* Whether the current task comes as a pointer that the verifier knows, so that its fields are read like any memory:
- * bpf_get_current_task_btf(), 5.11. Before, it is an address of which nothing is known. */
+/* Whether the current task is a typed pointer, whose fields are read by plain loads: bpf_get_current_task_btf(), 5.11.
+ * Before, it is an address without a type. */
 static __always_inline bool task_is_typed(void)
 {
 	return bpf_core_enum_value_exists(enum bpf_func_id___task, BPF_FUNC_get_current_task_btf);
@@ -14,8 +14,8 @@ static __always_inline bool task_is_typed(void)
 
 extern void *bpf_rdonly_cast(const void *address, __u32 type) __ksym __weak;
 
-/* Whether the verifier takes our word for the type of an address, so that what stands there is read like any memory:
- * 6.2. Else each step takes a helper call, which costs several times more. */
+/* Whether an address can be cast to a typed pointer, so that it is read by plain loads (6.2). Otherwise each step is a
+ * helper call, which costs several times as much. */
 static __always_inline bool can_cast(void)
 {
 	return bpf_ksym_exists(bpf_rdonly_cast);
@@ -23,8 +23,8 @@ static __always_inline bool can_cast(void)
 
 #define cast(address, type) ((type *)bpf_rdonly_cast((void *)(address), bpf_core_type_id_kernel(type)))
 
-/* A task that came as a pointer which the verifier trusts, as one that it does not. Of the former it looks up at each
- * step, through all types of the kernel, whether to trust the next one: that took most of the time to load. */
+/* Makes a trusted task pointer an untrusted one. With a trusted pointer the verifier searches all types of the kernel
+ * at each step for whether to trust the next one: that took most of the time to load. */
 static __always_inline struct task_struct *untrusted(struct task_struct *task)
 {
 	return can_cast() ? cast(task, struct task_struct) : task;
@@ -118,8 +118,7 @@ static __always_inline void header(struct vmt_hdr *hdr, struct task_struct *task
 		bpf_get_current_comm(hdr->self.comm, sizeof(hdr->self.comm));
 }
 
-/* Whether a process is in `tracked`. One that was found there is found again without a look-up, until some process is
- * taken out. */
+/* Whether a process is in `tracked`. A CPU remembers the last one that it found there, until a process is removed. */
 static __always_inline bool is_tracked(__s32 tgid)
 {
 	volatile struct vmt_switches *s = switches();
@@ -137,7 +136,7 @@ static __always_inline bool is_tracked(__s32 tgid)
 	return true;
 }
 
-/* Whether the recorder tests itself: its processes are tracked, whatever is selected otherwise. */
+/* Whether the self-test is under way. Its processes are tracked, whatever the user selects. */
 static __always_inline bool is_self_test(void)
 {
 	struct vmt_switches *s = switches();
@@ -145,8 +144,8 @@ static __always_inline bool is_self_test(void)
 	return s && s->self_test;
 }
 
-/* Whether the recorder tests itself and this task has no part in it. The recorder has, while it shows us what files of
- * /proc/PID/mem look like. */
+/* Whether the self-test is under way and this task is not part of it. The recorder is part of it while it shows what
+ * files of /proc/PID/mem look like (`learn_fd`). */
 static __always_inline bool is_bystander(struct task_struct *task)
 {
 	struct vmt_switches *s = switches();
@@ -174,7 +173,7 @@ static __always_inline __u64 ancestor_cgroup_id(struct task_struct *task, __u32 
 	return id;
 }
 
-/* -u and --cgroup, which narrow the callers. */
+/* Whether -u and --cgroup admit the caller. */
 static __always_inline bool caller_admitted(struct task_struct *task)
 {
 	__u32 uid = task_read(task, cred, euid.val);
@@ -188,18 +187,12 @@ static __always_inline bool caller_admitted(struct task_struct *task)
 	return admitted || is_self_test();
 }
 
-/* Whether the current task is recorded for its own sake. */
+/* Whether calls of the current task are recorded whatever they reach. */
 static __always_inline bool caller_selected(struct task_struct *task)
 {
 	__s32 tgid = task_read(task, tgid);
 
 	return tgid != knobs.recorder_tgid && caller_admitted(task) && (knobs.select_all || is_tracked(tgid));
-}
-
-/* Whether a call is recorded because it reaches into a tracked process. */
-static __always_inline bool target_selected(struct task_struct *task, __s32 target)
-{
-	return task_read(task, tgid) != knobs.recorder_tgid && target && caller_admitted(task) && is_tracked(target);
 }
 
 /* Whether calls of a task that is not selected are recorded if they are on a fed pipe. */

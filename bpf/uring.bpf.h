@@ -36,7 +36,7 @@ struct {
 	__type(value, struct request);
 } requests SEC(".maps");
 
-/* From now on reads of the pipe that the request will feed matter. */
+/* From now on, reads of the pipe that the request will feed are recorded. */
 static __always_inline void request_announce(struct request *request)
 {
 	if (request->feeding || !is_pipe(&request->ev.out))
@@ -70,7 +70,7 @@ static __always_inline struct file *request_fd(struct vmt_fd *out, struct task_s
 	return file;
 }
 
-/* Appends what there is room for of one side: a file's path, a socket's names. */
+/* Appends the names of one side for which there is room: a file's path, a socket's names. */
 static __always_inline __u32 request_path(struct scratch *scratch, __u32 slot, __u32 at, struct vmt_fd *side,
 					  struct file *file)
 {
@@ -118,7 +118,7 @@ static __noinline int request_record(struct submitted *req, __u32 slot)
 	ev->hdr.abi = VMT_ABI_IO_URING;
 	side_fed_by(&ev->writer, &ev->in);
 	at = request_path(scratch, slot, at, &ev->in, in);
-	/* The second only where the first leaves room for the longest one. */
+	/* The second side only if the first leaves room for the longest path. */
 	if (ev->in.kind != VMT_FD_FILE)
 		at = request_path(scratch, slot, at, &ev->out, out);
 	if (at > offsetof(struct request, fed)) {
@@ -130,7 +130,7 @@ static __noinline int request_record(struct submitted *req, __u32 slot)
 	if (earlier)
 		request_deliver(earlier);
 	request = (void *)scratch;
-	request->feeding = 0; /* a long path may have come so far */
+	request->feeding = 0; /* a long path may reach this far */
 	request_announce(request);
 	if (!bpf_map_update_elem(&requests, &key, scratch, BPF_ANY))
 		return 0;
@@ -177,15 +177,15 @@ static __always_inline int submit(struct io_kiocb *io)
 	return request_submit(&req);
 }
 
-/* If a completion does not name the request, the ring and the caller's own mark identify it. Of several requests
- * under one mark the earlier are recorded without a result. */
+/* If a completion does not name the request, the ring and the caller's own mark (user_data) identify it. Of several
+ * requests with one mark, the earlier ones are recorded without a result. */
 static __always_inline __u64 request_key(__u64 ring, __u64 user_data)
 {
-	return ring ^ user_data * 0x9e3779b97f4a7c15; /* spread, so that no small mark meets another ring's */
+	return ring ^ user_data * 0x9e3779b97f4a7c15; /* spread, so that small marks of two rings do not collide */
 }
 
 /* The descriptor that a request writes to: the kernel keeps only the file, so the number is read once more from the
- * queue, which the caller can write. Believed if it leads to that file; else -1. */
+ * queue, which the caller can write. Accepted if it leads to that file; else -1. */
 static __always_inline __s32 queued_fd(struct io_ring_ctx___array *ring, struct io_kiocb___union *io)
 {
 	__u32 at = (BPF_CORE_READ(ring, cached_sq_head) - 1) & (BPF_CORE_READ(ring, sq_entries) - 1);

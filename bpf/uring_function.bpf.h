@@ -38,7 +38,7 @@ static __always_inline int issue_end(void)
 	return 0;
 }
 
-/* Says what a side is, by the file itself. Its number and path stay, unless the number led to another file. */
+/* Describes a side by the file itself. Its number and path stay, unless the number led to another file. */
 static __always_inline void request_side(struct vmt_fd *side, struct file *file)
 {
 	struct vmt_fd before = *side;

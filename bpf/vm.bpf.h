@@ -23,9 +23,9 @@ static __always_inline void iovs_state_one(struct vmt_iovs *iovs, __u64 at)
 	iovs->status = VMT_READ_OK;
 }
 
-/* Reads both arrays at once where they are one iovec each and lie side by side, as variables of a function do: half the
- * cost. Returns the record's new end; 0 if they lie otherwise or cannot be read, and nothing is stated then. Its stack
- * is as that of iovs_read(). */
+/* Reads both arrays at once if they are one iovec each and adjacent, as variables of a function are: half the cost.
+ * Returns the record's new end; 0 if they are not adjacent or cannot be read, and then describes nothing. Its stack is
+ * limited like that of iovs_read(). */
 __noinline __u32 vm_iovs_adjacent(__u32 slot)
 {
 	struct scratch *scratch = scratch_at(slot);

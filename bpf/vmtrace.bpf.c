@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * All programs; the recorder loads those it needs (src/record/probes/load). Two tiers serve the syscalls:
+ * All BPF programs. The recorder loads those that it needs (src/record/probes/load). Syscalls are served by one of two
+ * tiers:
  *
- * - hooks in the functions that do the work (*_function.bpf.h), which see what the kernel itself uses, and cost calls
+ * - hooks in the functions that do the work (*_function.bpf.h). They see what the kernel itself uses, and cost calls
  *   that do something else nothing;
- * - below, one program at the exit of every syscall, where the kernel has or allows no such hooks. It finds all
- *   arguments still in pt_regs, and so needs no program at the entry and no map between the two. It sees 32-bit calls,
- *   which syscalls:sys_exit_* do not.
+ * - below, one program at the exit of every syscall, for kernels that have no such hooks or do not allow them. All
+ *   arguments are still in pt_regs then, so there is no program at the entry and no map between the two. It also sees
+ *   32-bit calls, which syscalls:sys_exit_* do not.
  */
 #include "holders.bpf.h"
 #include "mem_function.bpf.h"
@@ -63,7 +64,8 @@ static __always_inline int family_exit(struct call *call, __u32 slot)
 	}
 }
 
-/* Whether a read or write of a file matters: of the memory of a process, or of a pipe that was fed, `fed_file`. */
+/* Whether a read or write is recorded: its file shows the memory of a process, or is a pipe that a recorded call has
+ * fed (`fed_file`). */
 static __always_inline bool read_concerns(__u32 kind, __s32 fd, long ret, __u64 *fed_file, __u32 *then)
 {
 	struct task_struct *task = current_task();
@@ -88,7 +90,7 @@ static __always_inline bool read_concerns(__u32 kind, __s32 fd, long ret, __u64 
 	return true;
 }
 
-/* A call that somebody may have asked for. */
+/* A call that may have to be recorded. */
 static __always_inline void call_exit(struct task_struct *task, struct pt_regs *regs, long ret, __u32 kind, bool compat)
 {
 	struct vmt_switches *s = switches();
@@ -142,7 +144,7 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 	bool compat;
 	__u32 kind;
 
-	/* Every syscall of the machine comes here, and most are none of ours. */
+	/* Every syscall of the machine runs this program, and most are not recorded. */
 	if (nr >= VMT_SYSCALLS || !(knobs.syscalls_native[nr] | knobs.syscalls_compat[nr]))
 		return 0;
 	task = current_task();

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Records on their way from the kernel to the recorder. Both sides use this file: the BPF programs include it,
- * build.rs turns it into Rust. It is not the capture format: src/record/decode.rs translates, and nothing here
+ * build.rs turns it into Rust. It is not the capture format: src/record/decode/ translates, and nothing here
  * reaches a file, so layouts may change freely as long as both sides are built together.
  *
- * Every record is a fixed struct that starts with struct vmt_hdr, and behind it a tail of variable length whose
+ * * Every record is a fixed struct that starts with struct vmt_hdr, and behind it a tail of variable length whose
  * parts follow each other without padding in the order the struct's comment gives. Integers are in host order.
  */
 #ifndef VMTRACE_WIRE_H
@@ -33,7 +33,7 @@
 /* Pipes fed by recorded calls that are known at a time. */
 #define VMT_PIPES 16384
 
-/* What happened. src/record/decode.rs maps these to the names in the capture. 0 is no event. */
+/* What happened. src/record/decode/ maps these to the names in the capture. 0 is no event. */
 enum vmt_kind {
 	VMT_PROCESS_VM_READV = 1,
 	VMT_PROCESS_VM_WRITEV = 2,
@@ -335,14 +335,14 @@ struct vmt_lost {
 	__u32 count[VMT_KINDS];
 };
 
-/* The books of one kind on one CPU, in the `stats` map: seen = filtered + lost + unplaced + delivered. */
+/* The counters of one kind on one CPU, in the `stats` map: seen = filtered + lost + unplaced + delivered. */
 struct vmt_stats {
 	__u64 seen;
 	__u64 filtered;
 	__u64 lost; /* the ring was full */
-	__u64 unplaced; /* there was no room to put the record together */
+	__u64 unplaced; /* there was no scratch to build the record in */
 	__u64 delivered;
-	__u64 unknown; /* may have been of this kind, and is in none of the others */
+	__u64 unknown; /* may have been of this kind, and is in none of the other counters */
 };
 
 /* Calls of one process that may have been on the memory of another, in the `unknown_calls` map. */
