@@ -54,29 +54,18 @@ static __always_inline void call_header(struct vmt_hdr *hdr, struct task_struct 
 
 /* ---- What the exit of every call begins with ---- */
 
-/* Counts a call at its exit and looks at its caller. False if the call is not recorded, whatever it reaches. Like
- * target_admit() a global function, so that the verifier checks it once and not once for each family. */
-__noinline int call_seen(__u32 slot)
+/* Counts a call at its exit and looks at its caller. False if the call is not recorded, whatever it reaches. What calls
+ * the function of a family calls this before. */
+static __always_inline bool call_seen(struct scratch *scratch, struct task_struct *task)
 {
-	struct task_struct *task = current_task();
-	struct scratch *scratch = scratch_at(slot);
-	struct call *call;
+	struct call *call = &scratch->call;
 
-	if (!scratch)
-		return 0;
-	call = &scratch->call;
 	count_seen(call->kind);
 	call->selected = caller_selected(task);
 	if (call->selected || (is_pipe_call(call->kind) ? may_be_outsider(task) : !knobs.select_all))
-		return 1;
+		return true;
 	count_filtered(call->kind);
-	return 0;
-}
-
-/* The scratch of a call at its exit. NULL if the call is not recorded. */
-static __always_inline struct scratch *call_find(__u32 slot)
-{
-	return call_seen(slot) ? scratch_at(slot) : NULL;
+	return false;
 }
 
 /* How the record of every call begins. */
@@ -111,22 +100,13 @@ static __always_inline bool call_admit(struct scratch *scratch, struct task_stru
 	return true;
 }
 
-/* The same for a call whose target stands in the record at `where`. */
-__noinline int target_admit(__u32 slot, __u32 where)
+/* The same for a call on a target, which is in the record. */
+static __always_inline bool target_admit(struct scratch *scratch, struct task_struct *task, struct vmt_process *target)
 {
-	struct task_struct *task = current_task();
-	struct scratch *scratch = scratch_at(slot);
-	struct vmt_process *target;
-	struct call *call;
-
-	if (!scratch)
-		return 0;
-	call = &scratch->call;
-	target = (void *)(scratch->bytes + (where & 0x1f8));
-	if (!call_admit(scratch, task, !call->selected && reaches_selected(task, target)))
-		return 0;
-	departed_returned(target, call->ret);
-	return 1;
+	if (!call_admit(scratch, task, !scratch->call.selected && reaches_selected(task, target)))
+		return false;
+	departed_returned(target, scratch->call.ret);
+	return true;
 }
 
 /* ---- iovec arrays ---- */

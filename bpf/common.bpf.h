@@ -113,7 +113,8 @@ struct call {
 	__u8 tier; /* enum vmt_tier */
 	long ret;
 	__u64 begin_ns; /* 0 if not seen */
-	__u64 fed_file; /* of a read of a fed pipe its file; else 0 */
+	__u64 file; /* of a read or write its file, at the exit of syscalls */
+	bool fed; /* a read of a pipe that a recorded call has fed */
 	__u64 args[6];
 };
 

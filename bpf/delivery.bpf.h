@@ -28,8 +28,8 @@ static __always_inline void count_filtered(__u32 kind)
 		__sync_fetch_and_add(&s->filtered, 1);
 }
 
-/* A record that is counted as seen and does not fit in its scratch. */
-static __always_inline void count_oversize(__u32 kind)
+/* An event that is counted as seen, and of which no record can be made. */
+static __always_inline void count_unbuilt(__u32 kind)
 {
 	struct vmt_stats *s = stats_of(kind);
 
@@ -218,7 +218,7 @@ static __always_inline void deliver_scratch(struct scratch *scratch, __u32 end, 
 
 	asm volatile("" : "+r"(size));
 	if (size > sizeof(scratch->bytes)) {
-		count_oversize(kind);
+		count_unbuilt(kind);
 		return;
 	}
 	hdr->size = size;

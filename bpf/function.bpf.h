@@ -148,17 +148,29 @@ static __always_inline bool call_begin(struct call *call, __u64 *ctx)
 	return call_place(call);
 }
 
-/* Stores a call where the function of its family finds it. */
-static __always_inline void call_put(struct call *call)
+/* Stores a call where the function of its family finds it. False if the call is not recorded. */
+static __always_inline bool call_put(struct call *call)
 {
 	struct scratch *scratch = scratch_at(call->slot);
 
-	if (scratch)
-		scratch->call = *call;
+	if (!scratch)
+		return false;
+	scratch->call = *call;
+	return call_seen(scratch, current_task());
+}
+
+static __always_inline void vmsplices_add(__u64 n)
+{
+	struct vmt_switches *s = switches();
+
+	if (s)
+		__sync_fetch_and_add(&s->vmsplices, n);
 }
 
 static __always_inline void call_end(struct call *call)
 {
+	if (call->held && call->kind == VMT_VMSPLICE)
+		vmsplices_add(-1);
 	if (call->held)
 		spare_put(call->slot);
 	else
@@ -174,8 +186,8 @@ static __always_inline void call_end(struct call *call)
                                                                                                                        \
 		if (!call_begin(&call, ctx))                                                                           \
 			return 0;                                                                                      \
-		call_put(&call);                                                                                       \
-		family(call.slot);                                                                                     \
+		if (call_put(&call))                                                                                   \
+			family(call.slot);                                                                             \
 		call_end(&call);                                                                                       \
 		return 0;                                                                                              \
 	}

@@ -301,15 +301,19 @@ __noinline int mem_exit_entered(__u32 slot)
 	struct entered *entered = entered_find();
 	struct call *call;
 
-	if (!ev || !entered)
+	if (!ev)
 		return 0;
 	call = &scratch->call;
+	if (!entered) { /* pushed out since it was compared */
+		count_unbuilt(call->kind);
+		return 0;
+	}
 	ev->target = entered->target;
 	departed_mark(&ev->target);
 	ev->fd = entered->fd;
 	ev->offset = mem_offset(call, entered->position);
 	entered_remove();
-	if (!call_seen(slot) || !target_admit(slot, offsetof(typeof(*ev), target)))
+	if (!target_admit(scratch, current_task(), &ev->target))
 		return 0;
 	mem_record_exit(call, scratch, slot, NULL);
 	return 0;

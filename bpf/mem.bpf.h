@@ -71,15 +71,6 @@ static __always_inline bool mem_concerns(struct task_struct *task, __s32 fd, str
 	return fops == s->mem_fops;
 }
 
-/* Whether a call on `file` is recorded. Its target, header and result then are in the record. */
-static __always_inline bool mem_admit(__u32 slot, struct vmt_mem *ev, struct file *file)
-{
-	if (!call_seen(slot))
-		return false;
-	mem_target(&ev->target, file);
-	return target_admit(slot, offsetof(typeof(*ev), target));
-}
-
 /* Reads the caller's array: from its memory, or the one range that came in registers. */
 static __always_inline void mem_array(struct call *call, struct scratch *scratch, struct vmt_mem *ev)
 {
@@ -142,8 +133,9 @@ __noinline int mem_exit(__u32 slot)
 	if (!ev)
 		return 0;
 	call = &scratch->call;
-	file = file_of_fd(current_task(), call->args[0]);
-	if (!file || !mem_admit(slot, ev, file))
+	file = (void *)call->file;
+	mem_target(&ev->target, file);
+	if (!target_admit(scratch, current_task(), &ev->target))
 		return 0;
 	ev->offset = mem_offset(call, position_before(file, call->ret > 0 ? call->ret : 0));
 	mem_record_exit(call, scratch, slot, file);

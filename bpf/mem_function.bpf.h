@@ -129,7 +129,8 @@ __noinline int mem_record(__u32 slot, __u64 file_address, __u64 offset)
 	if (!ev)
 		return 0;
 	call = &scratch->call;
-	if (!mem_admit(slot, ev, file))
+	mem_target(&ev->target, file);
+	if (!target_admit(scratch, current_task(), &ev->target))
 		return 0;
 	followed = call->held && scratch->held.kind == call->kind;
 	if (call->nr == NO_SYSCALL)
@@ -175,8 +176,8 @@ int BPF_PROG(mem_end)
 	call.args[1] = argument(ctx, 1);
 	call.args[2] = argument(ctx, 2);
 	bpf_probe_read_kernel(&offset, sizeof(offset), (void *)argument(ctx, 3));
-	call_put(&call);
-	mem_record(call.slot, argument(ctx, 0), offset - (call.ret > 0 ? call.ret : 0));
+	if (call_put(&call))
+		mem_record(call.slot, argument(ctx, 0), offset - (call.ret > 0 ? call.ret : 0));
 	call_end(&call);
 	return 0;
 }
@@ -193,8 +194,8 @@ static __always_inline void vector_end(void *ctx)
 	call.ret = argument(ctx, 5);
 	if (!call_place(&call))
 		return;
-	call_put(&call);
-	mem_record(call.slot, (__u64)file, mem_offset(&call, position_before(file, 0)));
+	if (call_put(&call))
+		mem_record(call.slot, (__u64)file, mem_offset(&call, position_before(file, 0)));
 	call_end(&call);
 }
 

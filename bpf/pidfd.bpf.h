@@ -59,7 +59,7 @@ static __always_inline __u32 obtained_file(struct scratch *scratch, struct vmt_p
 __noinline int pidfd_getfd_exit(__u32 slot)
 {
 	struct task_struct *task = current_task();
-	struct scratch *scratch = call_find(slot);
+	struct scratch *scratch = scratch_at(slot);
 	struct vmt_pidfd_getfd *ev = (void *)scratch;
 	struct call *call;
 	__u32 at;
@@ -72,7 +72,7 @@ __noinline int pidfd_getfd_exit(__u32 slot)
 		target_by_pidfd(&ev->target, task, call->args[0]);
 	else
 		departed_mark(&ev->target);
-	if (!target_admit(slot, offsetof(typeof(*ev), target)))
+	if (!target_admit(scratch, task, &ev->target))
 		return 0;
 	ev->pidfd = call->args[0];
 	ev->targetfd = call->args[1];
@@ -98,7 +98,7 @@ static __always_inline void advised_target(struct vmt_process *target, struct ta
 __noinline int process_madvise_exit(__u32 slot)
 {
 	struct task_struct *task = current_task();
-	struct scratch *scratch = call_find(slot);
+	struct scratch *scratch = scratch_at(slot);
 	struct vmt_process_madvise *ev = (void *)scratch;
 	__u32 at = sizeof(*ev);
 	struct call *call;
@@ -110,7 +110,7 @@ __noinline int process_madvise_exit(__u32 slot)
 		advised_target(&ev->target, task, call);
 	else
 		departed_mark(&ev->target);
-	if (!target_admit(slot, offsetof(typeof(*ev), target)))
+	if (!target_admit(scratch, task, &ev->target))
 		return 0;
 	ev->pidfd = call->args[0];
 	ev->advice = call->args[3];

@@ -65,8 +65,8 @@ static __always_inline int madvise_end(void *ctx, bool compat)
 	call.ret = argument(ctx, 1);
 	if (!call_place(&call))
 		return 0;
-	call_put(&call);
-	process_madvise_exit(call.slot);
+	if (call_put(&call))
+		process_madvise_exit(call.slot);
 	call_end(&call);
 	return 0;
 }

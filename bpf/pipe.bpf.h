@@ -36,7 +36,7 @@ static __always_inline __u32 vmsplice_iovs(struct scratch *scratch, __u32 at, st
 __noinline int vmsplice_exit(__u32 slot)
 {
 	struct task_struct *task = current_task();
-	struct scratch *scratch = call_find(slot);
+	struct scratch *scratch = scratch_at(slot);
 	struct vmt_vmsplice *ev = (void *)scratch;
 	__u32 at = sizeof(*ev), local_at = at;
 	struct file *file, *known = NULL;
@@ -145,7 +145,7 @@ static __always_inline struct file *splice_side(struct vmt_splice *ev, struct vm
 __noinline int splice_exit(__u32 slot)
 {
 	struct task_struct *task = current_task();
-	struct scratch *scratch = call_find(slot);
+	struct scratch *scratch = scratch_at(slot);
 	struct vmt_splice *ev = (void *)scratch;
 	struct file *in, *out, *known_in = NULL, *known_out = NULL;
 	__s32 fd_in = -1, fd_out = -1;

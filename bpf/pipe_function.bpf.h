@@ -8,14 +8,6 @@
 
 /* ---- vmsplice ---- */
 
-static __always_inline void vmsplices_add(__u64 n)
-{
-	struct vmt_switches *s = switches();
-
-	if (s)
-		__sync_fetch_and_add(&s->vmsplices, n);
-}
-
 static __always_inline int vmsplice_begin(void)
 {
 	struct scratch *scratch = NULL;
@@ -201,17 +193,8 @@ int vmsplice_unlock(__u64 *ctx)
 	return 0;
 }
 
-static __always_inline int vmsplice_end(__u32 slot)
-{
-	struct scratch *scratch = scratch_at(slot);
-
-	if (scratch && scratch->call.held)
-		vmsplices_add(-1);
-	return vmsplice_exit(slot);
-}
-
-ON_EXIT(vmsplice_return, __x64_sys_vmsplice, VMT_VMSPLICE, 278, false, vmsplice_end)
-ON_EXIT(vmsplice_return_ia32, __ia32_sys_vmsplice, VMT_VMSPLICE, 316, true, vmsplice_end)
+ON_EXIT(vmsplice_return, __x64_sys_vmsplice, VMT_VMSPLICE, 278, false, vmsplice_exit)
+ON_EXIT(vmsplice_return_ia32, __ia32_sys_vmsplice, VMT_VMSPLICE, 316, true, vmsplice_exit)
 
 /* ---- splice, tee, sendfile ---- */
 

@@ -356,7 +356,7 @@ __noinline int pipe_read_exit(__u32 slot)
 		at = iovs_one(scratch, at, &ev->local, call->args[1], call->args[2]);
 	else
 		at = iovs_read(slot, at, offsetof(typeof(*ev), local), call->args[1], call->args[2]);
-	pipe_read_record(call, scratch, (void *)call->fed_file, call->args[0], at);
+	pipe_read_record(call, scratch, (void *)call->file, call->args[0], at);
 	return 0;
 }
 

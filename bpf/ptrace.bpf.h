@@ -86,7 +86,8 @@ static __always_inline __u32 ptrace_payload(struct scratch *scratch, __u32 at, s
 
 __noinline int ptrace_exit(__u32 slot)
 {
-	struct scratch *scratch = call_find(slot);
+	struct task_struct *task = current_task();
+	struct scratch *scratch = scratch_at(slot);
 	struct vmt_ptrace *ev = (void *)scratch;
 	__u32 at = sizeof(*ev);
 	struct call *call;
@@ -102,7 +103,7 @@ __noinline int ptrace_exit(__u32 slot)
 	} else {
 		departed_mark(&ev->target);
 	}
-	if (!target_admit(slot, offsetof(typeof(*ev), target)))
+	if (!target_admit(scratch, task, &ev->target))
 		return 0;
 	ev->request = call->args[0];
 	ev->pid_arg = call->args[1];

@@ -53,7 +53,7 @@ static __always_inline void request_deliver(struct request *request)
 
 	asm volatile("" : "+r"(size));
 	if (size > sizeof(*request)) {
-		count_oversize(request->ev.hdr.kind);
+		count_unbuilt(request->ev.hdr.kind);
 		return;
 	}
 	deliver(request, size, request->ev.hdr.kind, request->ev.hdr.mono_ns);
@@ -97,7 +97,7 @@ static __noinline int request_record(struct submitted *req, __u32 slot)
 	if (!ev)
 		return 0;
 	scratch->call = (struct call){.kind = kind, .slot = slot, .tier = VMT_TIER_TRACEPOINT};
-	if (!call_seen(slot))
+	if (!call_seen(scratch, task))
 		return 0;
 	__builtin_memset(scratch->bytes, 0, sizeof(struct request));
 	ev->len = BPF_CORE_READ(args, len);

@@ -54,7 +54,8 @@ __noinline __u32 vm_iovs_adjacent(__u32 slot)
 
 __noinline int vm_exit(__u32 slot)
 {
-	struct scratch *scratch = call_find(slot);
+	struct task_struct *task = current_task();
+	struct scratch *scratch = scratch_at(slot);
 	struct vmt_vm *ev = (void *)scratch;
 	__u32 at = sizeof(*ev), local_at = at;
 	struct call *call;
@@ -66,7 +67,7 @@ __noinline int vm_exit(__u32 slot)
 		target_by_vpid(&ev->target, call->args[0], call->ret);
 	else
 		departed_mark(&ev->target);
-	if (!target_admit(slot, offsetof(typeof(*ev), target)))
+	if (!target_admit(scratch, task, &ev->target))
 		return 0;
 	ev->pid_arg = call->args[0];
 	ev->pad = 0;

@@ -18,11 +18,12 @@
 #include "uring_function.bpf.h"
 #include "vm_function.bpf.h"
 
-/* A call that the tables of syscalls name, and that no family records. */
-static __always_inline int count_unrecorded(void)
+/* A call that the tables of syscalls name, and that no family records. It is lost, and a gap says why. */
+static __always_inline int count_unrecorded(__u32 kind)
 {
 	struct vmt_switches *s = switches();
 
+	count_unbuilt(kind);
 	if (s)
 		__sync_fetch_and_add(&s->calls_unrecorded, 1);
 	return 0;
@@ -30,7 +31,7 @@ static __always_inline int count_unrecorded(void)
 
 static __always_inline int family_exit(struct call *call, __u32 slot)
 {
-	if (call->fed_file)
+	if (call->fed)
 		return pipe_read_exit(slot);
 	switch (call->kind) {
 	case VMT_PROCESS_VM_READV:
@@ -60,16 +61,15 @@ static __always_inline int family_exit(struct call *call, __u32 slot)
 	case VMT_PWRITEV2:
 		return call->entered ? mem_exit_entered(slot) : mem_exit(slot);
 	default:
-		return count_unrecorded();
+		return count_unrecorded(call->kind);
 	}
 }
 
 /* Whether a read or write is recorded: its file shows the memory of a process, or is a pipe that a recorded call has
- * fed (`fed_file`). */
-static __always_inline bool read_concerns(__u32 kind, __s32 fd, long ret, __u64 *fed_file, __u32 *then)
+ * `fed`. */
+static __always_inline bool read_concerns(struct file *file, __u32 kind, __s32 fd, long ret, bool *fed, __u32 *then)
 {
 	struct task_struct *task = current_task();
-	struct file *file = file_of_fd(task, fd);
 	bool of_mem = mem_concerns(task, fd, file);
 	struct vmt_switches *s = switches();
 
@@ -86,7 +86,7 @@ static __always_inline bool read_concerns(__u32 kind, __s32 fd, long ret, __u64 
 	if (ret <= 0 || (kind != VMT_READ && kind != VMT_READV && kind != VMT_PREADV2) || !s ||
 	    is_by_function(s, VMT_PIPE_READ) || !pipe_read_concerns(file))
 		return false;
-	*fed_file = (__u64)file;
+	*fed = true;
 	return true;
 }
 
@@ -96,7 +96,8 @@ static __always_inline void call_exit(struct task_struct *task, struct pt_regs *
 	struct vmt_switches *s = switches();
 	struct scratch *scratch;
 	__u32 then = FILE_AT_EXIT;
-	__u64 fed_file = 0;
+	struct file *file = NULL;
+	bool fed = false;
 	struct call *call;
 	__u32 slot;
 
@@ -109,7 +110,10 @@ static __always_inline void call_exit(struct task_struct *task, struct pt_regs *
 	if (kind == VMT_OPENS || kind == VMT_RECEIVES)
 		return;
 	if (is_read_or_write(kind)) {
-		if (!read_concerns(kind, compat ? regs->bx : regs->di, ret, &fed_file, &then))
+		__s32 fd = compat ? regs->bx : regs->di;
+
+		file = file_of_fd(task, fd);
+		if (!read_concerns(file, kind, fd, ret, &fed, &then))
 			return;
 	} else if (is_by_function(s, kind)) {
 		return;
@@ -126,14 +130,17 @@ static __always_inline void call_exit(struct task_struct *task, struct pt_regs *
 	call->slot = slot;
 	call->compat = compat;
 	call->held = false;
-	call->fed_file = fed_file;
+	call->file = (__u64)file;
+	call->fed = fed;
 	call->entered = then == FILE_AT_ENTRY;
 	call->raced = then != FILE_AT_EXIT;
 	call->tier = VMT_TIER_TRACEPOINT;
 	call->ret = ret;
 	call->begin_ns = 0;
 	args_read(call, regs);
-	family_exit(call, slot);
+	/* A read of a fed pipe is counted by its family: it is of another kind. */
+	if (fed || call_seen(scratch, task))
+		family_exit(call, slot);
 }
 
 SEC("?tp_btf/sys_exit")
