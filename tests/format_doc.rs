@@ -1,13 +1,11 @@
-//! docs/FORMAT.md's tables are made from the schema; this test makes them again and compares.
-//! `UPDATE_GOLDEN=1 cargo test --test format_doc` writes them.
+//! docs/FORMAT.md's tables, and the sets of events in docs/guide.md, are made from the schema; these tests make them again and
+//! compare. `UPDATE_GOLDEN=1 cargo test --test format_doc` writes them.
 
 use std::fmt::Write;
 
 use vmtrace::schema::columns::{COLUMNS, ColumnSpec, Layout};
-use vmtrace::schema::events::EVENTS;
+use vmtrace::schema::events::{EVENTS, Group, sets};
 use vmtrace::schema::vocabulary::{IovVerdict, Loss, LostCause, VOCABULARIES};
-
-const DOC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/FORMAT.md");
 
 fn type_name(column: &ColumnSpec) -> String {
     use arrow::datatypes::DataType;
@@ -59,10 +57,7 @@ fn events() -> String {
     let mut out = String::from("| event | set | x86-64 | i386 | meaning |\n|---|---|---|---|---|\n");
     let numbers = |list: &[u16]| list.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
     for e in EVENTS {
-        let set = match e.group.name() {
-            "lost" => "always".into(),
-            group => format!("@{group}"),
-        };
+        let set = if e.group == Group::Ledger { "always".into() } else { e.group.set() };
         writeln!(out, "| `{}` | {set} | {} | {} | {} |", e.name, numbers(e.x86_64), numbers(e.i386), e.doc).unwrap();
     }
     out
@@ -128,15 +123,24 @@ fn losses() -> String {
 /// Replaces what stands between the two markers of `name`.
 fn fill(doc: &str, name: &str, table: &str) -> String {
     let (begin, end) = (format!("<!-- {name}: generated -->\n"), format!("<!-- {name}: end -->"));
-    let start = doc.find(&begin).unwrap_or_else(|| panic!("docs/FORMAT.md lacks {begin}")) + begin.len();
-    let stop = doc.find(&end).unwrap_or_else(|| panic!("docs/FORMAT.md lacks {end}"));
+    let start = doc.find(&begin).unwrap_or_else(|| panic!("no {begin}")) + begin.len();
+    let stop = doc.find(&end).unwrap_or_else(|| panic!("no {end}"));
     format!("{}{table}{}", &doc[..start], &doc[stop..])
+}
+
+fn compare(path: &str, tables: &[(&str, String)]) {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    let doc = std::fs::read_to_string(&file).unwrap();
+    let fresh = tables.iter().fold(doc.clone(), |doc, (name, table)| fill(&doc, name, table));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&file, &fresh).unwrap();
+    } else {
+        assert_eq!(doc, fresh, "{path} is out of date: UPDATE_GOLDEN=1 cargo test --test format_doc");
+    }
 }
 
 #[test]
 fn the_format_document_matches_the_schema() {
-    let doc = std::fs::read_to_string(DOC).unwrap();
-    let mut fresh = doc.clone();
     let tables = [
         ("iov_verdict", verdicts()),
         ("events", events()),
@@ -146,12 +150,11 @@ fn the_format_document_matches_the_schema() {
         ("words of the manifest", words("field", false)),
         ("losses", losses()),
     ];
-    for (name, table) in tables {
-        fresh = fill(&fresh, name, &table);
-    }
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(DOC, &fresh).unwrap();
-    } else {
-        assert_eq!(doc, fresh, "docs/FORMAT.md is out of date: UPDATE_GOLDEN=1 cargo test --test format_doc");
-    }
+    compare("docs/FORMAT.md", &tables);
+}
+
+#[test]
+fn the_guide_names_every_set_of_events() {
+    let names: Vec<String> = sets().iter().map(|set| format!("`{set}`")).collect();
+    compare("docs/guide.md", &[("sets", format!("  {}\n  ", names.join(" ")))]);
 }

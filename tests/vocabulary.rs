@@ -222,16 +222,6 @@ fn a_list_of_process_events_has_them_all() {
     assert!(lists > 0);
 }
 
-/// Help texts are comments of the source, and so typed by hand.
-#[test]
-fn help_and_guide_name_every_set_of_events() {
-    let sets = vmtrace::schema::events::sets();
-    for path in ["src/record/options.rs", "src/model/select.rs", "docs/guide.md"] {
-        let text = std::fs::read_to_string(root().join(path)).unwrap().replace('`', "");
-        assert!(text.contains(&sets.join(" ")), "{path} does not name {sets:?}");
-    }
-}
-
 /// What DuckDB takes out of the manifest by its path.
 #[test]
 fn paths_into_the_manifest_lead_somewhere() {

@@ -8,6 +8,7 @@ use globset::{GlobBuilder, GlobMatcher};
 
 use super::process::Identity;
 use super::time::{self, When};
+use crate::schema::events::sets;
 use crate::schema::manifest::Clocks;
 use crate::schema::reader::Scan;
 use crate::schema::{Event, EventKind, EventSet};
@@ -25,8 +26,8 @@ pub struct Select {
     /// Only events with a caller or target whose thread name matches GLOB
     #[arg(long, value_name = "GLOB")]
     pub comm: Option<String>,
-    /// Only these events: names and @vm @pipe @ptrace @mem @pidfd @madvise @process @all, separated by commas
-    #[arg(short, long = "events", value_name = "SET")]
+    /// Names and sets of events, separated by commas.
+    #[arg(short, long = "events", value_name = "SET", help = help_of_events())]
     pub events: Vec<String>,
     /// Only events from T on: seconds since the start (1.5, 250ms, 2m), UTC (2026-01-02T03:04:05Z), or @UNIX
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
@@ -37,6 +38,10 @@ pub struct Select {
     /// Only calls that failed
     #[arg(long)]
     pub failed: bool,
+}
+
+fn help_of_events() -> String {
+    format!("Only these events: names and {}, separated by commas", sets().join(" "))
 }
 
 /// From whose side an event is shown.

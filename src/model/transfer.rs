@@ -3,6 +3,7 @@
 //! The same as the view `transfers` of `vmtrace query`, which a test compares row by row. Failed calls, and calls that moved
 //! nothing, are no transfers.
 
+use crate::schema::events::EventSpec;
 use crate::schema::types::Iovecs;
 use crate::schema::vocabulary::{DescriptorKind, Direction};
 use crate::schema::{Event, EventKind};
@@ -122,7 +123,7 @@ impl<'a> Transfer<'a> {
         let bytes = u64::try_from(event.bytes?).ok().filter(|bytes| *bytes > 0)?;
         let direction = event.direction.map(Direction::parse);
         let kind = EventKind::of_name(event.event);
-        let between_files = matches!(kind, Some(EventKind::Splice | EventKind::Tee | EventKind::Sendfile));
+        let between_files = event.spec().is_some_and(EventSpec::is_between_files);
         if event.direction.is_none() && !between_files {
             return None;
         }

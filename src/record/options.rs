@@ -1,12 +1,16 @@
 //! Options of `vmtrace record`: as typed ([`Args`]) and as checked ([`Options`]).
 
+mod args;
+mod units;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use clap::ValueEnum;
 
+use self::args::DEFAULT_SNAPLEN;
+pub use self::args::{Args, Payload};
 use super::wire::VMT_SNAPLEN_MAX;
 use crate::record::encode::flight_recorder::Limit;
 use crate::record::identity::cgroupfs::Chosen;
@@ -19,117 +23,6 @@ use crate::schema::sign::Key;
 
 /// Maximum number of uids that one recording selects (bpf/common.bpf.h, MAX_UIDS).
 const MAX_UIDS: usize = 16;
-
-/// What is recorded of the bytes that move.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Payload {
-    /// No bytes
-    None,
-    /// The first bytes, up to the snap length
-    Head,
-}
-
-/// Options of `vmtrace record`.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Recording ends when COMMAND ends, when the last -p process has ended, when a limit is reached, or with ^C.
-Exit status: that of COMMAND (128+N after signal N); without COMMAND 0, or 3 if events were lost; 2 on wrong usage.
-With COMMAND, 125 if vmtrace itself failed, 126 if COMMAND cannot be executed, 127 if it was not found.")]
-pub struct Args {
-    /// File to write [default: vmtrace-DATE.parquet]
-    #[arg(short, long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-    /// Record this process, its threads, the children that it starts from now on, and every process that accesses its
-    /// memory (repeatable)
-    #[arg(short, long, value_name = "PID")]
-    pub pid: Vec<i32>,
-    /// Record every process
-    #[arg(short, long)]
-    pub all: bool,
-    /// Record only these events: names or sets (@vm @pipe @ptrace @mem @pidfd @madvise @process @all), separated by
-    /// commas (repeatable)
-    #[arg(short, long, value_name = "SET")]
-    pub events: Vec<String>,
-    /// Record at most N payload bytes per event; 0 for the maximum (65536)
-    #[arg(short, long, value_name = "N", default_value_t = DEFAULT_SNAPLEN)]
-    pub snaplen: u32,
-    /// What to record of the bytes that move
-    #[arg(long, value_enum, default_value_t = Payload::Head)]
-    pub payload: Payload,
-    /// Do not record children of the selected processes
-    #[arg(long)]
-    pub no_follow: bool,
-    /// Record only callers with this effective uid (repeatable)
-    #[arg(short, long, value_name = "UID")]
-    pub uid: Vec<u32>,
-    /// Record only callers in this cgroup (v2) or below it
-    #[arg(long, value_name = "PATH")]
-    pub cgroup: Option<PathBuf>,
-    /// Stop after N events; those of @process do not count
-    #[arg(short, long, value_name = "N")]
-    pub count: Option<u64>,
-    /// Stop after this time: seconds, or with ms, s, m, h
-    #[arg(long, value_name = "T", value_parser = parse_duration)]
-    pub duration: Option<Duration>,
-    /// Size of the kernel buffers of all CPUs together: bytes, or with K, M, G
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "64M")]
-    pub buffer_size: u64,
-    /// Start a new file when the present one has this size; files are numbered: trace-0001.parquet
-    #[arg(short = 'C', long, value_name = "SIZE", value_parser = parse_size)]
-    pub file_size: Option<u64>,
-    /// Start a new file every N seconds, aligned to the wall clock; files are numbered
-    #[arg(short = 'G', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub file_seconds: Option<u64>,
-    /// Keep the latest N files and remove older ones
-    #[arg(short = 'W', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub files: Option<u32>,
-    /// Stop when all files together reach this size
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    pub max_size: Option<u64>,
-    /// Keep the latest events in memory, by size or by time, and write them on SIGUSR2, when --trigger matches, and at
-    /// the end
-    #[arg(long, value_name = "SIZE|TIME", value_parser = parse_keep)]
-    pub flight_recorder: Option<Limit>,
-    /// With --flight-recorder: write the kept events when an event matches this, such as 'errno = EPERM'
-    #[arg(long, value_name = "EXPR", value_parser = Expr::parse, requires = "flight_recorder")]
-    pub trigger: Option<Expr>,
-    /// What to do when the disk is full
-    #[arg(long, value_enum, value_name = "POLICY", default_value_t = OnFull::Stop)]
-    pub on_full: OnFull,
-    /// With COMMAND: exit with status 125 if events were lost
-    #[arg(long)]
-    pub fail_on_loss: bool,
-    /// With COMMAND: ignore ^C and ^\, which COMMAND gets; the recording ends when COMMAND does
-    #[arg(short = 'I', long)]
-    pub ignore_interrupts: bool,
-    /// Sign each file with this OpenSSH private key: FILE.sig
-    #[arg(long, value_name = "KEY")]
-    pub sign_key: Option<PathBuf>,
-    /// Maximum time until an event is in the journal, where it survives a killed recorder
-    #[arg(long, value_name = "T", value_parser = parse_duration, default_value = "100ms")]
-    pub journal_window: Duration,
-    /// Memory for rows that are not yet encoded: bytes, or with K, M, G
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "64M")]
-    pub memory_limit: u64,
-    /// A comment to store in the capture
-    #[arg(long, value_name = "TEXT")]
-    pub comment: Option<String>,
-    /// Do not test the hooks at the start with known transfers
-    #[arg(long)]
-    pub no_self_test: bool,
-    /// Replace an existing output file
-    #[arg(long)]
-    pub force: bool,
-    /// Print only errors
-    #[arg(short, long)]
-    pub quiet: bool,
-    /// Print which hooks are attached and what they cannot see
-    #[arg(short, long)]
-    pub verbose: bool,
-    /// Program to run and record, and its arguments
-    #[arg(last = true, value_name = "COMMAND")]
-    pub command: Vec<OsString>,
-}
 
 /// When a file ends and the next begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -359,12 +252,8 @@ fn check_files(args: &Args) -> Result<()> {
 
 /// Bytes of a file: it has a fixed part.
 pub const MIN_FILE: u64 = 128 << 10;
-const MIN_KEPT: u64 = 64 << 10;
 const MIN_MEMORY: u64 = 4 << 20;
-/// Maximum number of bytes that the flight recorder keeps if it was given a time.
-const KEPT_FOR_TIME: u64 = 512 << 20;
 
-const DEFAULT_SNAPLEN: u32 = 256;
 /// The default of `--buffer-size` as a number.
 const DEFAULT_BUFFER: u64 = 64 << 20;
 const MIN_BUFFER: u64 = 256 << 10;
@@ -401,51 +290,6 @@ fn snaplen(args: &Args) -> u32 {
     }
 }
 
-/// Parses sizes such as `64M`; units are powers of 1,024.
-fn parse_size(text: &str) -> Result<u64, String> {
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let shift = match unit.to_ascii_uppercase().trim_end_matches("IB").trim_end_matches('B') {
-        "" => 0,
-        "K" => 10,
-        "M" => 20,
-        "G" => 30,
-        _ => return Err("a size is a number of bytes, or one with K, M or G".into()),
-    };
-    let number: u64 = number.parse().map_err(|_| "a size is a number of bytes, or one with K, M or G".to_string())?;
-    number.checked_mul(1 << shift).ok_or_else(|| "that size is too large".into())
-}
-
-/// `1.5`, `250ms`, `10s`, `2m`, `1h`.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let split = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let seconds = match unit {
-        "" | "s" => 1.0,
-        "ms" => 0.001,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return Err("a time is a number of seconds, or one with ms, s, m or h".into()),
-    };
-    let number: f64 =
-        number.parse().map_err(|_| "a time is a number of seconds, or one with ms, s, m or h".to_string())?;
-    let time = Duration::try_from_secs_f64(number * seconds).map_err(|_| "that time is too long".to_string())?;
-    if time.is_zero() { Err("that time is zero".into()) } else { Ok(time) }
-}
-
-/// What the flight recorder keeps: a size has a unit of its own, or none.
-fn parse_keep(text: &str) -> Result<Limit, String> {
-    let is_time = ["ms", "s", "m", "h"]
-        .iter()
-        .any(|unit| text.strip_suffix(unit).is_some_and(|number| number.ends_with(|c: char| c.is_ascii_digit())));
-    let limit = if is_time {
-        Limit { bytes: KEPT_FOR_TIME, age: Some(parse_duration(text)?) }
-    } else {
-        Limit { bytes: parse_size(text)?, age: None }
-    };
-    if limit.bytes < MIN_KEPT { Err("at least 64K are kept".into()) } else { Ok(limit) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -477,25 +321,5 @@ mod tests {
         assert_eq!(selected(&Options { uids: vec![1000], ..options() }), [4, 5]);
         assert_eq!(selected(&Options { uids: vec![1000], cgroup: chosen.clone(), ..options() }), [4]);
         assert_eq!(selected(&Options { pids: vec![1], all: false, cgroup: chosen, ..options() }), [1], "a target");
-    }
-
-    #[test]
-    fn sizes_and_times_have_units() {
-        assert_eq!(parse_size("4096"), Ok(4096));
-        assert_eq!(parse_size("64M"), Ok(64 << 20));
-        assert_eq!(parse_size("1GiB"), Ok(1 << 30));
-        for bad in ["", "M", "1T", "-1", "99999999999G"] {
-            assert!(parse_size(bad).is_err(), "{bad}");
-        }
-        assert_eq!(parse_keep("64M"), Ok(Limit { bytes: 64 << 20, age: None }));
-        assert_eq!(parse_keep("30s"), Ok(Limit { bytes: KEPT_FOR_TIME, age: Some(Duration::from_secs(30)) }));
-        assert!(parse_keep("5m").unwrap().age.is_some(), "minutes, as everywhere");
-        assert!(parse_keep("1K").is_err() && parse_keep("x").is_err());
-        assert_eq!(parse_duration("1.5"), Ok(Duration::from_millis(1500)));
-        assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
-        assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
-        for bad in ["", "s", "1d", "0", "1e400", "99999999999999999999h"] {
-            assert!(parse_duration(bad).is_err(), "{bad}");
-        }
     }
 }

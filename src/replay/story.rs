@@ -11,6 +11,7 @@ use std::fmt::{self, Arguments, Write};
 use crate::model::process::Processes;
 use crate::model::select::View;
 use crate::model::time;
+use crate::schema::events::{EventSpec, Group};
 use crate::schema::vocabulary::{Abi, Direction, IovVerdict, PayloadStatus};
 use crate::schema::{Event, EventKind};
 use crate::terminal::escape::{Preview, Safe};
@@ -197,7 +198,7 @@ fn outcome(line: &mut Line, event: &Event<'_>) {
 /// Who is at the other end; says whether anyone is, and the descriptors are but the way to them.
 fn peer(line: &mut Line, event: &Event<'_>, view: View, way: Way, processes: &Processes) -> bool {
     // The target fed the pipe that the bytes were taken from: both descriptors say where they went.
-    let between_files = event.is_any(&[EventKind::Splice, EventKind::Tee, EventKind::Sendfile]);
+    let between_files = event.spec().is_some_and(EventSpec::is_between_files);
     let how = match (way, view) {
         (Way::In, _) => "from",
         (Way::Out, _) => "to",
@@ -252,9 +253,7 @@ fn marks(line: &mut Line, event: &Event<'_>) {
     }
     match event.iov_verdict.map(IovVerdict::parse) {
         // Calls with one buffer have no array.
-        Some(Ok(IovVerdict::Conflict))
-            if event.is_any(&[EventKind::Read, EventKind::Write, EventKind::Pread, EventKind::Pwrite]) =>
-        {
+        Some(Ok(IovVerdict::Conflict)) if event.spec().is_some_and(|e| e.group == Group::Mem && !e.has_iovecs()) => {
             line.word(Role::Bad, format_args!("[descriptor conflict]"));
         }
         Some(Ok(IovVerdict::Conflict)) => line.word(Role::Bad, format_args!("[iovec conflict]")),

@@ -1,156 +1,142 @@
-//! The events vmtrace knows: one table of names, groups, syscall numbers and arguments.
+//! The events vmtrace knows: one entry each, with its name, set, syscall numbers, arguments and hooks.
 //!
-//! Recorder, replay, command line and docs/FORMAT.md read this table. Rule of evolution: a name never changes
-//! its meaning; a new event is a new entry, an old one stays. The numbers in `bpf/wire.h` are the recorder's
-//! own and never reach a file.
+//! Recorder, replay, command line, self-test and docs/FORMAT.md read these tables; docs/ADD_AN_EVENT.md describes how one is
+//! added. Rule of evolution: a name never changes its meaning; a new event is a new entry, an old one stays. The numbers in
+//! `bpf/wire.h` are the recorder's own and never reach a file.
+
+mod set;
+mod spec;
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::columns::{Event, Origin};
-use Origin::{Kernel, User};
+use self::spec::{arg, either, may, may_end, must, must_end, traced, traced_end, user, user_opt};
+use super::columns::Event;
+use super::vocabulary::Tier;
 
-/// An event by what it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(missing_docs)] // The table below says what each is.
-pub enum EventKind {
-    ProcessVmReadv,
-    ProcessVmWritev,
-    Vmsplice,
-    Splice,
-    Tee,
-    Sendfile,
-    PipeRead,
-    Ptrace,
-    Read,
-    Write,
-    Pread,
-    Pwrite,
-    Readv,
-    Writev,
-    Preadv,
-    Pwritev,
-    Preadv2,
-    Pwritev2,
-    PidfdGetfd,
-    ProcessMadvise,
-    ProcessExec,
-    ProcessFork,
-    ProcessExit,
-    ProcessSnapshot,
-    Lost,
+pub use self::set::{EventSet, sets};
+pub use self::spec::{Argument, Bytes, EventSpec, FamilySpec, Need, Program, Service};
+
+/// The program at the exit of every syscall: it serves all events with syscall numbers where no function does.
+pub const SYS_EXIT: &str = "sys_exit";
+/// The program at the entry of every syscall: it looks up descriptors for [`Family::Mem`], while it is needed.
+pub const SYS_ENTER: &str = "sys_enter";
+
+macro_rules! groups {
+    ($($(#[doc = $doc:literal])+ $group:ident $name:literal;)+) => {
+        /// A named set of events, `@name` on the command line.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Group { $($(#[doc = $doc])+ $group,)+ }
+
+        impl Group {
+            /// Name without the `@`.
+            pub const fn name(self) -> &'static str {
+                match self { $(Group::$group => $name,)+ }
+            }
+        }
+    };
 }
 
-impl EventKind {
-    /// The event of that name.
-    pub fn of_name(name: &str) -> Option<Self> {
-        EVENTS.iter().find(|event| event.name == name).map(|event| event.kind)
-    }
-}
-
-impl Event<'_> {
-    /// Whether it is of one of these kinds.
-    pub fn is_any(&self, kinds: &[EventKind]) -> bool {
-        kinds.iter().any(|kind| kind.name() == self.event)
-    }
-}
-
-impl Serialize for EventKind {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(self.name())
-    }
-}
-
-impl<'de> Deserialize<'de> for EventKind {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(from)?;
-        EventKind::of_name(&name).ok_or_else(|| D::Error::custom(format!("no event is called {name:?}")))
-    }
-}
-
-/// A named set of events, `@name` on the command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Group {
-    /// `@vm`: process_vm_readv, process_vm_writev.
-    Vm,
-    /// `@pipe`: vmsplice, splice, tee, sendfile.
-    Pipe,
-    /// `@ptrace`: ptrace.
-    Ptrace,
-    /// `@mem`: reads and writes of /proc/PID/mem.
-    Mem,
-    /// `@pidfd`: pidfd_getfd.
-    Pidfd,
-    /// `@madvise`: process_madvise.
-    Madvise,
-    /// `@process`: exec, fork, exit and snapshots of processes.
-    Process,
-    /// `lost` rows: always recorded, in no group.
-    Ledger,
+groups! {
+    /// Copies between the memory of two processes.
+    Vm "vm";
+    /// Transfers into, between and out of pipes and files.
+    Pipe "pipe";
+    /// Requests of a tracer.
+    Ptrace "ptrace";
+    /// Reads and writes of /proc/PID/mem.
+    Mem "mem";
+    /// Descriptors taken from another process.
+    Pidfd "pidfd";
+    /// Advice about the memory of another process.
+    Madvise "madvise";
+    /// Exec, fork, exit and snapshots of processes.
+    Process "process";
+    /// Rows about loss: always recorded, in no set.
+    Ledger "lost";
 }
 
 impl Group {
-    /// Name without the `@`.
-    pub fn name(self) -> &'static str {
+    /// Its name on the command line.
+    pub fn set(self) -> String {
+        format!("@{}", self.name())
+    }
+
+    /// Whether its events are calls, and not the life of a process or a loss.
+    pub const fn is_of_calls(self) -> bool {
         match self {
-            Group::Vm => "vm",
-            Group::Pipe => "pipe",
-            Group::Ptrace => "ptrace",
-            Group::Mem => "mem",
-            Group::Pidfd => "pidfd",
-            Group::Madvise => "madvise",
-            Group::Process => "process",
-            Group::Ledger => "lost",
+            Group::Vm | Group::Pipe | Group::Ptrace | Group::Mem | Group::Pidfd | Group::Madvise => true,
+            Group::Process | Group::Ledger => false,
         }
     }
 }
 
-/// One argument of a syscall, by its man-page name, and the column that keeps it.
-#[derive(Clone, Copy, Debug)]
-pub struct Argument {
-    /// Name as in the man page.
-    pub name: &'static str,
-    /// C type as in the man page.
-    pub c_type: &'static str,
-    /// Column(s) that hold it.
-    pub column: &'static str,
-    /// Kernel (passed in a register) or user memory (only pointed to).
-    pub origin: Origin,
-    /// Whether the program can change it between the kernel's use and our reading.
-    pub toctou: bool,
-    /// Whether the caller may leave it out (pass NULL).
-    pub optional: bool,
+macro_rules! families {
+    ($($(#[doc = $doc:literal])+ $family:ident $name:literal
+       [$($need:ident $program:literal),*] $user_iovecs:literal [$($tier:ident $unseen:literal),*];)+) => {
+        /// Events that are hooked, tested and given up together.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Family { $($(#[doc = $doc])+ $family,)+ }
+
+        /// Every family, in the order in which they are attached.
+        pub const FAMILIES: &[FamilySpec] = &[$(*Family::$family.spec(),)+];
+
+        impl Family {
+            /// Its entry in the table.
+            pub const fn spec(self) -> &'static FamilySpec {
+                match self { $(Family::$family => {
+                    const SPEC: FamilySpec = FamilySpec {
+                        family: Family::$family,
+                        name: $name,
+                        programs: &[$($need($program)),*],
+                        reads_user_iovecs: $user_iovecs,
+                        unseen: &[$((Tier::$tier, $unseen)),*],
+                    };
+                    &SPEC
+                })+ }
+            }
+
+            /// Name in the manifest.
+            pub const fn name(self) -> &'static str {
+                self.spec().name
+            }
+        }
+    };
 }
 
-/// An event's entry in the table.
-#[derive(Clone, Copy, Debug)]
-pub struct EventSpec {
-    /// What it is.
-    pub kind: EventKind,
-    /// Value of the `event` column.
-    pub name: &'static str,
-    /// Set it belongs to.
-    pub group: Group,
-    /// Syscall numbers on x86-64 (arch/x86/entry/syscalls/syscall_64.tbl).
-    pub x86_64: &'static [u16],
-    /// Syscall numbers on i386 (arch/x86/entry/syscalls/syscall_32.tbl).
-    pub i386: &'static [u16],
-    /// Arguments in order.
-    pub args: &'static [Argument],
-    /// One line of meaning.
-    pub doc: &'static str,
+// Name, programs that all its events share, whether the tracepoint tier reads iovec arrays from user memory alone, and what a
+// tier does not see.
+families! {
+    /// process_vm_readv, process_vm_writev.
+    Vm "vm" [must "vm_core", may "vm_target"] true [];
+    /// vmsplice, both ways.
+    Vmsplice "vmsplice" [] true [];
+    /// Transfers between two descriptors.
+    Splice "splice" [] false [];
+    /// The same through io_uring.
+    Uring "uring" [traced "uring_submit", traced "uring_submit_sqe", traced "uring_complete"] false [];
+    /// Reads of pipes that recorded transfers have fed.
+    PipeRead "pipe_read" [] false [
+        Tracepoint "reads of pipes through io_uring are not seen",
+        Tracepoint "pipe_read: which pipe a descriptor leads to is looked up when the call returns: a read whose descriptor \
+                    another thread replaces or closes in between is not seen"
+    ];
+    /// ptrace.
+    Ptrace "ptrace" [] false [];
+    /// Reads and writes of /proc/PID/mem.
+    Mem "mem" [must "mem_begin", must "mem_copied", must "mem_end", must "mem_readv", must "mem_writev"] false [
+        Tracepoint "reads and writes of /proc/PID/mem through io_uring are not seen",
+        Function "reads and writes of /proc/PID/mem that the kernel refuses before it comes to that file are not seen"
+    ];
+    /// pidfd_getfd.
+    Pidfd "pidfd" [] false [];
+    /// process_madvise.
+    Madvise "madvise" [] false [];
+    /// exec, fork, exit.
+    Process "process" [] false [];
 }
 
-const fn arg(name: &'static str, c_type: &'static str, column: &'static str) -> Argument {
-    Argument { name, c_type, column, origin: Kernel, toctou: false, optional: false }
-}
-const fn user(name: &'static str, c_type: &'static str, column: &'static str) -> Argument {
-    Argument { name, c_type, column, origin: User, toctou: true, optional: false }
-}
-const fn user_opt(name: &'static str, c_type: &'static str, column: &'static str) -> Argument {
-    Argument { name, c_type, column, origin: User, toctou: true, optional: true }
-}
-
+const NO_ARGS: &[Argument] = &[];
 const VM_ARGS: &[Argument] = &[
     arg("pid", "pid_t", "target_pid_arg"),
     user("local_iov", "const struct iovec *", "local_iov"),
@@ -259,53 +245,144 @@ const PROCESS_MADVISE_ARGS: &[Argument] = &[
 ];
 
 macro_rules! events {
-    ($($kind:ident $name:literal $group:ident [$($nr64:literal)*] [$($nr32:literal)*] $args:expr, $doc:literal;)+) => {
+    ($($kind:ident $name:literal $group:ident [$($nr64:literal)*] [$($nr32:literal)*] $(<- [$($via:ident)+])?
+       $args:ident $bytes:ident $([$family:ident: $($need:ident $program:literal),*])* $doc:literal;)+) => {
+        /// An event by what it is.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum EventKind { $(#[doc = $doc] $kind,)+ }
+
         /// Every event, in the order of the documentation.
-        pub const EVENTS: &[EventSpec] = &[$(EventSpec {
-            kind: EventKind::$kind,
-            name: $name,
-            group: Group::$group,
-            x86_64: &[$($nr64),*],
-            i386: &[$($nr32),*],
-            args: $args,
-            doc: $doc,
-        },)+];
+        pub const EVENTS: &[EventSpec] = &[$(*EventKind::$kind.spec(),)+];
 
         impl EventKind {
+            /// Its entry in the table.
+            pub const fn spec(self) -> &'static EventSpec {
+                match self { $(EventKind::$kind => {
+                    const SPEC: EventSpec = EventSpec {
+                        kind: EventKind::$kind,
+                        name: $name,
+                        group: Group::$group,
+                        x86_64: &[$($nr64),*],
+                        i386: &[$($nr32),*],
+                        through: &[$($(EventKind::$via),+)?],
+                        args: $args,
+                        bytes: Bytes::$bytes,
+                        services: &[$(Service { family: Family::$family, programs: &[$($need($program)),*] }),*],
+                        doc: $doc,
+                    };
+                    &SPEC
+                })+ }
+            }
+
             /// Value of the `event` column.
             pub const fn name(self) -> &'static str {
-                match self { $(EventKind::$kind => $name,)+ }
+                self.spec().name
+            }
+
+            /// The event of that name.
+            pub fn of_name(name: &str) -> Option<Self> {
+                EVENTS.iter().find(|event| event.name == name).map(|event| event.kind)
             }
         }
     };
 }
 
+// Name, set, syscall numbers on x86-64 and i386 (`<-` the events whose calls it is a part of), arguments, what its bytes are,
+// then by family the programs in bpf/ that serve this event alone, and its meaning. A program `must` be there for the function
+// tier, or `either` of several, or it `may` be there; `traced` ones hook tracepoints. `…_end` runs once at the end of each
+// such call, and of no other.
 events! {
-    ProcessVmReadv "process_vm_readv" Vm [310] [347] VM_ARGS, "Copies from a target process's memory into the caller's (process_vm_readv(2)).";
-    ProcessVmWritev "process_vm_writev" Vm [311] [348] VM_ARGS, "Copies from the caller's memory into a target process's (process_vm_writev(2)).";
-    Vmsplice "vmsplice" Pipe [278] [316] VMSPLICE_ARGS, "Maps user pages into a pipe (fd writable) or copies a pipe into user memory (fd readable) (vmsplice(2)).";
-    Splice "splice" Pipe [275] [313] SPLICE_ARGS, "Moves bytes between a pipe and another file without user memory (splice(2)).";
-    Tee "tee" Pipe [276] [315] TEE_ARGS, "Duplicates bytes from one pipe into another (tee(2)).";
-    Sendfile "sendfile" Pipe [40] [187 239] SENDFILE_ARGS, "Copies from a file to a descriptor inside the kernel (sendfile(2)).";
-    PipeRead "pipe_read" Pipe [] [] PIPE_READ_ARGS, "read(2), readv(2) or preadv2(2), by any process, of a pipe that a recorded call has fed: links the reader to the process that fed it last.";
-    Ptrace "ptrace" Ptrace [101] [26] PTRACE_ARGS, "Controls, reads or writes a traced process (ptrace(2)).";
-    Read "read" Mem [0] [3] READ_ARGS, "read(2) of a /proc/PID/mem file.";
-    Write "write" Mem [1] [4] WRITE_ARGS, "write(2) to a /proc/PID/mem file.";
-    Pread "pread" Mem [17] [180] PREAD_ARGS, "pread(2) of a /proc/PID/mem file.";
-    Pwrite "pwrite" Mem [18] [181] PWRITE_ARGS, "pwrite(2) to a /proc/PID/mem file.";
-    Readv "readv" Mem [19] [145] READV_ARGS, "readv(2) of a /proc/PID/mem file.";
-    Writev "writev" Mem [20] [146] WRITEV_ARGS, "writev(2) to a /proc/PID/mem file.";
-    Preadv "preadv" Mem [295] [333] PREADV_ARGS, "preadv(2) of a /proc/PID/mem file.";
-    Pwritev "pwritev" Mem [296] [334] PWRITEV_ARGS, "pwritev(2) to a /proc/PID/mem file.";
-    Preadv2 "preadv2" Mem [327] [378] PREADV2_ARGS, "preadv2(2) of a /proc/PID/mem file.";
-    Pwritev2 "pwritev2" Mem [328] [379] PWRITEV2_ARGS, "pwritev2(2) to a /proc/PID/mem file.";
-    PidfdGetfd "pidfd_getfd" Pidfd [438] [438] PIDFD_GETFD_ARGS, "Takes a duplicate of a target process's file descriptor (pidfd_getfd(2)).";
-    ProcessMadvise "process_madvise" Madvise [440] [440] PROCESS_MADVISE_ARGS, "Gives the kernel advice about ranges of a target process's memory (process_madvise(2)).";
-    ProcessExec "process_exec" Process [] [] &[], "A process replaced its program (execve(2)).";
-    ProcessFork "process_fork" Process [] [] &[], "A process was created as the child of another (fork(2), clone(2)); threads are not listed.";
-    ProcessExit "process_exit" Process [] [] &[], "The last thread of a process ended.";
-    ProcessSnapshot "process_snapshot" Process [] [] &[], "A process that existed before it was first seen: read from /proc at the start, or when it first became a target.";
-    Lost "lost" Ledger [] [] &[], "Events that happened and are not in the capture: how many, of which kind, in which span, why.";
+    ProcessVmReadv "process_vm_readv" Vm [310] [347] VM_ARGS Memory
+        [Vm: must_end "vm_readv", may_end "vm_readv_ia32"]
+        "Copies from a target process's memory into the caller's (process_vm_readv(2)).";
+    ProcessVmWritev "process_vm_writev" Vm [311] [348] VM_ARGS Memory
+        [Vm: must_end "vm_writev", may_end "vm_writev_ia32"]
+        "Copies from the caller's memory into a target process's (process_vm_writev(2)).";
+    Vmsplice "vmsplice" Pipe [278] [316] VMSPLICE_ARGS Kernel
+        [Vmsplice: must "vmsplice_entry", must "vmsplice_pipe", must "vmsplice_to_user", must "vmsplice_pin",
+         must "vmsplice_lock", must "vmsplice_unlock", must_end "vmsplice_return",
+         may "vmsplice_entry_ia32", may_end "vmsplice_return_ia32"]
+        "Maps user pages into a pipe (fd writable) or copies a pipe into user memory (fd readable) (vmsplice(2)).";
+    Splice "splice" Pipe [275] [313] SPLICE_ARGS Kernel
+        [Splice: must "splice_entry", must "splice_files", must_end "splice_return",
+         may "splice_entry_ia32", may_end "splice_return_ia32"]
+        [Uring: must "uring_issue_splice", must "uring_issued_splice", must "uring_splice_files"]
+        "Moves bytes between a pipe and another file without user memory (splice(2)).";
+    Tee "tee" Pipe [276] [315] TEE_ARGS Kernel
+        [Splice: must "tee_entry", must "tee_files", must_end "tee_return",
+         may "tee_entry_ia32", may_end "tee_return_ia32"]
+        [Uring: must "uring_issue_tee", must "uring_issued_tee", must "uring_tee_files"]
+        "Duplicates bytes from one pipe into another (tee(2)).";
+    Sendfile "sendfile" Pipe [40] [187 239] SENDFILE_ARGS Kernel
+        [Splice: must "sendfile_entry", must "sendfile_offset", must "sendfile_files", must "sendfile_out",
+         must_end "sendfile_return",
+         may "sendfile_entry_ia32", may "sendfile64_entry_ia32", may "sendfile64_entry_ia32_same",
+         may "sendfile_in", may_end "sendfile_return_ia32", may_end "sendfile64_return_ia32",
+         may_end "sendfile64_return_ia32_same"]
+        "Copies from a file to a descriptor inside the kernel (sendfile(2)).";
+    PipeRead "pipe_read" Pipe [] [] <- [Read Readv Preadv2] PIPE_READ_ARGS Memory
+        [PipeRead: either "pipe_read_return", either "pipe_read_return_anon"]
+        "read(2), readv(2) or preadv2(2), by any process, of a pipe that a recorded call has fed: links the reader to the process that fed it last.";
+    Ptrace "ptrace" Ptrace [101] [26] PTRACE_ARGS Memory
+        [Ptrace: must "ptrace_enter", must "ptrace_target", must "ptrace_word", must_end "ptrace_native",
+         may "ptrace_enter_ia32", may_end "ptrace_ia32"]
+        "Controls, reads or writes a traced process (ptrace(2)).";
+    Read "read" Mem [0] [3] READ_ARGS Memory [Mem:] "read(2) of a /proc/PID/mem file.";
+    Write "write" Mem [1] [4] WRITE_ARGS Memory [Mem:] "write(2) to a /proc/PID/mem file.";
+    Pread "pread" Mem [17] [180] PREAD_ARGS Memory [Mem:] "pread(2) of a /proc/PID/mem file.";
+    Pwrite "pwrite" Mem [18] [181] PWRITE_ARGS Memory [Mem:] "pwrite(2) to a /proc/PID/mem file.";
+    Readv "readv" Mem [19] [145] READV_ARGS Memory [Mem:] "readv(2) of a /proc/PID/mem file.";
+    Writev "writev" Mem [20] [146] WRITEV_ARGS Memory [Mem:] "writev(2) to a /proc/PID/mem file.";
+    Preadv "preadv" Mem [295] [333] PREADV_ARGS Memory [Mem:] "preadv(2) of a /proc/PID/mem file.";
+    Pwritev "pwritev" Mem [296] [334] PWRITEV_ARGS Memory [Mem:] "pwritev(2) to a /proc/PID/mem file.";
+    Preadv2 "preadv2" Mem [327] [378] PREADV2_ARGS Memory [Mem:] "preadv2(2) of a /proc/PID/mem file.";
+    Pwritev2 "pwritev2" Mem [328] [379] PWRITEV2_ARGS Memory [Mem:] "pwritev2(2) to a /proc/PID/mem file.";
+    PidfdGetfd "pidfd_getfd" Pidfd [438] [438] PIDFD_GETFD_ARGS None
+        [Pidfd: must "pidfd_enter", must "pidfd_target", must_end "pidfd_native",
+         may "pidfd_file", may "pidfd_enter_ia32", may_end "pidfd_ia32"]
+        "Takes a duplicate of a target process's file descriptor (pidfd_getfd(2)).";
+    ProcessMadvise "process_madvise" Madvise [440] [440] PROCESS_MADVISE_ARGS Advice
+        [Madvise: must "madvise_enter", must "madvise_target", must_end "madvise_native",
+         may "madvise_enter_ia32", may_end "madvise_ia32"]
+        "Gives the kernel advice about ranges of a target process's memory (process_madvise(2)).";
+    ProcessExec "process_exec" Process [] [] NO_ARGS None
+        [Process: traced_end "process_exec"]
+        "A process replaced its program (execve(2)).";
+    ProcessFork "process_fork" Process [] [] NO_ARGS None
+        [Process: traced_end "process_fork"]
+        "A process was created as the child of another (fork(2), clone(2)); threads are not listed.";
+    ProcessExit "process_exit" Process [] [] NO_ARGS None
+        [Process: traced_end "process_exit"]
+        "The last thread of a process ended.";
+    ProcessSnapshot "process_snapshot" Process [] [] NO_ARGS None
+        "A process that existed before it was first seen: read from /proc at the start, or when it first became a target.";
+    Lost "lost" Ledger [] [] NO_ARGS None
+        "Events that happened and are not in the capture: how many, of which kind, in which span, why.";
+}
+
+impl Event<'_> {
+    /// Its entry in the table; `None` of an event of a later version.
+    pub fn spec(&self) -> Option<&'static EventSpec> {
+        event_by_name(self.event)
+    }
+
+    /// Whether it is of one of these kinds.
+    pub fn is_any(&self, kinds: &[EventKind]) -> bool {
+        kinds.iter().any(|kind| kind.name() == self.event)
+    }
+}
+
+impl Serialize for EventKind {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for EventKind {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(from)?;
+        EventKind::of_name(&name).ok_or_else(|| D::Error::custom(format!("no event is called {name:?}")))
+    }
 }
 
 /// The event of that name.
@@ -313,121 +390,5 @@ pub fn event_by_name(name: &str) -> Option<&'static EventSpec> {
     EVENTS.iter().find(|e| e.name == name)
 }
 
-/// A set of events, as `-e` selects it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EventSet(Vec<EventKind>);
-
-impl EventSet {
-    /// Every event.
-    pub fn all() -> Self {
-        EventSet(EVENTS.iter().map(|e| e.kind).collect())
-    }
-
-    /// Reads a comma-separated list of names and groups: `process_vm_readv,@pipe`.
-    ///
-    /// # Errors
-    /// Names the word that is neither, and what would be.
-    pub fn parse(list: &str) -> Result<Self, String> {
-        let mut kinds = Vec::new();
-        for word in list.split(',').map(str::trim).filter(|w| !w.is_empty()) {
-            let before = kinds.len();
-            kinds.extend(EVENTS.iter().filter(|e| matches(word, e)).map(|e| e.kind));
-            if kinds.len() == before {
-                return Err(format!("unknown event {word:?}; known are {}", known_words()));
-            }
-        }
-        if kinds.is_empty() {
-            return Err(format!("no event named; known are {}", known_words()));
-        }
-        kinds.sort();
-        kinds.dedup();
-        Ok(EventSet(kinds))
-    }
-
-    /// Adds the events of `other`.
-    pub fn merge(mut self, other: EventSet) -> Self {
-        self.0.extend(other.0);
-        self.0.sort();
-        self.0.dedup();
-        self
-    }
-
-    /// Whether `kind` is selected. `lost` always is.
-    pub fn contains(&self, kind: EventKind) -> bool {
-        kind == EventKind::Lost || self.0.contains(&kind)
-    }
-
-    /// Names of the selected events.
-    pub fn names(&self) -> Vec<&'static str> {
-        self.0.iter().map(|k| k.name()).collect()
-    }
-}
-
-fn matches(word: &str, event: &EventSpec) -> bool {
-    match word.strip_prefix('@') {
-        Some("all") => true,
-        Some(group) => event.group.name() == group && event.group != Group::Ledger,
-        None => event.name == word,
-    }
-}
-
-/// Names of all sets of events, as the command line takes them.
-pub fn sets() -> Vec<String> {
-    let mut sets: Vec<String> = Vec::new();
-    for group in EVENTS.iter().map(|event| event.group).filter(|group| *group != Group::Ledger) {
-        let set = format!("@{}", group.name());
-        if !sets.contains(&set) {
-            sets.push(set);
-        }
-    }
-    sets.push("@all".into());
-    sets
-}
-
-fn known_words() -> String {
-    let names: Vec<_> = EVENTS.iter().map(|e| e.name).collect();
-    format!("{} {}", sets().join(" "), names.join(" "))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::super::columns::column_spec;
-    use super::*;
-
-    #[test]
-    fn sets_are_names_and_groups() {
-        let set = EventSet::parse("@vm, tee").unwrap();
-        assert_eq!(set.names(), ["process_vm_readv", "process_vm_writev", "tee"]);
-        assert!(set.contains(EventKind::Lost) && !set.contains(EventKind::Splice));
-        assert_eq!(EventSet::parse("@all").unwrap(), EventSet::all());
-        let merged = set.merge(EventSet::parse("splice").unwrap());
-        assert!(merged.contains(EventKind::Splice) && merged.contains(EventKind::Tee));
-    }
-
-    #[test]
-    fn an_unknown_word_is_named() {
-        assert!(EventSet::parse("@vm,vmslice").unwrap_err().starts_with("unknown event \"vmslice\"; known are @vm"));
-        assert!(EventSet::parse(" , ").is_err());
-        assert!(EventSet::parse("@lost").is_err());
-    }
-
-    #[test]
-    fn no_syscall_number_is_taken_twice() {
-        for table in [|e: &EventSpec| e.x86_64, |e: &EventSpec| e.i386] {
-            let mut numbers: Vec<u16> = EVENTS.iter().flat_map(|e| table(e).iter().copied()).collect();
-            let all = numbers.len();
-            numbers.sort();
-            numbers.dedup();
-            assert_eq!(numbers.len(), all);
-        }
-    }
-
-    #[test]
-    fn arguments_name_columns_that_exist() {
-        for argument in EVENTS.iter().flat_map(|e| e.args) {
-            for column in argument.column.split(", ").flat_map(|c| c.split(" or ")) {
-                assert!(column_spec(column).is_some(), "{column}");
-            }
-        }
-    }
-}
+mod tests;

@@ -3,56 +3,13 @@
 //!
 //! A byte that crosses from one address space to another is counted once: where it arrives in memory. If it went
 //! through a pipe, it is also in the row of the call that put it there (vmsplice, splice, tee, sendfile); these are
-//! summed separately.
+//! summed separately. vmsplice counts as a call on pipes, in either direction: the ledger does not part them, and what it
+//! puts into a pipe is counted where it is read. The table of events says which rule holds for which event.
 
 use serde::Serialize;
 
-use super::events::EventKind;
+use super::events::{Bytes, event_by_name};
 use super::manifest::LedgerRow;
-
-/// What the bytes of one kind of event are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bytes {
-    /// They came into the memory (or registers) of a process.
-    Memory,
-    /// They went between memory, pipes and files.
-    Kernel,
-    /// Nothing moved: the length of ranges that advice was given about.
-    Advice,
-    /// It has none.
-    None,
-}
-
-impl EventKind {
-    /// What the `bytes` of such an event are. vmsplice counts as a call on pipes, in either direction: the ledger does
-    /// not part them, and what it puts into a pipe is counted where it is read.
-    pub const fn bytes(self) -> Bytes {
-        match self {
-            EventKind::ProcessVmReadv
-            | EventKind::ProcessVmWritev
-            | EventKind::PipeRead
-            | EventKind::Ptrace
-            | EventKind::Read
-            | EventKind::Write
-            | EventKind::Pread
-            | EventKind::Pwrite
-            | EventKind::Readv
-            | EventKind::Writev
-            | EventKind::Preadv
-            | EventKind::Pwritev
-            | EventKind::Preadv2
-            | EventKind::Pwritev2 => Bytes::Memory,
-            EventKind::Vmsplice | EventKind::Splice | EventKind::Tee | EventKind::Sendfile => Bytes::Kernel,
-            EventKind::ProcessMadvise => Bytes::Advice,
-            EventKind::PidfdGetfd
-            | EventKind::ProcessExec
-            | EventKind::ProcessFork
-            | EventKind::ProcessExit
-            | EventKind::ProcessSnapshot
-            | EventKind::Lost => Bytes::None,
-        }
-    }
-}
 
 /// Sums over a capture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -69,7 +26,7 @@ impl Moved {
     /// Those of a ledger. A row of an event that this version does not know counts as memory.
     pub fn of(ledger: &[LedgerRow]) -> Self {
         ledger.iter().fold(Moved::default(), |mut moved, row| {
-            let sum = match EventKind::of_name(&row.event).map_or(Bytes::Memory, EventKind::bytes) {
+            let sum = match event_by_name(&row.event).map_or(Bytes::Memory, |event| event.bytes) {
                 Bytes::Memory | Bytes::None => &mut moved.memory,
                 Bytes::Kernel => &mut moved.pipes,
                 Bytes::Advice => &mut moved.advised,

@@ -12,7 +12,7 @@ use crate::count::{self, Count};
 use crate::schema::Event;
 use crate::schema::chain::Chain;
 use crate::schema::clocks;
-use crate::schema::events::EventKind;
+use crate::schema::events::{EventKind, EventSpec};
 use crate::schema::manifest::{LedgerRow, Manifest};
 use crate::schema::quote::quoted;
 use crate::schema::reader::{Capture, Scan};
@@ -111,7 +111,7 @@ fn check_loss(manifest: &Manifest, bad_addresses: u64, report: &mut Report) {
 fn has_bad_address(event: &Event<'_>) -> bool {
     let unread = event.payload_status == Some(PayloadStatus::Fault.as_str())
         || event.iov_verdict == Some(IovVerdict::Unreadable.as_str());
-    let of_offsets = event.is_any(&[EventKind::Splice, EventKind::Sendfile]);
+    let of_offsets = event.spec().is_some_and(EventSpec::has_offsets);
     event.errno == Some("EFAULT") && (unread || of_offsets)
 }
 

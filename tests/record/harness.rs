@@ -115,7 +115,7 @@ impl Row {
 /// Whether `event` is a syscall rather than process life or loss.
 pub fn is_call(event: &str) -> bool {
     let spec = EVENTS.iter().find(|e| e.name == event).unwrap_or_else(|| panic!("unknown event {event}"));
-    spec.group != Group::Process && spec.group != Group::Ledger
+    spec.group.is_of_calls()
 }
 
 /// A finished recording.

@@ -10,9 +10,8 @@ use crate::record::decode::Sink;
 use crate::record::ledger::{Books, count};
 use crate::record::output::disk_policy::Room;
 use crate::record::session::bell::Bell;
-use crate::schema::events::{EVENTS, EventKind, EventSet, Group};
+use crate::schema::events::{Bytes, EventKind, EventSet};
 use crate::schema::expr::Expr;
-use crate::schema::moved::Bytes;
 use crate::schema::vocabulary::{EndReason, PayloadStatus};
 use crate::schema::{BatchBuilder, Event};
 
@@ -88,7 +87,7 @@ pub struct Table {
 const LEAST_GROUP: usize = 64 << 10;
 
 fn is_transfer(kind: EventKind) -> bool {
-    EVENTS.iter().any(|e| e.kind == kind && !matches!(e.group, Group::Process | Group::Ledger))
+    kind.spec().group.is_of_calls()
 }
 
 impl Sink for Table {
@@ -118,7 +117,7 @@ impl Sink for Table {
         if transfer {
             self.transfers = self.transfers.saturating_add(1);
             self.progress.transfers.fetch_add(1, Ordering::Relaxed);
-            if kind.bytes() == Bytes::Memory {
+            if kind.spec().bytes == Bytes::Memory {
                 self.progress.bytes.fetch_add(bytes, Ordering::Relaxed);
             }
             self.look_at_limit();

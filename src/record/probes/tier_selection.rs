@@ -2,11 +2,11 @@
 
 use anyhow::{Result, bail};
 
-use crate::record::probes::load::{Family, FamilyState, Programs, Tier};
+use crate::record::probes::load::{FamilyState, Programs};
 use crate::record::probes::selftest::{self, Tested};
-use crate::schema::events::EventSet;
+use crate::schema::events::{EventSet, Family};
 use crate::schema::manifest::FamilyReport;
-use crate::schema::vocabulary::SelfTest;
+use crate::schema::vocabulary::{SelfTest, Tier};
 
 /// Tests every family. One whose function hooks fail falls back to tracepoints and is tested again.
 ///
@@ -58,13 +58,12 @@ fn report(state: &FamilyState, events: &EventSet, tested: Option<&Tested>) -> Fa
     let tier = if failures.is_empty() { state.tier } else { Tier::None };
     let failure = (!failures.is_empty()).then(|| format!("the self-test failed: {}", failures.join("; ")));
     let spec = state.family.spec();
-    let names = spec.map(|s| s.events.iter().filter(|e| events.contains(**e)).map(|e| e.name().to_string()).collect());
-    let better = spec.is_some_and(|s| s.has_functions());
+    let names = spec.events().filter(|e| events.contains(e.kind)).map(|e| e.name.to_string()).collect();
     FamilyReport {
         family: state.family.name().into(),
-        events: names.unwrap_or_default(),
+        events: names,
         tier: tier.as_str().into(),
-        best: tier == if better { Tier::Function } else { Tier::Tracepoint },
+        best: tier == if spec.has_functions() { Tier::Function } else { Tier::Tracepoint },
         probes: state.probes.clone(),
         self_test: result(tested).as_str().into(),
         untested: tested.map(Tested::untested).unwrap_or_default(),

@@ -2,6 +2,7 @@
 
 use super::{Line, Role};
 use crate::count::Count;
+use crate::schema::events::Group;
 use crate::schema::names::register_set_name;
 use crate::schema::types::Iovecs;
 use crate::schema::vocabulary::DescriptorKind;
@@ -188,18 +189,25 @@ fn address(line: &mut Line, address: Address<'_>) {
 const SPLICE_FLAGS: [(u64, &str); 4] =
     [(1, "SPLICE_F_MOVE"), (2, "SPLICE_F_NONBLOCK"), (4, "SPLICE_F_MORE"), (8, "SPLICE_F_GIFT")];
 
+/// Names of the flags that calls of a set take.
+fn flag_names(group: Group) -> &'static [(u64, &'static str)] {
+    match group {
+        Group::Pipe => &SPLICE_FLAGS,
+        Group::Vm | Group::Ptrace | Group::Mem | Group::Pidfd | Group::Madvise | Group::Process | Group::Ledger => &[],
+    }
+}
+
 /// Flags that are set: by name where the event has names for them.
 pub(super) fn flags(line: &mut Line, event: &Event<'_>) {
     let Some(flags) = event.flags.filter(|flags| *flags != 0) else { return };
     line.word(Role::Plain, format_args!("flags "));
     let mut rest = flags;
     let mut bar = "";
-    if event.is_any(&[EventKind::Splice, EventKind::Vmsplice, EventKind::Tee]) {
-        for (bit, name) in SPLICE_FLAGS.iter().filter(|(bit, _)| flags & bit != 0) {
-            line.add(Role::Plain, format_args!("{bar}{name}"));
-            rest &= !bit;
-            bar = "|";
-        }
+    let named = event.spec().map_or(&[][..], |event| flag_names(event.group));
+    for (bit, name) in named.iter().filter(|(bit, _)| flags & bit != 0) {
+        line.add(Role::Plain, format_args!("{bar}{name}"));
+        rest &= !bit;
+        bar = "|";
     }
     if rest != 0 {
         line.add(Role::Plain, format_args!("{bar}{rest:#x}"));

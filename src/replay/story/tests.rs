@@ -270,3 +270,11 @@ fn lives_are_told() {
     let lost = Event { event: "lost", lost_count: Some(5), lost_event: Some("tee"), ..Event::default() };
     assert_eq!(told(&lost, View::Caller), "!  GAP: 5 × tee lost (cause unknown)");
 }
+
+#[test]
+fn every_event_of_a_processs_life_has_words_of_its_own() {
+    for spec in crate::schema::events::EVENTS.iter().filter(|spec| spec.group == Group::Process) {
+        let event = Event { event: spec.name, ..Event::default() };
+        assert!(life::tell(&mut Line::default(), &event, &Processes::default()), "{}", spec.name);
+    }
+}

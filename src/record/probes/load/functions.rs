@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use libbpf_rs::btf::Btf;
 use libbpf_rs::{Link, Object, ProgramMut};
 
-use super::families::{DISABLE, Disabled, FAMILIES, Family, FamilySpec, Symbols};
+use super::families::{DISABLE, Disabled, Symbols};
 use super::object::{self, Refused, last_messages};
 use super::probe;
-use crate::schema::events::EventSet;
+use crate::schema::events::{EventSet, FAMILIES, Family, FamilySpec};
 use crate::schema::manifest::Hook;
 
 /// The function hooks that this kernel has.
@@ -56,12 +56,12 @@ impl Functions {
 
     /// Whether a program serves one of those families, and the kernel has what it hooks.
     pub fn wants(&self, program: &str) -> bool {
-        self.candidates.iter().any(|f| f.programs().any(|p| p == program)) && self.has_target(program)
+        self.candidates.iter().any(|f| f.functions().any(|p| p == program)) && self.has_target(program)
     }
 
     /// Leaves out every family if the kernel lets nobody hook functions.
     pub fn ask_for_permission(&mut self, btf: &Btf<'_>) {
-        let programs = self.candidates.iter().flat_map(|family| family.programs());
+        let programs = self.candidates.iter().flat_map(|family| family.functions());
         let mut targets = programs.filter_map(|program| self.targets.get(program)?.split_once('/'));
         let hooked = targets.find(|(kind, _)| ["fentry", "fexit"].contains(kind));
         if let Some(refused) = hooked.and_then(|(_, function)| probe::refuses_functions(btf, function)) {
@@ -73,19 +73,19 @@ impl Functions {
     /// Leaves out the family whose program was refused, or every family where the right to load any is missing. `false`
     /// if it was no program of ours.
     pub fn without(&mut self, refused: &Refused) -> bool {
-        let culprit = |f: &FamilySpec| f.programs().any(|p| refused.program.as_deref() == Some(p));
+        let culprit = |f: &'static FamilySpec| f.functions().any(|p| refused.program.as_deref() == Some(p));
         if !self.candidates.iter().any(|f| culprit(f)) {
             return false;
         }
         let (out, kept) =
             std::mem::take(&mut self.candidates).into_iter().partition(|f| refused.permission || culprit(f));
         self.candidates = kept;
-        let out: Vec<&FamilySpec> = out;
+        let out: Vec<&'static FamilySpec> = out;
         self.give_up(&out, refused);
         true
     }
 
-    fn give_up(&mut self, families: &[&FamilySpec], refused: &Refused) {
+    fn give_up(&mut self, families: &[&'static FamilySpec], refused: &Refused) {
         let reason = match refused.permission {
             true => format!("the kernel refuses to load function hooks: {}", refused.reason),
             false => refused.reason.clone(),
@@ -104,11 +104,11 @@ impl Functions {
     }
 
     /// Why a family cannot even be tried.
-    fn obstacle(&self, family: &FamilySpec) -> Option<String> {
+    fn obstacle(&self, family: &'static FamilySpec) -> Option<String> {
         if self.disabled.family(family) {
             return Some(format!("disabled by {DISABLE}"));
         }
-        let missing = family.essential.iter().find(|group| !group.iter().any(|p| self.has_target(p)))?;
+        let missing = family.essential().into_iter().find(|group| !group.iter().any(|p| self.has_target(p)))?;
         let target = missing.first().and_then(|p| self.targets.get(*p)).map_or("", String::as_str);
         let why =
             if self.disabled.target(target) { format!("disabled by {DISABLE}") } else { "not in this kernel".into() };
@@ -116,14 +116,14 @@ impl Functions {
     }
 
     /// Attaches the programs of a family; all of them, or it is left out with the reason.
-    pub fn attach(&mut self, object: &Object, family: &FamilySpec) -> bool {
+    pub fn attach(&mut self, object: &Object, family: &'static FamilySpec) -> bool {
         if !self.serves(family.family) {
             return false;
         }
         let (mut links, mut failure) = (Vec::new(), None);
         for program in object.progs_mut() {
             let name = program.name().to_string_lossy().into_owned();
-            if !family.programs().any(|p| p == name) || !self.has_target(&name) {
+            if !family.functions().any(|p| p == name) || !self.has_target(&name) {
                 continue;
             }
             let target = self.targets.get(&name).cloned().unwrap_or_default();

@@ -6,13 +6,17 @@ use std::os::fd::{AsFd, BorrowedFd};
 use anyhow::{Context, Result};
 use libbpf_rs::{Link, MapCore, MapFlags, RingBufferBuilder};
 
-use super::families::{DISABLE, Disabled, Family, Tier};
-use super::{Programs, hook};
+use super::Programs;
+use super::attach::hook;
+use super::families::{DISABLE, Disabled};
 use crate::record::identity::proc::all_pids;
 use crate::record::text;
 use crate::record::wire::{self, vmt_unknown};
+use crate::schema::events::{Family, SYS_ENTER};
+use crate::schema::vocabulary::Tier;
 
-const SYS_ENTER: &str = "tp_btf/sys_enter";
+/// Where [`SYS_ENTER`] attaches.
+const AT_ENTRY: &str = "tp_btf/sys_enter";
 
 /// The program at the begin of syscalls.
 #[derive(Debug, Default)]
@@ -63,7 +67,7 @@ impl Programs {
         }
         match (&self.entries, holders > 0) {
             (Entries::Detached, true) => {
-                let hook = hook("sys_enter".into(), SYS_ENTER.into(), Family::Mem.name(), None);
+                let hook = hook(SYS_ENTER.into(), AT_ENTRY.into(), Family::Mem.name(), None);
                 match self.attach_sys_enter() {
                     Ok(link) => {
                         self.entries = Entries::Attached { _link: link };
@@ -120,12 +124,12 @@ impl Programs {
     }
 
     fn attach_sys_enter(&self) -> Result<Link> {
-        if Disabled::from_env().target(SYS_ENTER) {
+        if Disabled::from_env().target(AT_ENTRY) {
             anyhow::bail!("disabled by {DISABLE}");
         }
         let objects = [self.later.as_ref(), Some(&self.object)].into_iter().flatten();
         let mut programs = objects.flat_map(|object| object.progs_mut());
-        let program = programs.find(|p| p.name() == "sys_enter" && p.autoload()).context("it was not loaded")?;
+        let program = programs.find(|p| p.name() == SYS_ENTER && p.autoload()).context("it was not loaded")?;
         Ok(program.attach()?)
     }
 

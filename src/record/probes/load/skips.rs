@@ -48,7 +48,7 @@ impl Skips {
 
     /// Calls of one event that were not recorded: of the programs that run once at the end of each such call, and of no other.
     pub fn of_event(&self, event: EventKind) -> u64 {
-        self.0.iter().filter(|(program, _)| told_by(program) == Some(event)).map(|(_, count)| count).sum()
+        event.spec().ends().map(|program| self.of(program)).sum()
     }
 }
 
@@ -58,24 +58,4 @@ fn skipped(program: impl AsFd) -> u64 {
     let failed =
         unsafe { bpf_obj_get_info_by_fd(program.as_fd().as_raw_fd(), (&raw mut info).cast(), &raw mut len) } != 0;
     if failed { 0 } else { info.recursion_misses }
-}
-
-/// The one event that a program at the exit of a function records.
-fn told_by(program: &str) -> Option<EventKind> {
-    let name = program.trim_end_matches("_same").trim_end_matches("_ia32").trim_end_matches("_anon");
-    Some(match name {
-        "vm_readv" => EventKind::ProcessVmReadv,
-        "vm_writev" => EventKind::ProcessVmWritev,
-        "vmsplice_return" => EventKind::Vmsplice,
-        "splice_return" => EventKind::Splice,
-        "tee_return" => EventKind::Tee,
-        "sendfile_return" | "sendfile64_return" => EventKind::Sendfile,
-        "ptrace_native" | "ptrace" => EventKind::Ptrace,
-        "pidfd_native" | "pidfd" => EventKind::PidfdGetfd,
-        "madvise_native" | "madvise" => EventKind::ProcessMadvise,
-        "process_fork" => EventKind::ProcessFork,
-        "process_exec" => EventKind::ProcessExec,
-        "process_exit" => EventKind::ProcessExit,
-        _ => return None,
-    })
 }

@@ -7,6 +7,7 @@ mod expectation;
 mod observed;
 mod processes;
 mod program;
+mod scene;
 mod sys;
 mod table;
 mod transfers;
@@ -16,15 +17,17 @@ use anyhow::Result;
 use self::expectation::Board;
 pub use self::observed::Outcome;
 use self::observed::{Demand, Seen};
-use self::table::{KINDS, chosen};
+use self::table::Kind;
+use self::transfers::KINDS;
 use crate::record::decode::{Decoder, WallClock};
 use crate::record::encode::reorder::Reorder;
 use crate::record::host;
 use crate::record::identity::lookup::Live;
 use crate::record::identity::processes::Processes;
 use crate::record::journal::drain::{self, Chunk};
-use crate::record::probes::load::{Family, Programs, Tier};
-use crate::schema::events::EventSet;
+use crate::record::probes::load::Programs;
+use crate::schema::events::{EventSet, Family};
+use crate::schema::vocabulary::Tier;
 
 /// What came of the transfers of one family.
 #[derive(Clone, Debug)]
@@ -92,6 +95,12 @@ pub fn run(programs: &Programs, families: &[Family], events: &EventSet, snaplen:
     Ok(families.iter().map(|family| of(*family)).collect())
 }
 
+/// Numbers of the transfers that are to be made for `families`: those whose events are recorded.
+fn chosen(families: &[Family], events: &EventSet) -> Vec<usize> {
+    let selected = |kind: &Kind| families.contains(&kind.family) && events.contains(kind.event);
+    KINDS.iter().enumerate().filter(|(_, kind)| selected(kind)).map(|(slot, _)| slot).collect()
+}
+
 /// No process of the test stays selected. Where the end of processes is hooked, none is any more.
 fn forget(programs: &Programs, caller: i32, board: Option<&Board>, chosen: &[usize]) {
     programs.untrack(caller);
@@ -127,4 +136,21 @@ fn collect(programs: &Programs) -> Result<Seen> {
         let _ = decoder.record(record, &mut seen);
     }
     Ok(seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::events::EVENTS;
+
+    #[test]
+    fn every_event_is_tested_by_each_family_that_serves_it() {
+        for (event, service) in EVENTS.iter().flat_map(|event| event.services.iter().map(move |s| (event, s))) {
+            let is_tested = KINDS.iter().any(|kind| kind.event == event.kind && kind.family == service.family);
+            assert!(is_tested, "no transfer of {} tests {:?}: add one to transfers.rs", event.name, service.family);
+        }
+        for kind in KINDS {
+            assert!(kind.event.spec().service(kind.family).is_some(), "{}: {:?}", kind.name, kind.family);
+        }
+    }
 }

@@ -12,9 +12,9 @@ use crate::schema::types::{Iovec, Iovecs};
 use crate::schema::vocabulary::{Abi, IovVerdict, PayloadStatus};
 
 /// What is compared of a row.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Row {
-    event: &'static str,
+    event: EventKind,
     abi: Option<String>,
     request: Option<String>,
     pid: i32,
@@ -37,7 +37,7 @@ impl Sink for Seen {
     fn row(&mut self, kind: EventKind, event: &Event<'_>, _faulted: bool) {
         let list = |iovecs: Option<Iovecs<'_>>| iovecs.map(|i| i.iter().collect()).unwrap_or_default();
         self.0.push(Row {
-            event: kind.name(),
+            event: kind,
             abi: event.abi.map(str::to_string),
             request: event.ptrace_request.map(str::to_string),
             pid: event.pid,
@@ -161,7 +161,7 @@ fn text(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::probes::selftest::table::KINDS;
+    use crate::record::probes::selftest::transfers::KINDS;
 
     const DEMAND: Demand = Demand { snaplen: 256, kernel_iovecs: false };
 

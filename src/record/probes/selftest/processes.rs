@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::thread::CapabilitySet;
 
+use super::scene::Scene;
 use super::sys;
-use super::table::KINDS;
 use crate::record::privileges;
 use crate::record::probes::selftest::expectation::{Board, Deed, Field, SIZE, State};
-use crate::record::probes::selftest::transfers::{self, Scene};
+use crate::record::probes::selftest::transfers::{self, KINDS};
+use crate::schema::events::EventKind;
 
 /// A caller that takes longer hangs. Many times what it needs on an emulated machine.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -92,7 +93,8 @@ fn caller(mut scene: Scene<'_>, mut gate: PipeReader, chosen: &[usize], recorder
     }
     kill(scene.target);
     sys::wait(scene.target, libc::__WALL);
-    if let Some(slot) = chosen.iter().find(|slot| KINDS.get(**slot).is_some_and(|k| k.event == "process_exec")) {
+    if let Some(slot) = chosen.iter().find(|slot| KINDS.get(**slot).is_some_and(|k| k.event == EventKind::ProcessExec))
+    {
         scene.board.write(*slot, Deed::refused(transfers::execute()));
     }
     end(transfers::EXIT_CODE);

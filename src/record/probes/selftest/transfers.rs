@@ -1,99 +1,49 @@
-//! The transfers that the self-test's process makes: raw system calls, each with its own bytes.
+//! The transfers that the self-test's process makes: raw system calls, each with its own bytes. To test one more, add a line
+//! to the table, and its function.
 
-use std::io::{PipeReader, PipeWriter, Result, pipe};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io::{PipeReader, PipeWriter, Result, Seek, SeekFrom, pipe};
+use std::os::fd::AsRawFd;
 
 use io_uring::{IoUring, opcode, squeue, types};
 
+use super::scene::{Scene, range, whole};
 use super::sys::{code, filled, int80_readv, memfd, owned, raw, wait};
-use crate::record::probes::selftest::expectation::{Board, Deed, Field, SIZE, State};
-use crate::schema::types::Iovec;
+use super::table::{Kind, kinds, optional};
+use crate::record::probes::selftest::expectation::{Deed, SIZE, State};
 
-/// Where a transfer is made.
-#[derive(Debug)]
-pub struct Scene<'a> {
-    /// Where deeds are reported.
-    pub board: &'a Board,
-    /// Buffers anywhere.
-    pub field: &'a Field,
-    /// Buffers below 4 GiB, if there is room.
-    pub low: Option<&'a Field>,
-    /// This process.
-    pub pid: i32,
-    /// Its child, whose memory is reached into.
-    pub target: i32,
-    /// A descriptor that the target has.
-    pub lent: i32,
-    /// Number of the transfer.
-    pub slot: usize,
-    /// Its bytes.
-    pub text: [u8; SIZE],
-}
-
-/// A transfer: makes it and says what a row about it must hold.
-pub type Act = fn(&Scene<'_>) -> Deed;
-
-fn range(base: u64, len: usize) -> Iovec {
-    Iovec { base, len: len as u64 }
-}
-
-/// What could not be prepared is refused, too.
-fn whole(result: Result<Deed>) -> Deed {
-    result.unwrap_or_else(|e| Deed::refused(code(&e)))
-}
-
-impl Scene<'_> {
-    fn local(&self) -> Iovec {
-        range(self.field.local(self.slot), SIZE)
-    }
-
-    fn remote(&self) -> Iovec {
-        range(self.field.remote(self.slot), SIZE)
-    }
-
-    fn fill_local(&self) {
-        self.field.fill_local(self.slot, &self.text);
-    }
-
-    /// A call that returned `ret` where `wanted` is right.
-    fn returned(&self, ret: i64, wanted: usize) -> Deed {
-        Deed { ret, wanted: wanted as i64, pid: self.pid, ..Deed::default() }
-    }
-
-    fn with_target(&self, deed: Deed) -> Deed {
-        Deed { other: self.target, ..deed }
-    }
-
-    /// A transfer of all bytes between both buffers.
-    fn between(&self, ret: i64) -> Deed {
-        let deed = Deed { local: self.local(), remote: self.remote(), ..self.returned(ret, SIZE) };
-        self.with_target(deed).with_payload(&self.text)
-    }
-
-    fn vm(&self, nr: libc::c_long) -> Deed {
-        let (local, remote) = (self.local(), self.remote());
-        let (local, remote) = (&raw const local as u64, &raw const remote as u64);
-        self.between(raw(nr, [self.target as u64, local, 1, remote, 1, 0]))
-    }
-
-    fn mem_file(&self) -> Result<std::fs::File> {
-        let path = format!("/proc/{}/mem", self.target);
-        std::fs::File::options().read(true).write(true).open(path)
-    }
-
-    fn pidfd(&self) -> Result<OwnedFd> {
-        owned(raw(libc::SYS_pidfd_open, [self.target as u64, 0, 0, 0, 0, 0]))
-    }
-
-    fn ptrace(&self, request: u32, addr: u64, data: u64) -> i64 {
-        raw(libc::SYS_ptrace, [request.into(), self.target as u64, addr, data, 0, 0])
-    }
-
-    /// A word of the target's buffer.
-    fn word(&self) -> (Iovec, &[u8]) {
-        let text = self.text.get(..size_of::<u64>()).unwrap_or_default();
-        (range(self.remote().base, size_of::<u64>()), text)
-    }
+// Family, event, name, how the call enters the kernel, request, function.
+kinds! {
+    Process ProcessFork "fork" [] [] forked;
+    Vm ProcessVmReadv "process_vm_readv" [Native] [] readv;
+    Vm ProcessVmWritev "process_vm_writev" [Native] [] writev;
+    Vm ProcessVmReadv "process_vm_readv by int 0x80" [Compat32] [] readv_int80;
+    Vmsplice Vmsplice "vmsplice into a pipe" [Native] [] vmsplice_in;
+    Vmsplice Vmsplice "vmsplice out of a pipe" [Native] [] vmsplice_out;
+    PipeRead PipeRead "read of a pipe fed by vmsplice" [Native] [] pipe_read;
+    Splice Splice "splice" [Native] [] splice;
+    Splice Tee "tee" [Native] [] tee;
+    Splice Sendfile "sendfile" [Native] [] sendfile;
+    Uring Splice "splice through io_uring" [IoUring] [] uring_splice;
+    Uring Tee "tee through io_uring" [IoUring] [] uring_tee;
+    Ptrace Ptrace "PTRACE_SEIZE" [Native] ["PTRACE_SEIZE"] seize;
+    Ptrace Ptrace "PTRACE_INTERRUPT" [Native] ["PTRACE_INTERRUPT"] interrupt;
+    Ptrace Ptrace "PTRACE_PEEKDATA" [Native] ["PTRACE_PEEKDATA"] peek;
+    Ptrace Ptrace "PTRACE_POKEDATA" [Native] ["PTRACE_POKEDATA"] poke;
+    Ptrace Ptrace "PTRACE_DETACH" [Native] ["PTRACE_DETACH"] detach;
+    Mem Read "read of /proc/PID/mem" [Native] [] mem_read;
+    Mem Write "write to /proc/PID/mem" [Native] [] mem_write;
+    Mem Pread "pread of /proc/PID/mem" [Native] [] mem_pread;
+    Mem Pwrite "pwrite to /proc/PID/mem" [Native] [] mem_pwrite;
+    Mem Readv "readv of /proc/PID/mem" [Native] [] mem_readv;
+    Mem Writev "writev to /proc/PID/mem" [Native] [] mem_writev;
+    Mem Preadv "preadv of /proc/PID/mem" [Native] [] mem_preadv;
+    Mem Pwritev "pwritev to /proc/PID/mem" [Native] [] mem_pwritev;
+    Mem Preadv2 "preadv2 of /proc/PID/mem" [Native] [] mem_preadv2;
+    Mem Pwritev2 "pwritev2 to /proc/PID/mem" [Native] [] mem_pwritev2;
+    Pidfd PidfdGetfd "pidfd_getfd" [Native] [] pidfd_getfd;
+    Madvise ProcessMadvise "process_madvise" [Native] [] process_madvise;
+    Process ProcessExec "exec" [] [] executed;
+    Process ProcessExit "exit" [] [] ended;
 }
 
 pub fn readv(scene: &Scene<'_>) -> Deed {
@@ -257,20 +207,35 @@ pub fn detach(scene: &Scene<'_>) -> Deed {
     scene.with_target(scene.returned(scene.ptrace(libc::PTRACE_DETACH, 0, 0), 0))
 }
 
-fn mem(scene: &Scene<'_>, nr: libc::c_long) -> Result<(Deed, i32)> {
-    let file = scene.mem_file()?;
+/// A call that reads or writes the target's memory as a file. Those that take no offset find it in the file.
+fn mem(scene: &Scene<'_>, nr: libc::c_long, vectored: bool) -> Result<(Deed, i32)> {
+    let mut file = scene.mem_file()?;
     let (local, remote) = (scene.local(), scene.remote());
-    let ret = raw(nr, [file.as_raw_fd() as u64, local.base, local.len, remote.base, 0, 0]);
+    file.seek(SeekFrom::Start(remote.base))?;
+    let (buffer, len) = if vectored { (&raw const local as u64, 1) } else { (local.base, local.len) };
+    let ret = raw(nr, [file.as_raw_fd() as u64, buffer, len, remote.base, 0, 0]);
     Ok((scene.between(ret), file.as_raw_fd()))
 }
 
-pub fn mem_read(scene: &Scene<'_>) -> Deed {
-    whole(mem(scene, libc::SYS_pread64).map(|(deed, fd_in)| Deed { fd_in, ..deed }))
+macro_rules! of_mem {
+    ($($read:ident $read_nr:ident, $write:ident $write_nr:ident, $vectored:literal;)+) => {$(
+        pub fn $read(scene: &Scene<'_>) -> Deed {
+            whole(mem(scene, libc::$read_nr, $vectored).map(|(deed, fd_in)| Deed { fd_in, ..deed }))
+        }
+
+        pub fn $write(scene: &Scene<'_>) -> Deed {
+            scene.fill_local();
+            whole(mem(scene, libc::$write_nr, $vectored).map(|(deed, fd_out)| Deed { fd_out, ..deed }))
+        }
+    )+};
 }
 
-pub fn mem_write(scene: &Scene<'_>) -> Deed {
-    scene.fill_local();
-    whole(mem(scene, libc::SYS_pwrite64).map(|(deed, fd_out)| Deed { fd_out, ..deed }))
+of_mem! {
+    mem_read SYS_read, mem_write SYS_write, false;
+    mem_pread SYS_pread64, mem_pwrite SYS_pwrite64, false;
+    mem_readv SYS_readv, mem_writev SYS_writev, true;
+    mem_preadv SYS_preadv, mem_pwritev SYS_pwritev, true;
+    mem_preadv2 SYS_preadv2, mem_pwritev2 SYS_pwritev2, true;
 }
 
 pub fn pidfd_getfd(scene: &Scene<'_>) -> Deed {
