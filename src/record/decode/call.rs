@@ -26,7 +26,7 @@ pub(super) trait Record: FromBytes + KnownLayout + Immutable {
 
 macro_rules! records {
     ($($record:ident $reached:ident;)+) => {
-        $(impl Record for $record {
+        $(impl $crate::record::decode::call::Record for $record {
             fn hdr(&self) -> &vmt_hdr {
                 &self.hdr
             }
@@ -41,17 +41,7 @@ macro_rules! records {
         })+
     };
 }
-
-records! {
-    vmt_vm target;
-    vmt_mem target;
-    vmt_ptrace target;
-    vmt_pidfd_getfd target;
-    vmt_process_madvise target;
-    vmt_vmsplice writer;
-    vmt_splice writer;
-    vmt_pipe_read writer;
-}
+pub(super) use records;
 
 /// One call while it is decoded.
 pub(super) struct Call<'a, T> {

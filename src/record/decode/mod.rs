@@ -17,6 +17,7 @@ mod verdict;
 use serde::{Deserialize, Serialize};
 
 use self::buffers::Buffers;
+use self::call::records;
 use self::pidfd::{pidfd_getfd, process_madvise};
 use self::pipe::{pipe_read, splice, vmsplice};
 use self::ptrace::ptrace;
@@ -30,6 +31,18 @@ use crate::record::identity::processes::{self, Processes};
 use crate::schema::Event;
 use crate::schema::events::{EVENTS, EventKind};
 use crate::schema::vocabulary::LostCause;
+
+// The wire structs of calls, and the process that each has reached.
+records! {
+    vmt_vm target;
+    vmt_mem target;
+    vmt_ptrace target;
+    vmt_pidfd_getfd target;
+    vmt_process_madvise target;
+    vmt_vmsplice writer;
+    vmt_splice writer;
+    vmt_pipe_read writer;
+}
 
 /// The wire's number for an event; `None` for events that are not made in the kernel.
 pub const fn wire_kind(kind: EventKind) -> Option<u32> {
