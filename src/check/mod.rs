@@ -24,6 +24,9 @@ pub struct Args {
     /// Output format
     #[arg(short = 'T', long, value_enum, default_value_t)]
     format: Format,
+    /// Print one row a family of events, and each gap as a capture contains it
+    #[arg(short, long)]
+    verbose: bool,
 }
 
 /// All findings of `check`. The JSON of `check -T json` is exactly this; fields are only added.
@@ -56,7 +59,7 @@ pub fn run(args: &Args) -> Result<u8> {
     let report = examine();
     let mut text = Vec::new();
     match args.format {
-        Format::Text => text.extend(table::render(&report).bytes()),
+        Format::Text => text.extend(table::render(&report, args.verbose).bytes()),
         Format::Json => json_line(&mut text, &report)?,
     }
     if !text.ends_with(b"\n") {

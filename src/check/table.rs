@@ -9,7 +9,7 @@ use crate::terminal::escape::{Safe, SafeMessage};
 use crate::terminal::status;
 
 /// The description.
-pub fn render(report: &Report) -> String {
+pub fn render(report: &Report, verbose: bool) -> String {
     let mut out = String::new();
     line(&mut out, "Kernel", Safe(&report.kernel));
     line(&mut out, "BTF", if report.btf { "there" } else { "missing" });
@@ -22,15 +22,10 @@ pub fn render(report: &Report) -> String {
     report.settings.iter().for_each(|s| setting(&mut out, s));
     if !report.seen.families.is_empty() {
         out.push('\n');
-        families::render(&mut out, &report.seen.families);
+        families::render(&mut out, &report.seen.families, verbose);
     }
-    if !report.seen.gaps.is_empty() {
-        out.push_str("\nNot seen by recordings here\n");
-    }
-    for gap in &report.seen.gaps {
-        // Writing to a String cannot fail, here and below.
-        let _ = writeln!(out, "  - {}", Safe(gap));
-    }
+    families::gaps(&mut out, "Not seen by recordings here", &report.seen.gaps, &report.seen.families, verbose);
+    // Writing to a String cannot fail, here and below.
     let _ = writeln!(out, "\n{}", verdict(report));
     out
 }

@@ -52,6 +52,8 @@ pub const PAGES: &[Page] = &[
             "FILE is created with mode 0600. It replaces an existing file only with --force. Until it is complete, \
              it is named FILE.partial, with a journal beside it (FILE.journal-000001 and so on). \
              vmtrace-recover(1) makes a capture from these if the recorder was killed.",
+            "With -v it prints the attached hooks, how the families of events are hooked, and what they cannot see. \
+             vmtrace-info(1) shows the same of a capture.",
             "USR1 prints statistics. USR2 starts a new file; with --flight-recorder it writes the file.",
             "COMMAND is started with the signals, limits and descriptors that vmtrace was started with. vmtrace never kills it.",
         ],
@@ -136,6 +138,8 @@ pub const PAGES: &[Page] = &[
             "Shows what captures contain and how they were made: host, command line, filters, clocks, hooks, \
              self-test, the counts of each event, what was lost, and what could not be seen. It reads the \
              manifest, not the rows.",
+            "Families of events with the same tier, self-test result and cause share a line. With -v each has its own, \
+             and all hooks are listed.",
         ],
         status: &[("0", "Done."), ("2", "Wrong usage, or a file that cannot be read.")],
         examples: &[("Show one capture:", "vmtrace info trace.parquet")],
@@ -220,6 +224,7 @@ pub const PAGES: &[Page] = &[
         description: &[
             "Shows whether this system can be recorded, and what a recording would not see. It loads, attaches and \
              tests the hooks as vmtrace-record(1) does, and records nothing.",
+            "Families of events with the same tier, self-test result and cause share a line. With -v each has its own.",
         ],
         status: &[
             ("0", "Every family of events is seen in the best way."),

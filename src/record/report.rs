@@ -13,6 +13,7 @@ use crate::record::encode::rows::Progress;
 use crate::record::output::series::Finished;
 use crate::record::probes::load::{self, Programs};
 use crate::schema::events::EventSet;
+use crate::schema::families;
 use crate::schema::manifest::{FamilyReport, Hook, LedgerRow};
 use crate::schema::moved::Moved;
 use crate::terminal::{is_dumb, say_line};
@@ -74,15 +75,14 @@ fn is_in_foreground() -> bool {
     tcgetpgrp(std::io::stderr()).map_or(true, |group| group == getpgrp())
 }
 
-/// Says which hooks are in place and what they cannot see.
-pub fn hooks(programs: &Programs, events: &EventSet) {
+/// Prints which hooks are attached.
+pub fn hooks(programs: &Programs) {
     for hook in programs.hooks() {
         match &hook.reason {
             None => say_line(format_args!("hook {} in place: {}", hook.target, hook.serves)),
             Some(reason) => say_line(format_args!("hook {} missing: {}: {reason}", hook.target, hook.serves)),
         }
     }
-    load::gaps(programs, events).iter().for_each(|gap| say_line(format_args!("gap: {gap}")));
 }
 
 /// Says whether the begin of reads and writes is looked at from now on.
@@ -94,14 +94,11 @@ pub fn entries(programs: &Programs) {
     }
 }
 
-/// Says by what each family is seen, and what the self-test found.
-pub fn families(families: &[FamilyReport]) {
-    for family in families {
-        let FamilyReport { family: name, tier, self_test, .. } = family;
-        say_line(format_args!("family {name}: tier {tier}, self-test {self_test}"));
-        family.untested.iter().for_each(|transfer| say_line(format_args!("family {name}: not tested: {transfer}")));
-        family.gap.iter().for_each(|gap| say_line(format_args!("family {name}: {gap}")));
-    }
+/// Prints how the families of events are hooked, the result of the self-test, and what the hooks cannot see.
+pub fn families(families: &[FamilyReport], programs: &Programs, events: &EventSet) {
+    families::groups(families).iter().for_each(|group| say_line(format_args!("{group}")));
+    let gaps = load::gaps(programs, events);
+    families::gaps(&gaps, families).iter().for_each(|gap| say_line(format_args!("gap: {gap}")));
 }
 
 /// What SIGUSR1 asks for.

@@ -26,6 +26,9 @@ pub struct Args {
     /// Output format
     #[arg(short = 'T', long, value_enum, default_value_t)]
     format: Format,
+    /// Print one row a family of events, every hook, and each gap as the capture contains it
+    #[arg(short, long)]
+    verbose: bool,
     #[command(flatten)]
     large: AllowLarge,
 }
@@ -60,7 +63,7 @@ fn describe(path: &Path, args: &Args, follows: bool) -> Result<Vec<u8>> {
         Format::Json => json_line(&mut out, &facts)?,
         Format::Text => {
             let gap = if follows { "\n" } else { "" };
-            out.extend_from_slice(format!("{gap}{}", table::render(&facts)).as_bytes());
+            out.extend_from_slice(format!("{gap}{}", table::render(&facts, args.verbose)).as_bytes());
         }
     }
     Ok(out)

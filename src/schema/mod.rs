@@ -16,6 +16,7 @@ pub mod columns;
 mod dictionary;
 pub mod events;
 pub mod expr;
+pub mod families;
 pub(crate) mod file;
 mod footer;
 mod frame;

@@ -44,10 +44,14 @@ impl Live {
 
     /// Whether a family is served by that tier, as the recorder says at the start.
     pub fn serves(&mut self, family: &str, tier: &str) -> bool {
-        let line = format!("vmtrace: family {family}: tier ");
-        let told = |said: &str| said.split_once(&line).and_then(|(_, behind)| Some(behind.split_once(',')?.0 == tier));
-        self.wait_until(|said| told(said).is_some());
-        told(&self.said).unwrap_or(false)
+        let of_line = |line: &str| {
+            let (families, hooked) = line.strip_prefix("vmtrace: ")?.split_once(", self-test ")?.0.rsplit_once(": ")?;
+            let is_named = families.starts_with("All ") || families.split(", ").any(|name| name == family);
+            is_named.then(|| hooked == format!("{tier} tier"))
+        };
+        let serves = |said: &str| said.lines().find_map(of_line);
+        self.wait_until(|said| serves(said).is_some());
+        serves(&self.said).unwrap_or(false)
     }
 
     /// Waits until the recorder has said this.

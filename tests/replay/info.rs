@@ -1,6 +1,8 @@
 //! `vmtrace info`.
 
-use vmtrace::schema::manifest::{Clocks, LedgerRow};
+use std::path::{Path, PathBuf};
+
+use vmtrace::schema::manifest::{Clocks, FamilyReport, LedgerRow};
 use vmtrace::schema::{Event, Manifest};
 
 use super::captures::*;
@@ -25,6 +27,17 @@ fn a_sound_capture_is_described() {
         "Events       from 0.000000000 s to 0.006100000 s after the start\n",
         "Payload      121 bytes captured\n",
         "The ledger balances",
+        "\nvm: tracepoint tier, self-test passed. Not tested: process_vm_writev: EPERM. Cause: fexit/mm_access: not in this \
+         kernel. So iovec arrays are unverified.\n",
+        "\nHooks        1 attached, 1 FAILED\n  FAILED    tp_btf/io_uring_submit_req for @pipe: EPERM\n",
+        "  - io_uring submissions are not seen\n",
+    ] {
+        assert!(ran.out.contains(part), "{part:?} is not in\n{}", ran.out);
+    }
+    assert!(!ran.out.contains("Wall clock"));
+    let ran = vmtrace(&["info", "-v", made.path()]);
+    assert_eq!((ran.status, ran.err.as_str()), (0, ""));
+    for part in [
         "  attached  exit_vm ",
         "@pipe: EPERM\n",
         "Family     tier       self-test  events\nvm         tracepoint passed     process_vm_readv, process_vm_writev\n",
@@ -33,7 +46,43 @@ fn a_sound_capture_is_described() {
     ] {
         assert!(ran.out.contains(part), "{part:?} is not in\n{}", ran.out);
     }
-    assert!(!ran.out.contains("Wall clock"));
+}
+
+fn samples() -> Vec<PathBuf> {
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
+    let folders = samples.read_dir().unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    let files = folders.flat_map(|folder| folder.read_dir().unwrap()).map(|file| file.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|e| e == "parquet")).collect()
+}
+
+/// Most samples come from a machine whose kernel refuses function hooks.
+#[test]
+fn one_cause_is_said_once_and_with_v_of_each_family() {
+    let mut with_gaps = 0;
+    for sample in samples() {
+        let path = sample.to_str().unwrap();
+        let json = vmtrace(&["info", "-T", "json", path]).out;
+        assert_eq!(vmtrace(&["info", "-v", "-T", "json", path]).out, json, "{path}");
+        let facts: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let families: Vec<FamilyReport> = serde_json::from_value(facts["manifest"]["families"].clone()).unwrap();
+        let refused: Vec<&FamilyReport> = families.iter().filter(|f| f.gap.is_some()).collect();
+        let once = usize::from(!refused.is_empty());
+        with_gaps += once;
+        let short = vmtrace(&["info", path]).out;
+        assert_eq!(short.matches("Function hooks: refused by the kernel (EPERM).").count(), once, "{short}");
+        assert!(!short.contains("the kernel refuses to load function hooks"), "{short}");
+        let long = vmtrace(&["info", "-v", path]).out;
+        assert_eq!(long.matches("  gap: the kernel refuses to load function hooks: ").count(), refused.len(), "{long}");
+        for family in families {
+            let words = [family.family.as_str(), &family.tier, &family.self_test];
+            let starts = |line: &str| line.split_whitespace().take(3).eq(words);
+            assert!(long.lines().any(starts), "no {words:?} in {long}");
+        }
+        for gap in facts["manifest"]["gaps"].as_array().unwrap() {
+            assert!(long.contains(&format!("  - {}\n", gap.as_str().unwrap())), "{gap} in {long}");
+        }
+    }
+    assert!(with_gaps >= 6, "only {with_gaps}");
 }
 
 /// Bytes that went through a pipe came to memory once, and advice moves none.

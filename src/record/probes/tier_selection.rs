@@ -5,6 +5,7 @@ use anyhow::{Result, bail};
 use crate::record::probes::load::{FamilyState, Programs};
 use crate::record::probes::selftest::{self, Tested};
 use crate::schema::events::{EventSet, Family};
+use crate::schema::families::SELF_TEST_FAILED;
 use crate::schema::manifest::FamilyReport;
 use crate::schema::vocabulary::{SelfTest, Tier};
 
@@ -56,7 +57,7 @@ fn tier(programs: &Programs, family: Family) -> Tier {
 fn report(state: &FamilyState, events: &EventSet, tested: Option<&Tested>) -> FamilyReport {
     let failures = tested.map(Tested::failures).unwrap_or_default();
     let tier = if failures.is_empty() { state.tier } else { Tier::None };
-    let failure = (!failures.is_empty()).then(|| format!("the self-test failed: {}", failures.join("; ")));
+    let failure = (!failures.is_empty()).then(|| format!("{SELF_TEST_FAILED}: {}", failures.join("; ")));
     let spec = state.family.spec();
     let names = spec.events().filter(|e| events.contains(e.kind)).map(|e| e.name.to_string()).collect();
     FamilyReport {

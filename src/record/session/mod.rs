@@ -188,8 +188,8 @@ impl<'a> Session<'a> {
     /// When it was not found or cannot be executed.
     pub fn start_command(&mut self) -> Result<(), CannotStart> {
         if self.options.verbose {
-            report::hooks(&self.programs, &self.options.events);
-            report::families(&self.manifest.families);
+            report::hooks(&self.programs);
+            report::families(&self.manifest.families, &self.programs, &self.options.events);
         }
         if self.options.command.is_empty() {
             return Ok(());

@@ -1,13 +1,35 @@
-//! The table of families: how each is hooked, its self-test result, and its gaps.
+//! Families of events: how each is hooked, its self-test result, and its gaps. Each cause once, or one row a family.
 
 use std::fmt::Write;
 
+use crate::schema::families;
 use crate::schema::manifest::FamilyReport;
 use crate::terminal::escape::Safe;
 
-/// Appends the table.
-pub fn render(out: &mut String, families: &[FamilyReport]) {
-    // Writing to a String cannot fail, here and below.
+/// Appends a sentence for each group of families with the same tier, self-test result and cause; with `verbose` a table of
+/// all families.
+pub fn render(out: &mut String, families: &[FamilyReport], verbose: bool) {
+    if verbose {
+        return table(out, families);
+    }
+    for group in families::groups(families) {
+        // Writing to a String cannot fail, here and below.
+        let _ = writeln!(out, "{}", Safe(&group.to_string()));
+    }
+}
+
+/// Appends a list of gaps; without `verbose`, without what [`render`] has printed of the families.
+pub fn gaps(out: &mut String, title: &str, gaps: &[String], families: &[FamilyReport], verbose: bool) {
+    let short = if verbose { gaps.to_vec() } else { families::gaps(gaps, families) };
+    if !short.is_empty() {
+        let _ = writeln!(out, "\n{title}");
+    }
+    for gap in short {
+        let _ = writeln!(out, "  - {}", Safe(&gap));
+    }
+}
+
+fn table(out: &mut String, families: &[FamilyReport]) {
     let _ = writeln!(out, "{:<10} {:<10} {:<10} events", "Family", "tier", "self-test");
     for family in families {
         let _ = writeln!(
@@ -53,7 +75,8 @@ mod tests {
             ..FamilyReport::default()
         };
         let mut out = String::new();
-        render(&mut out, &[whole, broken]);
+        let families = [whole, broken];
+        render(&mut out, &families, true);
         let lines: Vec<&str> = out.lines().map(str::trim_end).collect();
         assert_eq!(
             lines,
@@ -64,6 +87,16 @@ mod tests {
                 "vm\\x1b     none       failed",
                 "  not tested: process_vm_readv: EPERM",
                 "  gap: no event came",
+            ]
+        );
+        out.clear();
+        render(&mut out, &families, false);
+        let lines: Vec<&str> = out.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "process: tracepoint tier, self-test passed.",
+                "vm\\x1b: not seen, self-test failed. Not tested: process_vm_readv: EPERM. Cause: no event came.",
             ]
         );
     }

@@ -6,24 +6,30 @@ use super::facts::{Facts, Word};
 use super::families;
 use crate::count::{self, Count, grouped};
 use crate::model::time;
-use crate::schema::manifest::{ClockState, Filters, LedgerRow, Segment};
+use crate::schema::manifest::{ClockState, FamilyReport, Filters, Hook, LedgerRow, Manifest, Segment};
 use crate::schema::vocabulary::ClockSync;
 use crate::schema::{EventKind, EventSet};
 use crate::terminal::escape::Safe;
 
 /// The description of one capture.
-pub fn render(facts: &Facts<'_>) -> String {
+pub fn render(facts: &Facts<'_>, verbose: bool) -> String {
     let mut out = String::new();
     line(&mut out, "File", format_args!("{}", Safe(&facts.file)));
     origin(&mut out, facts);
     times(&mut out, facts);
     ledger(&mut out, facts);
-    hooks(&mut out, facts);
-    if !facts.manifest.families.is_empty() {
-        out.push('\n');
-        families::render(&mut out, &facts.manifest.families);
+    let Manifest { families, gaps, hooks, .. } = facts.manifest;
+    if verbose {
+        all_hooks(&mut out, hooks);
     }
-    gaps(&mut out, &facts.manifest.gaps);
+    if !families.is_empty() {
+        out.push('\n');
+        families::render(&mut out, families, verbose);
+    }
+    if !verbose {
+        failed_hooks(&mut out, hooks, families);
+    }
+    families::gaps(&mut out, "Not seen by this recording", gaps, families, verbose);
     out
 }
 
@@ -259,12 +265,11 @@ fn ledger(out: &mut String, facts: &Facts<'_>) {
     }
 }
 
-fn hooks(out: &mut String, facts: &Facts<'_>) {
-    let manifest = facts.manifest;
-    if !manifest.hooks.is_empty() {
+fn all_hooks(out: &mut String, hooks: &[Hook]) {
+    if !hooks.is_empty() {
         out.push_str("\nHooks\n");
     }
-    for hook in &manifest.hooks {
+    for hook in hooks {
         let state = if hook.attached { "attached" } else { "FAILED" };
         let _ = write!(
             out,
@@ -282,12 +287,22 @@ fn hooks(out: &mut String, facts: &Facts<'_>) {
     }
 }
 
-fn gaps(out: &mut String, gaps: &[String]) {
-    if !gaps.is_empty() {
-        out.push_str("\nNot seen by this recording\n");
+/// How many hooks are attached, and those that are not, unless their reason has been said of a family.
+fn failed_hooks(out: &mut String, hooks: &[Hook], families: &[FamilyReport]) {
+    if hooks.is_empty() {
+        return;
     }
-    for gap in gaps {
-        let _ = writeln!(out, "  - {}", Safe(gap));
+    let failed: Vec<&Hook> = hooks.iter().filter(|hook| !hook.attached).collect();
+    let number = hooks.len() - failed.len();
+    let more = if failed.is_empty() { String::new() } else { format!(", {} FAILED", failed.len()) };
+    line(out, "Hooks", format_args!("{number} attached{more}"));
+    let is_said = |reason: &str| families.iter().filter_map(|f| f.gap.as_deref()).any(|gap| gap.ends_with(reason));
+    for hook in failed {
+        let reason = hook.reason.as_deref().filter(|reason| !reason.is_empty());
+        if !reason.is_some_and(is_said) {
+            let reason = reason.unwrap_or("no reason stated");
+            let _ = writeln!(out, "  FAILED    {} for {}: {}", Safe(&hook.target), Safe(&hook.serves), Safe(reason));
+        }
     }
 }
 

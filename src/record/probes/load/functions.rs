@@ -9,6 +9,7 @@ use super::families::{DISABLE, Disabled, Symbols};
 use super::object::{self, Refused, last_messages};
 use super::probe;
 use crate::schema::events::{EventSet, FAMILIES, Family, FamilySpec};
+use crate::schema::families::FUNCTIONS_REFUSED;
 use crate::schema::manifest::Hook;
 
 /// The function hooks that this kernel has.
@@ -87,7 +88,7 @@ impl Functions {
 
     fn give_up(&mut self, families: &[&'static FamilySpec], refused: &Refused) {
         let reason = match refused.permission {
-            true => format!("the kernel refuses to load function hooks: {}", refused.reason),
+            true => format!("{FUNCTIONS_REFUSED}: {}", refused.reason),
             false => refused.reason.clone(),
         };
         self.reasons.extend(families.iter().map(|f| (f.family, reason.clone())));
