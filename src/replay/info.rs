@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use self::facts::Facts;
+use crate::model::summary::Summary;
 use crate::schema::limits::AllowLarge;
 use crate::schema::reader::Capture;
 use crate::terminal::{self, Format, json_line, status};
@@ -57,7 +58,8 @@ pub fn run(args: &Args) -> Result<u8> {
 
 fn describe(path: &Path, args: &Args, follows: bool) -> Result<Vec<u8>> {
     let capture = Capture::open_within(path, args.large.limits())?;
-    let facts = Facts::of(&capture);
+    let summary = Summary::of(&capture);
+    let facts = Facts::of(&capture, &summary);
     let mut out = Vec::new();
     match args.format {
         Format::Json => json_line(&mut out, &facts)?,

@@ -9,6 +9,7 @@ use anyhow::Result;
 
 use super::report::{Kind, Report};
 use crate::count::{self, Count};
+use crate::model::loss::Losses;
 use crate::schema::Event;
 use crate::schema::chain::Chain;
 use crate::schema::clocks;
@@ -134,14 +135,14 @@ struct Rows<'a> {
     others: u64,
     /// Of the rows of which something could not be read, those of calls that failed for that reason.
     bad_addresses: u64,
-    /// By the ledger's events, and by cause: what `lost` rows tell.
-    told: BTreeMap<&'a str, [u64; LostCause::ALL.len()]>,
+    /// What `lost` rows report, and what the ledger counts.
+    losses: Losses,
 }
 
 impl<'a> Rows<'a> {
     fn new(manifest: &'a Manifest) -> Self {
         let first = manifest.segment.as_ref().map_or(0, |segment| segment.first_seq);
-        let events = || manifest.ledger.iter().map(|row| row.event.as_str());
+        let events = manifest.ledger.iter().map(|row| row.event.as_str());
         Rows {
             next: first,
             count: 0,
@@ -151,10 +152,10 @@ impl<'a> Rows<'a> {
             late: 0,
             late_ns: 0,
             placed: 0,
-            written: events().map(|event| (event, 0)).collect(),
+            written: events.map(|event| (event, 0)).collect(),
             others: 0,
             bad_addresses: 0,
-            told: events().map(|event| (event, [0; LostCause::ALL.len()])).collect(),
+            losses: Losses::of(&manifest.ledger),
         }
     }
 
@@ -171,12 +172,7 @@ impl<'a> Rows<'a> {
             Some(count) => *count += 1,
             None => self.others += 1,
         }
-        if let (Some(count), Some(lost), Some(cause)) = (event.lost_count, event.lost_event, event.lost_cause)
-            && let Some(told) = self.told.get_mut(lost)
-            && let Some((_, told)) = LostCause::ALL.iter().zip(told).find(|(known, _)| known.is(cause))
-        {
-            *told = told.saturating_add(count);
-        }
+        self.losses.note(event);
     }
 
     fn clock(&mut self, event: &Event<'_>) {
@@ -184,7 +180,7 @@ impl<'a> Rows<'a> {
             self.last_ns = event.mono_ns;
             return;
         }
-        // A gap is recorded when it is over, a process when it is first met, a request without completion at the end.
+        // A gap is recorded at its end, a process when it is first seen, a request without completion at the end.
         if event.is_any(&[EventKind::Lost, EventKind::ProcessSnapshot]) || event.abi == Some(Abi::IoUring.as_str()) {
             self.placed += 1;
             return;
@@ -244,13 +240,17 @@ impl<'a> Rows<'a> {
     fn conclude_losses(&self, manifest: &Manifest, report: &mut Report) {
         let whole = manifest.segment.is_none() && !EndReason::Recovered.is(&manifest.end_reason);
         let kind = if whole { Kind::Contradiction } else { Kind::Note };
+        if self.losses.unlisted() > 0 {
+            let rows = Count(self.losses.unlisted(), "`lost` row was", "`lost` rows were");
+            report.add(kind, format!("{rows} not compared: they name too many events and causes"));
+        }
         for row in &manifest.ledger {
-            let told = self.told.get(row.event.as_str()).copied().unwrap_or_default();
-            for (cause, told) in LostCause::ALL.iter().zip(told) {
+            for cause in LostCause::ALL {
                 let counted = row.lost_by(cause.loss());
-                if told != counted {
+                let reported = self.losses.get(&row.event, cause.loss()).map_or(0, |lost| lost.reported);
+                if reported != counted {
                     let (event, cause) = (quoted(&row.event), cause.as_str());
-                    let text = format!("{event}: `lost` rows report {told} ({cause}), the ledger {counted}");
+                    let text = format!("{event}: `lost` rows report {reported} ({cause}), the ledger {counted}");
                     report.add(kind, text);
                 }
             }

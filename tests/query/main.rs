@@ -18,6 +18,7 @@ mod fed;
 mod forged;
 mod hostile;
 mod limits;
+mod losses;
 mod names;
 mod output;
 mod prompt;
@@ -71,6 +72,13 @@ fn ran(output: &Output) -> Ran {
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The captures in samples/.
+fn samples() -> Vec<PathBuf> {
+    let folders = root().join("samples").read_dir().unwrap().map(|entry| entry.unwrap().path());
+    let files = folders.filter(|folder| folder.is_dir()).flat_map(|folder| folder.read_dir().unwrap());
+    files.map(|file| file.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "parquet")).collect()
 }
 
 /// Where captures are left for check.py.

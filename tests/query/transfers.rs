@@ -1,13 +1,13 @@
 //! Transfers as the model sees them are those of the view `transfers`, row by row.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Map, Value, json};
 use vmtrace::model::transfer::{Address, End, Party, Transfer};
 use vmtrace::schema::reader::{Capture, Scan};
 use vmtrace::schema::types::Iovecs;
 
-use super::{root, rows};
+use super::{rows, samples};
 
 const COLUMNS: &str = "seq, event, pid, comm, bytes, payload";
 /// Behind `src_` and `dst_`.
@@ -25,12 +25,6 @@ const OF_AN_END: [&str; 12] = [
     "peer_addr",
     "peer_port",
 ];
-
-fn samples() -> Vec<PathBuf> {
-    let folders = root().join("samples").read_dir().unwrap().map(|entry| entry.unwrap().path());
-    let files = folders.filter(|folder| folder.is_dir()).flat_map(|folder| folder.read_dir().unwrap());
-    files.map(|file| file.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "parquet")).collect()
-}
 
 fn ranges(iovecs: Option<Iovecs<'_>>) -> Value {
     iovecs.map_or(Value::Null, |list| list.iter().map(|iov| json!({ "base": iov.base, "len": iov.len })).collect())

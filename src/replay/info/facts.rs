@@ -1,15 +1,16 @@
-//! What the footer of a capture shows: the manifest, and what follows from it.
+//! What `info` shows of a capture: the manifest, and the summary that the model makes of it.
 //!
-//! Owns the arithmetic and the assessment. The JSON of `info -T json` is [`Facts`] itself.
+//! Owns the form. The JSON of `info -T json` is [`Facts`] itself.
 
 use serde::Serialize;
 
 use crate::count;
+use crate::model::summary::Summary;
 use crate::model::time;
 use crate::replay::story::{Line, Role};
 use crate::schema::Manifest;
 use crate::schema::chain::Chain;
-use crate::schema::clocks::{self, Step};
+use crate::schema::clocks::Step;
 use crate::schema::manifest::LedgerRow;
 use crate::schema::moved::Moved;
 use crate::schema::reader::Capture;
@@ -41,7 +42,7 @@ pub struct Facts<'a> {
     /// Last event, ns since the start.
     pub last_event_ns: Option<i64>,
     /// Where the wall clock was stepped.
-    pub wall_clock_steps: Vec<Step>,
+    pub wall_clock_steps: &'a [Step],
     /// The root digest as the file states it, unchecked.
     pub root: Option<&'a str>,
     /// The digest chain as the file states it, with the clocks of every row group.
@@ -49,7 +50,7 @@ pub struct Facts<'a> {
     /// Bytes of captured payload; null where the file does not say.
     pub payload_bytes: Option<u64>,
     /// All events of the ledger in one row.
-    pub total: LedgerRow,
+    pub total: &'a LedgerRow,
     /// Bytes that moved, each counted once, and what is listed beside them.
     pub moved: Moved,
     /// Events lost, by whatever cause.
@@ -58,78 +59,74 @@ pub struct Facts<'a> {
     pub balances: bool,
     /// Whether the file has as many rows as the ledger says were written.
     pub rows_match_ledger: bool,
-    /// What is wrong with the books, in words.
+    /// What is wrong with the ledger, in words.
     pub problems: Vec<String>,
     /// The manifest.
     pub manifest: &'a Manifest,
+    /// What most of this comes from.
+    #[serde(skip)]
+    pub summary: &'a Summary<'a>,
 }
 
 impl<'a> Facts<'a> {
-    /// The facts of `capture`.
-    pub fn of(capture: &'a Capture) -> Self {
-        let manifest = capture.manifest();
-        let (start, end) = (&manifest.start, &manifest.end);
-        let span = capture.mono_span();
-        let has_end = end.monotonic_ns != 0;
-        let since_start = |at: i64| at.saturating_sub(start.monotonic_ns);
-        let duration = if has_end { Some(end.monotonic_ns) } else { span.map(|(_, last)| last) };
-        let wall = end.realtime_ns.saturating_sub(start.realtime_ns);
-        let total = LedgerRow::total(&manifest.ledger);
-        let rows = capture.rows();
+    /// The facts of `capture`, of which `summary` is the summary.
+    pub fn of(capture: &'a Capture, summary: &'a Summary<'a>) -> Self {
+        let manifest = summary.manifest;
         Facts {
             file: capture.path().display().to_string(),
             size: capture.size(),
             schema_version: capture.version(),
-            rows,
+            rows: summary.rows,
             row_groups: capture.row_group_count(),
-            start_utc: time::utc(start.realtime_ns),
-            end_utc: has_end.then(|| time::utc(end.realtime_ns)),
-            duration_ns: duration.map(since_start),
-            wall_clock_drift_ns: has_end.then(|| wall.saturating_sub(since_start(end.monotonic_ns))),
-            first_event_ns: span.map(|(first, _)| since_start(first)),
-            last_event_ns: span.map(|(_, last)| since_start(last)),
-            wall_clock_steps: clocks::steps(&clocks::instants(manifest, capture.chain())),
+            start_utc: time::utc(manifest.start.realtime_ns),
+            end_utc: summary.end_realtime_ns.map(time::utc),
+            duration_ns: summary.duration_ns,
+            wall_clock_drift_ns: summary.wall_clock_drift_ns,
+            first_event_ns: summary.span_ns.map(|(first, _)| first),
+            last_event_ns: summary.span_ns.map(|(_, last)| last),
+            wall_clock_steps: &summary.wall_clock_steps,
             root: capture.root(),
             chain: capture.chain(),
             payload_bytes: capture.payload_bytes(),
-            lost: manifest.lost(),
-            balances: manifest.ledger.iter().all(LedgerRow::balances),
-            rows_match_ledger: rows == total.written,
-            problems: problems(&manifest.ledger, &total, rows),
-            total,
-            moved: Moved::of(&manifest.ledger),
+            total: &summary.total,
+            moved: summary.moved,
+            lost: summary.lost(),
+            balances: summary.balances(),
+            rows_match_ledger: summary.rows_match_ledger(),
+            problems: problems(summary),
             manifest,
+            summary,
         }
     }
 }
 
-fn problems(ledger: &[LedgerRow], total: &LedgerRow, rows: u64) -> Vec<String> {
-    let mut problems: Vec<String> = ledger.iter().filter_map(LedgerRow::imbalance).collect();
-    if rows != total.written {
-        let written = total.written;
-        problems.push(format!("the file holds {}, but the ledger says {written} were written", count::rows(rows)));
+fn problems(summary: &Summary<'_>) -> Vec<String> {
+    let mut problems: Vec<String> = summary.manifest.ledger.iter().filter_map(LedgerRow::imbalance).collect();
+    if !summary.rows_match_ledger() {
+        let (rows, written) = (count::rows(summary.rows), summary.total.written);
+        problems.push(format!("the file holds {rows}, but the ledger says {written} were written"));
     }
     problems
 }
 
 /// Two lines that introduce a capture: where, when, how long; by which command, how much, what is missing.
 pub fn header(line: &mut Line, capture: &Capture) {
-    let facts = Facts::of(capture);
-    let (host, tool) = (&facts.manifest.host, &facts.manifest.tool);
+    let summary = Summary::of(capture);
+    let Manifest { host, tool, argv, start, .. } = summary.manifest;
     line.add(Role::Dim, format_args!("# {}", Safe(&host.hostname)));
     line.add(Role::Dim, format_args!(" · {} {} {}", Safe(&host.sysname), Safe(&host.release), Safe(&host.machine)));
-    line.add(Role::Dim, format_args!(" · {}", facts.start_utc));
-    if let Some(ns) = facts.duration_ns {
+    line.add(Role::Dim, format_args!(" · {}", time::utc(start.realtime_ns)));
+    if let Some(ns) = summary.duration_ns {
         line.add(Role::Dim, format_args!(" · {}", time::span(ns)));
     }
     line.add(Role::Dim, format_args!(" · {} {}\n# ", Safe(&tool.name), Safe(&tool.version)));
-    for (index, word) in facts.manifest.argv.iter().enumerate() {
+    for (index, word) in argv.iter().enumerate() {
         let space = if index == 0 { "" } else { " " };
         line.add(Role::Plain, format_args!("{space}{}", Word(word)));
     }
-    line.add(Role::Dim, format_args!(" · {}", count::events(facts.rows)));
-    if facts.lost > 0 {
-        line.add(Role::Bad, format_args!(" · {} LOST", facts.lost));
+    line.add(Role::Dim, format_args!(" · {}", count::events(summary.rows)));
+    if summary.lost() > 0 {
+        line.add(Role::Bad, format_args!(" · {} LOST", summary.lost()));
     } else {
         line.add(Role::Dim, format_args!(" · none lost"));
     }
@@ -155,20 +152,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn problems_are_said_plainly() {
+    fn problems_are_named() {
         let good = LedgerRow { event: "tee".into(), seen: 5, written: 5, ..LedgerRow::default() };
         let bad = LedgerRow { event: "splice".into(), seen: 5, written: 3, lost_ring_full: 1, ..LedgerRow::default() };
-        let ledger = [good, bad];
-        let sum = LedgerRow::total(&ledger);
-        assert_eq!((sum.seen, sum.written, sum.lost()), (10, 8, 1));
+        let mut manifest = Manifest { ledger: vec![good, bad], ..Manifest::default() };
         assert_eq!(
-            problems(&ledger, &sum, 9),
+            problems(&Summary::new(&manifest, None, 9, None)),
             [
                 "splice: 5 seen is not 0 filtered + 1 lost + 3 written",
                 "the file holds 9 rows, but the ledger says 8 were written"
             ]
         );
-        assert!(problems(&ledger[..1], &LedgerRow::total(&ledger[..1]), 5).is_empty());
+        manifest.ledger.truncate(1);
+        assert!(problems(&Summary::new(&manifest, None, 5, None)).is_empty());
     }
 
     #[test]

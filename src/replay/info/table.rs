@@ -5,6 +5,7 @@ use std::fmt::{Display, Write};
 use super::facts::{Facts, Word};
 use super::families;
 use crate::count::{self, Count, grouped};
+use crate::model::summary::{Summary, Term};
 use crate::model::time;
 use crate::schema::manifest::{ClockState, FamilyReport, Filters, Hook, LedgerRow, Manifest, Segment};
 use crate::schema::vocabulary::ClockSync;
@@ -165,13 +166,13 @@ fn times(out: &mut String, facts: &Facts<'_>) {
         let (first, last) = (time::seconds(first.into(), 0), time::seconds(last.into(), 0));
         line(out, "Events", format_args!("from {first} s to {last} s after the start"));
     }
-    // Reading three clocks one after another differs by as much as the readings took.
+    // The three clocks are read one after another, so they differ by the duration of the readings.
     let clocks = facts.manifest.start.uncertainty_ns.saturating_add(facts.manifest.end.uncertainty_ns);
     if let Some(ns) = facts.wall_clock_drift_ns.filter(|ns| ns.saturating_abs() > clocks.max(1_000_000)) {
         let seconds = time::seconds(ns.into(), 0);
         line(out, "Wall clock", format_args!("moved by {seconds} s against the monotonic clock meanwhile"));
     }
-    for step in &facts.wall_clock_steps {
+    for step in facts.wall_clock_steps {
         let seconds = time::seconds(step.by_ns.into(), 0);
         line(out, "Wall clock", format_args!("STEPPED by {seconds} s between {} and {}", step.from, step.to));
     }
@@ -189,7 +190,7 @@ fn clock(state: &ClockState) -> String {
     let ClockState { offset_ns, frequency_ppm, max_error_us, .. } = state;
     let leap = match ClockSync::parse(&state.state) {
         Ok(ClockSync::Ok) => "",
-        // The kernel then knows no error, and counts one up to its limit.
+        // The kernel then has no error estimate, and increases it up to its limit.
         Ok(ClockSync::Error) => return "clock not synchronised".into(),
         Ok(ClockSync::Insert) => ", a leap second is to be added at midnight",
         Ok(ClockSync::Delete) => ", a leap second is to be left out at midnight",
@@ -205,39 +206,35 @@ fn clock(state: &ClockState) -> String {
 /// A column of the ledger: its name, how wide it is, and what it counts.
 type Column = (&'static str, usize, fn(&LedgerRow) -> u64);
 
-/// What the books are about: how it came in, and how it ended.
-const CAME: [Column; 2] = [("seen", 13, |row| row.seen), ("carried in", 13, |row| row.carried_in)];
-const ENDED: [Column; 5] = [
-    ("filtered", 13, |row| row.filtered),
-    ("forgotten", 13, |row| row.forgotten),
-    ("lost", 11, LedgerRow::lost),
-    ("written", 13, |row| row.written),
-    ("carried out", 13, |row| row.carried_out),
-];
 /// The `bytes` of rows.
 const BYTES: &str = "bytes";
 /// What else is known of the rows.
 const OF_ROWS: [Column; 3] =
     [("failed", 11, |row| row.failed), (BYTES, 17, |row| row.bytes), ("faults", 8, |row| row.read_faults)];
-/// Columns that are shown only if they have values.
-const SELDOM: [&str; 3] = ["carried in", "forgotten", "carried out"];
+
+/// A cell of the ledger: name and width of the column, and the number.
+type Cell = (&'static str, usize, u64);
+
+/// The cells of a row of the ledger.
+fn cells(summary: &Summary<'_>, row: &LedgerRow) -> Vec<Cell> {
+    let terms = Term::CAME.iter().chain(Term::ENDED).filter(|term| summary.has(**term));
+    let terms = terms.map(|term| (term.name(), if *term == Term::Lost { 11 } else { 13 }, term.of(row)));
+    terms.chain(OF_ROWS.map(|(name, width, count)| (name, width, count(row)))).collect()
+}
 
 fn ledger(out: &mut String, facts: &Facts<'_>) {
-    let rows = || facts.manifest.ledger.iter().chain(std::iter::once(&facts.total));
-    let shown = |column: &&Column| !SELDOM.contains(&column.0) || rows().any(|row| column.2(row) > 0);
-    let columns: Vec<&Column> = CAME.iter().chain(&ENDED).chain(&OF_ROWS).filter(shown).collect();
+    let summary = facts.summary;
     let _ = write!(out, "\n{:<17}", "Event");
-    for (name, width, _) in &columns {
+    for (name, width, _) in cells(summary, facts.total) {
         let _ = write!(out, " {name:>width$}");
     }
     out.push('\n');
-    let counts = |row: &&LedgerRow| CAME.iter().chain(&ENDED).any(|(_, _, count)| count(row) > 0) || row.unknown > 0;
-    for row in facts.manifest.ledger.iter().filter(counts).chain(std::iter::once(&facts.total)) {
+    for row in summary.counted().chain(std::iter::once(facts.total)) {
         let _ = write!(out, "{:<17}", Safe(&row.event).to_string());
-        for (name, width, count) in &columns {
-            // What the bytes are differs from event to event: their sum says nothing.
-            let is_sum = std::ptr::eq(row, &facts.total) && *name == BYTES;
-            let _ = write!(out, " {:>width$}", if is_sum { "-".to_string() } else { grouped(count(row)) });
+        for (name, width, count) in cells(summary, row) {
+            // The meaning of bytes differs between events: their sum has none.
+            let is_sum = std::ptr::eq(row, facts.total) && name == BYTES;
+            let _ = write!(out, " {:>width$}", if is_sum { "-".to_string() } else { grouped(count) });
         }
         let _ = writeln!(out, "{}", if row.balances() { "" } else { "  DOES NOT BALANCE" });
     }
@@ -253,8 +250,9 @@ fn ledger(out: &mut String, facts: &Facts<'_>) {
         let _ = writeln!(out, "Problem      {}", Safe(problem));
     }
     if facts.problems.is_empty() {
-        let sum = |side: &[Column]| side.iter().filter(shown).map(|(name, ..)| *name).collect::<Vec<_>>().join(" + ");
-        let (came, ended) = (sum(&CAME), sum(&ENDED));
+        let has = |term: &&Term| summary.has(**term);
+        let sum = |side: &[Term]| side.iter().filter(has).map(|term| term.name()).collect::<Vec<_>>().join(" + ");
+        let (came, ended) = (sum(Term::CAME), sum(Term::ENDED));
         let _ = writeln!(out, "The ledger balances: {came} = {ended}, and written = rows in the file.");
     }
     if facts.manifest.ledger_from_rows {
