@@ -46,7 +46,7 @@ pub(crate) fn render(mut vmtrace: clap::Command, name: Option<&str>) -> Result<V
     };
     let mut out = Vec::new();
     let title = if name.is_some() { format!("vmtrace-{wanted}") } else { "vmtrace".into() };
-    // Written here, since roff omits the empty date, and the version would take its place.
+    // Written here, since the roff library omits an empty date, and the version would take its place.
     writeln!(out, ".TH {title} 1 \"\" \"vmtrace {}\" \"vmtrace manual\"", env!("CARGO_PKG_VERSION"))?;
     front(&title, command, page).to_writer(&mut out)?;
     options(command, &mut out)?;

@@ -70,11 +70,11 @@ impl Naming {
 
 fn link(from: &Path, to: &Path) -> io::Result<()> {
     match std::fs::hard_link(from, to) {
-        // A server may have answered twice, the second time of what it did the first time (link(2), "BUGS").
+        // A server may execute a request twice and answer for the second (link(2), "BUGS").
         Err(error) if error.kind() == ErrorKind::AlreadyExists && is_same(from, to) => (),
         linked => linked?,
     }
-    // With two names, the file has its own, too.
+    // With two links, the file has its final name, too.
     let _ = std::fs::remove_file(from);
     Ok(())
 }

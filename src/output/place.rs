@@ -25,7 +25,7 @@ pub fn check_kind(path: &Path) -> Result<()> {
         path != Path::new("-"),
         "-o -: vmtrace writes a file and not a stream: name one with -o (./- is a file of that name)"
     );
-    // What cannot be looked at cannot be created either, which says why.
+    // If the path cannot be examined, creating the file fails as well, with the reason.
     let Ok(found) = path.symlink_metadata() else { return Ok(()) };
     let kind = found.file_type();
     let what = if kind.is_dir() {

@@ -102,7 +102,7 @@ fn a_file_that_is_written_is_not_taken_away_by_force() {
     let reader = File::open(first.partial()).unwrap();
     assert_eq!(share(&reader).unwrap_err().pid, Some(std::process::id()));
     first.publish().unwrap();
-    // A descriptor more, as threads have them, is no end of the lock.
+    // Closing a duplicate descriptor, as threads have, does not release the lock.
     let (second, second_file) = create(&path, true).unwrap();
     drop(second_file.try_clone().unwrap());
     assert!(refused(create(&path, true)).contains("is being written by"));
@@ -110,7 +110,7 @@ fn a_file_that_is_written_is_not_taken_away_by_force() {
     assert!(refused(create(&path, false)).contains("replace it with --force"), "t.parquet exists");
     std::fs::remove_file(&path).unwrap();
     assert!(refused(create(&path, false)).contains("vmtrace recover"));
-    // What a reader has locked stays, too.
+    // A file that a reader has locked stays, too.
     assert!(share(&File::open(second.partial()).unwrap()).is_ok());
     let reader = File::open(second.partial()).unwrap();
     share(&reader).unwrap();
@@ -169,7 +169,7 @@ fn what_is_no_regular_file_is_refused_by_what_it_is() {
             assert!(error.contains(what) && !error.contains("--force"), "{error}");
         }
     }
-    // Nor under a temporary name, nor where one has come up meanwhile.
+    // Nor under a temporary name, nor if another file has appeared meanwhile.
     let path = at("t.parquet");
     mkfifo(&at("t.parquet.partial"), Mode::S_IRWXU).unwrap();
     assert!(refused(create(&path, true)).contains("a FIFO"));

@@ -43,7 +43,7 @@ impl Whole {
     pub(super) fn create_named(path: &Path, force: bool, mode: u32) -> Result<Self> {
         let (path, temporary) = (path.to_path_buf(), temporary_name(path, WRITING));
         let file = {
-            // Held until the name is known, so that a signal in between finds it.
+            // Held until the name is known, so that a signal handler finds it.
             let mut named = named();
             let file = create_locked(&path, &temporary, force, mode)?;
             named.push(temporary.clone());
@@ -82,7 +82,7 @@ impl Whole {
 
     /// Puts the file without a name in the place of another, which no link does: it has a temporary name for a moment.
     fn replace(&self) -> Result<()> {
-        // Whoever ends the process waits for that moment to be over.
+        // A handler that ends the process waits for this section.
         let _named = named();
         lock::claim(&self.file);
         clear(&self.temporary, true)?;

@@ -78,7 +78,7 @@ impl Engine {
         let columns = open::table_schema(&captures)?;
         let threads = threads();
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
-        // A task that panics is an error of the query, which says what is wrong with the capture.
+        // A task that panics becomes an error of the query, which names the capture.
         let runtime = runtime.on_thread_start(guard_thread);
         let runtime = runtime.worker_threads(threads).thread_stack_size(STACK).enable_all().build()?;
         let memory = limits.memory.unwrap_or_else(half_of_memory);
@@ -143,7 +143,7 @@ fn statements(text: &str) -> Result<VecDeque<Statement>, DataFusionError> {
 
 /// Whether a word without blanks is SQL.
 pub fn is_sql(word: &str) -> bool {
-    // Longer ones are no names either, and are not worked on outside the engine's threads.
+    // Longer texts are not names. They would be processed outside the engine's threads.
     word.len() <= 4096 && statements(word).is_ok_and(|statements| !statements.is_empty())
 }
 
@@ -196,11 +196,11 @@ fn row_bytes(captures: &[Arc<Opened>]) -> usize {
 }
 
 fn config(threads: usize, memory: usize, row_bytes: usize, pruning: bool) -> SessionConfig {
-    // In little memory, little at a time: what is sorted must fit several times over, batch by batch. In much, batches
-    // are large: each is a sorted run of its own, and they are merged.
+    // With little memory, batches are small: the sorter holds several of them at a time. With much memory they are large:
+    // each is sorted by itself, and the runs are merged.
     let rows = (memory >> 17).min(memory / 256 / row_bytes).clamp(16, 32_768);
-    // And one sorter at a time: what one merges with, another cannot have. In much, two for each processor: of half the
-    // rows, half the runs are merged.
+    // With little memory there is one partition: sorters would compete for memory. With much, there are two for each
+    // processor: with half the rows, half as many runs are merged.
     let partitions = match memory {
         ..LITTLE_MEMORY => 1,
         LITTLE_MEMORY..MUCH_MEMORY => threads,

@@ -21,7 +21,7 @@ pub fn message(error: &DataFusionError) -> String {
         DataFusionError::ResourcesExhausted(what) => {
             format!("the memory limit is reached: give more with --memory-limit, or ask for less ({what})")
         }
-        // A thread of the engine panicked, and no capture is damaged. The panic's own words are the engine's.
+        // A thread of the engine panicked; no capture is damaged. The message of the panic is internal to the engine.
         DataFusionError::ExecutionJoin(_) => {
             "the query engine panicked on the statement: rewrite it, or check the captures with vmtrace verify".into()
         }
@@ -60,7 +60,7 @@ fn remedied(text: &str) -> String {
     if let Some((_, call)) = text.split_once("it is called ") {
         return format!("the function takes other arguments: {}", call.split(". No function").next().unwrap_or(call));
     }
-    // Of an engine that has no RANGE over them, which OVER is where it does not say ROWS.
+    // The engine has no RANGE frames over these types. OVER means RANGE unless it says ROWS.
     if text.contains("Cannot run range queries on datatype: ") || text.contains("Uncomparable values: ") {
         return "a window has no order by bytes, lists or structures by value: \
                 write OVER (... ORDER BY ... ROWS UNBOUNDED PRECEDING)"

@@ -94,7 +94,7 @@ impl Events {
                 let unpacked = read(group, columns).map(|chunk| size(chunk.uncompressed_size()).min(limits.page()));
                 let held = packed.saturating_add(unpacked.fold(0, u64::saturating_add));
                 if held > self.reading {
-                    // One column's pages after the other, as far as they can be looked at here.
+                    // The pages of each column in turn, as far as they can be checked here.
                     let checked = limits.check_pages(packed, || "columns that are read together".into());
                     let wanted = |name: &str| columns.contains(&name);
                     let checked = checked.map_err(Into::into).and_then(|()| match &opened.remote {

@@ -79,7 +79,7 @@ fn pattern(base: &Path, rest: &Path, depth: usize, found: &mut Vec<PathBuf>) -> 
         }
         let inner = base.join(name);
         if !any_depth {
-            // What is to be entered has to be a directory.
+            // Only directories can be entered.
             if rest_after.as_os_str().is_empty() || inner.is_dir() {
                 pattern(&inner, rest_after, depth, found)?;
             }

@@ -146,7 +146,7 @@ fn split(words: &[OsString]) -> Result<(&[OsString], Option<&str>)> {
     if text.contains(char::is_whitespace) || engine::is_sql(text) {
         return Ok((rest, Some(text)));
     }
-    // What may be the name of a file is said to be missing when it is opened.
+    // If this may be a file name, opening it reports that the file is missing.
     let is_name = text.contains(['/', '.', '*', '?', '[', ':']);
     ensure!(is_name, "{text} is neither a file that exists nor an SQL statement");
     Ok((words, None))

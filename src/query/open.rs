@@ -87,7 +87,7 @@ fn name(path: &Path) -> String {
 /// # Errors
 /// When two captures have a column of the same name and different types.
 pub fn table_schema(captures: &[Arc<Opened>]) -> Result<SchemaRef> {
-    // Null where one capture may hold null, or lacks the column.
+    // Nullable if the column is nullable in any capture, or missing.
     let nullable = |name: &str| {
         captures.iter().any(|c| c.schema.column_with_name(name).is_none_or(|(_, field)| field.is_nullable()))
     };

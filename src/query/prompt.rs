@@ -76,7 +76,7 @@ pub(super) fn run(session: &mut Session<'_>) -> Result<u8> {
     editor.set_helper(Some(Words(words)));
     let history = history_file();
     if let Some(path) = &history {
-        // The first time there is none.
+        // There is no history the first time.
         let _ = editor.load_history(path);
     }
     println!("vmtrace query: .help for help");
@@ -100,7 +100,7 @@ pub(super) fn run(session: &mut Session<'_>) -> Result<u8> {
         }
     }
     if let Some(path) = &history {
-        // History is a comfort: a home that cannot be written is no reason to fail.
+        // History is a convenience: failing to write it is not an error.
         let _ = editor.save_history(path);
     }
     Ok(status::OK)

@@ -143,7 +143,7 @@ impl AsyncFileReader for Reader {
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>, ParquetError>> {
         match self.opened.remote.clone() {
             None => Box::pin(async move {
-                // Files are there at once, and work that never waits cannot be cancelled: with each row group it can.
+                // Local files never wait, and work that never waits cannot be cancelled: it yields after each row group.
                 yield_now().await;
                 ranges.iter().map(|range| self.read(range)).collect()
             }),

@@ -227,7 +227,7 @@ fn shown(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.set_fragment(None);
-    // A URL that cannot have these has none.
+    // Some URLs cannot have credentials.
     let _ = url.set_password(None);
     let _ = url.set_username("");
     url.to_string()
@@ -256,7 +256,7 @@ fn build(root: &Url) -> Result<Arc<dyn ObjectStore>> {
                 builder = builder.with_config(AmazonS3ConfigKey::Client(key), value);
             }
             let endpoint = builder.get_config_value(&AmazonS3ConfigKey::Endpoint);
-            // Who names such an endpoint wants it.
+            // The user chose this endpoint.
             let plain = endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"));
             Arc::new(if plain { builder.with_allow_http(true) } else { builder }.build()?)
         }

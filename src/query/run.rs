@@ -113,7 +113,7 @@ async fn work(
             return Ok(());
         }
     }
-    // Nobody listening is no failure of the engine.
+    // A closed pipe is not a failure of the engine.
     let elsewhere = if explaining { cluster::explained(plan.as_ref(), &context).await } else { None };
     let _ = to.send(Message::End(Arc::clone(plan), elsewhere)).await;
     Ok(())

@@ -19,7 +19,7 @@ pub fn watch() -> Result<Arc<Notify>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut interrupt, mut ends) = {
         let _entered = runtime.enter();
-        // One that was ignored from the start, as by nohup, stays so.
+        // A signal that was ignored at the start, as by nohup, stays ignored.
         let ends = [SignalKind::hangup(), SignalKind::terminate()].into_iter().filter(|kind| !is_ignored(*kind));
         let ends = ends.map(|kind| Ok((kind, signal(kind)?))).collect::<std::io::Result<Vec<_>>>()?;
         (signal(SignalKind::interrupt())?, ends)
@@ -28,11 +28,11 @@ pub fn watch() -> Result<Arc<Notify>> {
         runtime.block_on(async {
             let interrupts = async {
                 while interrupt.recv().await.is_some() {
-                    // Also of one that comes while captures are opened, before a statement waits for it.
+                    // This also handles signals that arrive while captures are opened, before a statement waits.
                     notifier.notify_one();
                 }
             };
-            // One that never ends: both may be ignored.
+            // A future that never completes, since both may be ignored.
             let mut ended: Vec<BoxFuture<'_, SignalKind>> = vec![Box::pin(futures::future::pending())];
             ended.extend(ends.iter_mut().map(|(kind, signal)| -> BoxFuture<'_, SignalKind> {
                 Box::pin(async {
@@ -52,7 +52,7 @@ pub fn watch() -> Result<Arc<Notify>> {
 /// Ends the process as the signal would have.
 fn end(kind: SignalKind) {
     output::abandon();
-    // What it returns in this case: that there is no such signal.
+    // The error that it returns where there is no such signal.
     let _ = signal_hook::low_level::emulate_default_handler(kind.as_raw_value());
 }
 

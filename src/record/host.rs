@@ -23,7 +23,7 @@ fn is_initial((own, initial): Namespace) -> Option<bool> {
 }
 
 fn read(clock: ClockId) -> i64 {
-    // These three clocks exist on every kernel we load on; 0 would be seen as such.
+    // These three clocks exist on every supported kernel; 0 would be recognisable.
     clock_gettime(clock).map_or(0, |t| t.tv_sec().saturating_mul(1_000_000_000).saturating_add(t.tv_nsec()))
 }
 

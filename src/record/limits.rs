@@ -37,7 +37,7 @@ struct Need {
 /// # Errors
 /// When a limit does not suffice for what `options` ask for.
 pub fn prepare(options: &Options) -> Result<()> {
-    // The kernel ends who goes beyond RLIMIT_CPU, finished or not.
+    // The kernel kills a process that exceeds RLIMIT_CPU, even if it is not finished.
     raise(Resource::RLIMIT_CPU);
     for need in needs(options, program()) {
         let allowed = raise(need.resource);

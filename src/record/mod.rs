@@ -38,7 +38,7 @@ use session::Session;
 /// One sentence naming the option, file or hook and the remedy.
 pub fn run(args: &Args) -> Result<u8> {
     let with_command = !args.command.is_empty();
-    // A panic of the main thread is a failure like any other; the message of its own has been printed.
+    // A panic of the main thread is a failure like any other; its message has been printed.
     let recorded = std::panic::catch_unwind(AssertUnwindSafe(|| Options::check(args).and_then(record)));
     match recorded.unwrap_or_else(|_| Err(anyhow!("the main thread panicked"))) {
         // Like env(1) and timeout(1): COMMAND's own statuses stay distinguishable from ours.

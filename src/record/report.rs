@@ -138,7 +138,7 @@ fn names(finished: &[Finished]) -> String {
 
 /// The last lines: each file's root digest; then written, lost by cause, ignored, bytes, duration.
 pub fn summary(options: &Options, finished: &[Finished], ledger: &[LedgerRow], hooks: &[Hook], elapsed: Duration) {
-    // Else nothing but other processes' events is left out.
+    // Otherwise only events of other processes are left out.
     let narrowed = options.count.is_some() || options.events != EventSet::all();
     let sum = |f: fn(&LedgerRow) -> u64| ledger.iter().map(f).sum::<u64>();
     let total = LedgerRow::total(ledger);

@@ -82,7 +82,7 @@ pub fn path_into(out: &mut String, components: &[u8], cut: bool, deleted: bool) 
     if components.is_empty() && !cut {
         out.push('/');
     }
-    // An escape holds no slash: if no component needs one, the path does not.
+    // An escape contains no slash: if no component needs escapes, neither does the path.
     let is_plain = components.split(|b| *b == 0).all(|component| plain(component).is_some());
     for component in components.split(|b| *b == 0).rev().filter(|c| !c.is_empty()) {
         out.push('/');

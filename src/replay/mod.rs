@@ -192,7 +192,7 @@ impl Replay {
             self.render.section("");
             self.events(capture, &filter.only(timeline.process, timeline.first, timeline.last))?;
         }
-        // Some may lie where no process was seen.
+        // Some may be where no process was seen.
         self.render.section("All gaps in the recording");
         self.events(capture, &filter.gaps())
     }
@@ -203,7 +203,7 @@ impl Replay {
         }
         let batches = capture.scan(filter.scan())?;
         std::thread::scope(|scope| {
-            // One batch is being decoded, one is being printed: a batch may be large. When nobody takes them any more, the thread ends.
+            // One batch is decoded while one is printed: a batch may be large. The thread ends with the receiver.
             let (send, taken) = std::sync::mpsc::sync_channel(0);
             let decode = move || batches.into_iter().map_while(|batch| send.send(batch).ok()).for_each(drop);
             std::thread::Builder::new().spawn_scoped(scope, decode).context("cannot start a thread to decode with")?;
@@ -238,7 +238,7 @@ impl Replay {
                 break;
             }
         }
-        // A batch at a time: the first line is out at once, and a slow search shows what it has.
+        // Flushed after each batch: the first line appears at once, and a slow search shows its results so far.
         self.render.flush()
     }
 }

@@ -197,7 +197,7 @@ fn outcome(line: &mut Line, event: &Event<'_>) {
 
 /// Who is at the other end; says whether anyone is, and the descriptors are but the way to them.
 fn peer(line: &mut Line, event: &Event<'_>, view: View, way: Way, processes: &Processes) -> bool {
-    // The target fed the pipe that the bytes were taken from: both descriptors say where they went.
+    // The target fed the pipe that the bytes were taken from: both descriptors show where they went.
     let between_files = event.spec().is_some_and(EventSpec::is_between_files);
     let how = match (way, view) {
         (Way::In, _) => "from",

@@ -78,7 +78,7 @@ impl<W: Write> Text<W> {
         self.current = Some(focus);
         self.line.clear();
         self.line.add(Role::Name, format_args!("{}", Named { name: Some(&process.name), pid: focus.pid }));
-        // Facts are printed once; later only the name of the process.
+        // Facts are printed once; later lines have only the name of the process.
         if !introduced {
             self.buffer.push('\n');
             if let Some(exe) = &process.exe {

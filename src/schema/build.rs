@@ -32,7 +32,7 @@ impl<T: Copy + Default + PartialEq> Filled<T> {
     /// The values; none are left.
     pub(super) fn take(&mut self) -> Vec<T> {
         let Filled { len, values } = std::mem::take(self);
-        // Zeros as the system gives them take no memory as long as nobody looks at them.
+        // Zeroed pages take no memory until they are accessed.
         if values.is_empty() { vec![T::default(); len] } else { values }
     }
 }

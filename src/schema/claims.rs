@@ -115,7 +115,7 @@ impl Tree {
             *left -= 1;
         }
         (0..=i64::try_from(MAX_ELEMENTS).ok()?).contains(&self.children).then_some(())?;
-        // Those of all groups that are open, and not there yet.
+        // Children of all open groups that have not been read yet.
         if self.children > 0 {
             self.open.push(self.children);
         }
@@ -209,7 +209,7 @@ mod tests {
         assert!(fault(&footer(5000, 0)).contains("nested 5001 levels"));
         assert!(fault(&[0x15]).contains("damaged"));
         assert!(fault(&footer(10_000, 0)).contains("damaged"));
-        // A second schema: the same field once more, its id in full.
+        // A second schema: the field is repeated, with its full id.
         let mut twice = footer(1, 0);
         twice.pop();
         twice.extend([0x09, 4]);

@@ -34,7 +34,7 @@ pub(crate) fn open_regular(path: &Path, links: Links) -> io::Result<Option<File>
         return Ok(None);
     }
     let file = OpenOptions::new().read(true).custom_flags(flags | libc::O_NONBLOCK | libc::O_CLOEXEC).open(path)?;
-    // What was looked at may have been replaced meanwhile.
+    // The path may lead to another file by now.
     Ok(file.metadata()?.is_file().then_some(file))
 }
 

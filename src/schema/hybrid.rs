@@ -9,11 +9,11 @@ const GROUP: usize = 8;
 /// Appends `values`, each of `width` bits (32 at most).
 pub(super) fn write(values: &[u32], width: u32, out: &mut Vec<u8>) {
     let mut packed = values;
-    // How much of `packed` has been looked at.
+    // How much of `packed` has been examined.
     let mut at = 0;
     while let Some((&value, rest)) = packed.get(at..).and_then(<[u32]>::split_first) {
         let run = 1 + rest.iter().take_while(|other| **other == value).count();
-        // A packed part in front of a run consists of whole groups, so the run gives what is missing.
+        // A packed part before a run consists of whole groups, so values are taken from the run to fill the last group.
         let filled = at.next_multiple_of(GROUP);
         if run >= filled - at + RUN {
             let (before, after) = packed.split_at(filled);

@@ -347,7 +347,7 @@ impl LedgerRow {
         let mut joined = first.to_vec();
         for row in second {
             match joined.iter_mut().find(|other| other.event == row.event) {
-                // What the first carried over, the second took over.
+                // The second carried in what the first carried out.
                 Some(other) => {
                     let (carried_in, carried_out) = (other.carried_in, row.carried_out);
                     let event = std::mem::take(&mut other.event);

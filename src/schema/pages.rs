@@ -310,7 +310,7 @@ impl<'a> Check<'a> {
     /// Leaves out the levels in front of a page's values.
     fn skip_levels(&self, header: &Header, reader: &mut dyn Read) -> Result<()> {
         if header.kind == DATA_V2 {
-            // They are not part of what is packed.
+            // They are not packed.
             return Ok(());
         }
         let descr = self.chunk.column_descr();

@@ -347,7 +347,7 @@ fn own_metadata(metadata: &FileMetaData) -> Result<Own> {
     ensure!(is_modest(json.as_bytes()), "has a vmtrace.manifest larger than any capture's");
     let manifest = manifest::parse(json.as_bytes()).context("has a vmtrace.manifest that cannot be read")?;
     let manifest_json = json.to_string();
-    // Events can be read without these; that they are missing or damaged is for `vmtrace verify` to say.
+    // Events can be read without these. `vmtrace verify` reports where they are missing or damaged.
     let chain = value(KEY_CHAIN).filter(|json| is_modest(json.as_bytes()));
     let chain = chain.and_then(|json| serde_json::from_str(json).ok());
     Ok(Own { version, manifest, manifest_json, chain, seal: value(KEY_SEAL).map(str::to_string) })

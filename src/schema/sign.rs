@@ -69,7 +69,7 @@ impl Key {
             () => anyhow!("{name} is not a private key: {error}"),
         })?;
         ensure!(!key.is_encrypted(), "the key {name} has a passphrase, which vmtrace does not ask for: {later}");
-        // A trial: a key on a token, or of a kind that is not supported, says so now and not after the recording.
+        // Sign once as a trial: a key on a token or of an unsupported type fails now, not after the recording.
         key.try_sign(b"")
             .map_err(|_| anyhow!("vmtrace cannot sign with a key of type {}: {later}", key.algorithm()))?;
         Ok(Key(key))

@@ -319,7 +319,7 @@ impl<V: Visit> Walk<'_, '_, V> {
                 self.input.skip(kind)?;
                 continue;
             };
-            // What comes twice, the library would read twice, and keep both or the last.
+            // The library would read a repeated field twice, and keep both or the last.
             let bit = 1u64.checked_shl(u32::try_from(id).ok()?)?;
             if seen & bit != 0 {
                 return None;

@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(signed(32, &[0xff, 0xff, 0xff, 0xff, 0x0f]), Some(i64::from(i32::MIN)));
         assert_eq!(signed(32, &[0x80, 0x80, 0x80, 0x80, 0x10]), None, "the library would read 0");
         assert_eq!(signed(64, &[0xff; 11]), None, "a number without end");
-        // A field's id, likewise: 65,538 would be 2.
+        // A field's id is checked too: 65,538 would become 2.
         assert_eq!(Input::new(&[0x05, 0x84, 0x80, 0x08]).field(&mut 0), None);
     }
 

@@ -50,8 +50,8 @@ impl Column<'_> {
     /// Bytes of the pages in which `rows` may lie, wherever they begin.
     fn touched(&self, rows: u64) -> u64 {
         let pages = &self.facts.pages;
-        // Pages up to `end`: their bytes, and their rows without those of the first one, of which the last row may be the
-        // first that is decoded.
+        // Bytes of the pages up to `end`, and their rows without those of the first page: its last row may be the
+        // first decoded one.
         let (mut end, mut bytes, mut behind, mut most) = (0, 0u64, 0u64, 0);
         for first in 0..pages.len() {
             while let Some((more_rows, more_bytes)) = pages.get(end).filter(|_| end <= first || behind + 1 < rows) {

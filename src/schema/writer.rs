@@ -216,7 +216,7 @@ impl CaptureFile {
         };
         if let Err(error) = all() {
             self.size = self.end;
-            // What remains of it is overwritten by the next attempt, if it cannot be cut off.
+            // If it cannot be cut off, the next attempt overwrites it.
             let _ = self.file.set_len(self.end);
             return Err(error);
         }

@@ -23,7 +23,7 @@ pub enum Format {
 /// Those of `out`.
 pub fn json_line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
     let mut serializer = serde_json::Serializer::with_formatter(&mut *out, SafeJson);
-    // As an io::Error, so that a closed pipe is known for one.
+    // As an io::Error, so that a closed pipe is recognised.
     value.serialize(&mut serializer).map_err(io::Error::from)?;
     out.write_all(b"\n")
 }

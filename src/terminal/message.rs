@@ -11,7 +11,7 @@ pub fn report(error: &anyhow::Error) {
 
 /// Writes a message to stderr, made safe for a terminal.
 pub fn say(text: &str) {
-    // Nobody may be listening: eprintln! would panic, and COMMAND's status be lost.
+    // stderr may be closed: eprintln! would panic, and COMMAND's status would be lost.
     let _ = writeln!(io::stderr(), "{}", Said(text));
 }
 

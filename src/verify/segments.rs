@@ -55,7 +55,7 @@ pub fn check(this: &Known, all: &[Option<Known>], report: &mut Report) {
     let others =
         || all.iter().flatten().filter(|other| other.capture_id == this.capture_id && other.index() != segment.index);
     if this.went_on && !others().any(|other| other.index() == segment.index.saturating_add(1)) {
-        // One file alone may well be asked for; of several, the last ones are missing.
+        // A single file may be checked alone; if several are given, the last ones are missing.
         let kind = if others().next().is_some() { Kind::Loss } else { Kind::Note };
         report.add(kind, "the recording continued in another file, which is not given");
     }
@@ -95,7 +95,7 @@ fn follows(this: &Known, segment: &Segment, previous: &Known, report: &mut Repor
     let carried = |ledger: &[LedgerRow], count: fn(&LedgerRow) -> u64| -> BTreeMap<String, u64> {
         ledger.iter().filter(|row| count(row) > 0).map(|row| (row.event.clone(), count(row))).collect()
     };
-    // Its own check says that nothing is known of it.
+    // The check of that file reports it.
     if !this.ledger_from_rows
         && carried(&this.ledger, |row| row.carried_in) != carried(&previous.ledger, |row| row.carried_out)
     {

@@ -114,7 +114,7 @@ impl Cluster {
             let mut scheduler = SchedulerGrpcClient::connect(self.url.clone()).await.ok()?;
             scheduler.cancel_job(CancelJobParams { job_id: job.to_string() }).await.ok()
         };
-        // The query is given up here, whether the scheduler learns of it or not.
+        // The query is abandoned here, even if the scheduler does not learn of it.
         let _ = tokio::time::timeout(CONNECT, cancel).await;
     }
 }

@@ -187,11 +187,11 @@ fn executor(options: &Executor) -> Result<u8> {
         scheduler_port.with_context(|| format!("--scheduler {} is not HOST:PORT", options.scheduler))?;
     let ports = [options.port, options.port.saturating_add(1)];
     for address in ports.map(|port| SocketAddr::new(options.bind, port)) {
-        // Ballista says nothing where one of them is taken.
+        // Ballista reports no error if one of the ports is in use.
         TcpListener::bind(address)
             .with_context(|| format!("cannot listen on {address}: give another --bind or --port"))?;
     }
-    // Rows of captures are nobody else's business.
+    // Rows of captures are private to the user.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
     let parent = options.work_dir.clone().unwrap_or_else(std::env::temp_dir);
     let work = tempfile::Builder::new().prefix("vmtrace-executor-").tempdir_in(&parent);

@@ -22,7 +22,7 @@ impl Finder {
         let regex = match &mut self.regex {
             Some(regex) if self.pattern == pattern => regex,
             other => {
-                // Before it can fail: the next row may have the same pattern.
+                // Remembered before it can fail: the next row may have the same pattern.
                 *other = None;
                 self.pattern = pattern.to_string();
                 other.insert(Regex::new(pattern).map_err(|error| error.to_string())?)

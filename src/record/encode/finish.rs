@@ -15,14 +15,14 @@ impl Encoder {
     pub fn finish(mut self, end: Finish) -> Written {
         let cut = self.counted.clocks;
         self.counted = end.counted.clone();
-        // A file may have been cut when the hooks were gone already.
+        // A file may have been cut after the hooks were removed.
         self.come_to(cut);
         self.end_clock = end.clock.clone();
-        // What was announced and did not come.
+        // Records that were announced and did not arrive.
         self.cuts.retain(|announced| announced.at.monotonic_ns <= end.counted.clocks.monotonic_ns);
         self.reorder.release_all();
         self.decode_ready();
-        // Before the requests below, which never were in a ring.
+        // Before the requests below, which were never in a ring.
         let mut came = self.books();
         if end.killed {
             settle(&mut self.counted.kernel, &self.since.kernel, &came);
@@ -52,7 +52,7 @@ impl Encoder {
 
     pub(super) fn close_last(&mut self, end: &Finish) -> Result<()> {
         let mut tries = 0;
-        // It may have become so when the recording had ended for another reason.
+        // The disk may have become full after the recording had ended for another reason.
         let limit = self.running.as_ref().and_then(|_| self.table.ended_by());
         let reason = if self.full { EndReason::DiskFull } else { limit.unwrap_or(end.reason) };
         while self.series.is_open() {
@@ -71,7 +71,7 @@ impl Encoder {
     /// Rows of what no ring told any more.
     pub(super) fn tell_the_rest(&mut self, end: &Finish, unread: &[u32]) {
         for request in &end.requests {
-            // Stored at the map's value size; the record says its own.
+            // Stored at the map's value size; the record contains its own size.
             let size = request.first_chunk().map_or(0, |b| u32::from_ne_bytes(*b) as usize);
             let record = request.get(..size).unwrap_or(request);
             if self.decoder.record(record, &mut self.table).is_err() {

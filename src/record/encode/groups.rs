@@ -83,7 +83,7 @@ impl Encoder {
                 running.room.make(&mut self.series, &running.journal, self.began.from, &error, &mut tries)
             });
             if !made && series::is_full(&error) && self.running.is_some() {
-                // What is there is a capture all the same; its books say what is not.
+                // The file is a capture all the same; its ledger counts what is missing.
                 self.full = true;
                 return false;
             }

@@ -121,7 +121,7 @@ impl Encoder {
     /// When it cannot be.
     pub fn new(begin: Manifest, decoder: Decoder, table: Table, mut series: Series) -> Result<Self> {
         series.begin(&begin, begin.start, table.next_seq())?;
-        // Of an unfinished file of a series that is recovered, its own begin.
+        // For an unfinished file of a recovered series, the beginning of that file.
         let clocks = begin.segment.as_ref().map_or(begin.start, |segment| segment.begin);
         let counted = Counted { clocks, ..Counted::default() };
         let first_seq = table.next_seq();
@@ -215,12 +215,12 @@ impl Encoder {
             }
             Kind::Books => {
                 let counted: Counted = json(frame)?;
-                // By now every record from before the last books has come.
+                // All records from before the last counters have arrived by now.
                 self.tell_unrecorded();
-                // Those of a cut were read when this frame was in the journal already.
+                // The counters of a cut were read after this frame was written to the journal.
                 if counted.clocks.monotonic_ns >= self.counted_ns {
                     self.counted_ns = counted.clocks.monotonic_ns;
-                    // The present file states no instant behind the one where it ends.
+                    // The current file states no instant after its end.
                     let ends = self.cuts.front().map_or(i64::MAX, |cut| cut.at.monotonic_ns);
                     let at_ns = self.counted_ns.min(ends).max(self.counted.clocks.monotonic_ns);
                     self.counted = Counted { clocks: counted.clocks.at(at_ns), ..counted };

@@ -86,7 +86,7 @@ impl Reorder {
         let records = (self.index.len() - before) as u64;
         self.open.push_back(Open { frame, records, handed_on: 0, complete_before_ns });
         self.behind = frame.saturating_add(1);
-        // Stable, so that records of one ring with the same stamp stay as they came; cheap on sorted runs.
+        // Stable, so that records of one ring with equal timestamps keep their order; cheap on sorted runs.
         self.index.sort_by_key(|entry| entry.clock);
         bytes.len() - whole
     }

@@ -57,7 +57,7 @@ impl Encoder {
                 let possible = self.counted.clocks.monotonic_ns..=self.counted_ns;
                 let clocks = match at {
                     Some(at) if possible.contains(&at.monotonic_ns) => at,
-                    // It was asked for when the file had come further already.
+                    // The file already contained later rows when the cut was requested.
                     Some(at) if at.monotonic_ns < self.counted_ns => counted.clocks.at(*possible.start()),
                     _ => counted.clocks,
                 };
@@ -83,7 +83,7 @@ impl Encoder {
     /// Begins a file before the one before it is named, so that a killed recorder leaves a name to recover from.
     pub(super) fn begin_next(&mut self) -> Result<()> {
         if self.table.rows() == 0 {
-            // Records that gave no row are counted in `since`: they must not come again.
+            // Records that gave no row are counted in `since`: they must not be read again.
             self.began = self.reorder.place();
         }
         self.since = Since { kernel: self.counted.kernel.clone(), own: self.table.books.clone() };

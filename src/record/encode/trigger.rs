@@ -25,7 +25,7 @@ impl Encoder {
         let dropped = keep.push(kept);
         let from = keep.from();
         self.table.books.add(&dropped);
-        // Where the next group begins. Whoever goes on from there does not have those before.
+        // Where the next group begins. A recovery from there does not have the groups before.
         let mut books = self.table.books.clone();
         books.add(&keep.as_forgotten());
         self.checkpoint(0, &books);

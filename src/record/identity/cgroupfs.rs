@@ -65,7 +65,7 @@ pub fn cgroup_mount() -> Option<String> {
 /// Inside a cgroup namespace paths begin where that does, and a mount from outside shows more (cgroup_namespaces(7)): from it
 /// on up, the names between are not known.
 pub fn as_mounted(path: &[u8]) -> Option<&[u8]> {
-    // We do not leave our namespaces, nor our mounts.
+    // The recorder does not change its namespaces or mounts.
     static ROOT: OnceLock<Vec<u8>> = OnceLock::new();
     below(ROOT.get_or_init(|| mount_root().unwrap_or_default()), path)
 }

@@ -63,7 +63,7 @@ impl Live {
     }
 
     fn keep(&self, answer: &Answer) {
-        // An answer that is not kept is missing only if we are killed.
+        // An answer that is not in the journal is missing only if the recorder is killed.
         if let (Some(journal), Ok(json)) = (&self.journal, serde_json::to_vec(answer)) {
             journal.offer(Kind::Answer, 0, &json);
         }

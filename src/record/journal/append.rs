@@ -158,7 +158,7 @@ impl Journal {
                 }
                 state = shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
-            // Others may have come while we waited.
+            // More bytes may have been queued while this thread waited.
             frame::seal(frame, kind, shared.tag, state.next, stamp_ns);
             state.memory_bytes += frame.len();
             state.memory.push_back(frame.to_vec());
@@ -220,7 +220,7 @@ impl Journal {
         let mut state = self.0.lock();
         while state.segments.get(1).is_some_and(|second| second.first <= from) {
             let Some(first) = state.segments.pop_front() else { return };
-            // A file that stays costs room and nothing else.
+            // A file that cannot be removed only takes space.
             let _ = std::fs::remove_file(self.0.base.path(first.number));
         }
     }
@@ -282,7 +282,7 @@ impl Journal {
         let grown = state.segments.back().is_some_and(|last| last.len >= least && last.first < state.next);
         let orderly = state.memory.is_empty() && !state.in_memory && !state.closed;
         if orderly && grown && state.spare.is_some() {
-            // If that fails, the next frame fails, too, and says why.
+            // If this fails, the next frame fails, too, with the reason.
             let _ = self.0.open_segment(&mut state);
         }
         let files = std::mem::take(&mut state.unsynced);
@@ -322,7 +322,7 @@ impl Shared {
     fn write_behind(&self, state: &mut State, frame: &[u8]) -> io::Result<()> {
         let last = state.segments.back_mut().ok_or(io::ErrorKind::NotFound)?;
         if let Err(error) = last.file.write_all_at(frame, last.len) {
-            // What came there is no whole frame. If it stays, no reader believes it.
+            // The bytes written so far are not a whole frame. Readers ignore them.
             let _ = last.file.set_len(last.len);
             return Err(error);
         }

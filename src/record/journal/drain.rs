@@ -181,7 +181,7 @@ impl Intake {
 /// How long it takes until all records older than `instant_ns` have surely come.
 fn time_until_passed(instant_ns: u64) -> Duration {
     let passed = Duration::from_nanos(instant_ns.saturating_add(COMMIT_NS).saturating_sub(monotonic_ns()));
-    // Whoever sleeps counts whole ms.
+    // Sleeps are in whole milliseconds.
     passed + Duration::from_millis(1)
 }
 
@@ -228,11 +228,11 @@ pub fn run(
     let buffers = rings.iter().enumerate().map(|(i, ring)| open_ring(i, ring, &intake)).collect::<Result<Vec<_>>>()?;
     let epoll = watch(rings, &control.wake)?;
     privileges::keep_only(privileges::DRAIN);
-    // Nobody may be waiting.
+    // The receiver may be gone.
     let _ = opened.send(());
     let mut since = Instant::now();
     let mut quiet = Quiet { rounds: 0, switches };
-    // When the first record came after we had slept for long.
+    // When the first record arrived after a long sleep.
     let mut woken: Option<Instant> = None;
     loop {
         let stopping = control.stop.load(Ordering::Acquire);
@@ -241,11 +241,11 @@ pub fn run(
         }
         let drained = pass(&buffers, &intake)?;
         let awaited = control.next_awaited();
-        // With nothing left in the rings there is nothing to be gained by waiting, but frames.
+        // If the rings are empty, waiting only creates more frames.
         let due = stopping || since.elapsed() >= pace.window / 2;
         let released = intake.owed().is_some_and(|instant| intake.passes(instant));
         let reached = awaited.is_some_and(|instant| intake.passes(instant));
-        // Who waited for the first record in a while does not want to wait for the next round, too.
+        // The first record after a quiet period is passed on at once, not with the next round.
         let is_prompt = |woken: Option<Instant>| woken.is_some_and(|woken| woken.elapsed() < pace.window / 2);
         if intake.is_full() || reached || (released && is_prompt(woken)) || (due && (released || !intake.is_empty())) {
             intake.hand_on(deliver)?;
@@ -263,7 +263,7 @@ pub fn run(
             let round = if is_prompt(woken) { Duration::ZERO } else { pace.window / 2 };
             let wait = wait(&intake, control.next_awaited(), round, quiet.wait(pace.window / 2));
             let timeout = EpollTimeout::try_from(wait).unwrap_or(EpollTimeout::ZERO);
-            // An interrupted wait is as good as any other.
+            // An interrupted wait counts as a wait.
             let _ = epoll.wait(&mut events, timeout);
         }
     }

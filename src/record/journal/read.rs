@@ -95,7 +95,7 @@ impl Reader {
     /// Whether nothing is missing before that frame.
     fn goes_on_with(&mut self, frame: &Frame) -> Result<bool> {
         match self.next {
-            // What could not be read held no frame.
+            // The unreadable part contained no whole frame.
             Some(next) if next == frame.number => self.broken = None,
             Some(next) => {
                 let gap = format!("frame {} stands where {next} should", frame.number);

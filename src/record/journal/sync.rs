@@ -46,7 +46,7 @@ fn round(journal: &Journal) -> bool {
         sync_entries(journal.directory());
     }
     for file in &work.files {
-        // What cannot be synced can still be read as long as the machine runs.
+        // A file that cannot be synced can still be read as long as the machine runs.
         let _ = file.sync_data();
     }
     if let Some((from, capture)) = work.release

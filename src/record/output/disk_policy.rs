@@ -51,9 +51,9 @@ impl Room {
             return true;
         }
         self.is_full(error);
-        // Or it would take what room is made.
+        // Otherwise the journal would use the freed space.
         journal.leave_disk();
-        // All that is in those files is in what is to be written.
+        // The content of these files is in the file to be written.
         journal.remove_before(from);
         *tries += 1;
         *tries == 1

@@ -33,7 +33,7 @@ impl Reserve {
             self.file = options.open(&self.directory).ok();
         }
         let Some(file) = &self.file else { return };
-        // Twice as much as is asked for, so that it is not done for each row group; not on a small disk.
+        // Twice as much as requested, so that it is not done for each row group; not on a small disk.
         let double = bytes.saturating_mul(2);
         let has_room = free_bytes(&self.directory) / 16 > double;
         for wanted in [if has_room { double } else { bytes }, bytes / 2] {

@@ -149,7 +149,7 @@ impl Series {
     /// # Errors
     /// As [`Output::create`], and when another process makes a recording of that name, or left one.
     pub fn create(plan: Plan) -> Result<Self> {
-        // Also where the files themselves get numbers.
+        // This also holds if the files themselves have numbers.
         output::check_kind(&plan.output)?;
         refuse_live(&plan.output, None)?;
         if !plan.force {
@@ -159,7 +159,7 @@ impl Series {
             output::check_kind(&signature_path(&plan.path(1)))?;
         }
         let created = Output::create(&plan.path(1), PARTIAL, plan.force)?;
-        // Another that began at the same time, of the same name, has its own file by now, or sees ours.
+        // A recorder that started at the same time with the same name has created its file by now, or sees this one.
         let alone = refuse_live(&plan.output, Some(created.0.partial()));
         let cleared = alone.and_then(|()| if plan.force { journal::remove_all(&plan.output) } else { Ok(()) });
         if let Err(error) = cleared {
@@ -265,7 +265,7 @@ impl Series {
         let manifest = self.complete(manifest, first_seq);
         let partial = self.output.partial().display().to_string();
         let open = self.open.as_mut().with_context(|| format!("{partial}: no file is open"))?;
-        // The room kept for it is for it.
+        // The reserved space is for the footer.
         self.reserve.release();
         let root = open.capture.close(&manifest).with_context(|| partial.clone())?;
         open.capture.sync().with_context(|| partial.clone())?;

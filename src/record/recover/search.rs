@@ -75,14 +75,14 @@ fn of(path: &Path, limits: Limits) -> Result<Vec<PathBuf>> {
     let output = match (&given, Base::of_piece(path)) {
         (Some(given), _) => given.output.clone(),
         (None, Some((base, _))) => base.output().to_path_buf(),
-        // Whatever it is, opening it says so.
+        // Opening it reports what is wrong.
         (None, None) if path.symlink_metadata().is_ok() => return Ok(vec![path.to_path_buf()]),
         (None, None) => recording(path, None),
     };
     let id = given.as_ref().map(|given| given.id.clone()).or_else(|| journal::capture_id(&output));
     let mut pieces = beside(&output, id.as_deref(), limits)?;
     if let Some(given) = given.clone() {
-        // Of several files with one number, copies, the one that was named.
+        // Of several copies with one number, the one that was named.
         pieces.retain(|piece| piece.index != given.index);
         pieces.push(given);
     }
@@ -104,13 +104,13 @@ fn beside(output: &Path, id: Option<&str>, limits: Limits) -> Result<Vec<Piece>>
     let stem = output.file_stem().unwrap_or_default();
     let entries = std::fs::read_dir(directory(output)).context("its directory cannot be read")?;
     let named = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_bytes().starts_with(stem.as_bytes()));
-    // As they would be given, so that what is said of them names them that way.
+    // As paths of the command line, so that messages name them that way.
     let paths = entries.flatten().map(|entry| output.with_file_name(entry.file_name())).filter(named);
     let ours = |piece: &Piece| id.map_or_else(|| piece.output == output, |id| piece.id == id);
     let mut pieces: Vec<Piece> = Vec::new();
     for piece in paths.filter_map(|path| Piece::of(&path, limits)).filter(ours) {
         match pieces.iter_mut().find(|other| other.index == piece.index && other.id == piece.id) {
-            // A copy, by whatever name.
+            // A copy under another name.
             Some(other) if piece.path.as_os_str().len() < other.path.as_os_str().len() => *other = piece,
             Some(_) => (),
             None => pieces.push(piece),

@@ -67,7 +67,7 @@ impl Run {
             Kind::Books => self.counted = serde_json::from_slice(&frame.payload).ok().or(self.counted.take()),
             Kind::Checkpoint => {
                 let found: Option<Checkpoint> = serde_json::from_slice(&frame.payload).ok();
-                // The flight recorder writes no row groups: what it kept begins with the first checkpoint that is left.
+                // The flight recorder writes no row groups: its rows begin with the first remaining checkpoint.
                 let wanted = |c: &Checkpoint| end.fits(c) && (end.groups > 0 || self.checkpoint.is_none());
                 if let Some(found) = found.filter(|c| wanted(c) && c.place.from >= self.first) {
                     self.checkpoint = Some(found);
@@ -79,7 +79,7 @@ impl Run {
 
     /// The frame from which on it is to be read, to go on where the file ends.
     pub fn from(&self, end: End) -> Option<u64> {
-        // Better than any checkpoint: the flight recorder's first one comes after what it had kept until then.
+        // Better than any checkpoint: the flight recorder's first checkpoint is behind the rows that it kept before.
         if end.is_begin() && self.first == 0 { Some(0) } else { self.checkpoint.as_ref().map(|c| c.place.from) }
     }
 
@@ -155,7 +155,7 @@ impl Survey {
             self.gaps
                 .extend(broken.map(|what| format!("the journal is damaged: {what}; what came before is not known")));
         } else {
-            // What stood there is in a file.
+            // Its rows are in a file.
             self.gaps.clear();
         }
         if let Some(broken) = &run.broken {

@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn what_the_runtime_changes_was_noted_before() {
-        // Cargo starts tests as they should be: nothing ignored, all streams there.
+        // Cargo starts tests with nothing ignored and all streams open.
         assert!(is_ignored(libc::SIGPIPE), "Rust's runtime ignores it");
         assert!(!was_ignored(libc::SIGPIPE) && !was_ignored(0) && !was_ignored(65));
         let inherited = Inherited::at_start();

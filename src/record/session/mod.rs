@@ -144,7 +144,7 @@ impl<'a> Session<'a> {
 
     fn begin(options: &'a Options, series: Series) -> Result<Self> {
         let inherited = Inherited::at_start();
-        // Before the hooks, so that a signal always finds someone who tidies up.
+        // Before the hooks, so that every signal finds a handler that cleans up.
         let signals = Signals::install(options.ignore_interrupts)?;
         breakdown::prepare(!options.command.is_empty())?;
         let (programs, families) = setup::arm(options)?;
@@ -230,7 +230,7 @@ impl<'a> Session<'a> {
     /// A tick, or what is left of `--duration`.
     fn until_next_look(&self) -> Duration {
         let left = self.options.duration.map(|limit| limit.saturating_sub(self.started.elapsed()));
-        // Whoever sleeps counts whole ms.
+        // Sleeps are in whole milliseconds.
         left.map_or(TICK, |left| TICK.min(left + Duration::from_millis(1)))
     }
 
@@ -274,9 +274,9 @@ impl<'a> Session<'a> {
     fn cut(&self, at: Clocks) {
         let reason = if self.options.keep.is_some() { EndReason::Triggered } else { EndReason::Rotated };
         let cut = Cut { at, reason };
-        // With nobody to read it, the recording is about to end anyway.
+        // If the receiver is gone, the recording is about to end anyway.
         let _ = threads::append(&self.journal, Kind::Cut, 0, &cut);
-        // It is carried out when all that happened before has come, which may be little, and long ago.
+        // The cut is made when all older records have arrived, even if there are few, from long ago.
         self.control.complete_until(u64::try_from(at.monotonic_ns).unwrap_or(0));
     }
 
@@ -348,13 +348,13 @@ impl<'a> Session<'a> {
             _ => Vec::new(),
         };
         gaps.extend(survivors::gap(&left));
-        // What was taken out is worth keeping; the ledger says how much was not.
+        // The drained records are kept; the ledger counts the others.
         let failure =
             self.stop_draining().err().map(|error| format!("the ring buffers could not be emptied: {error:#}"));
         gaps.extend(failure.clone());
         let at_end = Counted { clocks: at_end?.clocks, ..self.counters.read()? };
         let finish = self.last_words(end, at_end, gaps)?;
-        // A writing thread that is gone says why when it is joined.
+        // If the writer thread has ended, joining it gives the reason.
         let _ = threads::append(&self.journal, Kind::Finish, 0, &finish);
         self.journal.close();
         let written = self.writer.join().map_err(|_| anyhow!("the writer thread panicked"))?;
@@ -382,7 +382,7 @@ impl<'a> Session<'a> {
         if !self.options.quiet {
             survivors::gap(&left).iter().for_each(|gap| say_line(format_args!("{gap}")));
         }
-        // Last, behind whatever is said of COMMAND: scripts read the last line.
+        // Last, after messages about COMMAND: scripts read the last line.
         if !self.options.quiet {
             report::summary(self.options, &finished, &ledger, &finish.hooks, elapsed);
         }

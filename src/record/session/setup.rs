@@ -26,7 +26,7 @@ pub fn arm(options: &Options) -> Result<(Programs, Vec<FamilyReport>)> {
     };
     limits::prepare(options)?;
     let mut programs = load::load(&knobs)?;
-    // While the self-test lasts nobody else is seen, so that none of it comes into books and rings.
+    // During the self-test no other process is recorded, so that none appears in counters and rings.
     programs.self_test(options.self_test);
     programs.attach()?;
     let families = if options.self_test {

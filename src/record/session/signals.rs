@@ -46,11 +46,11 @@ impl Signals {
             // SAFETY: the action only stores to atomics, which is async-signal-safe.
             unsafe { signal_hook::low_level::register(signal, note) }.context("signals cannot be handled")?;
         }
-        // What we say on a terminal may be said from the background: under `stty tostop` that would stop us.
+        // Messages may be written from the background: `stty tostop` would stop the recorder.
         // SAFETY: plain numbers.
         unsafe { libc::signal(libc::SIGTTOU, libc::SIG_IGN) };
         // XFSZ is caught, so that a write beyond RLIMIT_FSIZE fails as one to a full disk does, instead of killing us; CHLD,
-        // so that whoever sleeps wakes up.
+        // so that the main thread wakes up.
         let quit = leave_interrupts.then_some(SIGQUIT);
         for signal in [SIGXFSZ, SIGCHLD].into_iter().chain(quit) {
             // SAFETY: the action does nothing.

@@ -114,7 +114,7 @@ impl Parts<'_> {
         witness.remember_living();
         let decoder = decoder(self.manifest, Box::new(witness));
         let limit = options.keep.as_ref();
-        // Several row groups make a file, or what is kept, so that both come close to their limits.
+        // A file, or the flight recorder, takes several row groups, so that both come close to their limits.
         let small_disk = Some(free_bytes(directory(&options.output))).filter(|free| *free < SMALL_DISK);
         let wanted = [options.rotation.size, options.max_size, limit.map(|limit| limit.bytes), small_disk];
         let group = wanted.into_iter().flatten().min().map(|bytes| bytes / 8);
@@ -176,7 +176,7 @@ impl Drop for Gone {
 fn write(mut encoder: Encoder, journal: &Journal, output: Output) -> Result<JoinHandle<Result<Written>>> {
     let (journal, mut reader) = (journal.clone(), Reader::live(journal.clone()));
     thread("vmtrace-write", move || {
-        // Also if we break down: nobody may wait for us.
+        // Also on a panic: no other thread may wait forever.
         let _gone = Gone(journal);
         let reads_maps = || encoder.reads_books();
         let publishes = || output.can_publish();

@@ -66,7 +66,7 @@ fn ends((every, announced): &mut (i64, i64), now: Clocks) -> Vec<Clocks> {
         *announced = this;
         return vec![at(0)];
     }
-    // Of those that were missed, since the clock was set or nobody looked for long, the last is enough.
+    // If several were missed, since the clock was set or the thread was delayed, the last one is enough.
     let first = announced.saturating_add(1).max(this);
     *announced = next;
     let left = |span: i64| span.saturating_mul(*every).saturating_sub(now.realtime_ns);

@@ -43,7 +43,7 @@ fn argument(line: &mut Line, request: &str, addr: u64) {
         | "PTRACE_GET_RSEQ_CONFIGURATION"
         | "PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG"
         | "PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG" => line.word(Role::Plain, format_args!("size {addr}")),
-        // Of an address in the caller's memory, or of no meaning.
+        // An address in the caller's memory, or without meaning.
         _ if addr != 0 => line.word(Role::Plain, format_args!("addr {addr:#x}")),
         _ => {}
     }

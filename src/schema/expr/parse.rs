@@ -69,7 +69,7 @@ fn split(text: &str) -> Result<Vec<(usize, Token)>, String> {
             None => {
                 let ends = |c: char| c.is_whitespace() || "\"'()=<>~".contains(c);
                 let length = rest.find(ends).unwrap_or(rest.len());
-                // Of `comm!=x` the operator begins with what could else end the word.
+                // In `comm!=x` the operator begins with a character that can also be part of a word.
                 let length = if rest[length..].starts_with(['=', '~']) && rest[..length].ends_with('!') {
                     length - 1
                 } else {

@@ -103,7 +103,7 @@ impl Signer {
 fn signer(line: &str) -> std::result::Result<Signer, String> {
     let (principals, rest) = word(line).ok_or("a quote is not closed")?;
     let (second, after_second) = word(rest).ok_or("a quote is not closed")?;
-    // An option is never the name of a key's type, and the other way round.
+    // No option has the name of a key type.
     let is_key = PublicKey::from_openssh(rest).is_ok();
     let (options, key) = if is_key { ("", rest) } else { (second, after_second) };
     let key = PublicKey::from_openssh(key).map_err(|error| format!("no key of a known type: {error}"))?;

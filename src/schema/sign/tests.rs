@@ -74,7 +74,7 @@ fn check(file: &str, allowed: &str, identity: Option<&str>) -> std::result::Resu
 #[test]
 fn ssh_keygen_accepts_our_signatures_and_we_its() {
     let place = Place::new();
-    // Several digests' worth, and a length that is no multiple of anything.
+    // More than one digest, and a length that is a multiple of nothing.
     let file = place.write("capture", vec![7; 3_000_001]);
     for (number, (options, always)) in KEYS.iter().enumerate() {
         let key = place.key(&format!("key{number}"), options, "");

@@ -244,7 +244,7 @@ fn what_is_no_file_of_a_journal_is_named() {
             std::fs::remove_file(path).unwrap();
             put(path);
             let (found, broken) = left_of(&output);
-            // Of a journal whose first files were removed, and of a spare file, nobody knows that they were there.
+            // Nothing shows that first files of a journal were removed, or that there was a spare file.
             if said == "is missing" && path != &files[1] {
                 assert_eq!(broken, "", "{}", path.display());
             } else {
