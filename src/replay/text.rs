@@ -1,6 +1,6 @@
 //! The text renderer: a header per capture, a heading per process, a line per event.
 //!
-//! Owns layout and colour. `story` owns the words of a line.
+//! Owns layout and colour. `describe` owns the words of a line.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -9,8 +9,8 @@ use std::io::Write;
 use anyhow::Result;
 
 use super::Render;
+use super::describe::{self, Line, Named, Role};
 use super::info::facts;
-use super::story::{self, Line, Named, Role};
 use crate::model::process::{self, Identity, Processes};
 use crate::model::select::View;
 use crate::model::time::{Clock, Notation};
@@ -163,7 +163,7 @@ impl<W: Write> Render for Text<W> {
         self.clock.write(&mut at, event);
         self.line.add(Role::Dim, format_args!("{at}"));
         self.line.add(Role::Plain, format_args!("  "));
-        story::tell(&mut self.line, event, view, processes);
+        describe::tell(&mut self.line, event, view, processes);
         self.paint();
         self.buffer.push('\n');
         if self.look.hexdump {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::count;
 use crate::model::summary::Summary;
 use crate::model::time;
-use crate::replay::story::{Line, Role};
+use crate::replay::describe::{Line, Role};
 use crate::schema::Manifest;
 use crate::schema::chain::Chain;
 use crate::schema::clocks::Step;
