@@ -129,7 +129,7 @@ impl fmt::Display for Named<'_> {
 }
 
 /// Writes `event` as seen from the side of `view`: everything after the time.
-pub fn tell(line: &mut Line, event: &Event<'_>, view: View, processes: &Processes) {
+pub fn event(line: &mut Line, event: &Event<'_>, view: View, processes: &Processes) {
     if event.event == EventKind::Lost.name() {
         return life::gap(line, event);
     }
@@ -138,7 +138,7 @@ pub fn tell(line: &mut Line, event: &Event<'_>, view: View, processes: &Processe
     line.add(role, format_args!("{arrow}"));
     outcome(line, event);
     line.add(Role::Plain, format_args!("  {:<17}", Safe(event.event).to_string()));
-    if life::tell(line, event, processes) {
+    if life::describe(line, event, processes) {
         return;
     }
     if let Some(request) = event.ptrace_request.or(event.advice) {

@@ -163,7 +163,7 @@ impl<W: Write> Render for Text<W> {
         self.clock.write(&mut at, event);
         self.line.add(Role::Dim, format_args!("{at}"));
         self.line.add(Role::Plain, format_args!("  "));
-        describe::tell(&mut self.line, event, view, processes);
+        describe::event(&mut self.line, event, view, processes);
         self.paint();
         self.buffer.push('\n');
         if self.look.hexdump {

@@ -10,7 +10,7 @@ use crate::terminal::escape::Safe;
 const ARGV: usize = 120;
 
 /// Writes a process event; returns whether it is one.
-pub(super) fn tell(line: &mut Line, event: &Event<'_>, processes: &Processes) -> bool {
+pub(super) fn describe(line: &mut Line, event: &Event<'_>, processes: &Processes) -> bool {
     if event.event == EventKind::ProcessFork.name() {
         parent(line, "started by", event, processes);
     } else if event.event == EventKind::ProcessExec.name() {

@@ -49,12 +49,12 @@ fn argument(line: &mut Line, request: &str, addr: u64) {
     }
 }
 
-/// What `tell` adds, with `word` before it if it adds anything.
-pub(super) fn after(line: &mut Line, word: &str, tell: impl FnOnce(&mut Line)) {
+/// What `add` adds, with `word` before it if it adds anything.
+pub(super) fn after(line: &mut Line, word: &str, add: impl FnOnce(&mut Line)) {
     let (text, parts) = (line.text.len(), line.ends.len());
     line.word(Role::Dim, format_args!("{word}"));
     let end = line.text.len();
-    tell(line);
+    add(line);
     if line.text.len() == end {
         line.text.truncate(text);
         line.ends.truncate(parts);

@@ -1,9 +1,9 @@
 use super::*;
 use crate::schema::types::{Iovec, Iovecs};
 
-fn told(event: &Event<'_>, view: View) -> String {
+fn described(event: &Event<'_>, view: View) -> String {
     let mut line = Line::default();
-    tell(&mut line, event, view, &Processes::default());
+    super::event(&mut line, event, view, &Processes::default());
     assert_eq!(line.parts().map(|(_, text)| text).collect::<String>(), line.text(), "the parts make the line");
     line.text().to_string()
 }
@@ -32,20 +32,23 @@ fn readv() -> Event<'static> {
 }
 
 #[test]
-fn each_side_tells_its_own_way() {
-    assert_eq!(told(&readv(), View::Caller), "←         64 B  process_vm_readv  from app[9] 0x20+64 into 0x10+64");
-    assert_eq!(told(&readv(), View::Target), "→         64 B  process_vm_readv  to caller spy[7] 0x10+64 from 0x20+64");
-    let writev = Event { event: "process_vm_writev", direction: Some("out"), ..readv() };
-    assert_eq!(told(&writev, View::Caller), "→         64 B  process_vm_writev to app[9] 0x20+64 from 0x10+64");
+fn each_side_is_described_its_own_way() {
+    assert_eq!(described(&readv(), View::Caller), "←         64 B  process_vm_readv  from app[9] 0x20+64 into 0x10+64");
     assert_eq!(
-        told(&writev, View::Target),
+        described(&readv(), View::Target),
+        "→         64 B  process_vm_readv  to caller spy[7] 0x10+64 from 0x20+64"
+    );
+    let writev = Event { event: "process_vm_writev", direction: Some("out"), ..readv() };
+    assert_eq!(described(&writev, View::Caller), "→         64 B  process_vm_writev to app[9] 0x20+64 from 0x10+64");
+    assert_eq!(
+        described(&writev, View::Target),
         "←         64 B  process_vm_writev from caller spy[7] 0x10+64 into 0x20+64"
     );
 }
 
 #[test]
 fn peers_are_named_as_far_as_known() {
-    let peer = |event: Event<'_>| told(&event, View::Caller);
+    let peer = |event: Event<'_>| described(&event, View::Caller);
     assert!(peer(Event { target_pid: Some(7), ..readv() }).contains(" from itself "));
     assert!(peer(Event { target_comm: None, ..readv() }).contains(" from pid 9 "));
     assert!(peer(Event { target_pid_arg: Some(2), ..readv() }).contains(" from app[9] (passed as 2) "));
@@ -56,7 +59,7 @@ fn peers_are_named_as_far_as_known() {
 
 #[test]
 fn results_are_bytes_errors_or_values() {
-    let result = |event: Event<'_>| told(&event, View::Caller).chars().skip(1).take(13).collect::<String>();
+    let result = |event: Event<'_>| described(&event, View::Caller).chars().skip(1).take(13).collect::<String>();
     assert_eq!(result(Event { bytes: Some(8), ..readv() }), "       8/64 B");
     assert_eq!(result(Event { errno: Some("EFAULT"), bytes: Some(0), ..readv() }), "       EFAULT");
     assert_eq!(result(Event { bytes: None, ret: Some(0), ..readv() }), "           ok");
@@ -68,7 +71,7 @@ fn results_are_bytes_errors_or_values() {
 fn long_lists_are_cut_and_counted() {
     let many = [Iovec { base: 1, len: 2 }; 5];
     let iov = |iov, count| {
-        told(&Event { remote_iov: iov, riovcnt: count, local_iov: None, liovcnt: None, ..readv() }, View::Caller)
+        described(&Event { remote_iov: iov, riovcnt: count, local_iov: None, liovcnt: None, ..readv() }, View::Caller)
     };
     assert!(iov(Some(Iovecs::Pairs(&many)), Some(9000)).ends_with(" [0x1+2, 0x1+2, +8998 more]"));
     assert!(iov(Some(Iovecs::Pairs(&many[..2])), Some(2)).ends_with(" [0x1+2, 0x1+2]"));
@@ -93,12 +96,12 @@ fn what_is_odd_is_marked() {
         flags: Some(1),
         ..readv()
     };
-    let line = told(&odd, View::Caller);
+    let line = described(&odd, View::Caller);
     let end = "flags 0x1 [compat32] [toctou: arguments changed under way] [iovec conflict] thread spy[8] \
                \"\\x1b[2J\" (fault: 4 of 64 B readable) (by reference)";
     assert!(line.ends_with(end), "{line}");
     let swapped = Event { event: "pread", ..odd };
-    assert!(told(&swapped, View::Caller).contains(" [descriptor conflict] "), "it has no array");
+    assert!(described(&swapped, View::Caller).contains(" [descriptor conflict] "), "it has no array");
 }
 
 /// Of a later version, or of a forged file: nothing is taken for another word, and nothing reaches the terminal raw.
@@ -116,14 +119,14 @@ fn an_unknown_word_is_shown_as_it_is() {
         fd_in_path: Some("/a"),
         ..readv()
     };
-    let line = told(&later, View::Caller);
+    let line = described(&later, View::Caller);
     assert!(line.starts_with("· ") && line.contains(" via fd 3 pipe\\x1b /a "), "{line}");
     let end = " [x\\x1b32] [direction in\\x1b] [iovec kernel\\x1b] (fault\\x1b: 4 of 64 B)";
     assert!(line.ends_with(end), "{line}");
     let nameless = Event { fd_in_path: None, ..later };
-    assert!(told(&nameless, View::Caller).contains(" via fd 3 pipe\\x1b with "), "its kind alone");
+    assert!(described(&nameless, View::Caller).contains(" via fd 3 pipe\\x1b with "), "its kind alone");
     let lost = Event { event: "lost", lost_cause: Some("ring_full\x1b"), ..Event::default() };
-    assert_eq!(told(&lost, View::Caller), "!  GAP: 0 × event lost (ring_full\\x1b)");
+    assert_eq!(described(&lost, View::Caller), "!  GAP: 0 × event lost (ring_full\\x1b)");
 }
 
 #[test]
@@ -141,17 +144,17 @@ fn descriptors_are_ends_or_ways() {
         flags: Some(3),
         ..Event::default()
     };
-    let line = told(&splice, View::Caller);
+    let line = described(&splice, View::Caller);
     let end = " from fd 3 /a\\x1b at -1 to fd 4 pipe:[77] flags SPLICE_F_MOVE|SPLICE_F_NONBLOCK";
     assert!(line.ends_with(end), "{line}");
     let pipe = Event { fd_in_kind: Some("pipe"), fd_in_path: None, off_in: None, pipe_in: Some(78), ..splice };
     let fed = Event { target_pid: Some(9), target_comm: Some("app"), ..pipe };
-    let line = told(&fed, View::Caller);
+    let line = described(&fed, View::Caller);
     assert!(line.contains(" fed by app[9] from fd 3 pipe:[78] to fd 4 pipe:[77]"), "{line}");
     let pread = Event { event: "pread", fd_in: Some(5), fd_in_path: Some("/proc/9/mem"), ..readv() };
-    assert!(told(&pread, View::Caller).contains("from app[9] 0x20+64 via fd 5 /proc/9/mem into 0x10+64"));
+    assert!(described(&pread, View::Caller).contains("from app[9] 0x20+64 via fd 5 /proc/9/mem into 0x10+64"));
     let socket = Event { fd_out_kind: Some("socket"), fd_out_family: Some("AF_UNIX"), pipe_out: None, ..splice };
-    assert!(told(&socket, View::Caller).contains(" to fd 4 socket AF_UNIX flags "));
+    assert!(described(&socket, View::Caller).contains(" to fd 4 socket AF_UNIX flags "));
 }
 
 #[test]
@@ -165,9 +168,9 @@ fn sockets_have_two_ends() {
         fd_out_peer_addr: Some("@bus\x1b"),
         ..Event::default()
     };
-    assert!(told(&unix, View::Caller).ends_with(" to fd 4 socket AF_UNIX peer @bus\\x1b"));
+    assert!(described(&unix, View::Caller).ends_with(" to fd 4 socket AF_UNIX peer @bus\\x1b"));
     let listening = Event { fd_out_local_addr: Some("/run/x.sock"), fd_out_peer_addr: None, ..unix };
-    assert!(told(&listening, View::Caller).ends_with(" to fd 4 socket AF_UNIX /run/x.sock"));
+    assert!(described(&listening, View::Caller).ends_with(" to fd 4 socket AF_UNIX /run/x.sock"));
     let inet = Event {
         fd_out_family: Some("AF_INET6"),
         fd_out_local_addr: Some("::1"),
@@ -176,7 +179,7 @@ fn sockets_have_two_ends() {
         fd_out_peer_port: Some(40_000),
         ..unix
     };
-    let line = told(&inet, View::Caller);
+    let line = described(&inet, View::Caller);
     assert!(line.ends_with(" to fd 4 socket AF_INET6 [::1]:80 peer [::ffff:127.0.0.1]:40000"), "{line}");
     let received = Event {
         fd_in: Some(3),
@@ -186,7 +189,7 @@ fn sockets_have_two_ends() {
         fd_in_local_port: Some(80),
         ..Event { event: "splice", bytes: Some(5), ..Event::default() }
     };
-    assert!(told(&received, View::Caller).ends_with(" from fd 3 socket AF_INET 127.0.0.1:80"));
+    assert!(described(&received, View::Caller).ends_with(" from fd 3 socket AF_INET 127.0.0.1:80"));
 }
 
 #[test]
@@ -209,14 +212,14 @@ fn a_pidfd_is_the_way_to_a_process() {
         riovcnt: None,
         ..readv()
     };
-    let line = told(&getfd, View::Caller);
+    let line = described(&getfd, View::Caller);
     assert!(line.contains("pidfd_getfd       on app[9] via pidfd 5 takes fd 3 pipe:[77] as fd 8 pipe:[77]"), "{line}");
     let nobody = Event { target_pid: None, target_pid_arg: None, fd_out: None, fd_out_kind: None, ..getfd };
-    let line = told(&Event { pipe_out: None, ..nobody }, View::Caller);
+    let line = described(&Event { pipe_out: None, ..nobody }, View::Caller);
     assert!(line.contains("pidfd_getfd       on a process (unresolved) via pidfd 5 takes fd 3 pipe:[77]"), "{line}");
     let advice =
         Event { event: "process_madvise", direction: None, advice: Some("MADV_COLD"), pidfd: Some(5), ..readv() };
-    let line = told(&Event { local_iov: None, liovcnt: None, ..advice }, View::Caller);
+    let line = described(&Event { local_iov: None, liovcnt: None, ..advice }, View::Caller);
     assert!(line.contains("process_madvise   MADV_COLD on app[9] via pidfd 5 0x20+64"), "{line}");
 }
 
@@ -235,8 +238,11 @@ fn ptrace_addresses_need_not_be_memory() {
         data: 19,
         ..readv()
     };
-    assert_eq!(told(&ptrace, View::Caller), "·           ok  ptrace            PTRACE_CONT on app[9] data 0x13");
-    assert_eq!(told(&ptrace, View::Target), "·           ok  ptrace            PTRACE_CONT by caller spy[7] data 0x13");
+    assert_eq!(described(&ptrace, View::Caller), "·           ok  ptrace            PTRACE_CONT on app[9] data 0x13");
+    assert_eq!(
+        described(&ptrace, View::Target),
+        "·           ok  ptrace            PTRACE_CONT by caller spy[7] data 0x13"
+    );
     for (request, addr, words) in [
         ("PTRACE_SETREGSET", 1, "set NT_PRSTATUS"),
         ("PTRACE_GETREGSET", 0x202, "set NT_X86_XSTATE"),
@@ -248,14 +254,14 @@ fn ptrace_addresses_need_not_be_memory() {
     ] {
         let iov = [Iovec { base: addr, len: 0 }];
         let event = Event { ptrace_request: Some(request), remote_iov: Some(Iovecs::Pairs(&iov)), data: 0, ..ptrace };
-        let told = told(&event, View::Caller);
-        assert!(told.ends_with(&format!("{request} on app[9] {words}")), "{told}");
+        let line = described(&event, View::Caller);
+        assert!(line.ends_with(&format!("{request} on app[9] {words}")), "{line}");
     }
 }
 
 #[test]
-fn lives_are_told() {
-    let life = |event: Event<'_>| told(&event, View::Caller).trim_start_matches(['·', ' ']).to_string();
+fn lives_are_described() {
+    let life = |event: Event<'_>| described(&event, View::Caller).trim_start_matches(['·', ' ']).to_string();
     let exit = |status| life(Event { event: "process_exit", exit_code: Some(status), ..Event::default() });
     assert_eq!(exit(0), "process_exit      exited with status 0");
     assert_eq!(exit(3 << 8), "process_exit      exited with status 3");
@@ -268,7 +274,7 @@ fn lives_are_told() {
     let exec = Event { event: "process_exec", argv: Some(&words), ..Event::default() };
     assert!(life(exec).ends_with("… +380 B"));
     let lost = Event { event: "lost", lost_count: Some(5), lost_event: Some("tee"), ..Event::default() };
-    assert_eq!(told(&lost, View::Caller), "!  GAP: 5 × tee lost (cause unknown)");
+    assert_eq!(described(&lost, View::Caller), "!  GAP: 5 × tee lost (cause unknown)");
 }
 
 #[test]
