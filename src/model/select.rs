@@ -55,13 +55,13 @@ pub enum View {
 
 /// What becomes of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Decision {
     /// Not selected.
     Skip,
     /// A gap in the recording: always shown, counted only if it was selected.
     Gap,
     /// Selected.
-    Tell(View),
+    Show(View),
 }
 
 /// The selecting options, checked.
@@ -181,33 +181,33 @@ impl CaptureFilter<'_> {
     }
 
     /// What becomes of `event`.
-    pub fn verdict(&self, event: &Event<'_>) -> Verdict {
-        self.verdict_for(event, self.only)
+    pub fn decide(&self, event: &Event<'_>) -> Decision {
+        self.decide_for(event, self.only)
     }
 
     /// What becomes of `event` if only one process is shown.
-    pub fn verdict_for(&self, event: &Event<'_>, only: Option<Identity>) -> Verdict {
+    pub fn decide_for(&self, event: &Event<'_>, only: Option<Identity>) -> Decision {
         if !self.in_time(event) {
-            return Verdict::Skip;
+            return Decision::Skip;
         }
         let filter = self.filter;
         if event.event == EventKind::Lost.name() {
             let counted = only.is_none() && (filter.selects_any() || filter.names.contains(&event.event));
-            return if counted { Verdict::Tell(View::Caller) } else { Verdict::Gap };
+            return if counted { Decision::Show(View::Caller) } else { Decision::Gap };
         }
         if self.gaps_alone {
-            return Verdict::Skip;
+            return Decision::Skip;
         }
         let named = filter.events.is_none() || filter.names.contains(&event.event);
         if !named || (filter.failed && event.errno.is_none()) {
-            return Verdict::Skip;
+            return Decision::Skip;
         }
         let may_tell = |side: Identity| only.is_none_or(|only| only.matches(side));
         if may_tell(Identity::caller(event))
             && filter.names_side(event.pid, Some(event.comm))
             && filter.names_peer(event.target_pid)
         {
-            return Verdict::Tell(View::Caller);
+            return Decision::Show(View::Caller);
         }
         match Identity::target(event) {
             Some(target)
@@ -215,9 +215,9 @@ impl CaptureFilter<'_> {
                     && filter.names_side(target.pid, event.target_comm)
                     && filter.names_peer(Some(event.pid)) =>
             {
-                Verdict::Tell(View::Target)
+                Decision::Show(View::Target)
             }
-            _ => Verdict::Skip,
+            _ => Decision::Skip,
         }
     }
 
@@ -244,13 +244,13 @@ mod tests {
         Select::default()
     }
 
-    fn verdict(select: &Select, event: &Event<'_>) -> Verdict {
+    fn decide(select: &Select, event: &Event<'_>) -> Decision {
         let start = Clocks { monotonic_ns: 1_000, realtime_ns: 5_000, ..Clocks::default() };
-        Filter::new(select).unwrap().on(&start).verdict(event)
+        Filter::new(select).unwrap().on(&start).decide(event)
     }
 
-    const CALLER: Verdict = Verdict::Tell(View::Caller);
-    const TARGET: Verdict = Verdict::Tell(View::Target);
+    const CALLER: Decision = Decision::Show(View::Caller);
+    const TARGET: Decision = Decision::Show(View::Target);
 
     fn readv() -> Event<'static> {
         Event {
@@ -268,41 +268,41 @@ mod tests {
     #[test]
     fn a_pid_is_caller_or_target() {
         let event = readv();
-        assert_eq!(verdict(&select(), &event), CALLER);
-        assert_eq!(verdict(&Select { pids: vec![10], ..select() }, &event), CALLER);
-        assert_eq!(verdict(&Select { pids: vec![20], ..select() }, &event), TARGET);
-        assert_eq!(verdict(&Select { pids: vec![10, 20], ..select() }, &event), CALLER);
-        assert_eq!(verdict(&Select { pids: vec![30], ..select() }, &event), Verdict::Skip);
+        assert_eq!(decide(&select(), &event), CALLER);
+        assert_eq!(decide(&Select { pids: vec![10], ..select() }, &event), CALLER);
+        assert_eq!(decide(&Select { pids: vec![20], ..select() }, &event), TARGET);
+        assert_eq!(decide(&Select { pids: vec![10, 20], ..select() }, &event), CALLER);
+        assert_eq!(decide(&Select { pids: vec![30], ..select() }, &event), Decision::Skip);
     }
 
     #[test]
     fn a_peer_is_the_other_side() {
         let event = readv();
         let peer = |peers| Select { peers, ..select() };
-        assert_eq!(verdict(&peer(vec![20]), &event), CALLER);
-        assert_eq!(verdict(&peer(vec![10]), &event), TARGET);
-        assert_eq!(verdict(&Select { pids: vec![10], ..peer(vec![20]) }, &event), CALLER);
-        assert_eq!(verdict(&Select { pids: vec![10], ..peer(vec![10]) }, &event), Verdict::Skip);
-        assert_eq!(verdict(&peer(vec![20]), &Event { target_pid: None, ..event }), Verdict::Skip);
+        assert_eq!(decide(&peer(vec![20]), &event), CALLER);
+        assert_eq!(decide(&peer(vec![10]), &event), TARGET);
+        assert_eq!(decide(&Select { pids: vec![10], ..peer(vec![20]) }, &event), CALLER);
+        assert_eq!(decide(&Select { pids: vec![10], ..peer(vec![10]) }, &event), Decision::Skip);
+        assert_eq!(decide(&peer(vec![20]), &Event { target_pid: None, ..event }), Decision::Skip);
     }
 
     #[test]
     fn names_are_globs() {
         let comm = |glob: &str| Select { comm: Some(glob.into()), ..select() };
-        assert_eq!(verdict(&comm("py-*"), &readv()), CALLER);
-        assert_eq!(verdict(&comm("python?"), &readv()), TARGET);
-        assert_eq!(verdict(&comm("*thon"), &readv()), Verdict::Skip);
-        assert_eq!(verdict(&comm("k*1"), &Event { comm: "kworker/0:1", ..readv() }), CALLER);
+        assert_eq!(decide(&comm("py-*"), &readv()), CALLER);
+        assert_eq!(decide(&comm("python?"), &readv()), TARGET);
+        assert_eq!(decide(&comm("*thon"), &readv()), Decision::Skip);
+        assert_eq!(decide(&comm("k*1"), &Event { comm: "kworker/0:1", ..readv() }), CALLER);
         assert!(Filter::new(&comm("[a")).unwrap_err().to_string().starts_with("--comm: \"[a\" is not a glob"));
     }
 
     #[test]
     fn sets_merge_and_failures_have_an_errno() {
         let events = |lists: &[&str]| Select { events: lists.iter().map(|l| l.to_string()).collect(), ..select() };
-        assert_eq!(verdict(&events(&["tee", "@vm"]), &readv()), CALLER);
-        assert_eq!(verdict(&events(&["tee"]), &readv()), Verdict::Skip);
-        assert_eq!(verdict(&Select { failed: true, ..select() }, &readv()), Verdict::Skip);
-        assert_eq!(verdict(&Select { failed: true, ..select() }, &Event { errno: Some("EPERM"), ..readv() }), CALLER);
+        assert_eq!(decide(&events(&["tee", "@vm"]), &readv()), CALLER);
+        assert_eq!(decide(&events(&["tee"]), &readv()), Decision::Skip);
+        assert_eq!(decide(&Select { failed: true, ..select() }, &readv()), Decision::Skip);
+        assert_eq!(decide(&Select { failed: true, ..select() }, &Event { errno: Some("EPERM"), ..readv() }), CALLER);
         assert!(Filter::new(&events(&["nothing"])).unwrap_err().to_string().starts_with("-e: unknown event"));
     }
 
@@ -310,21 +310,21 @@ mod tests {
     fn windows_include_their_ends() {
         let window =
             |since: &str, until: &str| Select { since: Some(since.into()), until: Some(until.into()), ..select() };
-        assert_eq!(verdict(&window("1us", "1us"), &readv()), CALLER);
-        assert_eq!(verdict(&window("1001ns", "2s"), &readv()), Verdict::Skip);
-        assert_eq!(verdict(&window("@0.000006", "@0.000006"), &readv()), CALLER);
-        assert_eq!(verdict(&window("@0", "@0.0000059"), &readv()), Verdict::Skip);
-        assert_eq!(verdict(&window("-1s", "1us"), &readv()), CALLER);
+        assert_eq!(decide(&window("1us", "1us"), &readv()), CALLER);
+        assert_eq!(decide(&window("1001ns", "2s"), &readv()), Decision::Skip);
+        assert_eq!(decide(&window("@0.000006", "@0.000006"), &readv()), CALLER);
+        assert_eq!(decide(&window("@0", "@0.0000059"), &readv()), Decision::Skip);
+        assert_eq!(decide(&window("-1s", "1us"), &readv()), CALLER);
     }
 
     #[test]
     fn gaps_stay_visible() {
         let lost = Event { event: "lost", mono_ns: 2_000, ..Event::default() };
-        assert_eq!(verdict(&select(), &lost), CALLER);
-        assert_eq!(verdict(&Select { pids: vec![10], ..select() }, &lost), Verdict::Gap);
-        assert_eq!(verdict(&Select { events: vec!["lost".into()], ..select() }, &lost), CALLER);
+        assert_eq!(decide(&select(), &lost), CALLER);
+        assert_eq!(decide(&Select { pids: vec![10], ..select() }, &lost), Decision::Gap);
+        assert_eq!(decide(&Select { events: vec!["lost".into()], ..select() }, &lost), CALLER);
         let later = Select { since: Some("1s".into()), ..select() };
-        assert_eq!(verdict(&later, &lost), Verdict::Skip);
+        assert_eq!(decide(&later, &lost), Decision::Skip);
         let filter = Filter::new(&Select { pids: vec![10], ..select() }).unwrap();
         assert_eq!(filter.on(&Clocks::default()).scan().pids, [10, 0]);
     }

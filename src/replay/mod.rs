@@ -19,7 +19,7 @@ use crate::export::Export;
 use crate::export::csv::Csv;
 use crate::export::jsonl::Jsonl;
 use crate::model::process::Processes;
-use crate::model::select::{CaptureFilter, Filter, Select, Verdict, View};
+use crate::model::select::{CaptureFilter, Decision, Filter, Select, View};
 use crate::model::time;
 use crate::schema::limits::{AllowLarge, Limits};
 use crate::schema::reader::Capture;
@@ -220,15 +220,15 @@ impl Replay {
     /// Prints the events of a batch.
     fn batch(&mut self, batch: &EventBatch, filter: &CaptureFilter<'_>) -> Result<()> {
         for event in batch.iter() {
-            let verdict = filter.verdict(&event);
-            if verdict == Verdict::Skip {
+            let decision = filter.decide(&event);
+            if decision == Decision::Skip {
                 continue;
             }
             self.processes.note(&event);
-            match verdict {
-                Verdict::Skip => {}
-                Verdict::Gap => self.render.event(&event, View::Caller, &self.processes)?,
-                Verdict::Tell(view) => {
+            match decision {
+                Decision::Skip => {}
+                Decision::Gap => self.render.event(&event, View::Caller, &self.processes)?,
+                Decision::Show(view) => {
                     self.render.event(&event, view, &self.processes)?;
                     self.told += 1;
                     self.left -= 1;

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use anyhow::{Result, ensure};
 
 use crate::model::process::Identity;
-use crate::model::select::{CaptureFilter, Verdict, View};
+use crate::model::select::{CaptureFilter, Decision, View};
 use crate::schema::reader::{Capture, Scan};
 use crate::schema::{Event, EventKind};
 
@@ -65,9 +65,9 @@ impl Found {
         let caller = Identity::caller(event);
         let sides = [Some((caller, View::Caller)), Identity::target(event).map(|target| (target, View::Target))];
         for (side, view) in sides.into_iter().flatten() {
-            let wanted = filter.verdict_for(event, Some(side));
+            let wanted = filter.decide_for(event, Some(side));
             // Self to self is one line, from the caller's side.
-            if wanted == Verdict::Tell(view) {
+            if wanted == Decision::Show(view) {
                 self.extend(side, event.mono_ns);
             }
         }
