@@ -86,12 +86,12 @@ impl Chunks {
         layout: Layout,
         descr: &ColumnDescPtr,
     ) -> Result<Option<Chunk>, ParquetError> {
-        let told = layout == Layout::Key;
+        let with_statistics = layout == Layout::Key;
         let dictionary = if leaf.shape.has_no_values() { None } else { Dictionary::of(leaf.values) };
-        if !leaf.shape.has_no_values() && dictionary.as_ref().is_none_or(|d| told && !d.is_told_whole()) {
+        if !leaf.shape.has_no_values() && dictionary.as_ref().is_none_or(|d| with_statistics && !d.has_whole_values()) {
             return Ok(None);
         }
-        let pages = pages(&leaf.shape, dictionary.as_ref(), told);
+        let pages = pages(&leaf.shape, dictionary.as_ref(), with_statistics);
         let data: usize = pages.iter().map(|page| page.bytes.len()).sum();
         let packed = data + dictionary.as_ref().map_or(0, |d| d.page.len()) > NOT_PACKED;
         let mut out = Out::new(packed.then_some(&mut self.zstd));
@@ -100,12 +100,12 @@ impl Chunks {
         }
         let encoding = if dictionary.is_some() { Encoding::RLE_DICTIONARY } else { Encoding::PLAIN };
         pages.iter().try_for_each(|page| out.data(page, encoding))?;
-        out.close(descr, &pages, encoding, dictionary.as_ref().filter(|_| told)).map(Some)
+        out.close(descr, &pages, encoding, dictionary.as_ref().filter(|_| with_statistics)).map(Some)
     }
 }
 
 /// One page where all values are the same: a page more would only cost its header.
-fn pages(shape: &Shape<'_>, dictionary: Option<&Dictionary>, told: bool) -> Vec<Raw> {
+fn pages(shape: &Shape<'_>, dictionary: Option<&Dictionary>, with_statistics: bool) -> Vec<Raw> {
     let rows = shape.rows();
     let constant = dictionary.is_none_or(Dictionary::is_constant) && shape.is_uniform();
     let each = if constant { rows.max(1) } else { PAGE_ROWS };
@@ -119,7 +119,7 @@ fn pages(shape: &Shape<'_>, dictionary: Option<&Dictionary>, told: bool) -> Vec<
         if let Some(dictionary) = dictionary {
             dictionary.write(values.clone(), &mut bytes);
         }
-        let extremes = dictionary.filter(|_| told).and_then(|dictionary| dictionary.extremes(values));
+        let extremes = dictionary.filter(|_| with_statistics).and_then(|dictionary| dictionary.extremes(values));
         Raw { rows: range.len(), entries: levels.entries, values: levels.values, extremes, bytes }
     };
     (0..rows).step_by(each).map(page).collect()
@@ -185,7 +185,7 @@ impl<'a> Out<'a> {
         descr: &ColumnDescPtr,
         pages: &[Raw],
         encoding: Encoding,
-        told: Option<&Dictionary>,
+        described_by: Option<&Dictionary>,
     ) -> Result<Chunk, ParquetError> {
         let compression = match self.zstd {
             Some(_) => Compression::ZSTD(ZstdLevel::try_new(LEVEL)?),
@@ -208,15 +208,17 @@ impl<'a> Out<'a> {
             .set_num_values(entries as i64)
             .set_data_page_offset(self.first_data as i64)
             .set_dictionary_page_offset((self.dictionary_pages > 0).then_some(0));
-        if let Some(statistics) = told.and_then(|dictionary| statistics(dictionary, pages, nulls)) {
+        if let Some(statistics) = described_by.and_then(|dictionary| statistics(dictionary, pages, nulls)) {
             metadata = metadata.set_statistics(statistics);
         }
         let result = ColumnCloseResult {
             bytes_written: bytes.len() as u64,
             rows_written: pages.iter().map(|page| page.rows as u64).sum(),
             metadata: metadata.build()?,
-            bloom_filter: told.map(bloom_filter).transpose()?,
-            column_index: told.map(|dictionary| column_index(dictionary, pages, descr.physical_type())).transpose()?,
+            bloom_filter: described_by.map(bloom_filter).transpose()?,
+            column_index: described_by
+                .map(|dictionary| column_index(dictionary, pages, descr.physical_type()))
+                .transpose()?,
             offset_index: Some(self.offsets.build()),
         };
         Ok((bytes.into(), result))
@@ -242,7 +244,7 @@ fn column_index(dictionary: &Dictionary, pages: &[Raw], kind: Type) -> Result<Co
     for page in pages {
         let nulls = (page.entries - page.values) as i64;
         match page.extremes {
-            Some(told) => index.append(false, dictionary.bytes(told.least), dictionary.bytes(told.most), nulls),
+            Some(range) => index.append(false, dictionary.bytes(range.least), dictionary.bytes(range.most), nulls),
             None => index.append(true, Vec::new(), Vec::new(), nulls),
         }
     }

@@ -73,7 +73,7 @@ impl Dictionary {
         self.entries <= 1
     }
 
-    /// Appends the part of a data page that tells `values`, the first being 0.
+    /// Appends the part of a data page with `values`, of which the first is number 0.
     pub fn write(&self, values: Range<usize>, out: &mut Vec<u8>) {
         let width = hybrid::width_of(self.entries.saturating_sub(1));
         out.push(width as u8);
@@ -137,7 +137,7 @@ impl Dictionary {
     }
 
     /// Whether statistics can be made of it that hold whole values.
-    pub fn is_told_whole(&self) -> bool {
+    pub fn has_whole_values(&self) -> bool {
         match &self.ordered {
             Ordered::Int32(_) => true,
             Ordered::Text(values) => values.iter().flatten().all(|text| text.len() <= LONGEST_TOLD),

@@ -1,7 +1,7 @@
 //! Parquet's hybrid of run lengths and bit packing, written: levels and dictionary indices
 //! (parquet-format, Encodings.md, "Run Length Encoding / Bit-Packing Hybrid").
 
-/// Fewest equal values that are told as a run. A shorter one costs more than the bits it saves.
+/// Fewest equal values that are written as a run. A shorter one costs more than the bits it saves.
 const RUN: usize = 16;
 /// Values are packed in groups of so many.
 const GROUP: usize = 8;

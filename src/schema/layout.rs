@@ -88,9 +88,12 @@ fn check_index(metadata: &ArrowReaderMetadata, index: usize, group: &RowGroupMet
         let (start, length) = place(chunk).context("a column outside the file")?;
         let whole = follow(pages, start..start.saturating_add(length), group.num_rows());
         ensure!(whole, "column {name}: the page index does not fit the column");
-        let told = offsets.unencoded_byte_array_data_bytes().is_none_or(|bytes| bytes.len() == pages.len());
+        let has_sizes = offsets.unencoded_byte_array_data_bytes().is_none_or(|bytes| bytes.len() == pages.len());
         let held = columns.and_then(|columns| columns.get(leaf)).and_then(pages_held);
-        ensure!(told && held.is_none_or(|held| held == pages.len()), "column {name}: the page index is of other pages");
+        ensure!(
+            has_sizes && held.is_none_or(|held| held == pages.len()),
+            "column {name}: the page index is of other pages"
+        );
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Which rows of a column hold values, told in Parquet's definition and repetition levels.
+//! Which rows of a column hold values: Parquet's definition and repetition levels.
 
 use std::ops::Range;
 
@@ -27,7 +27,7 @@ pub(super) enum Shape<'a> {
 
 /// What a page's levels are.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct PageLevels {
     /// Values, nulls and empty lists.
     pub entries: usize,
     /// Values alone.
@@ -74,9 +74,9 @@ impl Shape<'_> {
     }
 
     /// The levels of `rows`, which exist.
-    pub fn page(&self, rows: Range<usize>) -> Told {
+    pub fn page(&self, rows: Range<usize>) -> PageLevels {
         match self {
-            Shape::Required { .. } => Told { entries: rows.len(), values: rows.len(), levels: Vec::new() },
+            Shape::Required { .. } => PageLevels { entries: rows.len(), values: rows.len(), levels: Vec::new() },
             Shape::Optional(nulls) => optional(&nulls.slice(rows.start, rows.len())),
             Shape::Lists { offsets, nulls } => {
                 let nulls = nulls.map(|nulls| nulls.slice(rows.start, rows.len()));
@@ -90,7 +90,7 @@ fn have_one_each(offsets: &[i32]) -> bool {
     offsets.windows(2).all(|pair| matches!(pair, [begin, end] if end.wrapping_sub(*begin) == 1))
 }
 
-fn optional(nulls: &NullBuffer) -> Told {
+fn optional(nulls: &NullBuffer) -> PageLevels {
     let (rows, values) = (nulls.len(), nulls.len() - nulls.null_count());
     let mut levels = Vec::new();
     if values == 0 || values == rows {
@@ -99,10 +99,10 @@ fn optional(nulls: &NullBuffer) -> Told {
         let defined: Vec<u32> = nulls.iter().map(u32::from).collect();
         block(&mut levels, |out| write(&defined, 1, out));
     }
-    Told { entries: rows, values, levels }
+    PageLevels { entries: rows, values, levels }
 }
 
-fn lists(offsets: &[i32], nulls: Option<&NullBuffer>) -> Told {
+fn lists(offsets: &[i32], nulls: Option<&NullBuffer>) -> PageLevels {
     let rows = offsets.len().saturating_sub(1);
     let width = width_of(ELEMENT as usize);
     let mut levels = Vec::new();
@@ -113,11 +113,11 @@ fn lists(offsets: &[i32], nulls: Option<&NullBuffer>) -> Told {
     };
     if absent == rows {
         all(NULL, &mut levels);
-        return Told { entries: rows, values: 0, levels };
+        return PageLevels { entries: rows, values: 0, levels };
     }
     if absent == 0 && have_one_each(offsets) {
         all(ELEMENT, &mut levels);
-        return Told { entries: rows, values: rows, levels };
+        return PageLevels { entries: rows, values: rows, levels };
     }
     let (mut repeated, mut defined, mut values) = (Vec::new(), Vec::new(), 0);
     for (row, pair) in offsets.windows(2).enumerate() {
@@ -136,7 +136,7 @@ fn lists(offsets: &[i32], nulls: Option<&NullBuffer>) -> Told {
     }
     block(&mut levels, |out| write(&repeated, 1, out));
     block(&mut levels, |out| write(&defined, width, out));
-    Told { entries: defined.len(), values, levels }
+    PageLevels { entries: defined.len(), values, levels }
 }
 
 /// In V1 pages levels stand behind their length.
