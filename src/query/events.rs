@@ -1,6 +1,6 @@
 //! The table `events`: all captures as one, with the column `capture` in front.
 //!
-//! Owns what the engine is told of the files: their columns, row counts, and how they are spread over threads. What a
+//! Owns what the engine gets to know of the files: their columns, row counts, and how they are spread over threads. What a
 //! filter excludes is found by the engine, from statistics, page index and bloom filters.
 
 use std::path::Path;

@@ -12,8 +12,8 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanVisitor, accept};
 use crate::count;
 use crate::terminal::escape::SafeMessage;
 
-/// Writes what each scan read and left out, then the plan with its measures; of a query that ran `elsewhere`, what is told
-/// of it from there.
+/// Writes what each scan read and left out, then the plan with its measures; for a query that ran `elsewhere`, what
+/// that place reports of it.
 ///
 /// # Errors
 /// When stdout fails.

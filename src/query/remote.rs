@@ -91,7 +91,7 @@ pub fn find(word: &str, most: usize, found: &mut Vec<PathBuf>) -> Result<()> {
         }
         Ok::<_, Error>(keys)
     };
-    let mut keys = wait(listed)?.map_err(|error| anyhow!(told(&name, &error)))?;
+    let mut keys = wait(listed)?.map_err(|error| anyhow!(described(&name, &error)))?;
     ensure!(keys.len() <= objects, "{name} has more than {objects} objects: name a part of it");
     let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
     let wanted = |key: &String| {
@@ -119,7 +119,7 @@ pub fn open(path: &Path, limits: Limits) -> Result<(String, Capture, Option<Arc<
     let name = shown(&url);
     let store = store(&url)?;
     let key = Key::from_url_path(url.path()).with_context(|| format!("{name} names no object"))?;
-    let begin = wait(begin(Arc::clone(&store), key.clone()))?.map_err(|error| anyhow!(told(&name, &error)))?;
+    let begin = wait(begin(Arc::clone(&store), key.clone()))?.map_err(|error| anyhow!(described(&name, &error)))?;
     let begin = begin.with_context(|| format!("{name} is empty: not a capture"))?;
     let size = begin.size;
     let tag = begin.e_tag.filter(|tag| !tag.starts_with("W/"));
@@ -177,7 +177,7 @@ impl Remote {
                 ..GetOptions::default()
             };
             let part = async { self.store.get_opts(&self.key, options).await?.bytes().await };
-            let part = part.await.map_err(|error| anyhow!(told(&self.name, &error)))?;
+            let part = part.await.map_err(|error| anyhow!(described(&self.name, &error)))?;
             ensure!(part.len() as u64 == end - at, "{}: the server sent other bytes than requested", self.name);
             if at == range.start && end == range.end {
                 return Ok(part);
@@ -286,7 +286,7 @@ fn build(root: &Url) -> Result<Arc<dyn ObjectStore>> {
 }
 
 /// The error in one sentence with the remedy.
-fn told(name: &str, error: &Error) -> String {
+fn described(name: &str, error: &Error) -> String {
     let cause = clean(&cause(error));
     match (error, unanswered(error)) {
         (Error::NotFound { .. }, _) => format!("{name} is not there (404): check the name"),

@@ -168,7 +168,7 @@ pub fn summary(options: &Options, finished: &[Finished], ledger: &[LedgerRow], h
     say_line(format_args!(
         "{name}: {} written, {lost}{ignored}{skipped}{forgotten}; {}, {} on disk, {:.2} s",
         count::events(sum(|r| r.written)),
-        Moved::of(ledger).told(|bytes| HumanBytes(bytes).to_string()),
+        Moved::of(ledger).in_words(|bytes| HumanBytes(bytes).to_string()),
         HumanBytes(size),
         elapsed.as_secs_f64(),
     ));

@@ -119,7 +119,7 @@ pub fn run(args: &Args) -> Result<u8> {
         order: args.by,
         limits: args.large.limits(),
         left: args.count.unwrap_or(u64::MAX),
-        told: 0,
+        printed: 0,
         processes: Processes::default(),
         render: renderer(args)?,
     };
@@ -135,7 +135,7 @@ pub fn run(args: &Args) -> Result<u8> {
             failed = true;
         }
     }
-    Ok(match (failed, replay.told) {
+    Ok(match (failed, replay.printed) {
         (true, _) => status::ERROR,
         (false, 0) => status::NO_MATCH,
         (false, _) => status::OK,
@@ -166,7 +166,7 @@ struct Replay {
     order: Order,
     limits: Limits,
     left: u64,
-    told: u64,
+    printed: u64,
     processes: Processes,
     render: Box<dyn Render>,
 }
@@ -230,7 +230,7 @@ impl Replay {
                 Decision::Gap => self.render.event(&event, View::Caller, &self.processes)?,
                 Decision::Show(view) => {
                     self.render.event(&event, view, &self.processes)?;
-                    self.told += 1;
+                    self.printed += 1;
                     self.left -= 1;
                 }
             }

@@ -37,7 +37,7 @@ impl Moved {
     }
 
     /// In words, each number written by `number`: what moved, and beside it whatever else there is.
-    pub fn told(&self, number: impl Fn(u64) -> String) -> String {
+    pub fn in_words(&self, number: impl Fn(u64) -> String) -> String {
         let some =
             |bytes: u64, what: &str| if bytes > 0 { format!(", {} {what}", number(bytes)) } else { String::new() };
         let beside = some(self.pipes, "through pipes and files") + &some(self.advised, "advised");
@@ -62,8 +62,8 @@ mod tests {
         let moved = Moved::of(&ledger);
         assert_eq!(moved, Moved { memory: 321, pipes: 20, advised: 4096 });
         let number = |bytes: u64| format!("{bytes} B");
-        assert_eq!(moved.told(number), "321 B moved, 20 B through pipes and files, 4096 B advised");
-        assert_eq!(Moved::of(&ledger[..1]).told(number), "1 B moved");
+        assert_eq!(moved.in_words(number), "321 B moved, 20 B through pipes and files, 4096 B advised");
+        assert_eq!(Moved::of(&ledger[..1]).in_words(number), "1 B moved");
         let most = [row("read", u64::MAX), row("write", 1)];
         assert_eq!(Moved::of(&most).memory, u64::MAX);
     }

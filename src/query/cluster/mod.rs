@@ -141,8 +141,8 @@ impl QueryPlanner for Planner {
 
 /// How the cluster carried out `plan`, which has run: a plan with measures for each stage. None of what ran here.
 pub async fn explained(plan: &dyn ExecutionPlan, context: &SessionContext) -> Option<String> {
-    let told = sent(plan)?.explain_executed_plan(&context.copied_config(), true).await;
-    Some(told.unwrap_or_else(|error| format!("the scheduler does not send the plan: {error}")))
+    let explained = sent(plan)?.explain_executed_plan(&context.copied_config(), true).await;
+    Some(explained.unwrap_or_else(|error| format!("the scheduler does not send the plan: {error}")))
 }
 
 fn sent(plan: &dyn ExecutionPlan) -> Option<&DistributedQueryExec<LogicalPlanNode>> {

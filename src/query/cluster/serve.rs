@@ -170,7 +170,7 @@ fn scheduler(options: &Scheduler) -> Result<u8> {
     let ended = runtime.block_on(async {
         tokio::select! {
             served = serve => Ok(Some(served)),
-            told = told_to_end() => told.map(|()| None),
+            signal = end_signal() => signal.map(|()| None),
         }
     });
     runtime.shutdown_background();
@@ -230,9 +230,9 @@ fn executor(options: &Executor) -> Result<u8> {
     let ended = runtime.block_on(async {
         tokio::select! {
             ended = start_executor_process(config) => ended.map_err(|error| anyhow!("{error}")),
-            told = told_to_end() => {
+            signal = end_signal() => {
                 tokio::time::sleep(GRACE).await;
-                Ok(told?)
+                Ok(signal?)
             }
         }
     });
@@ -244,7 +244,7 @@ fn executor(options: &Executor) -> Result<u8> {
 }
 
 /// Waits for ^C or SIGTERM.
-async fn told_to_end() -> std::io::Result<()> {
+async fn end_signal() -> std::io::Result<()> {
     let (mut terminated, mut interrupted) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
         _ = terminated.recv() => {}

@@ -28,7 +28,7 @@ impl Encoder {
         self.before = ledger;
     }
 
-    /// Counts the rows that were copied, where nothing says what else was seen. Returns what they tell of the kernel's books.
+    /// Counts the copied rows, where nothing shows what else was seen. Returns what they report of the kernel's counters.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -37,8 +37,8 @@ impl Encoder {
         let capture = Capture::open_within(self.series.output().partial(), limits)?;
         let columns = vec!["event", "bytes", "errno", "lost_count", "lost_event", "lost_cause"];
         for batch in capture.scan(&Scan { columns, ..Scan::default() })? {
-            batch?.iter().for_each(|event| self.table.books.count_row(&event, &mut self.told.kernel));
+            batch?.iter().for_each(|event| self.table.books.count_row(&event, &mut self.reported.kernel));
         }
-        Ok(self.told.kernel.clone())
+        Ok(self.reported.kernel.clone())
     }
 }

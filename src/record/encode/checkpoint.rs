@@ -35,7 +35,8 @@ pub struct Checkpoint {
     /// Who is who.
     pub known: Known,
     /// The kernel's counters up to which `lost` rows were written.
-    pub told: Counted,
+    #[serde(rename = "told")]
+    pub reported: Counted,
 }
 
 /// Processes that lived when recording began.

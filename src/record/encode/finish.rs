@@ -31,7 +31,7 @@ impl Encoder {
         let ended: fn(&mut Entry) -> &mut u64 = if end.killed { |e| &mut e.crashed } else { |e| &mut e.unread };
         let unread = came.count_unread(kernel, ended);
         self.table.books.count_missing(&came);
-        self.tell_the_rest(&end, &unread);
+        self.emit_trailing_losses(&end, &unread);
         self.flush(self.keep.is_none());
         if let Some(error) = self.error.take() {
             let finished = self.series.finished().cloned().collect();
@@ -68,8 +68,8 @@ impl Encoder {
         Ok(())
     }
 
-    /// Rows of what no ring told any more.
-    pub(super) fn tell_the_rest(&mut self, end: &Finish, unread: &[u32]) {
+    /// Rows of what is not in a ring any more: requests without completion, and losses at the end.
+    pub(super) fn emit_trailing_losses(&mut self, end: &Finish, unread: &[u32]) {
         for request in &end.requests {
             // Stored at the map's value size; the record contains its own size.
             let size = request.first_chunk().map_or(0, |b| u32::from_ne_bytes(*b) as usize);
@@ -82,22 +82,22 @@ impl Encoder {
             let counts = loss.count.get(..VMT_KINDS as usize).unwrap_or_default();
             self.decoder.lost(loss.cpu, loss.first_ns, loss.last_ns, counts, LostCause::RingFull, &mut self.table);
         }
-        self.tell_unrecorded();
+        self.emit_unrecorded_losses();
         let last_ns = u64::try_from(self.table.last_ns()).unwrap_or(0);
         let end_ns = u64::try_from(end.counted.clocks.monotonic_ns).unwrap_or(0);
         let cause = if end.killed { LostCause::RecorderKilled } else { LostCause::LeftInRing };
         self.decoder.lost(0, last_ns, end_ns, unread, cause, &mut self.table);
     }
 
-    /// Rows of losses that only the kernel's books show: of all CPUs together, between the books before and the last.
-    pub(super) fn tell_unrecorded(&mut self) {
+    /// Rows of losses that only the kernel's counters show: of all CPUs together, between their last two readings.
+    pub(super) fn emit_unrecorded_losses(&mut self) {
         let [first_ns, last_ns] =
-            [&self.told, &self.counted].map(|c| u64::try_from(c.clocks.monotonic_ns).unwrap_or(0));
-        let added = |of| added_by_wire(&self.told.kernel, &self.counted.kernel, of);
+            [&self.reported, &self.counted].map(|c| u64::try_from(c.clocks.monotonic_ns).unwrap_or(0));
+        let added = |of| added_by_wire(&self.reported.kernel, &self.counted.kernel, of);
         let causes = [(LostCause::ScratchFull, added(|k| k.unplaced)), (LostCause::HookSkipped, added(|k| k.skipped))];
         for (cause, counts) in causes {
             self.decoder.lost(0, first_ns, last_ns, &counts, cause, &mut self.table);
         }
-        self.told = self.counted.clone();
+        self.reported = self.counted.clone();
     }
 }

@@ -64,7 +64,7 @@ impl Encoder {
             books: books.clone(),
             since: self.since.clone(),
             known: self.decoder.known(),
-            told: self.told.clone(),
+            reported: self.reported.clone(),
         };
         running.journal.offer(Kind::Checkpoint, 0, &serde_json::to_vec(&checkpoint).ok()?)
     }

@@ -53,7 +53,7 @@ pub struct Running {
     pub journal: Journal,
     /// The kernel's books.
     pub counters: Counters,
-    /// What is done when the disk is full, and what main is told.
+    /// What is done when the disk is full, and what the main thread learns of it.
     pub room: Arc<Room>,
 }
 
@@ -73,8 +73,8 @@ pub struct Encoder {
     counted_ns: i64,
     /// Where files are to end, in the order of their instants.
     cuts: VecDeque<Cut>,
-    /// The books of which `lost` rows tell all that no record does.
-    told: Counted,
+    /// The kernel's counters up to which `lost` rows have been written.
+    reported: Counted,
     end_clock: Option<ClockState>,
     /// Of files that were copied into this one: what their ledgers say.
     before: Vec<LedgerRow>,
@@ -91,7 +91,7 @@ pub struct Encoder {
     /// A row has met the trigger, and is in no file yet.
     triggered: bool,
     /// mono_ns when the trigger last made a file.
-    told_ns: i64,
+    triggered_ns: i64,
     /// Bytes of finished files.
     finished_bytes: u64,
     /// The disk is full, and there is no more room to be made.
@@ -134,7 +134,7 @@ impl Encoder {
             series,
             keep: None,
             sizes: Sizes::default(),
-            told: counted.clone(),
+            reported: counted.clone(),
             counted_ns: counted.clocks.monotonic_ns,
             counted,
             cuts: VecDeque::new(),
@@ -146,7 +146,7 @@ impl Encoder {
             began: Place::default(),
             began_ns: 0,
             triggered: false,
-            told_ns: i64::MIN,
+            triggered_ns: i64::MIN,
             finished_bytes: 0,
             full: false,
             error: None,
@@ -188,11 +188,11 @@ impl Encoder {
     /// Goes on behind what a checkpoint says is written.
     pub fn restore(&mut self, checkpoint: Checkpoint) {
         self.skip = checkpoint.place.skip;
-        let Checkpoint { place, seq, last_ns, transfers, books, since, known, told, .. } = checkpoint;
+        let Checkpoint { place, seq, last_ns, transfers, books, since, known, reported, .. } = checkpoint;
         self.reorder = Reorder::at(place);
         self.table.restore(seq, last_ns, transfers, books);
         self.decoder.restore(known);
-        (self.since, self.began, self.told) = (since, place, told);
+        (self.since, self.began, self.reported) = (since, place, reported);
     }
 
     /// Whether the kernel's books can be read, with the capabilities now in effect.
@@ -216,7 +216,7 @@ impl Encoder {
             Kind::Books => {
                 let counted: Counted = json(frame)?;
                 // All records from before the last counters have arrived by now.
-                self.tell_unrecorded();
+                self.emit_unrecorded_losses();
                 // The counters of a cut were read after this frame was written to the journal.
                 if counted.clocks.monotonic_ns >= self.counted_ns {
                     self.counted_ns = counted.clocks.monotonic_ns;
@@ -225,7 +225,7 @@ impl Encoder {
                     let at_ns = self.counted_ns.min(ends).max(self.counted.clocks.monotonic_ns);
                     self.counted = Counted { clocks: counted.clocks.at(at_ns), ..counted };
                 }
-                self.tell_trigger(self.counted_ns);
+                self.run_trigger(self.counted_ns);
             }
             Kind::Cut => self.await_cut(json(frame)?),
             Kind::Finish => return json(frame).map(Some),
@@ -257,7 +257,7 @@ impl Encoder {
                 self.flush(false);
             }
             self.triggered |= self.table.was_triggered();
-            self.tell_trigger(self.table.last_ns());
+            self.run_trigger(self.table.last_ns());
         }
     }
 

@@ -48,9 +48,9 @@ impl Encoder {
     }
 
     /// Writes what is kept if the trigger was met; at most one file a second.
-    pub(super) fn tell_trigger(&mut self, now_ns: i64) {
-        if self.triggered && now_ns.saturating_sub(self.told_ns) >= TRIGGER_PAUSE_NS {
-            self.told_ns = now_ns;
+    pub(super) fn run_trigger(&mut self, now_ns: i64) {
+        if self.triggered && now_ns.saturating_sub(self.triggered_ns) >= TRIGGER_PAUSE_NS {
+            self.triggered_ns = now_ns;
             self.triggered = false;
             self.cut(EndReason::Triggered, None);
         }

@@ -66,8 +66,8 @@ pub fn snapshot(boot_id: &str, pid: i32) -> Option<Snapshot> {
     };
     let argv = read("cmdline").map(argv).unwrap_or_default();
     let cgroup = read("cgroup").and_then(|bytes| {
-        let told = bytes.split(|b| *b == b'\n').find_map(|l| l.strip_prefix(b"0::".as_slice()));
-        told.and_then(cgroupfs::as_mounted).map(text::escape)
+        let line = bytes.split(|b| *b == b'\n').find_map(|l| l.strip_prefix(b"0::".as_slice()));
+        line.and_then(cgroupfs::as_mounted).map(text::escape)
     });
     let comm = read("comm").map(|c| text::escape(c.strip_suffix(b"\n").unwrap_or(&c)))?;
     let key = process_key(boot_id, pid, start_ns);

@@ -70,7 +70,7 @@ impl Room {
                 journal.leave_disk();
             }
         } else {
-            self.tell(&self.failed, &format!("the journal cannot be written: {error}"));
+            self.end_with(&self.failed, &format!("the journal cannot be written: {error}"));
         }
         false
     }
@@ -79,7 +79,7 @@ impl Room {
         if self.policy == OnFull::DropPayload && !self.without_payload.swap(true, Ordering::AcqRel) {
             return;
         }
-        self.tell(&self.full, &error.to_string());
+        self.end_with(&self.full, &error.to_string());
     }
 
     /// Little room is left, says whoever looks at the file system.
@@ -91,7 +91,7 @@ impl Room {
 
     /// Something cannot be written, for another reason.
     pub fn fail(&self, error: &anyhow::Error) {
-        self.tell(&self.failed, &format!("{error:#}"));
+        self.end_with(&self.failed, &format!("{error:#}"));
     }
 
     /// `--max-size` is reached.
@@ -110,7 +110,7 @@ impl Room {
         self.trigger_waits.load(Ordering::Acquire)
     }
 
-    fn tell(&self, flag: &AtomicBool, cause: &str) {
+    fn end_with(&self, flag: &AtomicBool, cause: &str) {
         self.cause.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| cause.to_string());
         flag.store(true, Ordering::Release);
         self.bell.ring();

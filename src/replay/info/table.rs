@@ -238,7 +238,7 @@ fn ledger(out: &mut String, facts: &Facts<'_>) {
         }
         let _ = writeln!(out, "{}", if row.balances() { "" } else { "  DOES NOT BALANCE" });
     }
-    let _ = writeln!(out, "Bytes        {}", facts.moved.told(grouped));
+    let _ = writeln!(out, "Bytes        {}", facts.moved.in_words(grouped));
     for (cause, count) in facts.total.causes() {
         let _ = writeln!(out, "Lost         {} by {}", grouped(count), cause.words());
     }
