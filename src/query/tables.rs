@@ -93,7 +93,7 @@ fn json(opened: &Opened) -> &str {
     opened.capture.manifest_json()
 }
 
-/// The lines of its books.
+/// The rows of its ledger.
 fn lines(opened: &Opened) -> Vec<Value> {
     let manifest: Option<Value> = serde_json::from_str(json(opened)).ok();
     let lines = manifest.as_ref().and_then(|manifest| manifest.get("ledger")).and_then(Value::as_array);

@@ -41,16 +41,16 @@ impl From<vmt_stats> for KernelEntry {
     }
 }
 
-/// The kernel's books by event.
-pub type KernelBooks = BTreeMap<EventKind, KernelEntry>;
+/// The kernel's counters by event.
+pub type KernelCounts = BTreeMap<EventKind, KernelEntry>;
 
-/// The kernel's books at one instant.
+/// The kernel's counters at one instant.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Counted {
     /// The instant.
     pub clocks: Clocks,
-    /// The books.
-    pub kernel: KernelBooks,
+    /// What it had counted.
+    pub kernel: KernelCounts,
 }
 
 /// Numbers of a journal that is recovered may be anything: they are added without overflow, and then do not balance.
@@ -127,9 +127,9 @@ impl Entry {
 
 /// What became of all records, by event.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Books(BTreeMap<EventKind, Entry>);
+pub struct Outcomes(BTreeMap<EventKind, Entry>);
 
-impl Books {
+impl Outcomes {
     /// The entry of an event, to be changed.
     pub fn of(&mut self, kind: EventKind) -> &mut Entry {
         self.0.entry(kind).or_default()
@@ -141,7 +141,7 @@ impl Books {
     }
 
     /// Counts a row of a file; if it reports a loss, also counts that in the kernel's counters.
-    pub fn count_row(&mut self, row: &Event<'_>, kernel: &mut KernelBooks) {
+    pub fn count_row(&mut self, row: &Event<'_>, kernel: &mut KernelCounts) {
         let Some(kind) = EventKind::of_name(row.event) else { return };
         let entry = self.of(kind);
         count(&mut entry.written);
@@ -160,19 +160,19 @@ impl Books {
     }
 
     /// Adds what others say.
-    pub fn add(&mut self, other: &Books) {
+    pub fn add(&mut self, other: &Outcomes) {
         other.0.iter().for_each(|(kind, entry)| self.of(*kind).each(*entry, u64::saturating_add));
     }
 
     /// These rows were not written, but met another end, which `end` counts.
-    pub fn unwritten(&self, end: fn(&mut Entry) -> &mut u64) -> Books {
-        let mut books = Books::default();
-        self.0.iter().for_each(|(kind, entry)| *end(books.of(*kind)) = entry.written);
-        books
+    pub fn unwritten(&self, end: fn(&mut Entry) -> &mut u64) -> Outcomes {
+        let mut outcomes = Outcomes::default();
+        self.0.iter().for_each(|(kind, entry)| *end(outcomes.of(*kind)) = entry.written);
+        outcomes
     }
 
     /// Takes over what `counted` says never came.
-    pub fn count_missing(&mut self, counted: &Books) {
+    pub fn count_missing(&mut self, counted: &Outcomes) {
         for (kind, entry) in counted.iter().filter(|(_, e)| e.unread > 0 || e.crashed > 0) {
             (self.of(kind).unread, self.of(kind).crashed) = (entry.unread, entry.crashed);
         }
@@ -185,7 +185,7 @@ impl Books {
 
     /// Counts the records that `kernel` says were put into the rings and never came out, at `end` of their entries; by
     /// wire kind.
-    pub fn count_unread(&mut self, kernel: &KernelBooks, end: fn(&mut Entry) -> &mut u64) -> Vec<u32> {
+    pub fn count_unread(&mut self, kernel: &KernelCounts, end: fn(&mut Entry) -> &mut u64) -> Vec<u32> {
         let mut by_wire = vec![0; super::wire::VMT_KINDS as usize];
         for (wire, count) in (0u32..).zip(&mut by_wire) {
             let Some(kind) = event_kind(wire).filter(|kind| *kind != EventKind::Lost) else { continue };
@@ -198,16 +198,16 @@ impl Books {
     }
 }
 
-/// How much one number grew between two readings of the books, by wire kind.
-pub fn added_by_wire(before: &KernelBooks, now: &KernelBooks, of: fn(&KernelEntry) -> u64) -> Vec<u32> {
-    let number = |books: &KernelBooks, kind| books.get(&kind).map_or(0, of);
+/// How much one number grew between two readings of the counters, by wire kind.
+pub fn added_by_wire(before: &KernelCounts, now: &KernelCounts, of: fn(&KernelEntry) -> u64) -> Vec<u32> {
+    let number = |counts: &KernelCounts, kind| counts.get(&kind).map_or(0, of);
     let added = |kind| number(now, kind).saturating_sub(number(before, kind));
     let kinds = (0..super::wire::VMT_KINDS).map(event_kind);
     kinds.map(|kind| kind.map_or(0, |kind| u32::try_from(added(kind)).unwrap_or(u32::MAX))).collect()
 }
 
 /// Takes over what was counted by another instant, where that was later.
-fn catch_up(kernel: &mut KernelBooks, other: &KernelBooks) {
+fn catch_up(kernel: &mut KernelCounts, other: &KernelCounts) {
     for (kind, other) in other {
         let entry = kernel.entry(*kind).or_default();
         let KernelEntry { seen, filtered, lost, unplaced, delivered, skipped, unknown } = entry;
@@ -225,10 +225,10 @@ fn catch_up(kernel: &mut KernelBooks, other: &KernelBooks) {
     }
 }
 
-/// The kernel's books of a recorder that was killed were noted before the last records were delivered: these were seen and
+/// The kernel's counters of a recorder that was killed were noted before the last records were delivered: these were seen and
 /// delivered, too. They may even be older than those at the begin of the file, `since`. What was seen and then neither
 /// filtered nor lost nor found is taken for delivered, and so for lost with the recorder.
-pub fn settle(kernel: &mut KernelBooks, since: &KernelBooks, own: &Books) {
+pub fn settle(kernel: &mut KernelCounts, since: &KernelCounts, own: &Outcomes) {
     catch_up(kernel, since);
     for (kind, entry) in own.iter().filter(|(kind, _)| is_from_kernel(*kind)) {
         let now = kernel.entry(kind).or_default();
@@ -245,13 +245,13 @@ pub fn settle(kernel: &mut KernelBooks, since: &KernelBooks, own: &Books) {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Since {
     /// The kernel's.
-    pub kernel: KernelBooks,
+    pub kernel: KernelCounts,
     /// Ours.
-    pub own: Books,
+    pub own: Outcomes,
 }
 
 /// The ledger of the file that began at `since`.
-pub fn ledger(since: &Since, kernel: &KernelBooks, own: &Books) -> Vec<LedgerRow> {
+pub fn ledger(since: &Since, kernel: &KernelCounts, own: &Outcomes) -> Vec<LedgerRow> {
     let rows = EVENTS.iter().map(|event| row(event, since, kernel, own));
     rows.filter(|row| row.seen > 0 || row.written > 0 || row.carried_in > 0 || row.carried_out > 0 || row.unknown > 0)
         .collect()
@@ -262,10 +262,10 @@ pub fn is_from_kernel(kind: EventKind) -> bool {
     wire_kind(kind).is_some() && kind != EventKind::Lost
 }
 
-fn row(event: &EventSpec, since: &Since, kernel: &KernelBooks, own: &Books) -> LedgerRow {
+fn row(event: &EventSpec, since: &Since, kernel: &KernelCounts, own: &Outcomes) -> LedgerRow {
     let kind = event.kind;
     let from_kernel = is_from_kernel(kind);
-    let of = |books: &KernelBooks| books.get(&kind).copied().unwrap_or_default();
+    let of = |counts: &KernelCounts| counts.get(&kind).copied().unwrap_or_default();
     let (before, now) = (of(&since.kernel), of(kernel));
     let (own_before, own_now) = (since.own.get(kind), own.get(kind));
     let mut added = own_now;
@@ -305,14 +305,14 @@ mod tests {
 
     const KIND: EventKind = EventKind::ProcessVmReadv;
 
-    fn kernel(seen: u64, filtered: u64, lost: u64, delivered: u64) -> KernelBooks {
+    fn kernel(seen: u64, filtered: u64, lost: u64, delivered: u64) -> KernelCounts {
         [(KIND, KernelEntry { seen, filtered, lost, delivered, ..KernelEntry::default() })].into()
     }
 
-    fn own(written: u64) -> Books {
-        let mut books = Books::default();
-        books.of(KIND).written = written;
-        books
+    fn own(written: u64) -> Outcomes {
+        let mut outcomes = Outcomes::default();
+        outcomes.of(KIND).written = written;
+        outcomes
     }
 
     #[test]
@@ -335,9 +335,9 @@ mod tests {
         let added = added_by_wire(&kernel(100, 10, 5, 85), &kernel(150, 10, 12, 128), of);
         assert_eq!(added.iter().sum::<u32>(), 7);
         assert_eq!(added[wire_kind(KIND).unwrap() as usize], 7);
-        let back = added_by_wire(&kernel(150, 10, 12, 128), &KernelBooks::new(), of);
+        let back = added_by_wire(&kernel(150, 10, 12, 128), &KernelCounts::new(), of);
         assert!(back.iter().all(|n| *n == 0));
-        let much = added_by_wire(&KernelBooks::new(), &kernel(1, 0, u64::MAX, 0), of);
+        let much = added_by_wire(&KernelCounts::new(), &kernel(1, 0, u64::MAX, 0), of);
         assert_eq!(much.iter().max(), Some(&u32::MAX));
     }
 
@@ -345,41 +345,41 @@ mod tests {
     fn absurd_numbers_do_not_break_the_books() {
         let most = u64::MAX;
         let mut noted = kernel(most, most, most, most);
-        let mut books = own(most);
-        (books.of(KIND).filtered, books.of(KIND).forgotten) = (most, most);
+        let mut outcomes = own(most);
+        (outcomes.of(KIND).filtered, outcomes.of(KIND).forgotten) = (most, most);
         let since = Since { kernel: kernel(most, 1, most, 1), own: own(1) };
-        settle(&mut noted, &since.kernel, &books);
-        books.count_unread(&noted, |e| &mut e.crashed);
-        assert!(ledger(&since, &noted, &books).iter().all(|row| !row.balances()));
+        settle(&mut noted, &since.kernel, &outcomes);
+        outcomes.count_unread(&noted, |e| &mut e.crashed);
+        assert!(ledger(&since, &noted, &outcomes).iter().all(|row| !row.balances()));
     }
 
     #[test]
     fn what_was_delivered_and_never_came_is_unread() {
-        let mut books = own(60);
-        books.of(KIND).filtered = 3;
-        let by_wire = books.count_unread(&kernel(100, 10, 5, 85), |e| &mut e.unread);
+        let mut outcomes = own(60);
+        outcomes.of(KIND).filtered = 3;
+        let by_wire = outcomes.count_unread(&kernel(100, 10, 5, 85), |e| &mut e.unread);
         assert_eq!(by_wire[wire_kind(KIND).unwrap() as usize], 22);
-        let ledger = ledger(&Since::default(), &kernel(100, 10, 5, 85), &books);
+        let ledger = ledger(&Since::default(), &kernel(100, 10, 5, 85), &outcomes);
         assert_eq!(ledger[0].lost_unread, 22);
         assert!(ledger[0].balances());
     }
 
-    /// Seen when the file began, and found neither in its rows nor in later books: lost, and the books balance.
+    /// Seen when the file began, and found neither in its rows nor in later counters: lost, and the ledger balances.
     #[test]
     fn what_was_under_way_when_the_recorder_died_is_lost() {
         let since = Since { kernel: kernel(101, 10, 5, 85), own: own(85) };
         let mut noted = kernel(90, 8, 5, 77);
-        let mut books = own(88);
-        settle(&mut noted, &since.kernel, &books);
-        books.count_unread(&noted, |e| &mut e.crashed);
-        let ledger = ledger(&since, &noted, &books);
+        let mut outcomes = own(88);
+        settle(&mut noted, &since.kernel, &outcomes);
+        outcomes.count_unread(&noted, |e| &mut e.crashed);
+        let ledger = ledger(&since, &noted, &outcomes);
         assert!(ledger[0].balances(), "{ledger:?}");
         assert_eq!((ledger[0].carried_in, ledger[0].written, ledger[0].lost_crash), (1, 3, 0));
         let mut noted = kernel(90, 8, 5, 77);
-        let mut books = own(85);
-        settle(&mut noted, &since.kernel, &books);
-        books.count_unread(&noted, |e| &mut e.crashed);
-        let ledger = super::ledger(&since, &noted, &books);
+        let mut outcomes = own(85);
+        settle(&mut noted, &since.kernel, &outcomes);
+        outcomes.count_unread(&noted, |e| &mut e.crashed);
+        let ledger = super::ledger(&since, &noted, &outcomes);
         assert!(ledger[0].balances(), "{ledger:?}");
         assert_eq!((ledger[0].carried_in, ledger[0].written, ledger[0].lost_crash), (1, 0, 1));
     }

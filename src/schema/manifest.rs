@@ -246,7 +246,7 @@ pub struct Seen {
     pub gaps: Vec<String>,
 }
 
-/// The books of one event: `seen + carried_in = filtered + forgotten + lost + written + carried_out`.
+/// The row of one event in the ledger: `seen + carried_in = filtered + forgotten + lost + written + carried_out`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LedgerRow {
@@ -281,7 +281,7 @@ pub struct LedgerRow {
     pub lost_write_error: u64,
     /// Rows in the file.
     pub written: u64,
-    /// Under way when the file was finished, and in the books of the next one. 0 in a last file.
+    /// Under way when the file was finished, and counted in the next one. 0 in a last file.
     pub carried_out: u64,
     /// Of the rows in the file, calls that returned an error.
     pub failed: u64,
@@ -439,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn the_books_balance_or_not() {
+    fn the_ledger_balances_or_not() {
         let mut row = LedgerRow { seen: 10, filtered: 2, lost_ring_full: 3, written: 5, ..LedgerRow::default() };
         assert!(row.balances());
         row.lost_write_error = 1;

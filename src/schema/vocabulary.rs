@@ -156,8 +156,8 @@ words! {
     /// Why the events of a `lost` row were lost.
     LostCause in "lost_cause";
     RingFull "ring_full" "where the gap was, with its CPU and time range";
-    ScratchFull "scratch_full" "of all CPUs, between two readings of the books, which are a second apart";
-    HookSkipped "hook_skipped" "of all CPUs, between two readings of the books";
+    ScratchFull "scratch_full" "of all CPUs, between two readings of the counters, which are a second apart";
+    HookSkipped "hook_skipped" "of all CPUs, between two readings of the counters";
     LeftInRing "left_in_ring" "at the end: a second ^C ended the recording at once";
     RecorderKilled "recorder_killed" "at the end, found out by `vmtrace recover`";
 }

@@ -83,7 +83,7 @@ pub fn check(this: &Known, all: &[Option<Known>], report: &mut Report) {
     }
 }
 
-/// Numbers and books go on where the file before ended.
+/// Row numbers and the ledger continue where the file before ended.
 fn follows(this: &Known, segment: &Segment, previous: &Known, report: &mut Report) {
     let first = previous.segment.as_ref().map_or(0, |segment| segment.first_seq);
     let next = first.saturating_add(previous.rows);

@@ -2,7 +2,7 @@
 --
 -- reported, gaps, since and until come from the `lost` rows, which mark where the gaps were. A cause without such rows is known in
 -- number only. No row at all means that nothing was lost.
-WITH books AS (
+WITH counted AS (
     SELECT capture, event, entry AS cause, count FROM ledger WHERE entry LIKE 'lost%' AND count > 0
 ), gaps AS (
     SELECT
@@ -29,13 +29,13 @@ WITH books AS (
         END
 )
 SELECT
-    coalesce(books.capture, gaps.capture) AS capture,
-    coalesce(books.event, gaps.event) AS event,
-    coalesce(books.cause, gaps.cause) AS cause,
-    coalesce(books.count, gaps.reported) AS count,
+    coalesce(counted.capture, gaps.capture) AS capture,
+    coalesce(counted.event, gaps.event) AS event,
+    coalesce(counted.cause, gaps.cause) AS cause,
+    coalesce(counted.count, gaps.reported) AS count,
     coalesce(gaps.reported, 0) AS reported,
     coalesce(gaps.gaps, 0) AS gaps,
     gaps.since_mono_ns,
     gaps.until_mono_ns
-FROM books
-FULL JOIN gaps ON gaps.capture = books.capture AND gaps.event = books.event AND gaps.cause = books.cause
+FROM counted
+FULL JOIN gaps ON gaps.capture = counted.capture AND gaps.event = counted.event AND gaps.cause = counted.cause

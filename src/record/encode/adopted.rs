@@ -5,7 +5,7 @@ use std::fs::File;
 use anyhow::Result;
 
 use super::Encoder;
-use crate::record::ledger::{Books, KernelBooks};
+use crate::record::ledger::{KernelCounts, Outcomes};
 use crate::schema::limits::Limits;
 use crate::schema::manifest::LedgerRow;
 use crate::schema::partial::PartialGroup;
@@ -19,7 +19,7 @@ impl Encoder {
     pub fn adopt(&mut self, source: &File, group: &PartialGroup) -> Result<()> {
         self.series.adopt(source, group)?;
         self.come_to(group.clocks);
-        self.table.restore(group.seq.1.saturating_add(1), group.mono_ns.1, 0, Books::default());
+        self.table.restore(group.seq.1.saturating_add(1), group.mono_ns.1, 0, Outcomes::default());
         Ok(())
     }
 
@@ -32,12 +32,12 @@ impl Encoder {
     ///
     /// # Errors
     /// When they cannot be read.
-    pub fn count_adopted(&mut self, limits: Limits) -> Result<KernelBooks> {
+    pub fn count_adopted(&mut self, limits: Limits) -> Result<KernelCounts> {
         self.series.write_footer(&self.begin)?;
         let capture = Capture::open_within(self.series.output().partial(), limits)?;
         let columns = vec!["event", "bytes", "errno", "lost_count", "lost_event", "lost_cause"];
         for batch in capture.scan(&Scan { columns, ..Scan::default() })? {
-            batch?.iter().for_each(|event| self.table.books.count_row(&event, &mut self.reported.kernel));
+            batch?.iter().for_each(|event| self.table.outcomes.count_row(&event, &mut self.reported.kernel));
         }
         Ok(self.reported.kernel.clone())
     }

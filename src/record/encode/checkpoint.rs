@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::record::decode::Known;
 use crate::record::encode::reorder::Place;
 use crate::record::identity::proc::Snapshot;
-use crate::record::ledger::{Books, Counted, Since};
+use crate::record::ledger::{Counted, Outcomes, Since};
 use crate::schema::manifest::{ClockState, Clocks, Hook};
 use crate::schema::vocabulary::EndReason;
 
@@ -28,9 +28,10 @@ pub struct Checkpoint {
     pub last_ns: i64,
     /// Transfers so far.
     pub transfers: u64,
-    /// Our books.
-    pub books: Books,
-    /// The books at the file's begin.
+    /// What became of the records so far.
+    #[serde(rename = "books")]
+    pub outcomes: Outcomes,
+    /// The same, and the counters, where the file begins.
     pub since: Since,
     /// Who is who.
     pub known: Known,
@@ -69,7 +70,7 @@ pub struct Loss {
 /// The end of a recording: what is known when the hooks are gone and the rings are empty.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Finish {
-    /// Clocks when the hooks were taken away, and the kernel's books.
+    /// Clocks when the hooks were taken away, and the kernel's counters.
     pub counted: Counted,
     /// Losses that no record reported.
     pub losses: Vec<Loss>,

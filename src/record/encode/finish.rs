@@ -23,14 +23,14 @@ impl Encoder {
         self.reorder.release_all();
         self.decode_ready();
         // Before the requests below, which were never in a ring.
-        let mut came = self.books();
+        let mut came = self.outcomes();
         if end.killed {
             settle(&mut self.counted.kernel, &self.since.kernel, &came);
         }
         let kernel = &self.counted.kernel;
         let ended: fn(&mut Entry) -> &mut u64 = if end.killed { |e| &mut e.crashed } else { |e| &mut e.unread };
         let unread = came.count_unread(kernel, ended);
-        self.table.books.count_missing(&came);
+        self.table.outcomes.count_missing(&came);
         self.emit_trailing_losses(&end, &unread);
         self.flush(self.keep.is_none());
         if let Some(error) = self.error.take() {
@@ -44,7 +44,7 @@ impl Encoder {
         } else if let Err(error) = self.close_last(&end).and_then(|()| self.series.publish()) {
             self.error.get_or_insert(error);
         }
-        let ledger = ledger(&Since::default(), &self.counted.kernel, &self.table.books);
+        let ledger = ledger(&Since::default(), &self.counted.kernel, &self.table.outcomes);
         let rows = self.rows();
         let finished = self.series.finished().cloned().collect();
         Written { finished, ledger, rows, full: self.full, error: self.error }
@@ -75,7 +75,7 @@ impl Encoder {
             let size = request.first_chunk().map_or(0, |b| u32::from_ne_bytes(*b) as usize);
             let record = request.get(..size).unwrap_or(request);
             if self.decoder.record(record, &mut self.table).is_err() {
-                count(&mut self.table.books.of(EventKind::Lost).undecodable);
+                count(&mut self.table.outcomes.of(EventKind::Lost).undecodable);
             }
         }
         for loss in &end.losses {

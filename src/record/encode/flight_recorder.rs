@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::record::ledger::Books;
+use crate::record::ledger::Outcomes;
 use crate::schema::group::EncodedGroup;
 use crate::schema::manifest::Clocks;
 
@@ -22,7 +22,7 @@ pub struct Kept {
     /// The rows.
     pub group: EncodedGroup,
     /// What is counted of them.
-    pub books: Books,
+    pub outcomes: Outcomes,
     /// Clocks when it was made.
     pub clocks: Clocks,
     /// `seq` of its first row.
@@ -54,14 +54,14 @@ impl Keep {
     }
 
     /// Keeps a group, and drops those for which there is no room any more. Returns what is counted of them.
-    pub fn push(&mut self, kept: Kept) -> Books {
+    pub fn push(&mut self, kept: Kept) -> Outcomes {
         self.bytes += kept.group.len() as u64;
         self.groups.push_back(kept);
-        let mut dropped = Books::default();
+        let mut dropped = Outcomes::default();
         while self.groups.len() > 1 && self.oldest_is_too_much() {
             let Some(oldest) = self.groups.pop_front() else { break };
             self.bytes -= oldest.group.len() as u64;
-            dropped.add(&oldest.books.unwritten(|e| &mut e.forgotten));
+            dropped.add(&oldest.outcomes.unwritten(|e| &mut e.forgotten));
         }
         dropped
     }
@@ -77,11 +77,11 @@ impl Keep {
         self.groups.front().map(|kept| kept.from)
     }
 
-    /// The books of all that is kept, as if it were dropped.
-    pub fn as_forgotten(&self) -> Books {
-        let mut books = Books::default();
-        self.groups.iter().for_each(|kept| books.add(&kept.books.unwritten(|e| &mut e.forgotten)));
-        books
+    /// The outcomes of all that is kept, as if it were dropped.
+    pub fn as_forgotten(&self) -> Outcomes {
+        let mut outcomes = Outcomes::default();
+        self.groups.iter().for_each(|kept| outcomes.add(&kept.outcomes.unwritten(|e| &mut e.forgotten)));
+        outcomes
     }
 
     /// All that is kept.
@@ -100,9 +100,9 @@ mod tests {
         let mut builder = BatchBuilder::default();
         builder.push(&Event { seq, mono_ns: last_ns, event: "tee", ..Event::default() });
         let group = EncodedGroup::encode(builder.take().unwrap()).unwrap();
-        let mut books = Books::default();
-        books.of(EventKind::Tee).written = 1;
-        Kept { group, books, clocks: Clocks::default(), seq, last_ns, from: seq }
+        let mut outcomes = Outcomes::default();
+        outcomes.of(EventKind::Tee).written = 1;
+        Kept { group, outcomes, clocks: Clocks::default(), seq, last_ns, from: seq }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use anyhow::{Context, anyhow};
 use super::Encoder;
 use crate::record::encode::checkpoint::Checkpoint;
 use crate::record::journal::Kind;
-use crate::record::ledger::Books;
+use crate::record::ledger::Outcomes;
 use crate::record::output::series;
 use crate::schema::group::EncodedGroup;
 use crate::schema::manifest::Clocks;
@@ -33,17 +33,17 @@ impl Encoder {
             }
             Ok(group) => {
                 let clocks = self.counted.clocks;
-                let mut books = self.table.books.clone();
-                books.add(&rows);
-                let number = self.checkpoint(self.series.groups() + 1, &books);
+                let mut outcomes = self.table.outcomes.clone();
+                outcomes.add(&rows);
+                let number = self.checkpoint(self.series.groups() + 1, &outcomes);
                 self.append(&group, clocks, number)
             }
         };
         if !written {
-            self.table.books.add(&rows.unwritten(|e| &mut e.write_error));
+            self.table.outcomes.add(&rows.unwritten(|e| &mut e.write_error));
             return;
         }
-        self.table.books.add(&rows);
+        self.table.outcomes.add(&rows);
         self.release(self.began.from);
         if !last {
             self.look_at_size();
@@ -51,7 +51,7 @@ impl Encoder {
     }
 
     /// Says in the journal what it takes to go on from here, `groups` row groups into the present file.
-    pub(super) fn checkpoint(&mut self, groups: usize, books: &Books) -> Option<u64> {
+    pub(super) fn checkpoint(&mut self, groups: usize, outcomes: &Outcomes) -> Option<u64> {
         let running = self.running.as_ref()?;
         let checkpoint = Checkpoint {
             file: self.series.index(),
@@ -61,7 +61,7 @@ impl Encoder {
             first_seq: self.first_seq,
             last_ns: self.table.last_ns(),
             transfers: self.table.transfers(),
-            books: books.clone(),
+            outcomes: outcomes.clone(),
             since: self.since.clone(),
             known: self.decoder.known(),
             reported: self.reported.clone(),

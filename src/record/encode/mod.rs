@@ -28,7 +28,7 @@ use self::reorder::{Place, Reorder};
 use self::rows::Table;
 use super::decode::Decoder;
 use super::journal::{Frame, Journal, Kind};
-use crate::record::ledger::{Books, Counted, Since, count};
+use crate::record::ledger::{Counted, Outcomes, Since, count};
 use crate::record::output::disk_policy::Room;
 use crate::record::output::series::{Finished, Series};
 use crate::record::probes::load::Counters;
@@ -51,7 +51,7 @@ pub struct Sizes {
 pub struct Running {
     /// Where checkpoints go.
     pub journal: Journal,
-    /// The kernel's books.
+    /// The kernel's counters.
     pub counters: Counters,
     /// What is done when the disk is full, and what the main thread learns of it.
     pub room: Arc<Room>,
@@ -78,7 +78,7 @@ pub struct Encoder {
     end_clock: Option<ClockState>,
     /// Of files that were copied into this one: what their ledgers say.
     before: Vec<LedgerRow>,
-    /// Books at the begin of the present file.
+    /// Counters and outcomes where the current file begins.
     since: Since,
     /// `seq` of its first row.
     first_seq: u64,
@@ -104,7 +104,7 @@ pub struct Encoder {
 pub struct Written {
     /// Finished files that are there, oldest first.
     pub finished: Vec<Finished>,
-    /// The books of the whole recording.
+    /// The ledger of the whole recording.
     pub ledger: Vec<LedgerRow>,
     /// Rows of the last file.
     pub rows: u64,
@@ -176,27 +176,27 @@ impl Encoder {
     }
 
     /// What became of the records so far.
-    pub fn books(&self) -> Books {
-        let mut books = self.table.books.clone();
-        books.add(self.table.rows_so_far());
+    pub fn outcomes(&self) -> Outcomes {
+        let mut outcomes = self.table.outcomes.clone();
+        outcomes.add(self.table.rows_so_far());
         if let Some(keep) = &self.keep {
-            books.add(&keep.as_forgotten());
+            outcomes.add(&keep.as_forgotten());
         }
-        books
+        outcomes
     }
 
     /// Goes on behind what a checkpoint says is written.
     pub fn restore(&mut self, checkpoint: Checkpoint) {
         self.skip = checkpoint.place.skip;
-        let Checkpoint { place, seq, last_ns, transfers, books, since, known, reported, .. } = checkpoint;
+        let Checkpoint { place, seq, last_ns, transfers, outcomes, since, known, reported, .. } = checkpoint;
         self.reorder = Reorder::at(place);
-        self.table.restore(seq, last_ns, transfers, books);
+        self.table.restore(seq, last_ns, transfers, outcomes);
         self.decoder.restore(known);
         (self.since, self.began, self.reported) = (since, place, reported);
     }
 
-    /// Whether the kernel's books can be read, with the capabilities now in effect.
-    pub fn reads_books(&self) -> bool {
+    /// Whether the kernel's counters can be read, with the capabilities now in effect.
+    pub fn reads_counters(&self) -> bool {
         self.running.as_ref().is_none_or(|running| running.counters.read().is_ok())
     }
 
@@ -213,7 +213,7 @@ impl Encoder {
                 let at = signed(frame.stamp_ns);
                 living.iter().for_each(|s| self.decoder.introduce(s, at, &mut self.table));
             }
-            Kind::Books => {
+            Kind::Counters => {
                 let counted: Counted = json(frame)?;
                 // All records from before the last counters have arrived by now.
                 self.emit_unrecorded_losses();
@@ -236,7 +236,7 @@ impl Encoder {
 
     fn records(&mut self, frame: &Frame) {
         if self.reorder.push(frame.number, frame.stamp_ns, &frame.payload) > 0 {
-            count(&mut self.table.books.of(EventKind::Lost).undecodable);
+            count(&mut self.table.outcomes.of(EventKind::Lost).undecodable);
         }
         self.decode_ready();
     }
@@ -251,7 +251,7 @@ impl Encoder {
                 continue;
             }
             if let Err(refused) = self.decoder.record(record, &mut self.table) {
-                count(&mut self.table.books.of(refused.kind.unwrap_or(EventKind::Lost)).undecodable);
+                count(&mut self.table.outcomes.of(refused.kind.unwrap_or(EventKind::Lost)).undecodable);
             }
             if self.table.is_full() || self.is_old() {
                 self.flush(false);

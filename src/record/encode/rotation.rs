@@ -86,11 +86,11 @@ impl Encoder {
             // Records that gave no row are counted in `since`: they must not be read again.
             self.began = self.reorder.place();
         }
-        self.since = Since { kernel: self.counted.kernel.clone(), own: self.table.books.clone() };
+        self.since = Since { kernel: self.counted.kernel.clone(), own: self.table.outcomes.clone() };
         self.first_seq = self.table.next_seq();
         self.series.begin(&self.begin, self.counted.clocks, self.first_seq)?;
-        let books = self.table.books.clone();
-        self.checkpoint(0, &books);
+        let outcomes = self.table.outcomes.clone();
+        self.checkpoint(0, &outcomes);
         self.release(self.began.from);
         Ok(())
     }
@@ -99,7 +99,7 @@ impl Encoder {
     pub(super) fn close(&mut self, reason: EndReason, gaps: &[String], hooks: Option<&[Hook]>) -> Result<()> {
         let mut manifest = self.begin.clone();
         manifest.end = self.counted.clocks;
-        let ledger = ledger(&self.since, &self.counted.kernel, &self.table.books);
+        let ledger = ledger(&self.since, &self.counted.kernel, &self.table.outcomes);
         manifest.ledger = LedgerRow::joined(&self.before, ledger);
         manifest.gaps.extend(gaps.iter().filter(|gap| !self.begin.gaps.contains(gap)).cloned());
         if let Some(hooks) = hooks {

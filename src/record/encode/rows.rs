@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow};
 use arrow::array::RecordBatch;
 
 use crate::record::decode::Sink;
-use crate::record::ledger::{Books, count};
+use crate::record::ledger::{Outcomes, count};
 use crate::record::output::disk_policy::Room;
 use crate::record::session::bell::Bell;
 use crate::schema::events::{Bytes, EventKind, EventSet};
@@ -71,9 +71,9 @@ pub struct Table {
     /// mono_ns of the latest row.
     last_ns: i64,
     /// Of the rows in `builder`.
-    rows: Books,
+    rows: Outcomes,
     /// Of everything else.
-    pub books: Books,
+    pub outcomes: Outcomes,
     /// A row has met the trigger.
     triggered: bool,
     /// No more rows.
@@ -95,7 +95,7 @@ impl Sink for Table {
         let transfer = is_transfer(kind);
         let over = self.ended && kind != EventKind::Lost;
         if over || !self.asked.events.contains(kind) || (transfer && self.limit_reached()) {
-            count(&mut self.books.of(kind).filtered);
+            count(&mut self.outcomes.of(kind).filtered);
             return;
         }
         let mut event = Event { seq: self.seq, ..*event };
@@ -134,8 +134,8 @@ impl Table {
             asked,
             seq: 0,
             last_ns: 0,
-            rows: Books::default(),
-            books: Books::default(),
+            rows: Outcomes::default(),
+            outcomes: Outcomes::default(),
             triggered: false,
             ended: false,
             transfers: 0,
@@ -167,7 +167,7 @@ impl Table {
     }
 
     /// What is counted of the rows that [`Table::take`] would give.
-    pub fn rows_so_far(&self) -> &Books {
+    pub fn rows_so_far(&self) -> &Outcomes {
         &self.rows
     }
 
@@ -195,7 +195,7 @@ impl Table {
     ///
     /// # Errors
     /// When they cannot be built into a batch, which would be a defect.
-    pub fn take(&mut self) -> (Result<RecordBatch>, Books) {
+    pub fn take(&mut self) -> (Result<RecordBatch>, Outcomes) {
         let batch = self.builder.take().map_err(|e| anyhow!("a row group cannot be built: {e}"));
         (batch, std::mem::take(&mut self.rows))
     }
@@ -206,8 +206,8 @@ impl Table {
     }
 
     /// Goes on from a checkpoint.
-    pub fn restore(&mut self, seq: u64, last_ns: i64, transfers: u64, books: Books) {
-        (self.seq, self.last_ns, self.transfers, self.books) = (seq, last_ns, transfers, books);
+    pub fn restore(&mut self, seq: u64, last_ns: i64, transfers: u64, outcomes: Outcomes) {
+        (self.seq, self.last_ns, self.transfers, self.outcomes) = (seq, last_ns, transfers, outcomes);
     }
 
     /// Transfers so far.

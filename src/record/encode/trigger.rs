@@ -3,7 +3,7 @@
 use super::Encoder;
 use crate::record::encode::flight_recorder::{Keep, Kept};
 use crate::record::encode::reorder::Place;
-use crate::record::ledger::Books;
+use crate::record::ledger::Outcomes;
 use crate::schema::group::EncodedGroup;
 use crate::schema::vocabulary::EndReason;
 
@@ -18,17 +18,17 @@ impl Encoder {
         self.keep.as_ref().is_some_and(|keep| keep.is_old(self.began_ns, self.table.last_ns()))
     }
 
-    pub(super) fn keep_group(&mut self, group: EncodedGroup, rows: &Books, seq: u64, began: Place) {
+    pub(super) fn keep_group(&mut self, group: EncodedGroup, rows: &Outcomes, seq: u64, began: Place) {
         let (clocks, last_ns) = (self.counted.clocks, self.table.last_ns());
-        let kept = Kept { group, books: rows.clone(), clocks, seq, last_ns, from: began.from };
+        let kept = Kept { group, outcomes: rows.clone(), clocks, seq, last_ns, from: began.from };
         let Some(keep) = &mut self.keep else { return };
         let dropped = keep.push(kept);
         let from = keep.from();
-        self.table.books.add(&dropped);
+        self.table.outcomes.add(&dropped);
         // Where the next group begins. A recovery from there does not have the groups before.
-        let mut books = self.table.books.clone();
-        books.add(&keep.as_forgotten());
-        self.checkpoint(0, &books);
+        let mut outcomes = self.table.outcomes.clone();
+        outcomes.add(&keep.as_forgotten());
+        self.checkpoint(0, &outcomes);
         if let Some(from) = from {
             self.release(from);
         }
@@ -41,8 +41,8 @@ impl Encoder {
         self.first_seq = first.seq;
         for kept in groups {
             let written = !self.full && self.error.is_none() && self.append(&kept.group, kept.clocks, None);
-            let books = if written { kept.books } else { kept.books.unwritten(|e| &mut e.write_error) };
-            self.table.books.add(&books);
+            let outcomes = if written { kept.outcomes } else { kept.outcomes.unwritten(|e| &mut e.write_error) };
+            self.table.outcomes.add(&outcomes);
         }
         true
     }

@@ -24,8 +24,8 @@ pub enum Kind {
     Answer = 4,
     /// JSON: from where the capture is not yet complete, and all state that reading on from there needs.
     Checkpoint = 5,
-    /// JSON: the kernel's books, and clocks.
-    Books = 6,
+    /// JSON: the kernel's counters, and clocks.
+    Counters = 6,
     /// JSON: a file ends at the instant named, and another begins. Records from before it may follow this frame.
     Cut = 7,
     /// JSON: the end of the recording.
@@ -38,7 +38,9 @@ pub enum Kind {
 impl Kind {
     fn of(number: u8) -> Option<Self> {
         use Kind::*;
-        [Begin, Records, Living, Answer, Checkpoint, Books, Cut, Finish, Spare].into_iter().find(|k| *k as u8 == number)
+        [Begin, Records, Living, Answer, Checkpoint, Counters, Cut, Finish, Spare]
+            .into_iter()
+            .find(|k| *k as u8 == number)
     }
 }
 

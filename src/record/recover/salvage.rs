@@ -12,7 +12,7 @@ use crate::record::encode::checkpoint::Finish;
 use crate::record::encode::rows::{Asked, Progress, Table};
 use crate::record::encode::{Encoder, Written};
 use crate::record::journal::Reader;
-use crate::record::ledger::{Books, Counted, KernelBooks};
+use crate::record::ledger::{Counted, KernelCounts, Outcomes};
 use crate::record::output::disk_policy::{OnFull, Room};
 use crate::record::output::series::{Plan, Series};
 use crate::record::session::threads;
@@ -81,7 +81,7 @@ impl<'a> Left<'a> {
         let counted = match ledger {
             Some(ledger) => {
                 encoder.precede(ledger);
-                KernelBooks::new()
+                KernelCounts::new()
             }
             None => encoder.count_adopted(self.sources.last()?.limits())?,
         };
@@ -123,7 +123,7 @@ impl<'a> Left<'a> {
             first_group_bytes: GROUP_BYTES,
         };
         let mut table = Table::new(asked, Arc::new(Progress::default()), room);
-        table.restore(seq, 0, 0, Books::default());
+        table.restore(seq, 0, 0, Outcomes::default());
         let answers = std::mem::take(&mut self.survey.answers);
         let decoder = threads::decoder(&self.manifest, Box::new(answers));
         Encoder::new(self.manifest.clone(), decoder, table, series)
@@ -187,7 +187,7 @@ impl<'a> Left<'a> {
     }
 
     /// The same if nothing is known but the content of files.
-    fn cut_off(&self, encoder: &Encoder, kernel: KernelBooks) -> Finish {
+    fn cut_off(&self, encoder: &Encoder, kernel: KernelCounts) -> Finish {
         let gap = format!(
             "the recorder was killed: events later than {} s after its start are not in the capture, and how many there \
              were is not known",

@@ -34,7 +34,7 @@ pub struct Run {
     pub first: u64,
     /// What goes on where the file ends, from a frame of this run on.
     pub checkpoint: Option<Checkpoint>,
-    /// The kernel's books that were noted last.
+    /// The kernel's counters that were noted last.
     pub counted: Option<Counted>,
     /// ns of CLOCK_MONOTONIC, up to which everything has been taken from the rings.
     pub complete_until_ns: u64,
@@ -64,7 +64,7 @@ impl Run {
                 self.complete_until_ns = self.complete_until_ns.max(frame.stamp_ns);
                 self.has_records |= self.from(end).is_some_and(|from| frame.number >= from);
             }
-            Kind::Books => self.counted = serde_json::from_slice(&frame.payload).ok().or(self.counted.take()),
+            Kind::Counters => self.counted = serde_json::from_slice(&frame.payload).ok().or(self.counted.take()),
             Kind::Checkpoint => {
                 let found: Option<Checkpoint> = serde_json::from_slice(&frame.payload).ok();
                 // The flight recorder writes no row groups: its rows begin with the first remaining checkpoint.

@@ -20,7 +20,7 @@ pub fn prepare(with_command: bool) -> Result<()> {
     if with_command {
         STATUS.store(status::RECORDER_FAILED, Ordering::Relaxed);
     }
-    let last_words = || {
+    let report_and_exit = || {
         // SAFETY: the words outlive the process, and both calls are async-signal-safe. Whether somebody reads them does
         // not matter.
         unsafe {
@@ -29,6 +29,6 @@ pub fn prepare(with_command: bool) -> Result<()> {
         }
     };
     // SAFETY: see there.
-    unsafe { signal_hook::low_level::register(SIGABRT, last_words) }.context("signals cannot be handled")?;
+    unsafe { signal_hook::low_level::register(SIGABRT, report_and_exit) }.context("signals cannot be handled")?;
     Ok(())
 }

@@ -240,10 +240,10 @@ impl<'a> Session<'a> {
             report::entries(&self.programs);
         }
         let trigger_waits = self.room.trigger_waits();
-        if (self.timers.books_are_due() || trigger_waits)
+        if (self.timers.counters_are_due() || trigger_waits)
             && let Ok(counted) = self.counters.read()
         {
-            self.note_books(&counted, trigger_waits);
+            self.note_counters(&counted, trigger_waits);
         }
         if self.timers.room_is_due() && self.output.is_scarce() {
             self.room.is_scarce();
@@ -260,13 +260,13 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Puts the kernel's books into the journal, where they say something new or somebody waits to hear what time it is.
-    fn note_books(&mut self, counted: &Counted, awaited: bool) {
+    /// Puts the kernel's counters into the journal if they changed, or if a trigger waits for a later instant.
+    fn note_counters(&mut self, counted: &Counted, awaited: bool) {
         let new = self.timers.are_news(&counted.kernel);
         if (new || awaited)
             && let Ok(json) = serde_json::to_vec(counted)
         {
-            self.journal.offer(Kind::Books, 0, &json);
+            self.journal.offer(Kind::Counters, 0, &json);
         }
     }
 
@@ -353,7 +353,7 @@ impl<'a> Session<'a> {
             self.stop_draining().err().map(|error| format!("the ring buffers could not be emptied: {error:#}"));
         gaps.extend(failure.clone());
         let at_end = Counted { clocks: at_end?.clocks, ..self.counters.read()? };
-        let finish = self.last_words(end, at_end, gaps)?;
+        let finish = self.build_finish(end, at_end, gaps)?;
         // If the writer thread has ended, joining it gives the reason.
         let _ = threads::append(&self.journal, Kind::Finish, 0, &finish);
         self.journal.close();
@@ -390,7 +390,7 @@ impl<'a> Session<'a> {
     }
 
     /// What the capture has to say of the end.
-    fn last_words(&self, end: End, counted: Counted, mut gaps: Vec<String>) -> Result<Finish> {
+    fn build_finish(&self, end: End, counted: Counted, mut gaps: Vec<String>) -> Result<Finish> {
         gaps.extend(load::gaps(&self.programs, &self.options.events));
         gaps.extend(tier_selection::gaps(&self.manifest.families));
         if let Some(cause) = self.room.cause() {

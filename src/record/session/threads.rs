@@ -178,7 +178,7 @@ fn write(mut encoder: Encoder, journal: &Journal, output: Output) -> Result<Join
     thread("vmtrace-write", move || {
         // Also on a panic: no other thread may wait forever.
         let _gone = Gone(journal);
-        let reads_maps = || encoder.reads_books();
+        let reads_maps = || encoder.reads_counters();
         let publishes = || output.can_publish();
         let replaces = || output.can_replace();
         let needed = privileges::needed_for(&[

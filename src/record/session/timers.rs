@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use crate::record::host;
-use crate::record::ledger::KernelBooks;
+use crate::record::ledger::KernelCounts;
 use crate::schema::manifest::Clocks;
 
-/// Between two looks at the kernel's books.
-const BOOKS: Duration = Duration::from_secs(1);
+/// Between two readings of the kernel's counters.
+const COUNTERS: Duration = Duration::from_secs(1);
 /// Between two looks at how much room the disk has.
 const ROOM: Duration = Duration::from_millis(250);
 /// How long before it comes the end of a file is announced: what happens behind it must not be written before.
@@ -16,12 +16,12 @@ const AHEAD_NS: i64 = 1_000_000_000;
 /// Instants at which something is due.
 #[derive(Debug)]
 pub struct Timers {
-    books: Instant,
+    counters: Instant,
     room: Instant,
     /// `-G`, and the last span of the wall clock whose begin was announced.
     file: Option<(i64, i64)>,
-    /// The books that were noted last, and whether they were a second time.
-    noted: Option<(KernelBooks, bool)>,
+    /// The counters that were noted last, and whether they were a second time.
+    noted: Option<(KernelCounts, bool)>,
 }
 
 impl Timers {
@@ -29,12 +29,12 @@ impl Timers {
     pub fn new(file_seconds: Option<u64>, start_ns: i64) -> Self {
         let every = file_seconds.map(|s| i64::try_from(s).unwrap_or(i64::MAX).saturating_mul(1_000_000_000).max(1));
         let file = every.map(|every| (every, start_ns.div_euclid(every)));
-        Timers { books: Instant::now(), room: Instant::now(), file, noted: None }
+        Timers { counters: Instant::now(), room: Instant::now(), file, noted: None }
     }
 
-    /// Whether to look at the books.
-    pub fn books_are_due(&mut self) -> bool {
-        is_due(&mut self.books, BOOKS)
+    /// Whether the counters are to be read.
+    pub fn counters_are_due(&mut self) -> bool {
+        is_due(&mut self.counters, COUNTERS)
     }
 
     /// Whether to look at the disk.
@@ -42,11 +42,11 @@ impl Timers {
         is_due(&mut self.room, ROOM)
     }
 
-    /// Whether books are to be noted: those that differ from the last, and once more, since rows are made of the losses that
+    /// Whether counters are to be noted: those that differ from the last, and once more, since rows are made of the losses that
     /// they show when the next ones come.
-    pub fn are_news(&mut self, books: &KernelBooks) -> bool {
-        let (same, again) = self.noted.as_ref().map_or((false, false), |(last, again)| (last == books, *again));
-        self.noted = Some((books.clone(), same));
+    pub fn are_news(&mut self, counts: &KernelCounts) -> bool {
+        let (same, again) = self.noted.as_ref().map_or((false, false), |(last, again)| (last == counts, *again));
+        self.noted = Some((counts.clone(), same));
         !same || !again
     }
 
@@ -110,13 +110,14 @@ mod tests {
     }
 
     #[test]
-    fn books_are_noted_twice_when_they_change() {
+    fn counters_are_noted_twice_when_they_change() {
         use crate::record::ledger::KernelEntry;
         use crate::schema::events::EventKind;
 
-        let books = |lost| -> KernelBooks { [(EventKind::Tee, KernelEntry { lost, ..KernelEntry::default() })].into() };
+        let counts =
+            |lost| -> KernelCounts { [(EventKind::Tee, KernelEntry { lost, ..KernelEntry::default() })].into() };
         let mut timers = Timers::new(None, 0);
-        let news = [0, 0, 0, 1, 2, 2, 2, 2].map(|lost| timers.are_news(&books(lost)));
+        let news = [0, 0, 0, 1, 2, 2, 2, 2].map(|lost| timers.are_news(&counts(lost)));
         assert_eq!(news, [true, true, false, true, true, true, false, false]);
     }
 

@@ -8,7 +8,7 @@ use libbpf_rs::{MapCore, MapFlags, MapHandle, Object};
 use super::skips::Skips;
 use crate::record::decode::event_kind;
 use crate::record::host;
-use crate::record::ledger::{Counted, KernelBooks, KernelEntry};
+use crate::record::ledger::{Counted, KernelCounts, KernelEntry};
 use crate::record::wire::{self, VMT_KINDS, vmt_stats};
 
 /// Where the kernel counts.
@@ -36,7 +36,7 @@ impl Counters {
     /// When the map cannot be read.
     pub fn read(&self) -> Result<Counted> {
         let skips = Skips::of_programs(&self.programs).since(&self.before);
-        let mut kernel = KernelBooks::new();
+        let mut kernel = KernelCounts::new();
         for wire in 0..VMT_KINDS {
             let Some(kind) = event_kind(wire) else { continue };
             let entry = self.entry(wire)?;
