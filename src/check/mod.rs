@@ -12,7 +12,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use self::system::{Capability, Setting};
-use crate::schema::manifest::{FamilyReport, Seen};
+use crate::schema::manifest::{Coverage, FamilyReport};
 use crate::schema::vocabulary::SelfTest;
 use crate::terminal::{Format, json_line, status};
 
@@ -48,7 +48,7 @@ struct Report {
     settings: Vec<Setting>,
     /// What the hooks see.
     #[serde(flatten)]
-    seen: Seen,
+    coverage: Coverage,
 }
 
 /// Runs `vmtrace check`; returns the exit status.
@@ -70,10 +70,10 @@ pub fn run(args: &Args) -> Result<u8> {
 }
 
 fn examine() -> Report {
-    let (status, problem, seen) = match hooks() {
-        Err(error) => (status::ERROR, Some(format!("{error:#}")), Seen::default()),
-        Ok(seen) if seen.families.iter().all(is_whole) => (status::OK, None, seen),
-        Ok(seen) => (status::GAPS, None, seen),
+    let (status, problem, coverage) = match hooks() {
+        Err(error) => (status::ERROR, Some(format!("{error:#}")), Coverage::default()),
+        Ok(coverage) if coverage.families.iter().all(is_whole) => (status::OK, None, coverage),
+        Ok(coverage) => (status::GAPS, None, coverage),
     };
     Report {
         kernel: system::release(),
@@ -83,7 +83,7 @@ fn examine() -> Report {
         uid: system::uid(),
         capabilities: system::capabilities(),
         settings: system::settings(),
-        seen,
+        coverage,
     }
 }
 
@@ -93,11 +93,11 @@ fn is_whole(family: &FamilyReport) -> bool {
 }
 
 #[cfg(feature = "record")]
-fn hooks() -> Result<Seen> {
+fn hooks() -> Result<Coverage> {
     crate::record::check()
 }
 
 #[cfg(not(feature = "record"))]
-fn hooks() -> Result<Seen> {
+fn hooks() -> Result<Coverage> {
     anyhow::bail!("this build of vmtrace only replays: install one with the feature `record`, which is the default")
 }

@@ -20,11 +20,11 @@ pub fn render(report: &Report, verbose: bool) -> String {
     report.capabilities.iter().for_each(|c| capability(&mut out, c));
     out.push('\n');
     report.settings.iter().for_each(|s| setting(&mut out, s));
-    if !report.seen.families.is_empty() {
+    if !report.coverage.families.is_empty() {
         out.push('\n');
-        families::render(&mut out, &report.seen.families, verbose);
+        families::render(&mut out, &report.coverage.families, verbose);
     }
-    families::gaps(&mut out, "Not seen by recordings here", &report.seen.gaps, &report.seen.families, verbose);
+    families::gaps(&mut out, "Not seen by recordings here", &report.coverage.gaps, &report.coverage.families, verbose);
     // Writing to a String cannot fail, here and below.
     let _ = writeln!(out, "\n{}", verdict(report));
     out
@@ -51,7 +51,7 @@ fn setting(out: &mut String, setting: &Setting) {
 fn verdict(report: &Report) -> String {
     match (&report.problem, report.status) {
         (Some(problem), _) => format!("Recording is impossible: {}", SafeMessage(problem)),
-        (None, status::OK) if report.seen.families.iter().all(|f| f.untested.is_empty()) => {
+        (None, status::OK) if report.coverage.families.iter().all(|f| f.untested.is_empty()) => {
             "Recording works, every family of events at its best.".into()
         }
         (None, status::OK) => "Recording works, every family of events at its best as far as could be tested.".into(),

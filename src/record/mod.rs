@@ -27,7 +27,7 @@ use std::panic::AssertUnwindSafe;
 
 use anyhow::{Result, anyhow};
 
-use crate::schema::manifest::Seen;
+use crate::schema::manifest::Coverage;
 use crate::terminal::{self, status};
 use options::Options;
 use session::Session;
@@ -54,11 +54,11 @@ pub fn run(args: &Args) -> Result<u8> {
 ///
 /// # Errors
 /// Why nothing can be recorded, with the remedy.
-pub fn check() -> Result<Seen> {
+pub fn check() -> Result<Coverage> {
     let options = Options::for_check();
     let (mut programs, families) = session::setup::arm(&options)?;
     programs.detach();
-    Ok(Seen { families, gaps: probes::load::gaps(&programs, &options.events) })
+    Ok(Coverage { families, gaps: probes::load::gaps(&programs, &options.events) })
 }
 
 fn record(options: Options) -> Result<u8> {

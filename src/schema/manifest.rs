@@ -239,7 +239,7 @@ pub struct FamilyReport {
 
 /// What the hooks see on a system, which `check` finds out.
 #[derive(Debug, Default, Serialize)]
-pub struct Seen {
+pub struct Coverage {
     /// By family.
     pub families: Vec<FamilyReport>,
     /// What no recording here can see, in words.
