@@ -37,9 +37,9 @@ const CAPABILITIES: [(&str, u32, &str); 5] = [
 ];
 
 /// A setting's name and file, and what its values mean.
-type Known = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+type SettingSpec = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
-const SETTINGS: [Known; 5] = [
+const SETTINGS: [SettingSpec; 5] = [
     (
         "lockdown",
         "/sys/kernel/security/lockdown",
@@ -116,7 +116,7 @@ pub fn capabilities() -> Vec<Capability> {
 
 /// The settings that bear on recording.
 pub fn settings() -> Vec<Setting> {
-    let setting = |(name, path, known): Known| {
+    let setting = |(name, path, known): SettingSpec| {
         let value = line(path).map(|text| chosen(&text).to_string());
         let meaning = known.iter().find(|(v, _)| value.as_deref() == Some(*v)).map(|(_, meaning)| *meaning);
         Setting { name, value, meaning }

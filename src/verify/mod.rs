@@ -16,7 +16,7 @@ use chrono::Utc;
 
 use self::report::Kind;
 pub use self::report::Report;
-use self::segments::Known;
+use self::segments::FileFacts;
 use crate::count;
 use crate::schema::file::{Links, open_regular};
 use crate::schema::limits::{AllowLarge, Limits};
@@ -59,7 +59,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<u8> {
     let allowed = args.allowed_signers.as_deref().map(AllowedSigners::load).transpose()?;
     let limits = args.large.limits();
-    let known: Vec<Option<Known>> = args.files.iter().map(|path| Known::of(path, limits)).collect();
+    let known: Vec<Option<FileFacts>> = args.files.iter().map(|path| FileFacts::of(path, limits)).collect();
     let mut worst = status::OK;
     for (path, this) in args.files.iter().zip(&known) {
         let mut report = examine(path, limits);

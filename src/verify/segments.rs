@@ -14,7 +14,7 @@ use crate::schema::vocabulary::EndReason;
 
 /// What is kept of each file, as it states it.
 #[derive(Debug)]
-pub struct Known {
+pub struct FileFacts {
     path: PathBuf,
     root: Option<String>,
     capture_id: String,
@@ -26,12 +26,12 @@ pub struct Known {
     ledger_from_rows: bool,
 }
 
-impl Known {
+impl FileFacts {
     /// What the footer of `path` states, if that can be read.
     pub fn of(path: &Path, limits: Limits) -> Option<Self> {
         let capture = Capture::open_within(path, limits).ok()?;
         let manifest = capture.manifest();
-        Some(Known {
+        Some(FileFacts {
             path: path.to_path_buf(),
             root: capture.root().map(str::to_string),
             capture_id: manifest.capture_id.clone(),
@@ -50,7 +50,7 @@ impl Known {
 }
 
 /// Compares the file of `report`, which is `this`, with the others.
-pub fn check(this: &Known, all: &[Option<Known>], report: &mut Report) {
+pub fn check(this: &FileFacts, all: &[Option<FileFacts>], report: &mut Report) {
     let Some(segment) = &this.segment else { return };
     let others =
         || all.iter().flatten().filter(|other| other.capture_id == this.capture_id && other.index() != segment.index);
@@ -84,7 +84,7 @@ pub fn check(this: &Known, all: &[Option<Known>], report: &mut Report) {
 }
 
 /// Row numbers and the ledger continue where the file before ended.
-fn follows(this: &Known, segment: &Segment, previous: &Known, report: &mut Report) {
+fn follows(this: &FileFacts, segment: &Segment, previous: &FileFacts, report: &mut Report) {
     let first = previous.segment.as_ref().map_or(0, |segment| segment.first_seq);
     let next = first.saturating_add(previous.rows);
     let forgot = this.forgotten && segment.first_seq > next;

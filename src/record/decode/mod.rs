@@ -97,7 +97,7 @@ pub fn event_kind(wire: u32) -> Option<EventKind> {
 /// What a decoder has learned.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Known {
-    processes: processes::Known,
+    processes: processes::KnownProcesses,
     cgroups: Vec<(u64, String)>,
 }
 

@@ -70,12 +70,15 @@ impl Processes {
     }
 
     /// All that is known, for a checkpoint.
-    pub fn known(&self) -> Known {
-        Known { processes: self.by_pid.values().cloned().collect(), ended: self.ended.iter().copied().collect() }
+    pub fn known(&self) -> KnownProcesses {
+        KnownProcesses {
+            processes: self.by_pid.values().cloned().collect(),
+            ended: self.ended.iter().copied().collect(),
+        }
     }
 
     /// Knows what a checkpoint says, and nothing else.
-    pub fn restore(&mut self, known: Known) {
+    pub fn restore(&mut self, known: KnownProcesses) {
         self.by_pid = known.processes.into_iter().map(|p| (p.pid, p)).collect();
         self.ended = known.ended.into();
     }
@@ -83,7 +86,7 @@ impl Processes {
 
 /// All that is known of processes at one instant.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Known {
+pub struct KnownProcesses {
     processes: Vec<Process>,
     ended: Vec<(i32, u64)>,
 }
