@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use super::report::{Kind, Report};
+use super::report::{FindingKind, Report};
 use crate::count::{self, Count};
 use crate::model::loss::Losses;
 use crate::schema::Event;
@@ -35,10 +35,14 @@ const COLUMNS: &[&str] = &[
 /// Compares the file with itself.
 pub fn check(capture: &Capture, report: &mut Report) {
     let manifest = capture.manifest();
-    manifest.ledger.iter().filter_map(LedgerRow::imbalance).for_each(|what| report.add(Kind::Contradiction, what));
+    manifest
+        .ledger
+        .iter()
+        .filter_map(LedgerRow::imbalance)
+        .for_each(|what| report.add(FindingKind::Contradiction, what));
     check_clocks(manifest, capture.chain(), report);
-    let bad_addresses = if report.has(Kind::Altered) {
-        report.add(Kind::Note, "its rows were not checked, since it is altered");
+    let bad_addresses = if report.has(FindingKind::Altered) {
+        report.add(FindingKind::Note, "its rows were not checked, since it is altered");
         0
     } else {
         check_rows(capture, report)
@@ -51,7 +55,7 @@ fn check_rows(capture: &Capture, report: &mut Report) -> u64 {
     let mut rows = Rows::new(capture.manifest());
     match every_value(capture).and_then(|()| look(capture, &mut rows)) {
         Ok(()) => rows.conclude(capture.manifest(), report),
-        Err(error) => report.add(Kind::Unreadable, format!("{error:#}")),
+        Err(error) => report.add(FindingKind::Unreadable, format!("{error:#}")),
     }
     rows.bad_addresses
 }
@@ -73,37 +77,37 @@ fn check_clocks(manifest: &Manifest, chain: Option<&Chain>, report: &mut Report)
     let instants = clocks::instants(manifest, chain);
     for ((from, a), (to, b)) in instants.iter().zip(instants.iter().skip(1)) {
         if b.monotonic_ns < a.monotonic_ns {
-            report.add(Kind::Contradiction, format!("the monotonic clock is lower at {to} than at {from}"));
+            report.add(FindingKind::Contradiction, format!("the monotonic clock is lower at {to} than at {from}"));
         }
     }
     for step in clocks::steps(&instants) {
         let seconds = step.by_ns as f64 / 1e9;
         let text = format!("the wall clock was stepped by {seconds:+.6} s between {} and {}", step.from, step.to);
-        report.add(Kind::Note, text);
+        report.add(FindingKind::Note, text);
     }
 }
 
 fn check_loss(manifest: &Manifest, bad_addresses: u64, report: &mut Report) {
     let total = LedgerRow::total(&manifest.ledger);
     for (cause, count) in total.causes() {
-        report.add(Kind::Loss, format!("{} lost: {}", count::events(count), cause.words()));
+        report.add(FindingKind::Loss, format!("{} lost: {}", count::events(count), cause.words()));
     }
     if EndReason::Recovered.is(&manifest.end_reason) {
-        report.add(Kind::Loss, "the recorder died, and this is what was recovered: nothing later is in it");
+        report.add(FindingKind::Loss, "the recorder died, and this is what was recovered: nothing later is in it");
     }
     if total.unknown > 0 {
         let calls = Count(total.unknown, "call", "calls");
         let text = format!("{calls} may have been events that are not in the file: `vmtrace info` names their callers");
-        report.add(Kind::Note, text);
+        report.add(FindingKind::Note, text);
     }
     if manifest.ledger_from_rows {
         let text = "its journal was incomplete: the ledger counts only the rows, and what else was seen is not known";
-        report.add(Kind::Loss, text);
+        report.add(FindingKind::Loss, text);
     }
     let faults = total.read_faults.saturating_sub(bad_addresses);
     if faults > 0 {
         let text = format!("of {} some bytes could not be read when they were recorded", count::rows(faults));
-        report.add(Kind::Note, text);
+        report.add(FindingKind::Note, text);
     }
 }
 
@@ -197,7 +201,7 @@ impl<'a> Rows<'a> {
             };
             let text =
                 format!("row {row} has the number {found}, not {expected}: rows are missing or duplicated{more}");
-            report.add(Kind::Contradiction, text);
+            report.add(FindingKind::Contradiction, text);
         }
         for row in &manifest.ledger {
             let found = self.written.get(row.event.as_str()).copied().unwrap_or(0);
@@ -208,12 +212,12 @@ impl<'a> Rows<'a> {
                     count::rows(found),
                     row.written
                 );
-                report.add(Kind::Contradiction, text);
+                report.add(FindingKind::Contradiction, text);
             }
         }
         if self.others > 0 {
             let others = Count(self.others, "row is of an event", "rows are of events");
-            report.add(Kind::Contradiction, format!("{others} that the ledger does not list"));
+            report.add(FindingKind::Contradiction, format!("{others} that the ledger does not list"));
         }
         self.conclude_losses(manifest, report);
         if self.late > 0 {
@@ -222,7 +226,7 @@ impl<'a> Rows<'a> {
                 "{} behind rows of later instants, by up to {ms:.3} ms",
                 Count(self.late, "row is", "rows are")
             );
-            report.add(Kind::Note, text);
+            report.add(FindingKind::Note, text);
         }
         if self.placed > 0 {
             let which = "losses, processes first met, io_uring requests that did not complete";
@@ -231,7 +235,7 @@ impl<'a> Rows<'a> {
                 "row was recorded later than its instant",
                 "rows were recorded later than their instants",
             );
-            report.add(Kind::Note, format!("{placed} ({which})"));
+            report.add(FindingKind::Note, format!("{placed} ({which})"));
         }
     }
 
@@ -239,7 +243,7 @@ impl<'a> Rows<'a> {
     /// than it is counted in; a recorder that was killed, or forgets, may not have reported it.
     fn conclude_losses(&self, manifest: &Manifest, report: &mut Report) {
         let whole = manifest.segment.is_none() && !EndReason::Recovered.is(&manifest.end_reason);
-        let kind = if whole { Kind::Contradiction } else { Kind::Note };
+        let kind = if whole { FindingKind::Contradiction } else { FindingKind::Note };
         if self.losses.unlisted() > 0 {
             let rows = Count(self.losses.unlisted(), "`lost` row was", "`lost` rows were");
             report.add(kind, format!("{rows} not compared: they name too many events and causes"));

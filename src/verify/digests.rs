@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use anyhow::{Context, Result, ensure};
 
-use super::report::{Kind, Report};
+use super::report::{FindingKind, Report};
 use crate::count::{self, Count};
 use crate::schema::chain::{self, Chain, Digest, Link};
 use crate::schema::partial::{self, Begin};
@@ -18,26 +18,28 @@ use crate::schema::seal::Seal;
 pub fn check(capture: &Capture, report: &mut Report) {
     let (Some(chain), Some(root)) = (capture.chain(), capture.root()) else {
         let (kind, what) = match (capture.chain(), capture.root()) {
-            (None, None) => (Kind::Unreadable, "has no digests: an older vmtrace wrote it, or they were removed"),
-            _ => (Kind::Altered, "has only a part of its digests: the footer is altered"),
+            (None, None) => {
+                (FindingKind::Unreadable, "has no digests: an older vmtrace wrote it, or they were removed")
+            }
+            _ => (FindingKind::Altered, "has only a part of its digests: the footer is altered"),
         };
         return report.add(kind, what);
     };
     let begin = match partial::begin(capture.file()) {
         Ok(begin) => begin,
-        Err(error) => return report.add(Kind::Altered, format!("{error:#}")),
+        Err(error) => return report.add(FindingKind::Altered, format!("{error:#}")),
     };
     if begin.link.to_string() != chain.begin {
-        report.add(Kind::Altered, "the manifest at its start is not the one that the chain begins with");
+        report.add(FindingKind::Altered, "the manifest at its start is not the one that the chain begins with");
     }
     if begin.manifest.capture_id != capture.manifest().capture_id {
-        report.add(Kind::Altered, "the manifests at its start and in its footer are of different captures");
+        report.add(FindingKind::Altered, "the manifests at its start and in its footer are of different captures");
     }
     if let Err(error) = fits(chain, &begin, capture) {
-        return report.add(Kind::Altered, format!("{error:#}"));
+        return report.add(FindingKind::Altered, format!("{error:#}"));
     }
     if let Err(error) = compare(capture, chain, root, report) {
-        report.add(Kind::Unreadable, format!("{error:#}"));
+        report.add(FindingKind::Unreadable, format!("{error:#}"));
     }
 }
 
@@ -77,7 +79,7 @@ fn compare(capture: &Capture, chain: &Chain, root: &str, report: &mut Report) ->
         let last_row = first_row.saturating_add(link.rows).saturating_sub(1);
         let rows = format!("row group {index} (rows {first_row} to {last_row})");
         if !is_link(file, &previous, link, body).with_context(|| format!("{rows} cannot be read"))? {
-            report.add_of(Kind::Altered, index, format!("{rows}: its bytes are not those that were digested"));
+            report.add_of(FindingKind::Altered, index, format!("{rows}: its bytes are not those that were digested"));
         }
         previous.clone_from(&link.link);
         first_row = first_row.saturating_add(link.rows);
@@ -85,8 +87,10 @@ fn compare(capture: &Capture, chain: &Chain, root: &str, report: &mut Report) ->
     seal.add_end(file, &(at..capture.size()), root)?;
     if seal.root().to_string() != root {
         let parts = "manifest, chain, footer, page index, descriptions of row groups";
-        report
-            .add(Kind::Altered, format!("bytes outside of the row groups ({parts}) are not those that were digested"));
+        report.add(
+            FindingKind::Altered,
+            format!("bytes outside of the row groups ({parts}) are not those that were digested"),
+        );
     }
     Ok(())
 }

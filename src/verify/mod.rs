@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use chrono::Utc;
 
-use self::report::Kind;
+use self::report::FindingKind;
 pub use self::report::Report;
 use self::segments::FileFacts;
 use crate::count;
@@ -99,7 +99,7 @@ fn examine(path: &Path, limits: Limits) -> Report {
             contents::check(&capture, &mut report);
         }
         Err(error) => {
-            report.add(Kind::Unreadable, format!("{error:#}"));
+            report.add(FindingKind::Unreadable, format!("{error:#}"));
             note_what_is_whole(path, &mut report);
         }
     }
@@ -113,17 +113,18 @@ fn note_what_is_whole(path: &Path, report: &mut Report) {
     let rows = partial.groups.iter().fold(0u64, |sum, group| sum.saturating_add(group.rows));
     let groups = partial.groups.len();
     let whole = format!("{} with {} can be saved", count::row_groups(groups), count::rows(rows));
-    report.add(Kind::Note, format!("{whole}: `vmtrace recover` does that, with what the journal beside it holds"));
+    report
+        .add(FindingKind::Note, format!("{whole}: `vmtrace recover` does that, with what the journal beside it holds"));
 }
 
 fn check_signature(path: &Path, allowed: &AllowedSigners, identity: Option<&str>, report: &mut Report) {
     match Signature::check(path) {
-        Err(error) => report.add(Kind::Unreadable, format!("{error:#}")),
-        Ok(Checked::Bad(why)) => report.add(Kind::Altered, format!("the signature is not good: {why}")),
+        Err(error) => report.add(FindingKind::Unreadable, format!("{error:#}")),
+        Ok(Checked::Bad(why)) => report.add(FindingKind::Altered, format!("the signature is not good: {why}")),
         Ok(Checked::Fits(signature)) => match allowed.allow(&signature, identity, Utc::now()) {
             Ok(principal) => report.signed_by = Some(format!("{principal} with {}", signature.key())),
             Err(why) => {
-                report.add(Kind::Altered, format!("the signature ({}) does not count: {why}", signature.key()));
+                report.add(FindingKind::Altered, format!("the signature ({}) does not count: {why}", signature.key()));
             }
         },
     }

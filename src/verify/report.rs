@@ -11,7 +11,7 @@ use crate::terminal::status;
 /// What a finding means for the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum FindingKind {
     /// Bytes are not those that were digested or signed.
     Altered,
     /// What the file says does not agree with itself.
@@ -28,7 +28,7 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
     /// What it means.
-    pub kind: Kind,
+    pub kind: FindingKind,
     /// The row group it is about.
     pub row_group: Option<usize>,
     /// In words.
@@ -60,27 +60,27 @@ pub struct Report {
 
 impl Report {
     /// Adds what was found.
-    pub fn add(&mut self, kind: Kind, text: impl Into<String>) {
+    pub fn add(&mut self, kind: FindingKind, text: impl Into<String>) {
         self.findings.push(Finding { kind, row_group: None, text: text.into() });
     }
 
     /// Adds what was found of a row group.
-    pub fn add_of(&mut self, kind: Kind, row_group: usize, text: impl Into<String>) {
+    pub fn add_of(&mut self, kind: FindingKind, row_group: usize, text: impl Into<String>) {
         self.findings.push(Finding { kind, row_group: Some(row_group), text: text.into() });
     }
 
     /// Whether something of this kind was found.
-    pub fn has(&self, kind: Kind) -> bool {
+    pub fn has(&self, kind: FindingKind) -> bool {
         self.findings.iter().any(|finding| finding.kind == kind)
     }
 
     /// Settles status and root when everything has been found out.
     pub fn conclude(&mut self) {
-        self.status = if self.has(Kind::Altered) || self.has(Kind::Contradiction) {
+        self.status = if self.has(FindingKind::Altered) || self.has(FindingKind::Contradiction) {
             status::ALTERED
-        } else if self.has(Kind::Unreadable) {
+        } else if self.has(FindingKind::Unreadable) {
             status::ERROR
-        } else if self.has(Kind::Loss) {
+        } else if self.has(FindingKind::Loss) {
             status::LOSS
         } else {
             status::OK
@@ -88,7 +88,7 @@ impl Report {
         if !matches!(self.status, status::OK | status::LOSS) {
             self.root = None;
         }
-        let altered = self.findings.iter().filter(|finding| finding.kind == Kind::Altered);
+        let altered = self.findings.iter().filter(|finding| finding.kind == FindingKind::Altered);
         self.first_altered_row_group = altered.filter_map(|finding| finding.row_group).min();
     }
 
@@ -117,11 +117,11 @@ impl Report {
         }
         for finding in &self.findings {
             let kind = match finding.kind {
-                Kind::Altered => "ALTERED: ",
-                Kind::Contradiction => "CONTRADICTION: ",
-                Kind::Unreadable => "UNREADABLE: ",
-                Kind::Loss => "loss: ",
-                Kind::Note => "note: ",
+                FindingKind::Altered => "ALTERED: ",
+                FindingKind::Contradiction => "CONTRADICTION: ",
+                FindingKind::Unreadable => "UNREADABLE: ",
+                FindingKind::Loss => "loss: ",
+                FindingKind::Note => "note: ",
             };
             let _ = writeln!(out, "  {kind}{}", SafeMessage(&finding.text).to_string().replace('\n', " "));
         }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::report::{Kind, Report};
+use super::report::{FindingKind, Report};
 use crate::schema::limits::Limits;
 use crate::schema::manifest::{LedgerRow, Segment};
 use crate::schema::quote::quoted;
@@ -56,13 +56,15 @@ pub fn check(this: &FileFacts, all: &[Option<FileFacts>], report: &mut Report) {
         || all.iter().flatten().filter(|other| other.capture_id == this.capture_id && other.index() != segment.index);
     if this.went_on && !others().any(|other| other.index() == segment.index.saturating_add(1)) {
         // A single file may be checked alone; if several are given, the last ones are missing.
-        let kind = if others().next().is_some() { Kind::Loss } else { Kind::Note };
+        let kind = if others().next().is_some() { FindingKind::Loss } else { FindingKind::Note };
         report.add(kind, "the recording continued in another file, which is not given");
     }
     let Some(root) = &segment.previous_root else {
         if segment.index > 1 {
-            report
-                .add(Kind::Contradiction, format!("is file {} of its recording and names none before", segment.index));
+            report.add(
+                FindingKind::Contradiction,
+                format!("is file {} of its recording and names none before", segment.index),
+            );
         }
         return;
     };
@@ -75,11 +77,17 @@ pub fn check(this: &FileFacts, all: &[Option<FileFacts>], report: &mut Report) {
     let root = quoted(root);
     if let Some(previous) = others().find(|other| other.index() == before) {
         let path = previous.path.display();
-        report.add(Kind::Altered, format!("follows a file with the root digest {root}, which {path} does not have"));
+        report.add(
+            FindingKind::Altered,
+            format!("follows a file with the root digest {root}, which {path} does not have"),
+        );
     } else if others().any(|other| other.index() < before) {
-        report.add(Kind::Loss, format!("file {before} of the recording ({name}) is not among those given"));
+        report.add(FindingKind::Loss, format!("file {before} of the recording ({name}) is not among those given"));
     } else {
-        report.add(Kind::Note, format!("file {before} of the recording ({name}), root digest {root}, is not given"));
+        report.add(
+            FindingKind::Note,
+            format!("file {before} of the recording ({name}), root digest {root}, is not given"),
+        );
     }
 }
 
@@ -90,7 +98,7 @@ fn follows(this: &FileFacts, segment: &Segment, previous: &FileFacts, report: &m
     let forgot = this.forgotten && segment.first_seq > next;
     if segment.first_seq != next && !forgot {
         let text = format!("begins with row {}, the file before ends before row {next}", segment.first_seq);
-        report.add(Kind::Contradiction, text);
+        report.add(FindingKind::Contradiction, text);
     }
     let carried = |ledger: &[LedgerRow], count: fn(&LedgerRow) -> u64| -> BTreeMap<String, u64> {
         ledger.iter().filter(|row| count(row) > 0).map(|row| (row.event.clone(), count(row))).collect()
@@ -99,6 +107,6 @@ fn follows(this: &FileFacts, segment: &Segment, previous: &FileFacts, report: &m
     if !this.ledger_from_rows
         && carried(&this.ledger, |row| row.carried_in) != carried(&previous.ledger, |row| row.carried_out)
     {
-        report.add(Kind::Contradiction, "what the file before carries over is not what this one takes over");
+        report.add(FindingKind::Contradiction, "what the file before carries over is not what this one takes over");
     }
 }

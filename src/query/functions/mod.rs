@@ -39,7 +39,7 @@ pub const HELP: [(&str, &str); 8] = [
 /// Makes the functions known to `context`.
 pub fn register(context: &SessionContext) {
     context.register_udaf(AggregateUDF::from(arg_max::ArgMax::default()));
-    for kind in KINDS {
+    for kind in BUILTINS {
         context.register_udf(ScalarUDF::from(Function {
             kind,
             signature: Signature::user_defined(Volatility::Immutable),
@@ -48,7 +48,7 @@ pub fn register(context: &SessionContext) {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Kind {
+enum Builtin {
     Hexdump,
     Printable,
     ContainsBytes,
@@ -58,32 +58,32 @@ enum Kind {
     AddressOf,
 }
 
-const KINDS: [Kind; 7] = [
-    Kind::Hexdump,
-    Kind::Printable,
-    Kind::ContainsBytes,
-    Kind::FindAll,
-    Kind::Entropy,
-    Kind::PayloadAt,
-    Kind::AddressOf,
+const BUILTINS: [Builtin; 7] = [
+    Builtin::Hexdump,
+    Builtin::Printable,
+    Builtin::ContainsBytes,
+    Builtin::FindAll,
+    Builtin::Entropy,
+    Builtin::PayloadAt,
+    Builtin::AddressOf,
 ];
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Function {
-    kind: Kind,
+    kind: Builtin,
     signature: Signature,
 }
 
 impl ScalarUDFImpl for Function {
     fn name(&self) -> &str {
         match self.kind {
-            Kind::Hexdump => "hexdump",
-            Kind::Printable => "printable",
-            Kind::ContainsBytes => "contains_bytes",
-            Kind::FindAll => "find_all",
-            Kind::Entropy => "entropy",
-            Kind::PayloadAt => "payload_at",
-            Kind::AddressOf => "address_of",
+            Builtin::Hexdump => "hexdump",
+            Builtin::Printable => "printable",
+            Builtin::ContainsBytes => "contains_bytes",
+            Builtin::FindAll => "find_all",
+            Builtin::Entropy => "entropy",
+            Builtin::PayloadAt => "payload_at",
+            Builtin::AddressOf => "address_of",
         }
     }
 
@@ -94,17 +94,19 @@ impl ScalarUDFImpl for Function {
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
         let bytes = |of: &DataType| is_bytes(of).then_some(DataType::BinaryView);
         let wanted = match (self.kind, given) {
-            (Kind::ContainsBytes, [whole, part]) => bytes(whole).zip(bytes(part)).map(|(a, b)| vec![a, b]),
-            (Kind::FindAll, [whole, pattern]) if pattern.is_string() || pattern.is_null() => {
+            (Builtin::ContainsBytes, [whole, part]) => bytes(whole).zip(bytes(part)).map(|(a, b)| vec![a, b]),
+            (Builtin::FindAll, [whole, pattern]) if pattern.is_string() || pattern.is_null() => {
                 bytes(whole).map(|whole| vec![whole, DataType::Utf8View])
             }
-            (Kind::AddressOf, [iov, offset]) if is_iovecs(iov) && is_address(offset) => {
+            (Builtin::AddressOf, [iov, offset]) if is_iovecs(iov) && is_address(offset) => {
                 Some(vec![iov.clone(), DataType::Int64])
             }
-            (Kind::PayloadAt, [whole, iov, address]) if is_iovecs(iov) && is_address(address) => {
+            (Builtin::PayloadAt, [whole, iov, address]) if is_iovecs(iov) && is_address(address) => {
                 bytes(whole).map(|whole| vec![whole, iov.clone(), DataType::UInt64])
             }
-            (Kind::Hexdump | Kind::Printable | Kind::Entropy, [whole]) => bytes(whole).map(|whole| vec![whole]),
+            (Builtin::Hexdump | Builtin::Printable | Builtin::Entropy, [whole]) => {
+                bytes(whole).map(|whole| vec![whole])
+            }
             _ => None,
         };
         let help = HELP.iter().find(|(call, _)| call.starts_with(self.name())).map_or("", |(call, _)| call);
@@ -113,19 +115,19 @@ impl ScalarUDFImpl for Function {
 
     fn return_type(&self, _given: &[DataType]) -> Result<DataType> {
         Ok(match self.kind {
-            Kind::Hexdump | Kind::Printable => DataType::Utf8View,
-            Kind::ContainsBytes => DataType::Boolean,
-            Kind::Entropy => DataType::Float64,
-            Kind::PayloadAt => DataType::BinaryView,
-            Kind::FindAll => DataType::new_list(DataType::Struct(lists::hit_fields()), true),
-            Kind::AddressOf => DataType::UInt64,
+            Builtin::Hexdump | Builtin::Printable => DataType::Utf8View,
+            Builtin::ContainsBytes => DataType::Boolean,
+            Builtin::Entropy => DataType::Float64,
+            Builtin::PayloadAt => DataType::BinaryView,
+            Builtin::FindAll => DataType::new_list(DataType::Struct(lists::hit_fields()), true),
+            Builtin::AddressOf => DataType::UInt64,
         })
     }
 
     fn return_field_from_args(&self, _args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
         let field = Field::new(self.name(), self.return_type(&[])?, true);
         Ok(Arc::new(match self.kind {
-            Kind::Hexdump => field.with_metadata([(LINES.to_string(), "true".to_string())].into()),
+            Builtin::Hexdump => field.with_metadata([(LINES.to_string(), "true".to_string())].into()),
             _ => field,
         }))
     }
@@ -134,15 +136,15 @@ impl ScalarUDFImpl for Function {
         let constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
         let result = match (self.kind, arrays.as_slice()) {
-            (Kind::Hexdump, [whole]) => text(whole, bytes::hexdump)?,
-            (Kind::Printable, [whole]) => text(whole, bytes::printable)?,
-            (Kind::ContainsBytes, [whole, part]) => contains(whole.as_binary_view(), part.as_binary_view()),
-            (Kind::Entropy, [whole]) => {
+            (Builtin::Hexdump, [whole]) => text(whole, bytes::hexdump)?,
+            (Builtin::Printable, [whole]) => text(whole, bytes::printable)?,
+            (Builtin::ContainsBytes, [whole, part]) => contains(whole.as_binary_view(), part.as_binary_view()),
+            (Builtin::Entropy, [whole]) => {
                 Arc::new(whole.as_binary_view().iter().map(|b| b.and_then(bytes::entropy)).collect::<Float64Array>())
             }
-            (Kind::PayloadAt, [whole, iov, address]) => lists::payload_at(whole.as_binary_view(), iov, address),
-            (Kind::FindAll, [whole, pattern]) => lists::find_all(whole.as_binary_view(), pattern.as_string_view())?,
-            (Kind::AddressOf, [iov, offset]) => lists::address_of(iov, offset),
+            (Builtin::PayloadAt, [whole, iov, address]) => lists::payload_at(whole.as_binary_view(), iov, address),
+            (Builtin::FindAll, [whole, pattern]) => lists::find_all(whole.as_binary_view(), pattern.as_string_view())?,
+            (Builtin::AddressOf, [iov, offset]) => lists::address_of(iov, offset),
             _ => return exec_err!("{} was called with {} arguments", self.name(), arrays.len()),
         };
         match constant {

@@ -4,7 +4,7 @@ use anyhow::{Context, anyhow};
 
 use super::Encoder;
 use crate::record::encode::checkpoint::Checkpoint;
-use crate::record::journal::Kind;
+use crate::record::journal::FrameKind;
 use crate::record::ledger::Outcomes;
 use crate::record::output::series;
 use crate::schema::group::EncodedGroup;
@@ -66,7 +66,7 @@ impl Encoder {
             known: self.decoder.known(),
             reported: self.reported.clone(),
         };
-        running.journal.offer(Kind::Checkpoint, 0, &serde_json::to_vec(&checkpoint).ok()?)
+        running.journal.offer(FrameKind::Checkpoint, 0, &serde_json::to_vec(&checkpoint).ok()?)
     }
 
     /// Appends a group to the present file; makes room where the disk is full. Whether it is there.

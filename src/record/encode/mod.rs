@@ -27,7 +27,7 @@ use self::flight_recorder::Keep;
 use self::reorder::{Place, Reorder};
 use self::rows::Table;
 use super::decode::Decoder;
-use super::journal::{Frame, Journal, Kind};
+use super::journal::{Frame, FrameKind, Journal};
 use crate::record::ledger::{Counted, Outcomes, Since, count};
 use crate::record::output::disk_policy::Room;
 use crate::record::output::series::{Finished, Series};
@@ -207,13 +207,13 @@ impl Encoder {
     pub fn take(&mut self, frame: &Frame) -> Result<Option<Finish>> {
         self.look_at_journal();
         match frame.kind {
-            Kind::Records => self.records(frame),
-            Kind::Living => {
+            FrameKind::Records => self.records(frame),
+            FrameKind::Living => {
                 let Living(living) = json(frame)?;
                 let at = signed(frame.stamp_ns);
                 living.iter().for_each(|s| self.decoder.introduce(s, at, &mut self.table));
             }
-            Kind::Counters => {
+            FrameKind::Counters => {
                 let counted: Counted = json(frame)?;
                 // All records from before the last counters have arrived by now.
                 self.emit_unrecorded_losses();
@@ -227,9 +227,9 @@ impl Encoder {
                 }
                 self.run_trigger(self.counted_ns);
             }
-            Kind::Cut => self.await_cut(json(frame)?),
-            Kind::Finish => return json(frame).map(Some),
-            Kind::Begin | Kind::Answer | Kind::Checkpoint | Kind::Spare => (),
+            FrameKind::Cut => self.await_cut(json(frame)?),
+            FrameKind::Finish => return json(frame).map(Some),
+            FrameKind::Begin | FrameKind::Answer | FrameKind::Checkpoint | FrameKind::Spare => (),
         }
         Ok(None)
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::record::identity::cgroupfs::find_cgroup;
 use crate::record::identity::proc::{Snapshot, all_pids, same_start, snapshot};
-use crate::record::journal::{Journal, Kind};
+use crate::record::journal::{FrameKind, Journal};
 
 /// Answers questions of the decoder.
 pub trait Witness: std::fmt::Debug + Send {
@@ -65,7 +65,7 @@ impl Live {
     fn keep(&self, answer: &Answer) {
         // An answer that is not in the journal is missing only if the recorder is killed.
         if let (Some(journal), Ok(json)) = (&self.journal, serde_json::to_vec(answer)) {
-            journal.offer(Kind::Answer, 0, &json);
+            journal.offer(FrameKind::Answer, 0, &json);
         }
     }
 }

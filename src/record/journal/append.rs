@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, bail};
 
-use super::frame::{self, HEADER, Kind};
+use super::frame::{self, FrameKind, HEADER};
 use super::segments::{Base, Begin};
 
 /// How much a journal holds where.
@@ -146,7 +146,7 @@ impl Journal {
     ///
     /// # Errors
     /// When there is no reader any more.
-    pub fn append(&self, kind: Kind, stamp_ns: u64, frame: &mut [u8]) -> Result<u64> {
+    pub fn append(&self, kind: FrameKind, stamp_ns: u64, frame: &mut [u8]) -> Result<u64> {
         let shared = &*self.0;
         let mut state = shared.lock();
         let number = state.next;
@@ -171,7 +171,7 @@ impl Journal {
 
     /// Appends a frame if the disk takes it: of what is worth nothing in memory, since only `recover` reads it.
     /// Returns its number.
-    pub fn offer(&self, kind: Kind, stamp_ns: u64, payload: &[u8]) -> Option<u64> {
+    pub fn offer(&self, kind: FrameKind, stamp_ns: u64, payload: &[u8]) -> Option<u64> {
         let shared = &*self.0;
         let mut bytes = frame::begin();
         bytes.extend_from_slice(payload);
@@ -360,7 +360,7 @@ impl Shared {
     /// Says in a file that it holds nothing yet.
     fn mark_spare(&self, file: &File) -> io::Result<()> {
         let mut mark = frame::begin();
-        frame::seal(&mut mark, Kind::Spare, self.tag, 0, 0);
+        frame::seal(&mut mark, FrameKind::Spare, self.tag, 0, 0);
         file.set_len(0)?;
         file.write_all_at(&mark, 0)
     }
@@ -371,7 +371,7 @@ impl Shared {
         let begin = Begin { segment: number, ..self.begin.clone() };
         let mut bytes = frame::begin();
         serde_json::to_writer(&mut bytes, &begin)?;
-        frame::seal(&mut bytes, Kind::Begin, self.tag, state.next, 0);
+        frame::seal(&mut bytes, FrameKind::Begin, self.tag, state.next, 0);
         if let Err(error) = file.write_all_at(&bytes, 0) {
             let _ = self.mark_spare(&file);
             state.spare = Some((number, file));

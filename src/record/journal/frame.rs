@@ -12,7 +12,7 @@ const MAGIC: [u8; 4] = *b"VMTJ";
 
 /// What a frame holds. Numbers are never given away twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FrameKind {
     /// JSON of [`super::Begin`]: the first frame of every file.
     Begin = 1,
     /// Records as they left the rings, each padded to 8 bytes. The stamp is the instant up to which all rings have
@@ -35,9 +35,9 @@ pub enum Kind {
     Spare = 9,
 }
 
-impl Kind {
+impl FrameKind {
     fn of(number: u8) -> Option<Self> {
-        use Kind::*;
+        use FrameKind::*;
         [Begin, Records, Living, Answer, Checkpoint, Counters, Cut, Finish, Spare]
             .into_iter()
             .find(|k| *k as u8 == number)
@@ -48,7 +48,7 @@ impl Kind {
 #[derive(Clone, Debug)]
 pub struct Frame {
     /// What it holds.
-    pub kind: Kind,
+    pub kind: FrameKind,
     /// Its place among all frames, from 0; of a `Begin` frame that of the one behind it.
     pub number: u64,
     /// ns of CLOCK_MONOTONIC, with a meaning of its kind.
@@ -61,7 +61,7 @@ pub struct Frame {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     /// Of the frame.
-    pub kind: Kind,
+    pub kind: FrameKind,
     /// Of the frame.
     pub number: u64,
     /// Of the frame.
@@ -88,7 +88,7 @@ pub fn begin() -> Vec<u8> {
 }
 
 /// Fills in the header of a frame that [`begin`] began and whose payload is complete.
-pub fn seal(frame: &mut [u8], kind: Kind, tag: u64, number: u64, stamp_ns: u64) {
+pub fn seal(frame: &mut [u8], kind: FrameKind, tag: u64, number: u64, stamp_ns: u64) {
     let len = frame.len().saturating_sub(HEADER) as u32;
     let Some((header, payload)) = frame.split_first_chunk_mut::<HEADER>() else { return };
     let mut fields = [0; HEADER];
@@ -119,7 +119,7 @@ pub fn header(bytes: &[u8; HEADER], tag: u64) -> Option<Header> {
     if !bytes.starts_with(&MAGIC) || word(8)? != tag || len > MAX_PAYLOAD {
         return None;
     }
-    Some(Header { kind: Kind::of(bytes[4])?, number: word(16)?, stamp_ns: word(24)?, len, crc: half(36)? })
+    Some(Header { kind: FrameKind::of(bytes[4])?, number: word(16)?, stamp_ns: word(24)?, len, crc: half(36)? })
 }
 
 /// Whether `payload` is the one that the header was made for.
@@ -134,7 +134,7 @@ mod tests {
     fn frame(payload: &[u8]) -> Vec<u8> {
         let mut frame = begin();
         frame.extend_from_slice(payload);
-        seal(&mut frame, Kind::Records, tag("id"), 7, 99);
+        seal(&mut frame, FrameKind::Records, tag("id"), 7, 99);
         frame
     }
 
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn a_frame_is_read_as_it_was_made() {
         let found = read(&frame(b"payload"), tag("id")).unwrap();
-        assert_eq!((found.kind, found.number, found.stamp_ns, found.len), (Kind::Records, 7, 99, 7));
+        assert_eq!((found.kind, found.number, found.stamp_ns, found.len), (FrameKind::Records, 7, 99, 7));
     }
 
     #[test]

@@ -16,7 +16,7 @@ mod segments;
 mod sync;
 
 pub use append::{Journal, Limits};
-pub use frame::{Frame, Kind};
+pub use frame::{Frame, FrameKind};
 pub use read::Reader;
 pub use read::capture_id;
 pub use segments::{Base, Begin, exists, files, remove_all};

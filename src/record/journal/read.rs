@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 
 use super::append::{Ahead, Journal};
-use super::frame::{self, Frame, HEADER, Header, Kind};
+use super::frame::{self, Frame, FrameKind, HEADER, Header};
 use super::segments::{Base, Begin};
 use crate::schema::file::{Links, open_regular};
 use crate::schema::manifest;
@@ -82,7 +82,7 @@ impl Reader {
                 self.behind = Some(frame);
                 return Ok(None);
             }
-            if frame.kind == Kind::Begin {
+            if frame.kind == FrameKind::Begin {
                 self.check_layout(&frame)?;
                 self.next = Some(frame.number);
                 continue;
@@ -142,7 +142,7 @@ impl Reader {
     fn next_left(&mut self) -> Result<Option<Frame>> {
         loop {
             match self.read_here() {
-                Ok(Some(frame)) if frame.kind != Kind::Spare => return Ok(Some(frame)),
+                Ok(Some(frame)) if frame.kind != FrameKind::Spare => return Ok(Some(frame)),
                 Ok(Some(_)) => (),
                 Ok(None) => self.look_at_the_end(),
                 Err(error) => self.damaged(format!("{} cannot be read: {error}", self.path().display())),
@@ -249,7 +249,7 @@ pub fn capture_id(output: &Path) -> Option<String> {
             file: Some(file),
             ..Reader::from(Source::Left { base: base.clone(), segments: VecDeque::new() }, tag)
         };
-        let frame = reader.read_here().ok()?.filter(|frame| frame.kind == Kind::Begin)?;
+        let frame = reader.read_here().ok()?.filter(|frame| frame.kind == FrameKind::Begin)?;
         let begin: Begin = serde_json::from_slice(&frame.payload).ok()?;
         Some(begin.manifest.capture_id).filter(|id| frame::tag(id) == tag)
     })

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::record::encode::checkpoint::Checkpoint;
 use crate::record::identity::lookup::Recorded;
-use crate::record::journal::{Frame, Kind, Reader};
+use crate::record::journal::{Frame, FrameKind, Reader};
 use crate::record::ledger::Counted;
 
 /// The place in a series of files that the journal is to go on from.
@@ -60,12 +60,12 @@ impl Run {
 
     fn take(&mut self, frame: &Frame, end: End) {
         match frame.kind {
-            Kind::Records => {
+            FrameKind::Records => {
                 self.complete_until_ns = self.complete_until_ns.max(frame.stamp_ns);
                 self.has_records |= self.from(end).is_some_and(|from| frame.number >= from);
             }
-            Kind::Counters => self.counted = serde_json::from_slice(&frame.payload).ok().or(self.counted.take()),
-            Kind::Checkpoint => {
+            FrameKind::Counters => self.counted = serde_json::from_slice(&frame.payload).ok().or(self.counted.take()),
+            FrameKind::Checkpoint => {
                 let found: Option<Checkpoint> = serde_json::from_slice(&frame.payload).ok();
                 // The flight recorder writes no row groups: its rows begin with the first remaining checkpoint.
                 let wanted = |c: &Checkpoint| end.fits(c) && (end.groups > 0 || self.checkpoint.is_none());
@@ -120,7 +120,7 @@ impl Survey {
         loop {
             let mut run: Option<Run> = None;
             while let Some(frame) = reader.next()? {
-                if frame.kind == Kind::Answer {
+                if frame.kind == FrameKind::Answer {
                     survey.answers.learn(&frame.payload);
                 }
                 run.get_or_insert_with(|| Run::new(frame.number)).take(&frame, end);

@@ -30,7 +30,7 @@ use self::timers::Timers;
 use self::wait::Awaited;
 use super::encode::Written;
 use super::host;
-use super::journal::{Journal, Kind, Syncer};
+use super::journal::{FrameKind, Journal, Syncer};
 use super::options::Options;
 use super::privileges;
 use super::report::{self, Display};
@@ -266,7 +266,7 @@ impl<'a> Session<'a> {
         if (new || awaited)
             && let Ok(json) = serde_json::to_vec(counted)
         {
-            self.journal.offer(Kind::Counters, 0, &json);
+            self.journal.offer(FrameKind::Counters, 0, &json);
         }
     }
 
@@ -275,7 +275,7 @@ impl<'a> Session<'a> {
         let reason = if self.options.keep.is_some() { EndReason::Triggered } else { EndReason::Rotated };
         let cut = Cut { at, reason };
         // If the receiver is gone, the recording is about to end anyway.
-        let _ = threads::append(&self.journal, Kind::Cut, 0, &cut);
+        let _ = threads::append(&self.journal, FrameKind::Cut, 0, &cut);
         // The cut is made when all older records have arrived, even if there are few, from long ago.
         self.control.complete_until(u64::try_from(at.monotonic_ns).unwrap_or(0));
     }
@@ -355,7 +355,7 @@ impl<'a> Session<'a> {
         let at_end = Counted { clocks: at_end?.clocks, ..self.counters.read()? };
         let finish = self.build_finish(end, at_end, gaps)?;
         // If the writer thread has ended, joining it gives the reason.
-        let _ = threads::append(&self.journal, Kind::Finish, 0, &finish);
+        let _ = threads::append(&self.journal, FrameKind::Finish, 0, &finish);
         self.journal.close();
         let written = self.writer.join().map_err(|_| anyhow!("the writer thread panicked"))?;
         self.syncer.join();

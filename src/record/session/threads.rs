@@ -20,7 +20,7 @@ use crate::record::identity::lookup::Live;
 use crate::record::identity::proc::{all_pids, snapshot};
 use crate::record::identity::processes::Processes;
 use crate::record::journal::drain::{self, CHUNK_BYTES, Control, Pace};
-use crate::record::journal::{Begin, Journal, Kind, Limits, Reader, Syncer, frame};
+use crate::record::journal::{Begin, FrameKind, Journal, Limits, Reader, Syncer, frame};
 use crate::record::options::Options;
 use crate::record::output::disk_policy::{OnFull, Room};
 use crate::record::output::series::Series;
@@ -79,7 +79,7 @@ impl Parts<'_> {
         let limits = self.limits();
         let journal = Journal::create(&self.options.output, begin, limits)?;
         // Before anything that names one of them.
-        append(&journal, Kind::Living, self.start_ns(), &self.living())?;
+        append(&journal, FrameKind::Living, self.start_ns(), &self.living())?;
         let encoder = self.encoder(series, &journal)?;
         let writer = write(encoder, &journal, output.clone())?;
         let control = Control::new()?;
@@ -139,7 +139,7 @@ impl Parts<'_> {
         let (opened, is_open) = sync_channel(1);
         let drainer = thread("vmtrace-drain", move || {
             let mut deliver = |chunk: &mut drain::Chunk| {
-                journal.append(Kind::Records, chunk.complete_until_ns, &mut chunk.frame).map(drop)
+                journal.append(FrameKind::Records, chunk.complete_until_ns, &mut chunk.frame).map(drop)
             };
             drain::run((&rings, &switches), &control, pace, &mut deliver, opened)
         })?;
@@ -203,7 +203,7 @@ fn write(mut encoder: Encoder, journal: &Journal, output: Output) -> Result<Join
 ///
 /// # Errors
 /// When there is no reader any more.
-pub fn append(journal: &Journal, kind: Kind, stamp_ns: u64, what: &impl Serialize) -> Result<()> {
+pub fn append(journal: &Journal, kind: FrameKind, stamp_ns: u64, what: &impl Serialize) -> Result<()> {
     let mut bytes = frame::begin();
     serde_json::to_writer(&mut bytes, what)?;
     journal.append(kind, stamp_ns, &mut bytes).map(drop)

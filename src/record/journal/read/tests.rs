@@ -28,7 +28,7 @@ fn append(journal: &Journal, payload: &[u8]) {
 fn append_only(journal: &Journal, payload: &[u8]) {
     let mut frame = frame::begin();
     frame.extend_from_slice(payload);
-    journal.append(Kind::Records, 0, &mut frame).unwrap();
+    journal.append(FrameKind::Records, 0, &mut frame).unwrap();
 }
 
 /// Frames of growing length, so that every file holds another number of them.
@@ -149,7 +149,7 @@ fn nobody_waits_for_a_reader_that_is_gone() {
     journal.reader_is_gone();
     let mut frame = frame::begin();
     frame.extend_from_slice(&[3; 60]);
-    assert!(Arc::new(journal).append(Kind::Records, 0, &mut frame).is_err());
+    assert!(Arc::new(journal).append(FrameKind::Records, 0, &mut frame).is_err());
 }
 
 /// Nobody appends to a file that is being synced; a spare one is no part of the journal, and goes with it.
@@ -192,10 +192,10 @@ fn the_limit_of_all_files_is_kept() {
         assert_eq!(&live.next().unwrap().unwrap().payload, payload);
     }
     journal.remove_before(60);
-    let next = journal.offer(Kind::Answer, 0, b"x");
+    let next = journal.offer(FrameKind::Answer, 0, b"x");
     assert_eq!(next, Some(60), "on disk");
     journal.leave_disk();
-    assert_eq!(journal.offer(Kind::Answer, 0, b"x"), None);
+    assert_eq!(journal.offer(FrameKind::Answer, 0, b"x"), None);
     assert_eq!(live.next().unwrap().unwrap().payload, b"x");
 }
 
