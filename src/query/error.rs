@@ -73,16 +73,16 @@ fn remedied(text: &str) -> String {
 }
 
 /// Line and column, both from 1.
-type Place = (u64, u64);
+type LineColumn = (u64, u64);
 
-fn from_diagnostic(error: &DataFusionError) -> Option<Place> {
+fn from_diagnostic(error: &DataFusionError) -> Option<LineColumn> {
     let diagnostic: &Diagnostic = error.diagnostic()?;
     let Location { line, column } = diagnostic.span?.start;
     (line > 0).then_some((line, column))
 }
 
 /// The parser says where in its message.
-fn from_message(message: &str) -> Option<Place> {
+fn from_message(message: &str) -> Option<LineColumn> {
     let (_, place) = message.rsplit_once(" at Line: ")?;
     let (line, column) = place.split_once(", Column: ")?;
     let digits = column.find(|c: char| !c.is_ascii_digit()).unwrap_or(column.len());
@@ -90,7 +90,7 @@ fn from_message(message: &str) -> Option<Place> {
 }
 
 /// A column that does not exist, where the SQL first names it.
-fn from_name(error: &DataFusionError, sql: &str) -> Option<Place> {
+fn from_name(error: &DataFusionError, sql: &str) -> Option<LineColumn> {
     let DataFusionError::SchemaError(schema, _) = error.find_root() else { return None };
     let SchemaError::FieldNotFound { field, .. } = schema.as_ref() else { return None };
     let lines = sql.lines().zip(1u64..);
@@ -101,7 +101,7 @@ fn from_name(error: &DataFusionError, sql: &str) -> Option<Place> {
 }
 
 /// The line of `sql` with a caret under the column.
-fn excerpt(sql: &str, (line, column): Place) -> Option<String> {
+fn excerpt(sql: &str, (line, column): LineColumn) -> Option<String> {
     let text = sql.lines().nth(usize::try_from(line).ok()?.checked_sub(1)?)?;
     let column = usize::try_from(column).ok()?.saturating_sub(1).min(text.chars().count());
     // A long line is shown around the column.

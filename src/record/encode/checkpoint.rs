@@ -5,7 +5,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::record::decode::Known;
-use crate::record::encode::reorder::Place;
+use crate::record::encode::reorder::Position;
 use crate::record::identity::proc::Snapshot;
 use crate::record::ledger::{Counted, Outcomes, Since};
 use crate::schema::manifest::{ClockState, Clocks, Hook};
@@ -19,7 +19,7 @@ pub struct Checkpoint {
     /// Row groups in it that came before.
     pub groups: usize,
     /// Where to read on.
-    pub place: Place,
+    pub place: Position,
     /// `seq` of the next row.
     pub seq: u64,
     /// `seq` of the file's first row.

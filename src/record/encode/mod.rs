@@ -24,7 +24,7 @@ use serde::de::DeserializeOwned;
 
 use self::checkpoint::{Checkpoint, Cut, Finish, Living};
 use self::flight_recorder::Keep;
-use self::reorder::{Place, Reorder};
+use self::reorder::{Position, Reorder};
 use self::rows::Table;
 use super::decode::Decoder;
 use super::journal::{Frame, FrameKind, Journal};
@@ -85,7 +85,7 @@ pub struct Encoder {
     /// Records that come out again, and are in the file already.
     skip: u64,
     /// Where the rows in `table` begin.
-    began: Place,
+    began: Position,
     /// mono_ns of the first of them.
     began_ns: i64,
     /// A row has met the trigger, and is in no file yet.
@@ -143,7 +143,7 @@ impl Encoder {
             since: Since::default(),
             first_seq,
             skip: 0,
-            began: Place::default(),
+            began: Position::default(),
             began_ns: 0,
             triggered: false,
             triggered_ns: i64::MIN,

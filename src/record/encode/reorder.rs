@@ -21,7 +21,7 @@ pub const fn has_passed(complete_until_ns: u64, instant_ns: u64) -> bool {
 /// Where to go on reading: the records of frame `from` and later ones come out in the same order again, and the first
 /// `skip` of them have come out before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct Position {
     /// Number of a frame.
     pub from: u64,
     /// Records.
@@ -65,7 +65,7 @@ pub struct Reorder {
 
 impl Reorder {
     /// Goes on from a place.
-    pub fn at(place: Place) -> Self {
+    pub fn at(place: Position) -> Self {
         Reorder { complete_until_ns: place.complete_until_ns, behind: place.from, ..Reorder::default() }
     }
 
@@ -115,11 +115,11 @@ impl Reorder {
     }
 
     /// From where on to read again, to go on behind the record handed on last.
-    pub fn place(&mut self) -> Place {
+    pub fn place(&mut self) -> Position {
         while self.open.front().is_some_and(|open| open.handed_on == open.records) {
             self.open.pop_front();
         }
-        Place {
+        Position {
             from: self.open.front().map_or(self.behind, |open| open.frame),
             skip: self.open.iter().map(|open| open.handed_on).sum(),
             complete_until_ns: self.open.front().map_or(self.complete_until_ns, |open| open.complete_before_ns),
@@ -196,12 +196,12 @@ mod tests {
         let mut reorder = Reorder::default();
         reorder.push(0, ms(21), &records(&[(ms(20), 0)]));
         assert_eq!(out(&mut reorder), []);
-        let waiting = Place { from: 0, skip: 0, complete_until_ns: 0 };
+        let waiting = Position { from: 0, skip: 0, complete_until_ns: 0 };
         assert_eq!(reorder.place(), waiting);
         reorder.push(1, ms(50), &[]);
         assert_eq!(reorder.place(), waiting, "the record is still to come");
         assert_eq!(out(&mut reorder), [(ms(20), 0)]);
-        assert_eq!(reorder.place(), Place { from: 2, skip: 0, complete_until_ns: ms(50) });
+        assert_eq!(reorder.place(), Position { from: 2, skip: 0, complete_until_ns: ms(50) });
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::Encoder;
 use crate::record::encode::flight_recorder::{Keep, Kept};
-use crate::record::encode::reorder::Place;
+use crate::record::encode::reorder::Position;
 use crate::record::ledger::Outcomes;
 use crate::schema::group::EncodedGroup;
 use crate::schema::vocabulary::EndReason;
@@ -18,7 +18,7 @@ impl Encoder {
         self.keep.as_ref().is_some_and(|keep| keep.is_old(self.began_ns, self.table.last_ns()))
     }
 
-    pub(super) fn keep_group(&mut self, group: EncodedGroup, rows: &Outcomes, seq: u64, began: Place) {
+    pub(super) fn keep_group(&mut self, group: EncodedGroup, rows: &Outcomes, seq: u64, began: Position) {
         let (clocks, last_ns) = (self.counted.clocks, self.table.last_ns());
         let kept = Kept { group, outcomes: rows.clone(), clocks, seq, last_ns, from: began.from };
         let Some(keep) = &mut self.keep else { return };

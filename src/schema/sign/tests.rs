@@ -25,13 +25,13 @@ fn keygen(args: &[&str], input: Option<&Path>) -> std::process::Output {
     ran.expect("ssh-keygen (package openssh-client) is needed")
 }
 
-struct Place {
+struct Folder {
     dir: tempfile::TempDir,
 }
 
-impl Place {
+impl Folder {
     fn new() -> Self {
-        Place { dir: tempfile::tempdir().unwrap() }
+        Folder { dir: tempfile::tempdir().unwrap() }
     }
 
     fn path(&self, name: &str) -> String {
@@ -51,7 +51,7 @@ impl Place {
         key
     }
 
-    /// Allowed signers: `line` with the public key of `key` in place of KEY.
+    /// Allowed signers: `line` with the public key of `key` in folder of KEY.
     fn allowed(&self, key: &str, line: &str) -> String {
         let public = std::fs::read_to_string(format!("{key}.pub")).unwrap();
         self.write("allowed", line.replace("KEY", public.trim()))
@@ -73,12 +73,12 @@ fn check(file: &str, allowed: &str, identity: Option<&str>) -> std::result::Resu
 
 #[test]
 fn ssh_keygen_accepts_our_signatures_and_we_its() {
-    let place = Place::new();
+    let folder = Folder::new();
     // More than one digest, and a length that is a multiple of nothing.
-    let file = place.write("capture", vec![7; 3_000_001]);
+    let file = folder.write("capture", vec![7; 3_000_001]);
     for (number, (options, always)) in KEYS.iter().enumerate() {
-        let key = place.key(&format!("key{number}"), options, "");
-        let allowed = place.allowed(&key, "me@example.org namespaces=\"vmtrace\" KEY\n");
+        let key = folder.key(&format!("key{number}"), options, "");
+        let allowed = folder.allowed(&key, "me@example.org namespaces=\"vmtrace\" KEY\n");
         // Signatures of ECDSA vary in length from one to the next.
         for _ in 0..2 {
             let sig = format!("{file}.sig");
@@ -101,13 +101,13 @@ fn ssh_keygen_accepts_our_signatures_and_we_its() {
 
 #[test]
 fn a_signature_says_nothing_of_other_bytes_or_another_purpose() {
-    let place = Place::new();
-    let key = place.key("key", ED25519, "");
-    let allowed = place.allowed(&key, "me KEY\n");
-    let file = place.write("capture", "content");
+    let folder = Folder::new();
+    let key = folder.key("key", ED25519, "");
+    let allowed = folder.allowed(&key, "me KEY\n");
+    let file = folder.write("capture", "content");
     Key::load(Path::new(&key)).unwrap().sign_file(Path::new(&file)).unwrap();
     assert_eq!(check(&file, &allowed, None).unwrap(), "me");
-    place.write("capture", "Content");
+    folder.write("capture", "Content");
     assert_eq!(check(&file, &allowed, None).unwrap_err(), "it was not made over these bytes");
     let sign = |namespace| {
         std::fs::remove_file(format!("{file}.sig")).unwrap();
@@ -122,13 +122,13 @@ fn a_signature_says_nothing_of_other_bytes_or_another_purpose() {
 
 #[test]
 fn only_allowed_signers_count() {
-    let place = Place::new();
-    let key = place.key("key", ED25519, "");
-    let other = place.key("other", ECDSA, "");
-    let file = place.write("capture", "content");
+    let folder = Folder::new();
+    let key = folder.key("key", ED25519, "");
+    let other = folder.key("other", ECDSA, "");
+    let file = folder.write("capture", "content");
     Key::load(Path::new(&key)).unwrap().sign_file(Path::new(&file)).unwrap();
-    let allowed = |line| place.allowed(&key, line);
-    assert_eq!(check(&file, &place.allowed(&other, "me KEY"), None).unwrap_err(), "no allowed signer has its key");
+    let allowed = |line| folder.allowed(&key, line);
+    assert_eq!(check(&file, &folder.allowed(&other, "me KEY"), None).unwrap_err(), "no allowed signer has its key");
     assert_eq!(check(&file, &allowed("*@a.org KEY"), Some("x@a.org")).unwrap(), "x@a.org");
     assert_eq!(check(&file, &allowed("*@a.org KEY"), Some("x@b.org")).unwrap_err(), "its key is not that of x@b.org");
     for (line, refusal) in [
@@ -147,53 +147,53 @@ fn only_allowed_signers_count() {
 
 #[test]
 fn keys_that_cannot_sign_say_what_to_do() {
-    let place = Place::new();
+    let folder = Folder::new();
     let error = |path: &str| format!("{:#}", Key::load(Path::new(path)).unwrap_err());
-    let key = place.key("key", ED25519, "");
+    let key = folder.key("key", ED25519, "");
     assert!(error(&format!("{key}.pub")).contains("is a public key: name the private one"));
-    assert!(error(&place.path("missing")).contains("cannot be read: No such file"));
-    assert!(error(&place.write("text", "hello")).contains("is not a private key"));
-    assert!(error(&place.write("long", vec![b'x'; 70_000])).contains("is larger than"));
-    let pem = place.key("pem", &["-t", "rsa", "-b", "2048", "-m", "PEM"], "");
+    assert!(error(&folder.path("missing")).contains("cannot be read: No such file"));
+    assert!(error(&folder.write("text", "hello")).contains("is not a private key"));
+    assert!(error(&folder.write("long", vec![b'x'; 70_000])).contains("is larger than"));
+    let pem = folder.key("pem", &["-t", "rsa", "-b", "2048", "-m", "PEM"], "");
     assert!(error(&pem).contains("convert it with ssh-keygen -p -f"));
-    let message = error(&place.key("rsa", RSA, ""));
+    let message = error(&folder.key("rsa", RSA, ""));
     assert!(message.contains("cannot sign with a key of type ssh-rsa"), "{message}");
-    let locked = place.key("locked", ED25519, "secret");
+    let locked = folder.key("locked", ED25519, "secret");
     let message = error(&locked);
     assert!(message.contains("has a passphrase") && message.contains("ssh-keygen -Y sign -n vmtrace"), "{message}");
 }
 
 #[test]
 fn nothing_but_an_older_signature_is_replaced() {
-    let place = Place::new();
-    let key = Key::load(Path::new(&place.key("key", ED25519, ""))).unwrap();
-    let file = place.write("capture", "content");
-    place.write("capture.sig", "dear diary");
+    let folder = Folder::new();
+    let key = Key::load(Path::new(&folder.key("key", ED25519, ""))).unwrap();
+    let file = folder.write("capture", "content");
+    folder.write("capture.sig", "dear diary");
     let error = format!("{:#}", key.sign_file(Path::new(&file)).unwrap_err());
     assert!(error.contains("something else has that name"), "{error}");
-    assert_eq!(std::fs::read_to_string(place.path("capture.sig")).unwrap(), "dear diary");
-    std::fs::remove_file(place.path("capture.sig")).unwrap();
-    let old = place.write("old", BEGIN);
-    std::os::unix::fs::symlink(&old, place.path("capture.sig")).unwrap();
+    assert_eq!(std::fs::read_to_string(folder.path("capture.sig")).unwrap(), "dear diary");
+    std::fs::remove_file(folder.path("capture.sig")).unwrap();
+    let old = folder.write("old", BEGIN);
+    std::os::unix::fs::symlink(&old, folder.path("capture.sig")).unwrap();
     key.sign_file(Path::new(&file)).unwrap_err();
     assert_eq!(std::fs::read(&old).unwrap(), BEGIN, "a link is not followed");
-    std::fs::remove_file(place.path("capture.sig")).unwrap();
+    std::fs::remove_file(folder.path("capture.sig")).unwrap();
     key.sign_file(Path::new(&file)).unwrap();
     key.sign_file(Path::new(&file)).unwrap();
 }
 
 #[test]
 fn damaged_signatures_are_refused() {
-    let place = Place::new();
-    let key = place.key("key", ED25519, "");
-    let file = place.write("capture", "content");
+    let folder = Folder::new();
+    let key = folder.key("key", ED25519, "");
+    let file = folder.write("capture", "content");
     Key::load(Path::new(&key)).unwrap().sign_file(Path::new(&file)).unwrap();
     let good = std::fs::read(format!("{file}.sig")).unwrap();
-    let allowed = place.allowed(&key, "me KEY");
+    let allowed = folder.allowed(&key, "me KEY");
     for at in 0..good.len() {
         let mut bytes = good.clone();
         bytes[at] ^= 0x01;
-        place.write("capture.sig", &bytes);
+        folder.write("capture.sig", &bytes);
         if let Ok(Checked::Fits(signature)) = Signature::check(Path::new(&file)) {
             let allowed = AllowedSigners::load(Path::new(&allowed)).unwrap();
             // A change that the encoding does not see leaves the same signature.
@@ -201,7 +201,7 @@ fn damaged_signatures_are_refused() {
         }
     }
     for len in 0..good.len() - 1 {
-        place.write("capture.sig", &good[..len]);
+        folder.write("capture.sig", &good[..len]);
         assert!(Signature::check(Path::new(&file)).is_err(), "cut at {len}");
     }
     std::fs::remove_file(format!("{file}.sig")).unwrap();
