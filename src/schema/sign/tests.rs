@@ -51,7 +51,7 @@ impl Folder {
         key
     }
 
-    /// Allowed signers: `line` with the public key of `key` in folder of KEY.
+    /// Allowed signers: `line` with the public key of `key` in place of KEY.
     fn allowed(&self, key: &str, line: &str) -> String {
         let public = std::fs::read_to_string(format!("{key}.pub")).unwrap();
         self.write("allowed", line.replace("KEY", public.trim()))
