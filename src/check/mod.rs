@@ -24,7 +24,7 @@ pub struct Args {
     /// Output format
     #[arg(short = 'T', long, value_enum, default_value_t)]
     format: Format,
-    /// Print one row a family of events, and each gap as a capture contains it
+    /// Print one row per family of events, and each gap as a capture contains it
     #[arg(short, long)]
     verbose: bool,
 }

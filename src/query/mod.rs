@@ -52,7 +52,7 @@ Without SQL, statements are read from stdin; on a terminal, at a prompt. Exit st
 were none, 2 an error."
 )]
 pub struct Args {
-    /// Captures, directories, patterns or URLs, and behind them the SQL
+    /// Captures, directories, patterns or URLs, followed by the SQL
     #[arg(value_name = "FILE", required_unless_present_any = ["list", "show"])]
     words: Vec<OsString>,
     /// Run the analysis of that name

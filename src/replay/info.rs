@@ -27,7 +27,7 @@ pub struct Args {
     /// Output format
     #[arg(short = 'T', long, value_enum, default_value_t)]
     format: Format,
-    /// Print one row a family of events, every hook, and each gap as the capture contains it
+    /// Print one row per family of events, every hook, and each gap as the capture contains it
     #[arg(short, long)]
     verbose: bool,
     #[command(flatten)]

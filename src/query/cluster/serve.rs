@@ -81,7 +81,7 @@ struct Executor {
     /// Address to listen on; everybody who reaches it can read what this user can read
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     bind: IpAddr,
-    /// Port to give rows out on; tasks come in on the next one
+    /// Port to serve rows on; tasks are received on the next one
     #[arg(long, value_name = "PORT", default_value_t = PORT + 1, value_parser = clap::value_parser!(u16).range(1..65535))]
     port: u16,
     /// Name or address by which others reach this machine [default: ADDRESS]
@@ -93,7 +93,7 @@ struct Executor {
     /// Memory for sorting, grouping and joining; what needs more goes to disk [default: half of this machine's]
     #[arg(long, value_name = "SIZE", value_parser = resources::parse_size)]
     memory_limit: Option<usize>,
-    /// Parts of queries worked on at once [default: as many as there are processors]
+    /// Parts of queries to run at a time [default: as many as there are processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..1024))]
     threads: Option<u16>,
 }
