@@ -281,6 +281,6 @@ fn lives_are_described() {
 fn every_event_of_a_processs_life_has_words_of_its_own() {
     for spec in crate::schema::events::EVENTS.iter().filter(|spec| spec.group == Group::Process) {
         let event = Event { event: spec.name, ..Event::default() };
-        assert!(life::tell(&mut Line::default(), &event, &Processes::default()), "{}", spec.name);
+        assert!(life::describe(&mut Line::default(), &event, &Processes::default()), "{}", spec.name);
     }
 }
