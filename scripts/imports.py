@@ -118,7 +118,7 @@ class File:
             word = words[at]
             if word == "mod" and words[at + 2 : at + 3] == [";"]:
                 self.children.add(words[at + 1])
-            if word == "use":
+            if word == "use" and words[at + 1 : at + 2] != ["<"]:  # `use<'a>` is a bound
                 public = words[at - 1 : at] in (["pub"], [")"])
                 bound, at = use_tree(words, at + 1, [])
                 for name, path in bound:
