@@ -67,27 +67,25 @@ impl<T: Record> Call<'_, T> {
     /// What every row of a call has: when, who, by which ABI, on whom, and the result.
     pub fn base<'b>(&self, buffers: &'b Buffers) -> Event<'b> {
         let (hdr, reached) = (self.ev.hdr(), self.ev.reached());
-        let event = Event {
+        let mut event = Event {
             abi: Some(self.abi.as_str()),
             ret: Some(self.ev.ret()),
             errno: errno_name(self.ev.ret()),
             ..self.clock.of_caller(hdr, self.kind, buffers)
         };
-        if reached.pid == 0 {
-            return event;
+        // Field by field: an event is large, and to move it costs more than to set these.
+        if reached.pid != 0 {
+            event.target_pid = Some(reached.pid);
+            event.target_comm = Some(&buffers.target_comm);
+            event.target_exe = some(&buffers.target_exe);
+            event.target_uid = Some(reached.uid);
+            event.target_start_ns = Some(signed(reached.start_boottime));
+            event.target_key = some(&buffers.target_key);
+            event.target_cgroup = some(&buffers.target_cgroup);
+            event.target_container = some(&buffers.target_container);
+            event.target_ended = (reached.ended != 0).then_some(true);
         }
-        Event {
-            target_pid: Some(reached.pid),
-            target_comm: Some(&buffers.target_comm),
-            target_exe: some(&buffers.target_exe),
-            target_uid: Some(reached.uid),
-            target_start_ns: Some(signed(reached.start_boottime)),
-            target_key: some(&buffers.target_key),
-            target_cgroup: some(&buffers.target_cgroup),
-            target_container: some(&buffers.target_container),
-            target_ended: (reached.ended != 0).then_some(true),
-            ..event
-        }
+        event
     }
 }
 
@@ -107,7 +105,8 @@ impl Decoder {
         self.meet(hdr, &hdr.self_, sink);
         self.meet(hdr, ev.reached(), sink);
         let mut buffers = self.caller_and_target(hdr, ev.reached());
-        let done = decode(&call, &mut buffers, tail).map(|row| sink.row(kind, &row.event, row.faulted));
+        let row = decode(&call, &mut buffers, tail);
+        let done = row.as_ref().map(|row| sink.row(kind, &row.event, row.faulted));
         self.buffers = buffers;
         done
     }
