@@ -1,3 +1,5 @@
+use std::fs::File;
+
 use arrow::array::RecordBatch;
 use arrow::compute::{cast, concat_batches};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -11,19 +13,42 @@ use crate::schema::{BatchBuilder, Event};
 /// Rows of three pages.
 const ROWS: u64 = 50_000;
 
-/// What the library reads of the file that `batch` is written to.
-fn read_back(batch: &RecordBatch) -> RecordBatch {
-    let file = tempfile::tempfile().unwrap();
+/// Writes `batch` to `file` as a capture.
+fn write(batch: &RecordBatch, file: &File) {
     let mut capture = CaptureFile::create(file.try_clone().unwrap(), &Manifest::default()).unwrap();
     let group = EncodedGroup::encode(batch.clone()).unwrap();
     capture.append(&group, Default::default(), &serde_json::Value::Null).unwrap();
     capture.close(&Manifest::default()).unwrap();
+}
+
+/// What the library reads of the file that `batch` is written to.
+fn read_back(batch: &RecordBatch) -> RecordBatch {
+    let file = tempfile::tempfile().unwrap();
+    write(batch, &file);
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
     let batches: Vec<_> = reader.map(Result::unwrap).collect();
     concat_batches(&batches[0].schema(), &batches).unwrap()
 }
 
-fn same(batch: &RecordBatch) {
+/// Leaves a capture of `batch`, and its columns as an Arrow file, where `VMTRACE_TEST_SHAPES` says: tests/readers/shapes.py
+/// compares the two.
+#[cfg(feature = "query")]
+fn leave(batch: &RecordBatch, name: &str) {
+    let Some(dir) = std::env::var_os("VMTRACE_TEST_SHAPES").map(std::path::PathBuf::from) else { return };
+    let arrow = File::create(dir.join(format!("{name}.arrow"))).unwrap();
+    let mut arrow = arrow::ipc::writer::FileWriter::try_new(arrow, &batch.schema()).unwrap();
+    arrow.write(batch).unwrap();
+    arrow.finish().unwrap();
+    let capture = dir.join(format!("{name}.parquet"));
+    write(batch, &File::options().read(true).write(true).create(true).truncate(true).open(capture).unwrap());
+}
+
+#[cfg(not(feature = "query"))]
+fn leave(_: &RecordBatch, _: &str) {}
+
+/// The library reads of `batch` what was written.
+fn same(name: &str, batch: &RecordBatch) {
+    leave(batch, name);
     let read = read_back(batch);
     assert_eq!((read.num_rows(), read.num_columns()), (batch.num_rows(), batch.num_columns()));
     for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
@@ -50,7 +75,7 @@ fn mixed(number: u64) -> u64 {
 #[test]
 fn nothing_but_defaults_comes_back() {
     for rows in [1, 7, ROWS] {
-        same(&batch(rows, |_| Event::default()));
+        same(&format!("defaults-{rows}"), &batch(rows, |_| Event::default()));
     }
 }
 
@@ -66,20 +91,23 @@ fn what_repeats_comes_back_whatever_is_null_between() {
         n => ranges.get(n as usize..n as usize + 1).map(Iovecs::Pairs),
     };
     let few = |row: u64, n: u64| (mixed(row) >> 16) % n;
-    same(&batch(ROWS, |row| Event {
-        pid: few(row, 40) as i32 - 20,
-        tid: few(row / 1000, 9) as i32,
-        comm: texts.get(few(row / 3, 300) as usize).map_or("", String::as_str),
-        // A page of nulls, one of both, one without.
-        target_pid: (row >= 40_000 || row >= 20_000 && few(row, 2) == 0).then_some(few(row, 1500) as i32),
-        exe: (row % 20_000 != 0).then(|| texts.get(few(row, 20) as usize).map_or("", String::as_str)),
-        ret: (row / 17 % 2 == 0).then_some(few(row, 5) as i64 - 2),
-        // Beyond what is all equal, all null, all of one.
-        local_iov: if row < 25_000 { None } else { list(row) },
-        remote_iov: if row < 25_000 { ranges.get(..1).map(Iovecs::Pairs) } else { list(row + 1) },
-        payload: (row % 3 == 0).then_some(b"bytes".as_slice()),
-        ..Event::default()
-    }));
+    same(
+        "repeating",
+        &batch(ROWS, |row| Event {
+            pid: few(row, 40) as i32 - 20,
+            tid: few(row / 1000, 9) as i32,
+            comm: texts.get(few(row / 3, 300) as usize).map_or("", String::as_str),
+            // A page of nulls, one of both, one without.
+            target_pid: (row >= 40_000 || row >= 20_000 && few(row, 2) == 0).then_some(few(row, 1500) as i32),
+            exe: (row % 20_000 != 0).then(|| texts.get(few(row, 20) as usize).map_or("", String::as_str)),
+            ret: (row / 17 % 2 == 0).then_some(few(row, 5) as i64 - 2),
+            // Beyond what is all equal, all null, all of one.
+            local_iov: if row < 25_000 { None } else { list(row) },
+            remote_iov: if row < 25_000 { ranges.get(..1).map(Iovecs::Pairs) } else { list(row + 1) },
+            payload: (row % 3 == 0).then_some(b"bytes".as_slice()),
+            ..Event::default()
+        }),
+    );
 }
 
 /// More distinct numbers than a dictionary takes, and numbers that all fall on one place of the look-up: the library's way.
@@ -90,12 +118,15 @@ fn what_does_not_repeat_or_collides_comes_back() {
     let inverse = (0..6).fold(1_u64, |x, _| x.wrapping_mul(2_u64.wrapping_sub(golden.wrapping_mul(x))));
     assert_eq!(golden.wrapping_mul(inverse), 1);
     let colliding: Vec<Iovec> = (0..1000).map(|k| Iovec { base: inverse.wrapping_mul(k), len: k }).collect();
-    same(&batch(ROWS, |row| Event {
-        pid: mixed(row) as i32,
-        target_pid: (row % 5 > 0).then_some(mixed(row) as i32),
-        ret: Some(mixed(row).cast_signed()),
-        local_iov: colliding.get((row % 1000) as usize..).and_then(|rest| rest.get(..1)).map(Iovecs::Pairs),
-        remote_iov: Some(Iovecs::Pairs(&[Iovec { base: 1, len: 2 }, Iovec { base: 3, len: 4 }])),
-        ..Event::default()
-    }));
+    same(
+        "unlike",
+        &batch(ROWS, |row| Event {
+            pid: mixed(row) as i32,
+            target_pid: (row % 5 > 0).then_some(mixed(row) as i32),
+            ret: Some(mixed(row).cast_signed()),
+            local_iov: colliding.get((row % 1000) as usize..).and_then(|rest| rest.get(..1)).map(Iovecs::Pairs),
+            remote_iov: Some(Iovecs::Pairs(&[Iovec { base: 1, len: 2 }, Iovec { base: 3, len: 4 }])),
+            ..Event::default()
+        }),
+    );
 }
