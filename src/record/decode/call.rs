@@ -67,13 +67,10 @@ impl<T: Record> Call<'_, T> {
     /// What every row of a call has: when, who, by which ABI, on whom, and the result.
     pub fn base<'b>(&self, buffers: &'b Buffers) -> Event<'b> {
         let (hdr, reached) = (self.ev.hdr(), self.ev.reached());
-        let mut event = Event {
-            abi: Some(self.abi.as_str()),
-            ret: Some(self.ev.ret()),
-            errno: errno_name(self.ev.ret()),
-            ..self.clock.of_caller(hdr, self.kind, buffers)
-        };
-        // Field by field: an event is large, and to move it costs more than to set these.
+        let mut event = self.clock.of_caller(hdr, self.kind, buffers);
+        event.abi = Some(self.abi.as_str());
+        event.ret = Some(self.ev.ret());
+        event.errno = errno_name(self.ev.ret());
         if reached.pid != 0 {
             event.target_pid = Some(reached.pid);
             event.target_comm = Some(&buffers.target_comm);
@@ -105,8 +102,8 @@ impl Decoder {
         self.meet(hdr, &hdr.self_, sink);
         self.meet(hdr, ev.reached(), sink);
         let mut buffers = self.caller_and_target(hdr, ev.reached());
-        let row = decode(&call, &mut buffers, tail);
-        let done = row.as_ref().map(|row| sink.row(kind, &row.event, row.faulted));
+        let mut row = decode(&call, &mut buffers, tail);
+        let done = row.as_mut().map(|row| sink.row(kind, &mut row.event, row.faulted));
         self.buffers = buffers;
         done
     }
@@ -141,31 +138,25 @@ impl<'a> Payload<'a> {
     }
 }
 
-pub(super) fn with_payload<'a>(event: Event<'a>, payload: Payload<'a>, by_ref: bool) -> Event<'a> {
+pub(super) fn set_payload<'a>(event: &mut Event<'a>, payload: Payload<'a>, by_ref: bool) {
     let kept = !payload.bytes.is_empty();
     let at = match payload.side {
         PayloadSide::Kernel => PayloadAt::Transfer,
         PayloadSide::Caller | PayloadSide::Register => PayloadAt::Exit,
     };
-    Event {
-        payload: kept.then_some(payload.bytes),
-        payload_len: payload.bytes.len() as u32,
-        payload_total: signed(payload.total),
-        payload_status: Some(payload.status.as_str()),
-        payload_side: kept.then_some(payload.side.as_str()),
-        payload_at: kept.then_some(at.as_str()),
-        payload_by_ref: kept.then_some(by_ref),
-        ..event
-    }
+    event.payload = kept.then_some(payload.bytes);
+    event.payload_len = payload.bytes.len() as u32;
+    event.payload_total = signed(payload.total);
+    event.payload_status = Some(payload.status.as_str());
+    event.payload_side = kept.then_some(payload.side.as_str());
+    event.payload_at = kept.then_some(at.as_str());
+    event.payload_by_ref = kept.then_some(by_ref);
 }
 
-pub(super) fn with_verdict(event: Event<'_>, verdict: Verdict) -> Event<'_> {
-    Event {
-        iov_source: verdict.source.map(IovSource::as_str),
-        iov_verdict: verdict.verdict.map(IovVerdict::as_str),
-        toctou: verdict.toctou,
-        ..event
-    }
+pub(super) fn set_verdict(event: &mut Event<'_>, verdict: Verdict) {
+    event.iov_source = verdict.source.map(IovSource::as_str);
+    event.iov_verdict = verdict.verdict.map(IovVerdict::as_str);
+    event.toctou = verdict.toctou;
 }
 
 /// The direction as a column has it.
@@ -232,36 +223,30 @@ pub(super) struct Descriptor<'a> {
     peer: Option<&'a Address>,
 }
 
-pub(super) fn with_fd_in<'a>(event: Event<'a>, fd: Descriptor<'a>) -> Event<'a> {
-    Event {
-        fd_in: fd.fd,
-        fd_in_kind: fd.kind,
-        fd_in_mode: fd.mode,
-        fd_in_family: fd.family,
-        pipe_in: fd.pipe,
-        fd_in_path: fd.path,
-        fd_in_local_addr: fd.local.map(Address::text),
-        fd_in_local_port: fd.local.and_then(Address::port),
-        fd_in_peer_addr: fd.peer.map(Address::text),
-        fd_in_peer_port: fd.peer.and_then(Address::port),
-        ..event
-    }
+pub(super) fn set_fd_in<'a>(event: &mut Event<'a>, fd: Descriptor<'a>) {
+    event.fd_in = fd.fd;
+    event.fd_in_kind = fd.kind;
+    event.fd_in_mode = fd.mode;
+    event.fd_in_family = fd.family;
+    event.pipe_in = fd.pipe;
+    event.fd_in_path = fd.path;
+    event.fd_in_local_addr = fd.local.map(Address::text);
+    event.fd_in_local_port = fd.local.and_then(Address::port);
+    event.fd_in_peer_addr = fd.peer.map(Address::text);
+    event.fd_in_peer_port = fd.peer.and_then(Address::port);
 }
 
-pub(super) fn with_fd_out<'a>(event: Event<'a>, fd: Descriptor<'a>) -> Event<'a> {
-    Event {
-        fd_out: fd.fd,
-        fd_out_kind: fd.kind,
-        fd_out_mode: fd.mode,
-        fd_out_family: fd.family,
-        pipe_out: fd.pipe,
-        fd_out_path: fd.path,
-        fd_out_local_addr: fd.local.map(Address::text),
-        fd_out_local_port: fd.local.and_then(Address::port),
-        fd_out_peer_addr: fd.peer.map(Address::text),
-        fd_out_peer_port: fd.peer.and_then(Address::port),
-        ..event
-    }
+pub(super) fn set_fd_out<'a>(event: &mut Event<'a>, fd: Descriptor<'a>) {
+    event.fd_out = fd.fd;
+    event.fd_out_kind = fd.kind;
+    event.fd_out_mode = fd.mode;
+    event.fd_out_family = fd.family;
+    event.pipe_out = fd.pipe;
+    event.fd_out_path = fd.path;
+    event.fd_out_local_addr = fd.local.map(Address::text);
+    event.fd_out_local_port = fd.local.and_then(Address::port);
+    event.fd_out_peer_addr = fd.peer.map(Address::text);
+    event.fd_out_peer_port = fd.peer.and_then(Address::port);
 }
 
 /// Takes an array off the tail into `out`.

@@ -13,8 +13,8 @@ impl Decoder {
     fn life_row(&mut self, hdr: &vmt_hdr, kind: EventKind, columns: Event<'_>, faulted: bool, sink: &mut impl Sink) {
         let buffers = self.caller(hdr);
         let Event { argv, parent_pid, parent_key, exit_code, .. } = columns;
-        let event = Event { argv, parent_pid, parent_key, exit_code, ..self.clock.of_caller(hdr, kind, &buffers) };
-        sink.row(kind, &event, faulted);
+        let mut event = Event { argv, parent_pid, parent_key, exit_code, ..self.clock.of_caller(hdr, kind, &buffers) };
+        sink.row(kind, &mut event, faulted);
         self.buffers = buffers;
     }
 

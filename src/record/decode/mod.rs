@@ -110,8 +110,9 @@ pub struct Undecodable {
 
 /// Where rows go: called once per row, in the order of the records.
 pub trait Sink {
-    /// Takes a row. `faulted`: a payload segment or an iovec array of it could not be read.
-    fn row(&mut self, kind: EventKind, event: &Event<'_>, faulted: bool);
+    /// Takes a row, and may change it: it is not used again. `faulted`: a payload segment or an iovec array of it could not be
+    /// read.
+    fn row(&mut self, kind: EventKind, event: &mut Event<'_>, faulted: bool);
 }
 
 /// Puts monotonic instants on the wall clock.
@@ -130,19 +131,19 @@ impl WallClock {
 
     /// What every row of a caller has.
     fn of_caller<'a>(self, hdr: &vmt_hdr, kind: EventKind, buffers: &'a Buffers) -> Event<'a> {
-        Event {
-            dur_ns: (hdr.begin_ns > 0).then(|| signed(hdr.mono_ns.saturating_sub(hdr.begin_ns))),
-            pid: hdr.self_.pid,
-            tid: hdr.tid,
-            uid: hdr.self_.uid,
-            start_ns: signed(hdr.self_.start_boottime),
-            comm: &buffers.comm,
-            exe: some(&buffers.exe),
-            process_key: some(&buffers.key),
-            cgroup: some(&buffers.cgroup),
-            container: some(&buffers.container),
-            ..self.stamp(kind, signed(hdr.mono_ns), hdr.cpu)
-        }
+        // Field by field, here and in the decode functions: an event has a hundred fields, and `..event` moves each of them.
+        let mut event = self.stamp(kind, signed(hdr.mono_ns), hdr.cpu);
+        event.dur_ns = (hdr.begin_ns > 0).then(|| signed(hdr.mono_ns.saturating_sub(hdr.begin_ns)));
+        event.pid = hdr.self_.pid;
+        event.tid = hdr.tid;
+        event.uid = hdr.self_.uid;
+        event.start_ns = signed(hdr.self_.start_boottime);
+        event.comm = &buffers.comm;
+        event.exe = some(&buffers.exe);
+        event.process_key = some(&buffers.key);
+        event.cgroup = some(&buffers.cgroup);
+        event.container = some(&buffers.container);
+        event
     }
 }
 
@@ -232,7 +233,7 @@ impl Decoder {
         sink: &mut impl Sink,
     ) {
         for (wire, count) in (0u32..).zip(counts).filter(|(_, count)| **count > 0) {
-            let event = Event {
+            let mut event = Event {
                 dur_ns: Some(signed(last_ns.saturating_sub(first_ns))),
                 uid: u32::MAX,
                 lost_count: Some(u64::from(*count)),
@@ -240,7 +241,7 @@ impl Decoder {
                 lost_cause: Some(cause.as_str()),
                 ..self.clock.stamp(EventKind::Lost, signed(last_ns), cpu)
             };
-            sink.row(EventKind::Lost, &event, false);
+            sink.row(EventKind::Lost, &mut event, false);
         }
     }
 
@@ -262,7 +263,7 @@ impl Decoder {
 
     fn snapshot(&self, snapshot: &Snapshot, mono_ns: i64, cpu: u32, sink: &mut impl Sink) {
         let process = &snapshot.process;
-        let event = Event {
+        let mut event = Event {
             pid: process.pid,
             tid: process.pid,
             uid: snapshot.uid,
@@ -276,7 +277,7 @@ impl Decoder {
             argv: Some(&snapshot.argv),
             ..self.clock.stamp(EventKind::ProcessSnapshot, mono_ns, cpu)
         };
-        sink.row(EventKind::ProcessSnapshot, &event, false);
+        sink.row(EventKind::ProcessSnapshot, &mut event, false);
     }
 
     /// Takes the buffers, with the caller's identity in them. They come back through `self.buffers = ...`, so

@@ -1,11 +1,10 @@
 //! Decode functions of @pidfd and @madvise, whose calls name their target by a PID file descriptor.
 
 use super::buffers::{Buffers, iovecs, set_name, total};
-use super::call::{Call, Descriptor, File, Row, array, moved, with_fd_in, with_fd_out, with_verdict};
+use super::call::{Call, Descriptor, File, Row, array, moved, set_fd_in, set_fd_out, set_verdict};
 use super::signed;
 use super::verdict::{by_user_memory, stated};
 use crate::record::wire::*;
-use crate::schema::Event;
 use crate::schema::names::advice_name;
 use crate::schema::vocabulary::{DescriptorKind, PayloadStatus};
 
@@ -18,19 +17,19 @@ pub(super) fn pidfd_getfd<'a>(
     let ev = call.ev;
     let file = File::take(&ev.fd, &mut b.file_in, &mut tail)?;
     let b = &*b;
-    let event = Event {
-        pidfd: Some(ev.pidfd),
-        flags: Some(ev.flags),
-        payload_status: Some(PayloadStatus::None.as_str()),
-        ..call.base(b)
-    };
-    let event = with_verdict(event, stated(ev.exact != 0));
+    let mut event = call.base(b);
+    event.pidfd = Some(ev.pidfd);
+    event.flags = Some(ev.flags);
+    event.payload_status = Some(PayloadStatus::None.as_str());
+    set_verdict(&mut event, stated(ev.exact != 0));
     // What was not obtained, or is closed again, was not looked at.
     let obtained = file.kind != DescriptorKind::Closed;
     let mut theirs = if obtained { file.columns(&b.file_in) } else { Descriptor::default() };
     theirs.fd = Some(ev.targetfd);
-    let event = with_fd_in(event, theirs);
-    let event = if ev.ret >= 0 { with_fd_out(event, file.columns(&b.file_in)) } else { event };
+    set_fd_in(&mut event, theirs);
+    if ev.ret >= 0 {
+        set_fd_out(&mut event, file.columns(&b.file_in));
+    }
     Some(Row { event, faulted: false })
 }
 
@@ -46,16 +45,15 @@ pub(super) fn process_madvise<'a>(
     let b = &*b;
     let requested = total(&b.remote, remote);
     let verdict = by_user_memory(&[remote], requested, ev.ret);
-    let event = Event {
-        bytes: moved(ev.ret),
-        pidfd: Some(ev.pidfd),
-        bytes_requested: requested.map(signed),
-        remote_iov: iovecs(&b.remote, remote),
-        riovcnt: Some(remote.count),
-        flags: Some(ev.flags),
-        advice: Some(&b.request),
-        payload_status: Some(PayloadStatus::None.as_str()),
-        ..call.base(b)
-    };
-    Some(Row { event: with_verdict(event, verdict), faulted: verdict.is_unreadable() })
+    let mut event = call.base(b);
+    event.bytes = moved(ev.ret);
+    event.pidfd = Some(ev.pidfd);
+    event.bytes_requested = requested.map(signed);
+    event.remote_iov = iovecs(&b.remote, remote);
+    event.riovcnt = Some(remote.count);
+    event.flags = Some(ev.flags);
+    event.advice = Some(&b.request);
+    event.payload_status = Some(PayloadStatus::None.as_str());
+    set_verdict(&mut event, verdict);
+    Some(Row { event, faulted: verdict.is_unreadable() })
 }

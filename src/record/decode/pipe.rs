@@ -1,15 +1,12 @@
 //! Decode functions of the family @pipe.
 
 use super::buffers::{Buffers, iovecs, total};
-use super::call::{
-    Call, File, Payload, Row, array, direction, moved, with_fd_in, with_fd_out, with_payload, with_verdict,
-};
+use super::call::{Call, File, Payload, Row, array, direction, moved, set_fd_in, set_fd_out, set_payload, set_verdict};
 use super::names::FileNames;
 use super::signed;
 use super::values::{self, Array, Read, Source};
 use super::verdict::{Verdict, by_user_memory, by_written_memory, imported, pages_verdict, stated, verdict};
 use crate::record::wire::*;
-use crate::schema::Event;
 use crate::schema::events::EventKind;
 use crate::schema::vocabulary::{PayloadStatus, Tier};
 
@@ -46,18 +43,18 @@ pub(super) fn vmsplice<'a>(call: &Call<'a, vmt_vmsplice>, b: &'a mut Buffers, mu
     let into_pipe = file.is_writable();
     let verdict = vmsplice_verdict(b, ev.ret, [local, user], into_pipe, payload.is_faulted());
     let b = &*b;
-    let event = Event {
-        bytes: moved(ev.ret),
-        direction: file.mode.and_then(|_| direction(into_pipe)),
-        bytes_requested: total(&b.local, local).map(signed),
-        local_iov: iovecs(&b.local, local),
-        liovcnt: Some(if local.source == Source::Pages { user.count } else { local.count }),
-        flags: Some(ev.flags),
-        ..call.base(b)
-    };
-    let event = with_payload(with_verdict(event, verdict), payload, into_pipe);
+    let mut event = call.base(b);
+    event.bytes = moved(ev.ret);
+    event.direction = file.mode.and_then(|_| direction(into_pipe));
+    event.bytes_requested = total(&b.local, local).map(signed);
+    event.local_iov = iovecs(&b.local, local);
+    event.liovcnt = Some(if local.source == Source::Pages { user.count } else { local.count });
+    event.flags = Some(ev.flags);
+    set_verdict(&mut event, verdict);
+    set_payload(&mut event, payload, into_pipe);
     let fd = file.columns(&b.file_in);
-    let event = if into_pipe { with_fd_out(event, fd) } else { with_fd_in(event, fd) };
+    let set_fd = if into_pipe { set_fd_out } else { set_fd_in };
+    set_fd(&mut event, fd);
     Some(Row { event, faulted: payload.is_faulted() || verdict.is_unreadable() })
 }
 
@@ -74,18 +71,17 @@ pub(super) fn splice<'a>(call: &Call<'a, vmt_splice>, b: &'a mut Buffers, mut ta
         Source::User | Source::Pages => stated(false),
     };
     let b = &*b;
-    let event = Event {
-        bytes: moved(ev.ret),
-        bytes_requested: Some(signed(ev.len)),
-        flags: Some(ev.flags).filter(|_| call.kind != EventKind::Sendfile),
-        off_in: offset_before(off_in, ev.off_in, advanced),
-        off_out: offset_before(off_out, ev.off_out, advanced),
-        payload_total: ev.ret.max(0),
-        payload_status: Some(PayloadStatus::None.as_str()),
-        ..call.base(b)
-    };
-    let event = with_fd_in(with_verdict(event, verdict), file_in.columns(&b.file_in));
-    let mut event = with_fd_out(event, file_out.columns(&b.file_out));
+    let mut event = call.base(b);
+    event.bytes = moved(ev.ret);
+    event.bytes_requested = Some(signed(ev.len));
+    event.flags = Some(ev.flags).filter(|_| call.kind != EventKind::Sendfile);
+    event.off_in = offset_before(off_in, ev.off_in, advanced);
+    event.off_out = offset_before(off_out, ev.off_out, advanced);
+    event.payload_total = ev.ret.max(0);
+    event.payload_status = Some(PayloadStatus::None.as_str());
+    set_verdict(&mut event, verdict);
+    set_fd_in(&mut event, file_in.columns(&b.file_in));
+    set_fd_out(&mut event, file_out.columns(&b.file_out));
     if ev.finished == 0 {
         (event.ret, event.errno, event.bytes, event.payload_total) = (None, None, None, 0);
     }
@@ -111,17 +107,17 @@ pub(super) fn pipe_read<'a>(call: &Call<'a, vmt_pipe_read>, b: &'a mut Buffers, 
             by_written_memory(verdict, &[local], &b.local, ev.ret, payload.is_faulted())
         }
     };
-    let event = Event {
-        bytes: moved(ev.ret),
-        direction: direction(false),
-        bytes_requested: requested.map(signed),
-        local_iov: iovecs(&b.local, local),
-        liovcnt: Some(local.count).filter(|count| *count > 0),
-        ..call.base(b)
-    };
-    let event = with_payload(with_verdict(event, verdict), payload, false);
+    let mut event = call.base(b);
+    event.bytes = moved(ev.ret);
+    event.direction = direction(false);
+    event.bytes_requested = requested.map(signed);
+    event.local_iov = iovecs(&b.local, local);
+    event.liovcnt = Some(local.count).filter(|count| *count > 0);
+    set_verdict(&mut event, verdict);
+    set_payload(&mut event, payload, false);
     let mut fd = file.columns(&NAMELESS);
     fd.fd = fd.fd.filter(|fd| *fd >= 0);
     let faulted = payload.is_faulted() || verdict.is_unreadable();
-    Some(Row { event: with_fd_in(event, fd), faulted })
+    set_fd_in(&mut event, fd);
+    Some(Row { event, faulted })
 }

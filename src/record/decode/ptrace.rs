@@ -1,12 +1,11 @@
 //! Decode function of @ptrace.
 
 use super::buffers::{Buffers, iovecs, set_name, total};
-use super::call::{Call, Payload, Row, array, direction, with_payload, with_verdict};
+use super::call::{Call, Payload, Row, array, direction, set_payload, set_verdict};
 use super::signed;
 use super::values::Source;
 use super::verdict::{by_user_memory, stated};
 use crate::record::wire::*;
-use crate::schema::Event;
 use crate::schema::names::ptrace_request_name;
 use crate::schema::types::{Iovec, Iovecs};
 use crate::schema::vocabulary::Abi;
@@ -32,20 +31,19 @@ pub(super) fn ptrace<'a>(call: &Call<'a, vmt_ptrace>, b: &'a mut Buffers, mut ta
         true => by_user_memory(&[local], requested, ev.payload.total as i64),
         false => stated(!payload.is_from_caller()),
     };
-    let event = Event {
-        target_pid_arg: Some(ev.pid_arg),
-        direction: request.direction,
-        bytes: (ranged || request.pokes).then_some(signed(ev.payload.total)),
-        bytes_requested: requested.map(signed),
-        local_iov: iovecs(&b.local, local),
-        liovcnt: ranged.then_some(local.count),
-        remote_iov: Some(Iovecs::Pairs(&b.remote)),
-        riovcnt: Some(1),
-        ptrace_request: Some(&b.request),
-        data: ev.data,
-        ..call.base(b)
-    };
-    let event = with_payload(with_verdict(event, verdict), payload, false);
+    let mut event = call.base(b);
+    event.target_pid_arg = Some(ev.pid_arg);
+    event.direction = request.direction;
+    event.bytes = (ranged || request.pokes).then_some(signed(ev.payload.total));
+    event.bytes_requested = requested.map(signed);
+    event.local_iov = iovecs(&b.local, local);
+    event.liovcnt = ranged.then_some(local.count);
+    event.remote_iov = Some(Iovecs::Pairs(&b.remote));
+    event.riovcnt = Some(1);
+    event.ptrace_request = Some(&b.request);
+    event.data = ev.data;
+    set_verdict(&mut event, verdict);
+    set_payload(&mut event, payload, false);
     Some(Row { event, faulted: payload.is_faulted() || verdict.is_unreadable() })
 }
 

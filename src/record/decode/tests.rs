@@ -12,7 +12,7 @@ struct Rows {
 }
 
 impl Sink for Rows {
-    fn row(&mut self, kind: EventKind, event: &Event<'_>, faulted: bool) {
+    fn row(&mut self, kind: EventKind, event: &mut Event<'_>, faulted: bool) {
         self.builder.push(event);
         self.kinds.push((kind, faulted));
     }
@@ -331,7 +331,7 @@ fn a_refused_record_leaves_the_decoder_as_it_was() {
 struct Nowhere;
 
 impl Sink for Nowhere {
-    fn row(&mut self, _: EventKind, _: &Event<'_>, _: bool) {}
+    fn row(&mut self, _: EventKind, _: &mut Event<'_>, _: bool) {}
 }
 
 #[test]

@@ -1,14 +1,11 @@
 //! Decode functions of the families @vm and @mem.
 
 use super::buffers::{Buffers, iovecs, total};
-use super::call::{
-    Call, File, Payload, Row, array, direction, moved, with_fd_in, with_fd_out, with_payload, with_verdict,
-};
+use super::call::{Call, File, Payload, Row, array, direction, moved, set_fd_in, set_fd_out, set_payload, set_verdict};
 use super::signed;
 use super::values::{Array, Read, Source};
 use super::verdict::{Verdict, begins_with, by_user_memory, by_written_memory, imported, raced, stated, verdict};
 use crate::record::wire::*;
-use crate::schema::Event;
 use crate::schema::events::EventKind;
 use crate::schema::types::{Iovec, Iovecs};
 use crate::schema::vocabulary::Abi;
@@ -37,19 +34,18 @@ pub(super) fn vm<'a>(call: &Call<'a, vmt_vm>, b: &'a mut Buffers, mut tail: &'a 
     };
     let verdict = verdict(&[local, remote], &compared, requested, ev.ret);
     let verdict = by_written_memory(verdict, &[local, remote], written, ev.ret, vanished);
-    let event = Event {
-        bytes: moved(ev.ret),
-        target_pid_arg: Some(ev.pid_arg),
-        direction: direction(!reads),
-        bytes_requested: requested.map(signed),
-        local_iov: iovecs(&b.local, local),
-        liovcnt: Some(local.count),
-        remote_iov: iovecs(&b.remote, remote),
-        riovcnt: Some(remote.count),
-        flags: Some(ev.flags),
-        ..call.base(b)
-    };
-    let event = with_payload(with_verdict(event, verdict), payload, false);
+    let mut event = call.base(b);
+    event.bytes = moved(ev.ret);
+    event.target_pid_arg = Some(ev.pid_arg);
+    event.direction = direction(!reads);
+    event.bytes_requested = requested.map(signed);
+    event.local_iov = iovecs(&b.local, local);
+    event.liovcnt = Some(local.count);
+    event.remote_iov = iovecs(&b.remote, remote);
+    event.riovcnt = Some(remote.count);
+    event.flags = Some(ev.flags);
+    set_verdict(&mut event, verdict);
+    set_payload(&mut event, payload, false);
     Some(Row { event, faulted: payload.is_faulted() || verdict.is_unreadable() })
 }
 
@@ -87,22 +83,22 @@ pub(super) fn mem<'a>(
     b.remote.clear();
     b.remote.push(Iovec { base: ev.offset, len: requested.unwrap_or(ev.payload.total) });
     let b = &*b;
-    let event = Event {
-        bytes: moved(ev.ret),
-        direction: direction(access.writes),
-        bytes_requested: requested.map(signed),
-        local_iov: iovecs(&b.local, local),
-        liovcnt: Some(local.count),
-        remote_iov: Some(Iovecs::Pairs(&b.remote)),
-        riovcnt: Some(1),
-        flags: Some(ev.flags).filter(|_| access.has_flags),
-        ..call.base(b)
-    };
-    let event = with_payload(with_verdict(event, verdict), payload, false);
+    let mut event = call.base(b);
+    event.bytes = moved(ev.ret);
+    event.direction = direction(access.writes);
+    event.bytes_requested = requested.map(signed);
+    event.local_iov = iovecs(&b.local, local);
+    event.liovcnt = Some(local.count);
+    event.remote_iov = Some(Iovecs::Pairs(&b.remote));
+    event.riovcnt = Some(1);
+    event.flags = Some(ev.flags).filter(|_| access.has_flags);
+    set_verdict(&mut event, verdict);
+    set_payload(&mut event, payload, false);
     let mut fd = file.columns(&b.file_in);
     // The function that copies does not get the descriptor that was passed to the ring.
     fd.fd = fd.fd.filter(|_| call.abi != Abi::IoUring);
-    let event = if access.writes { with_fd_out(event, fd) } else { with_fd_in(event, fd) };
+    let set_fd = if access.writes { set_fd_out } else { set_fd_in };
+    set_fd(&mut event, fd);
     Some(Row { event, faulted: payload.is_faulted() || verdict.is_unreadable() })
 }
 

@@ -91,20 +91,20 @@ fn is_transfer(kind: EventKind) -> bool {
 }
 
 impl Sink for Table {
-    fn row(&mut self, kind: EventKind, event: &Event<'_>, faulted: bool) {
+    fn row(&mut self, kind: EventKind, event: &mut Event<'_>, faulted: bool) {
         let transfer = is_transfer(kind);
         let over = self.ended && kind != EventKind::Lost;
         if over || !self.asked.events.contains(kind) || (transfer && self.limit_reached()) {
             count(&mut self.outcomes.of(kind).filtered);
             return;
         }
-        let mut event = Event { seq: self.seq, ..*event };
+        event.seq = self.seq;
         if event.payload_len > 0 && self.room.without_payload() {
-            event =
-                Event { payload: None, payload_len: 0, payload_status: Some(PayloadStatus::Dropped.as_str()), ..event };
+            (event.payload, event.payload_len) = (None, 0);
+            event.payload_status = Some(PayloadStatus::Dropped.as_str());
         }
-        self.triggered |= self.asked.trigger.as_ref().is_some_and(|trigger| trigger.matches(&event));
-        self.builder.push(&event);
+        self.triggered |= self.asked.trigger.as_ref().is_some_and(|trigger| trigger.matches(event));
+        self.builder.push(event);
         self.seq = self.seq.saturating_add(1);
         self.last_ns = self.last_ns.max(event.mono_ns);
         let bytes = event.bytes.and_then(|b| u64::try_from(b).ok()).unwrap_or(0);

@@ -34,7 +34,7 @@ struct Row {
 pub struct Seen(Vec<Row>);
 
 impl Sink for Seen {
-    fn row(&mut self, kind: EventKind, event: &Event<'_>, _faulted: bool) {
+    fn row(&mut self, kind: EventKind, event: &mut Event<'_>, _faulted: bool) {
         let list = |iovecs: Option<Iovecs<'_>>| iovecs.map(|i| i.iter().collect()).unwrap_or_default();
         self.0.push(Row {
             event: kind,
@@ -189,7 +189,7 @@ mod tests {
 
     fn judge(deed: &Deed, event: &Event<'_>, demand: Demand) -> Outcome {
         let mut seen = Seen::default();
-        seen.row(EventKind::ProcessVmReadv, event, false);
+        seen.row(EventKind::ProcessVmReadv, &mut event.clone(), false);
         seen.judge(kind("process_vm_readv"), deed, demand)
     }
 
