@@ -2,6 +2,10 @@
 //! columns of a capture come with their dictionaries, or are quickly given one.
 //!
 //! Owns pages, their indexes and statistics. Page headers and everything around the chunk are the library's.
+//!
+//! It stays as long as it pays: with the library's encoder the writer thread takes 1.37 to 1.42 × the CPU time for each
+//! event, and a row group 1.04 to 1.24 × the bytes (29 November 2026, docs/performance.md). Below 1.3 × it should go. pyarrow,
+//! DuckDB and polars read every form that it writes (tests/readers/shapes.py).
 
 use std::ops::Range;
 
