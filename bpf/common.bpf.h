@@ -114,7 +114,7 @@ struct call {
 	long ret;
 	__u64 begin_ns; /* 0 if not seen */
 	__u64 file; /* of a read or write its file, at the exit of syscalls */
-	bool fed; /* a read of a pipe that a recorded call has fed */
+	bool piped; /* a read or write of a pipe that a recorded call has used */
 	__u64 args[6];
 };
 

@@ -63,10 +63,12 @@ __noinline int vmsplice_exit(__u32 slot)
 	if (call->held && ev->local.source != VMT_SOURCE_USER)
 		at = iovs_read(slot, at, offsetof(typeof(*ev), user_local), call->args[1], call->args[2]);
 	__builtin_memset(&ev->writer, 0, sizeof(ev->writer));
-	if (ev->fd.flags & VMT_MODE_WRITE)
+	if (ev->fd.flags & VMT_MODE_WRITE) {
 		pipe_feed(scratch, slot, &ev->fd, &ev->hdr, file, call->ret);
-	else
+	} else {
+		side_taken(&ev->fd, call->ret);
 		side_fed_by(&ev->writer, &ev->fd);
+	}
 	deliver_scratch(scratch, at, call->kind);
 	return 0;
 }
@@ -177,6 +179,7 @@ __noinline int splice_exit(__u32 slot)
 	/* In this order: a pipe spliced to itself is refused, and this call then must not count as one that feeds it.
 	 * */
 	pipe_feed(scratch, slot, &ev->out, &ev->hdr, out, call->ret);
+	side_taken(&ev->in, call->ret);
 	side_fed_by(&ev->writer, &ev->in);
 	deliver_scratch(scratch, at, call->kind);
 	return 0;

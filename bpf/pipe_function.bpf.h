@@ -320,9 +320,9 @@ ON_EXIT(sendfile_return_ia32, __ia32_compat_sys_sendfile, VMT_SENDFILE, 187, tru
 ON_EXIT(sendfile64_return_ia32, __ia32_compat_sys_sendfile64, VMT_SENDFILE, 239, true, splice_exit)
 ON_EXIT(sendfile64_return_ia32_same, __ia32_sys_sendfile64, VMT_SENDFILE, 239, true, splice_exit)
 
-/* ---- Reads of fed pipes ---- */
+/* ---- Reads and writes of known pipes ---- */
 
-/* Where the last `moved` bytes of an iov_iter went, if into one range; else 0. */
+/* Where the last `moved` bytes of an iov_iter went to or came from, if that is one range; else 0. */
 static __always_inline __u64 iter_before(struct iov_iter *iter, __u64 moved)
 {
 	__u64 done = BPF_CORE_READ(iter, iov_offset);
@@ -340,22 +340,22 @@ static __always_inline __u64 iter_before(struct iov_iter *iter, __u64 moved)
 	return done >= moved ? (__u64)BPF_CORE_READ(range, iov_base) + done - moved : 0;
 }
 
-static __always_inline int pipe_read_function(struct kiocb *iocb, struct iov_iter *iter, long ret)
+static __always_inline int pipe_io_function(struct kiocb *iocb, struct iov_iter *iter, long ret, __u32 event)
 {
 	struct file *file = BPF_CORE_READ(iocb, ki_filp);
-	struct call call = {.kind = VMT_PIPE_READ, .tier = VMT_TIER_FUNCTION, .ret = ret};
+	struct call call = {.kind = event, .tier = VMT_TIER_FUNCTION, .ret = ret};
 	struct task_struct *task = current_task();
-	struct vmt_pipe_read *ev;
+	struct vmt_pipe_io *ev;
 	struct scratch *scratch;
 	__u32 at = sizeof(*ev);
 	__u64 base;
 
-	if (ret <= 0 || !pipe_read_concerns(file))
+	if (ret <= 0 || !pipe_io_concerns(file, event))
 		return 0;
 	call.compat = (task_read(task, thread_info.status) & TS_COMPAT) != 0;
 	call.slot = slot_take();
 	if (call.slot == NO_SLOT) {
-		count_unplaced(VMT_PIPE_READ);
+		count_unplaced(event);
 		return 0;
 	}
 	scratch = scratch_at(call.slot);
@@ -365,7 +365,7 @@ static __always_inline int pipe_read_function(struct kiocb *iocb, struct iov_ite
 		__builtin_memset(&ev->local, 0, sizeof(ev->local));
 		if (base)
 			at = iovs_one(scratch, at, &ev->local, base, ret + BPF_CORE_READ(iter, count));
-		pipe_read_record(&call, scratch, file, -1, at);
+		pipe_io_record(&call, scratch, file, -1, at, event);
 	}
 	slot_put(call.slot);
 	return 0;
@@ -374,14 +374,27 @@ static __always_inline int pipe_read_function(struct kiocb *iocb, struct iov_ite
 SEC("?fexit/pipe_read")
 int BPF_PROG(pipe_read_return, struct kiocb *iocb, struct iov_iter *iter, long ret)
 {
-	return pipe_read_function(iocb, iter, ret);
+	return pipe_io_function(iocb, iter, ret, VMT_PIPE_READ);
 }
 
 /* 6.13 and later; a FIFO's read goes through it too. */
 SEC("?fexit/anon_pipe_read")
 int BPF_PROG(pipe_read_return_anon, struct kiocb *iocb, struct iov_iter *iter, long ret)
 {
-	return pipe_read_function(iocb, iter, ret);
+	return pipe_io_function(iocb, iter, ret, VMT_PIPE_READ);
+}
+
+SEC("?fexit/pipe_write")
+int BPF_PROG(pipe_write_return, struct kiocb *iocb, struct iov_iter *iter, long ret)
+{
+	return pipe_io_function(iocb, iter, ret, VMT_PIPE_WRITE);
+}
+
+/* 6.13 and later; a FIFO's write goes through it too. */
+SEC("?fexit/anon_pipe_write")
+int BPF_PROG(pipe_write_return_anon, struct kiocb *iocb, struct iov_iter *iter, long ret)
+{
+	return pipe_io_function(iocb, iter, ret, VMT_PIPE_WRITE);
 }
 
 #endif

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Pipes that recorded calls have fed, and event pipe_read: who reads them, and who fed them last. A pipe is known from
- * the first such call on: in the function tier from before its bytes are there, else from its return. That it was seen
- * empty since says nothing, since the next bytes may be on their way: it stays known, the oldest are forgotten. */
+/* Pipes that recorded calls have fed or taken from, and events pipe_read and pipe_write: who else reads and writes
+ * them, and who fed them last. A pipe is known from the first such call on: one that is fed, in the function tier from
+ * before its bytes are there, else from the call's return. That it was seen empty since says nothing, since the next
+ * bytes may be on their way: it stays known, the oldest are forgotten. */
 #ifndef VMTRACE_PIPE_WRITER_BPF_H
 #define VMTRACE_PIPE_WRITER_BPF_H
 
 #include "call.bpf.h"
 
-/* Its calls and whether they brought anything; who makes them stands in `feeders`. A call that ends sets `fed` before
- * it leaves `feeding`: was_fed() reads them the other way round. */
+/* Its calls and whether they brought anything; who makes them stands in `feeders`. Of a pipe that was only taken from
+ * both are 0. A call that ends sets `fed` before it leaves `feeding`: was_fed() reads them the other way round. */
 struct fed {
 	__u32 feeding; /* calls under way that feed it */
 	__u32 fed; /* some call has put bytes in */
@@ -89,7 +90,7 @@ static __noinline int fed_forget(void)
 	return 0;
 }
 
-/* Counts a call whose pipe could not be noted: reads of what it brought are missing. */
+/* Counts a call whose pipe could not be noted: later reads and writes of that pipe are missing. */
 static __always_inline void pipe_refused(void)
 {
 	struct vmt_switches *s = switches();
@@ -168,6 +169,27 @@ static __noinline int fed_end(struct pipe_key *key, struct vmt_process *feeder, 
 	if (begun && fed && fed->feeding)
 		__sync_fetch_and_add(&fed->feeding, -1);
 	return late;
+}
+
+/* A recorded call has taken bytes out of a pipe, or failed: what is written into it matters from now on. */
+static __noinline int pipe_taken(struct pipe_key *key, long ret)
+{
+	struct vmt_switches *s = switches();
+
+	if (!s || ret <= 0)
+		return 0;
+	s->pipes_fed = 1;
+	if (!fed_place(key))
+		pipe_refused();
+	return 0;
+}
+
+static __always_inline void side_taken(const struct vmt_fd *fd, long ret)
+{
+	struct pipe_key key = pipe_key_of(fd);
+
+	if (is_pipe(fd))
+		pipe_taken(&key, ret);
 }
 
 /* ---- What was read before a pipe was known ---- */
@@ -299,8 +321,8 @@ static __always_inline void feed_announce(struct scratch *scratch, const struct 
 	scratch->held.feeding = fed_begin(&scratch->held.fed, &hdr->self);
 }
 
-/* Whether reads of a file are of a fed pipe. One look-up, and none until the first pipe is fed. */
-static __always_inline bool is_file_fed(struct file *file, struct pipe_key *key)
+/* Whether a file is a pipe that may be known. False until the first one is. */
+static __always_inline bool is_file_pipe(struct file *file, struct pipe_key *key)
 {
 	struct vmt_switches *s = switches();
 	struct inode *inode;
@@ -312,51 +334,85 @@ static __always_inline bool is_file_fed(struct file *file, struct pipe_key *key)
 		return false;
 	key->ino = peek(inode, struct inode, i_ino);
 	key->dev = peek(inode, struct inode, i_sb, s_dev);
-	return is_fed(key);
+	return true;
 }
 
-/* Every reader is recorded, selected or not: the bytes came from a recorded transfer. */
-static __always_inline bool pipe_read_concerns(struct file *file)
+/* Which event a call is if its file is a known pipe; 0 for calls that a pipe refuses. preadv2 and pwritev2 take the
+ * offset -1. */
+static __always_inline __u32 pipe_event(__u32 kind)
+{
+	switch (kind) {
+	case VMT_READ:
+	case VMT_READV:
+	case VMT_PREADV2:
+		return VMT_PIPE_READ;
+	case VMT_WRITE:
+	case VMT_WRITEV:
+	case VMT_PWRITEV2:
+		return VMT_PIPE_WRITE;
+	default:
+		return 0;
+	}
+}
+
+/* Whether a read or write is recorded. Whoever calls is, selected or not: the bytes came from a recorded transfer, or
+ * are in a queue with such bytes. */
+static __always_inline bool pipe_io_concerns(struct file *file, __u32 event)
 {
 	struct task_struct *task = current_task();
 	struct pipe_key key = {};
 
-	return is_wanted(VMT_PIPE_READ) && is_file_fed(file, &key) && task_read(task, tgid) != knobs.recorder_tgid &&
-	       caller_admitted(task) && !is_bystander(task);
+	if (!is_wanted(event) || !is_file_pipe(file, &key) || task_read(task, tgid) == knobs.recorder_tgid ||
+	    !caller_admitted(task) || is_bystander(task))
+		return false;
+	return event == VMT_PIPE_WRITE ? bpf_map_lookup_elem(&fed_pipes, &key) != NULL : is_fed(&key);
 }
 
-/* Records a read that pipe_read_concerns(). The record already contains its iovecs, up to `at`. */
-static __always_inline void pipe_read_record(struct call *call, struct scratch *scratch, struct file *file, __s32 fd,
-					     __u32 at)
+/* The pipe has bytes of the caller of `hdr` now. */
+static __always_inline void pipe_written(struct vmt_pipe_io *ev, struct file *file, __u32 slot, long ret)
 {
-	struct vmt_pipe_read *ev = (void *)scratch;
+	struct pipe_key key = pipe_key_of(&ev->fd);
 
-	count_seen(VMT_PIPE_READ);
+	__builtin_memset(&ev->writer, 0, sizeof(ev->writer));
+	if (is_pipe(&ev->fd) && fed_end(&key, &ev->hdr.self, true, false))
+		count_unseen(slot, file, ret);
+}
+
+/* Records what pipe_io_concerns(). The record already contains its iovecs, up to `at`. */
+static __always_inline void pipe_io_record(struct call *call, struct scratch *scratch, struct file *file, __s32 fd,
+					   __u32 at, __u32 event)
+{
+	struct vmt_pipe_io *ev = (void *)scratch;
+
+	count_seen(event);
 	call_header(&ev->hdr, current_task(), call);
-	ev->hdr.kind = VMT_PIPE_READ;
+	ev->hdr.kind = event;
 	ev->ret = call->ret;
 	fd_describe(&ev->fd, fd, file);
-	side_fed_by(&ev->writer, &ev->fd);
+	if (event == VMT_PIPE_WRITE)
+		pipe_written(ev, file, call->slot, call->ret);
+	else
+		side_fed_by(&ev->writer, &ev->fd);
 	at = payload_gather(scratch, call->slot, at, &ev->payload, &ev->local, sizeof(*ev), call->ret);
-	deliver_scratch(scratch, at, VMT_PIPE_READ);
+	deliver_scratch(scratch, at, event);
 }
 
-/* read, readv and preadv2 at their exit, tracepoint tier. */
-__noinline int pipe_read_exit(__u32 slot)
+/* At the exit of the syscall, tracepoint tier. */
+__noinline int pipe_io_exit(__u32 slot)
 {
 	struct scratch *scratch = scratch_at(slot);
-	struct vmt_pipe_read *ev = (void *)scratch;
+	struct vmt_pipe_io *ev = (void *)scratch;
 	__u32 at = sizeof(*ev);
 	struct call *call;
 
 	if (!ev)
 		return 0;
 	call = &scratch->call;
-	if (call->kind == VMT_READ)
+	if (call->kind == VMT_READ || call->kind == VMT_WRITE)
 		at = iovs_one(scratch, at, &ev->local, call->args[1], call->args[2]);
 	else
 		at = iovs_read(slot, at, offsetof(typeof(*ev), local), call->args[1], call->args[2]);
-	pipe_read_record(call, scratch, (void *)call->file, call->args[0], at);
+	pipe_io_record(call, scratch, (void *)call->file, call->args[0], at, pipe_event(call->kind));
 	return 0;
 }
 

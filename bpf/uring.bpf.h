@@ -260,6 +260,7 @@ int uring_complete(__u64 *ctx)
 	request->ev.finished = 1;
 	if (request->feeding)
 		fed_end(&request->fed, &request->ev.hdr.self, res > 0, true);
+	side_taken(&request->ev.in, res);
 	side_fed_by(&request->ev.writer, &request->ev.in);
 	request->ev.hdr.mono_ns = bpf_ktime_get_ns();
 	request_deliver(request);

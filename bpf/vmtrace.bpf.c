@@ -31,8 +31,8 @@ static __always_inline int count_unrecorded(__u32 kind)
 
 static __always_inline int family_exit(struct call *call, __u32 slot)
 {
-	if (call->fed)
-		return pipe_read_exit(slot);
+	if (call->piped)
+		return pipe_io_exit(slot);
 	switch (call->kind) {
 	case VMT_PROCESS_VM_READV:
 	case VMT_PROCESS_VM_WRITEV:
@@ -66,12 +66,13 @@ static __always_inline int family_exit(struct call *call, __u32 slot)
 }
 
 /* Whether a read or write is recorded: its file shows the memory of a process, or is a pipe that a recorded call has
- * `fed`. */
-static __always_inline bool read_concerns(struct file *file, __u32 kind, __s32 fd, long ret, bool *fed, __u32 *then)
+ * used (`piped`). */
+static __always_inline bool read_concerns(struct file *file, __u32 kind, __s32 fd, long ret, bool *piped, __u32 *then)
 {
 	struct task_struct *task = current_task();
 	bool of_mem = mem_concerns(task, fd, file);
 	struct vmt_switches *s = switches();
+	__u32 event = pipe_event(kind);
 
 	if (s && is_wanted(kind) && !is_by_function(s, kind)) {
 		if (of_mem)
@@ -82,11 +83,9 @@ static __always_inline bool read_concerns(struct file *file, __u32 kind, __s32 f
 	}
 	if (of_mem)
 		return false;
-	/* preadv2 reads a pipe by the offset -1. */
-	if (ret <= 0 || (kind != VMT_READ && kind != VMT_READV && kind != VMT_PREADV2) || !s ||
-	    is_by_function(s, VMT_PIPE_READ) || !pipe_read_concerns(file))
+	if (ret <= 0 || !event || !s || is_by_function(s, event) || !pipe_io_concerns(file, event))
 		return false;
-	*fed = true;
+	*piped = true;
 	return true;
 }
 
@@ -97,7 +96,7 @@ static __always_inline void call_exit(struct task_struct *task, struct pt_regs *
 	struct scratch *scratch;
 	__u32 then = FILE_AT_EXIT;
 	struct file *file = NULL;
-	bool fed = false;
+	bool piped = false;
 	struct call *call;
 	__u32 slot;
 
@@ -113,7 +112,7 @@ static __always_inline void call_exit(struct task_struct *task, struct pt_regs *
 		__s32 fd = compat ? regs->bx : regs->di;
 
 		file = file_of_fd(task, fd);
-		if (!read_concerns(file, kind, fd, ret, &fed, &then))
+		if (!read_concerns(file, kind, fd, ret, &piped, &then))
 			return;
 	} else if (is_by_function(s, kind)) {
 		return;
@@ -131,15 +130,15 @@ static __always_inline void call_exit(struct task_struct *task, struct pt_regs *
 	call->compat = compat;
 	call->held = false;
 	call->file = (__u64)file;
-	call->fed = fed;
+	call->piped = piped;
 	call->entered = then == FILE_AT_ENTRY;
 	call->raced = then != FILE_AT_EXIT;
 	call->tier = VMT_TIER_TRACEPOINT;
 	call->ret = ret;
 	call->begin_ns = 0;
 	args_read(call, regs);
-	/* A read of a fed pipe is counted by its family: it is of another kind. */
-	if (fed || call_seen(scratch, task))
+	/* What is done to a known pipe is counted by its family: it is of another kind. */
+	if (piped || call_seen(scratch, task))
 		family_exit(call, slot);
 }
 

@@ -30,7 +30,7 @@
 #define VMT_UIDS_MAX 16
 /* Records that can be under way in the function tier, or interrupted by another on the same CPU. */
 #define VMT_SPARES 64
-/* Pipes fed by recorded calls that are known at a time. */
+/* Pipes that recorded calls have used, as far as they are known at a time. */
 #define VMT_PIPES 16384
 
 /* What happened. src/record/decode/ maps these to the names in the capture. 0 is no event. */
@@ -59,6 +59,7 @@ enum vmt_kind {
 	VMT_PIDFD_GETFD = 22,
 	VMT_PROCESS_MADVISE = 23,
 	VMT_PIPE_READ = 24,
+	VMT_PIPE_WRITE = 25,
 	/* No events: calls that bring a descriptor, as their result or with a message. */
 	VMT_OPENS = 30,
 	VMT_RECEIVES = 31,
@@ -296,11 +297,12 @@ struct vmt_process_madvise {
 	struct vmt_iovs remote;
 };
 
-/* A read of a pipe that a recorded call has fed, or is feeding. Tail: iovecs, payload. */
-struct vmt_pipe_read {
+/* A read of a pipe that a recorded call has fed, or is feeding; a write into a pipe that one has fed or taken from.
+ * Tail: iovecs, payload. */
+struct vmt_pipe_io {
 	struct vmt_hdr hdr;
 	__s64 ret;
-	struct vmt_process writer; /* who did so last */
+	struct vmt_process writer; /* of a read, who fed the pipe last */
 	struct vmt_fd fd;
 	struct vmt_iovs local;
 	struct vmt_payload payload;

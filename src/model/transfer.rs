@@ -131,7 +131,7 @@ impl<'a> Transfer<'a> {
         let outward = direction == Some(Ok(Direction::Out));
         let from_file =
             between_files || kind == Some(EventKind::PipeRead) || (is_vmsplice && direction == Some(Ok(Direction::In)));
-        let to_file = between_files || (is_vmsplice && outward);
+        let to_file = between_files || kind == Some(EventKind::PipeWrite) || (is_vmsplice && outward);
         Some(Transfer {
             seq: event.seq,
             event: event.event,

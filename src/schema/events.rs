@@ -115,11 +115,11 @@ families! {
     Splice "splice" [] false [];
     /// The same through io_uring.
     Uring "uring" [traced "uring_submit", traced "uring_submit_sqe", traced "uring_complete"] false [];
-    /// Reads of pipes that recorded transfers have fed.
+    /// Reads and writes of pipes that recorded calls have used.
     PipeRead "pipe_read" [] false [
-        Tracepoint "reads of pipes through io_uring are not seen",
-        Tracepoint "pipe_read: which pipe a descriptor leads to is looked up when the call returns: a read whose descriptor \
-                    another thread replaces or closes in between is not seen"
+        Tracepoint "reads and writes of pipes through io_uring are not seen",
+        Tracepoint "pipe_read, pipe_write: which pipe a descriptor leads to is looked up when the call returns: a read or write \
+                    whose descriptor another thread replaces or closes in between is not seen"
     ];
     /// ptrace.
     Ptrace "ptrace" [] false [];
@@ -174,6 +174,11 @@ const SENDFILE_ARGS: &[Argument] = &[
 const PIPE_READ_ARGS: &[Argument] = &[
     arg("fd", "int", "fd_in"),
     arg("buf", "void *", "local_iov"),
+    arg("count", "size_t", "local_iov, bytes_requested"),
+];
+const PIPE_WRITE_ARGS: &[Argument] = &[
+    arg("fd", "int", "fd_out"),
+    arg("buf", "const void *", "local_iov"),
     arg("count", "size_t", "local_iov, bytes_requested"),
 ];
 const PTRACE_ARGS: &[Argument] = &[
@@ -323,6 +328,9 @@ events! {
     PipeRead "pipe_read" Pipe [] [] <- [Read Readv Preadv2] PIPE_READ_ARGS Memory
         [PipeRead: either "pipe_read_return", either "pipe_read_return_anon"]
         "read(2), readv(2) or preadv2(2), by any process, of a pipe that a recorded call has fed: links the reader to the process that fed it last.";
+    PipeWrite "pipe_write" Pipe [] [] <- [Write Writev Pwritev2] PIPE_WRITE_ARGS Kernel
+        [PipeRead: either "pipe_write_return", either "pipe_write_return_anon"]
+        "write(2), writev(2) or pwritev2(2), by any process, into a pipe that a recorded call has fed or taken from.";
     Ptrace "ptrace" Ptrace [101] [26] PTRACE_ARGS Memory
         [Ptrace: must "ptrace_enter", must "ptrace_target", must "ptrace_word", must_end "ptrace_native",
          may "ptrace_enter_ia32", may_end "ptrace_ia32"]

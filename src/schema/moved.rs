@@ -2,7 +2,7 @@
 //! a range that advice was given about. All sums follow this one rule.
 //!
 //! A byte that crosses from one address space to another is counted once: where it arrives in memory. If it went
-//! through a pipe, it is also in the row of the call that put it there (vmsplice, splice, tee, sendfile); these are
+//! through a pipe, it is also in the row of the call that put it there (vmsplice, splice, tee, sendfile, pipe_write); these are
 //! summed separately. vmsplice counts as a call on pipes, in either direction: the ledger does not part them, and what it
 //! puts into a pipe is counted where it is read. The table of events says which rule holds for which event.
 
@@ -16,7 +16,7 @@ use super::manifest::LedgerRow;
 pub struct Moved {
     /// Bytes that came into the memory of processes, each once.
     pub memory: u64,
-    /// Beside that: bytes put into or taken from pipes and files by vmsplice, splice, tee and sendfile.
+    /// Beside that: bytes put into or taken from pipes and files by vmsplice, splice, tee, sendfile and pipe_write.
     pub pipes: u64,
     /// Beside that: bytes that process_madvise gave advice about.
     pub advised: u64,

@@ -89,10 +89,10 @@ fn judge_outsiders(tier: Tier) {
     compare(&recording, &report);
     let feeder = &report["pid"];
     let (own, others): (Vec<Row>, Vec<Row>) = recording.calls().into_iter().partition(|r| &r["pid"] == feeder);
-    assert_eq!((own.len(), others.len()), (4, 9));
+    assert_eq!((own.len(), others.len()), (4, 11));
     let fed_by = |r: &&Row| if &r["target_pid"] == feeder { "feeder" } else { "child" };
     let reads: Vec<_> = others.iter().filter(|r| r["event"] == "pipe_read").map(|r| fed_by(&r)).collect();
-    assert_eq!(reads, ["feeder", "child", "child"]);
+    assert_eq!(reads, ["feeder", "child", "child", "child"]);
 }
 
 #[test]
@@ -105,4 +105,31 @@ fn outsiders_at_a_fed_pipe_on_the_best_tier() {
 #[ignore = "needs root and BPF"]
 fn outsiders_at_a_fed_pipe_on_the_tracepoint_tier() {
     judge_outsiders(Tier::Tracepoint);
+}
+
+/// Plain writes into pipes that recorded calls have used are there with their bytes, whichever call made them; who wrote is
+/// who fed the pipe, as a reader's row says.
+fn judge_writes(tier: Tier) {
+    let recording = record_by(tier.recorder(), &["-e", "@pipe"], &work("edge pipe-writes"));
+    recording.succeeded();
+    tier.check(&recording);
+    let report = recording.report();
+    compare(&recording, &report);
+    let writes = recording.event("pipe_write");
+    assert_eq!(writes.len(), 4, "three into the pipe that was fed, one into the pipe that was taken from");
+    let reads: Vec<Row> = recording.event("pipe_read").into_iter().filter(|r| r["pipe_in"] == report["read"]).collect();
+    let [read] = reads.as_slice() else { panic!("{reads:?}") };
+    assert_eq!((&read["target_pid"], &read["payload"]), (&report["pid"], &writes[3]["payload"]));
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn plain_writes_into_used_pipes_on_the_best_tier() {
+    judge_writes(Tier::Best);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn plain_writes_into_used_pipes_on_the_tracepoint_tier() {
+    judge_writes(Tier::Tracepoint);
 }

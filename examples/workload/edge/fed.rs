@@ -144,7 +144,7 @@ fn take(pipe: &Pipe, other: &Pipe, buffer: &Buffer, feeder: u32, report: &mut Re
     sys::read_exact(&pipe.read, SIZE).map(drop)
 }
 
-/// Adds two messages, and reads them by a call that seldom reads pipes.
+/// Adds three messages, and reads them by a call that seldom reads pipes.
 fn add(pipe: &Pipe, buffer: &Buffer, report: &mut Report) -> Result<()> {
     let file = sys::memfd(&content(0, SIZE))?;
     // SAFETY: plain numbers.
@@ -155,10 +155,65 @@ fn add(pipe: &Pipe, buffer: &Buffer, report: &mut Report) -> Result<()> {
     let ret = moved(call_sendfile(to, from, None, SIZE))?;
     let seen = splice_entry("sendfile", ret, from, to, SIZE).with("pipe_out", pipe.inode);
     report.call(seen.with("flags", Value::Null));
-    for _ in 0..2 {
+    let plain = Buffer::new(Region::private, &[SIZE])?;
+    plain.fill(9);
+    write_plainly(pipe, &plain, 9, report)?;
+    for _ in 0..3 {
         moved(read_at_the_position(&pipe.read, buffer))?;
     }
     Ok(())
+}
+
+/// write(2) of the whole buffer, and what a recorder must have seen of it.
+fn write_plainly(pipe: &Pipe, buffer: &Buffer, seq: u64, report: &mut Report) -> Result<()> {
+    let args = [pipe.write.as_raw_fd() as u64, buffer.addr(), SIZE as u64, 0, 0, 0];
+    // SAFETY: the range is memory of our own.
+    let ret = moved(unsafe { raw(libc::SYS_write, args) })?;
+    report.call(write_entry(ret, pipe, buffer, seq));
+    Ok(())
+}
+
+/// A write into a known pipe. Which descriptor it used is seen in the tracepoint tier alone.
+fn write_entry(ret: i64, pipe: &Pipe, buffer: &Buffer, seq: u64) -> Entry {
+    let entry = Entry::new("pipe_write", ret).with("direction", "out").with("pipe_out", pipe.inode);
+    let entry = entry.with("pipe_in", Value::Null).with("fd_out_kind", "pipe").with("target_pid", Value::Null);
+    entry.with("local_iov", buffer.ranges()).with("liovcnt", 1).with("bytes_requested", SIZE).numbered(seq)
+}
+
+/// The offset -1 of pwritev2 means the file's own position, and so works on pipes.
+fn write_by_array(number: libc::c_long, pipe: &Pipe, buffer: &Buffer) -> Result<i64> {
+    let args = [pipe.write.as_raw_fd() as u64, buffer.iov().as_ptr() as u64, 1, u64::MAX, u64::MAX, 0];
+    // SAFETY: the array names memory of our own.
+    moved(unsafe { raw(number, args) })
+}
+
+/// Plain writes into three pipes: one that vmsplice has fed, one that splice has taken from, and one that no recorded call has
+/// used, whose writes are none of a recorder's business.
+pub fn writes(report: &mut Report) -> Result<()> {
+    let (fed, taken, unknown) = (Pipe::new(0)?, Pipe::new(0)?, Pipe::new(0)?);
+    let buffer = Buffer::new(Region::private, &[SIZE])?;
+    let other = Buffer::new(Region::private, &[SIZE])?;
+    buffer.fill(0);
+    let fd = fed.write.as_raw_fd();
+    let ret = moved(call_vmsplice(fd, other.iov(), 0))?;
+    report.call(vmsplice_entry(ret, fd, fed.inode, other.ranges(), 1, 0, false));
+    write_plainly(&fed, &buffer, 0, report)?;
+    for (seq, number) in [(1, libc::SYS_writev), (2, libc::SYS_pwritev2)] {
+        buffer.fill(seq);
+        report.call(write_entry(write_by_array(number, &fed, &buffer)?, &fed, &buffer, seq));
+    }
+    sys::write_all(&taken.write, &content(3, SIZE))?;
+    let file = sys::memfd(&[])?;
+    let (from, to) = (taken.read.as_raw_fd(), file.as_raw_fd());
+    let ret = moved(call_splice(from, None, to, None, SIZE))?;
+    report.call(splice_entry("splice", ret, from, to, SIZE).with("pipe_in", taken.inode));
+    buffer.fill(4);
+    write_plainly(&taken, &buffer, 4, report)?;
+    sys::write_all(&unknown.write, &content(5, SIZE))?;
+    // Whoever reads what a recorded call has written is recorded, too.
+    sys::read_exact(&taken.read, SIZE)?;
+    report.fact("read", taken.inode);
+    sys::read_exact(&unknown.read, SIZE).map(drop)
 }
 
 /// preadv2 with the offset -1, which means the file's own position, and so works on pipes.

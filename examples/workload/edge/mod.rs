@@ -58,6 +58,7 @@ const CASES: &[Case] = &[
     ("pipe-spin", fed::spin),
     ("pipe-many", fed::many),
     ("pipe-outsiders", fed::outsiders),
+    ("pipe-writes", fed::writes),
     ("ptrace-requests", trace::requests),
     ("ptrace-errors", trace::errors),
     ("mem-errors", trace::mem_errors),

@@ -1,7 +1,8 @@
 -- One row per pipe or FIFO: who put bytes in, who took bytes out, how many.
 --
--- Only what vmsplice, splice, tee, sendfile and pipe_read moved is known, and what write(2) put in is not. So bytes_in,
--- bytes_out and bytes_duplicated are null, not 0, where nobody was seen who did that. Names are those of the time of each
+-- Only what vmsplice, splice, tee, sendfile, pipe_read and pipe_write moved is known. What write(2) put in before the first of
+-- these calls, and what read(2) took out before the pipe was fed, is not. So bytes_in, bytes_out and bytes_duplicated are null,
+-- not 0, where nobody was seen who did that. Names are those of the time of each
 -- call. A pipe's inode number is the same in every process that holds it. An unnamed pipe's number can come again after it is
 -- gone.
 WITH ends AS (

@@ -61,7 +61,7 @@ FROM (
         direction IS NOT NULL AND direction = 'out' AS outward,
         CASE WHEN event IN ('splice', 'tee', 'sendfile', 'pipe_read') OR (event = 'vmsplice' AND direction = 'in')
              THEN coalesce(fd_in_kind, 'file') ELSE 'process' END AS src_kind,
-        CASE WHEN event IN ('splice', 'tee', 'sendfile') OR (event = 'vmsplice' AND direction = 'out')
+        CASE WHEN event IN ('splice', 'tee', 'sendfile', 'pipe_write') OR (event = 'vmsplice' AND direction = 'out')
              THEN coalesce(fd_out_kind, 'file') ELSE 'process' END AS dst_kind
     FROM events
     WHERE bytes > 0 AND (direction IS NOT NULL OR event IN ('splice', 'tee', 'sendfile'))

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use self::buffers::Buffers;
 use self::call::records;
 use self::pidfd::{pidfd_getfd, process_madvise};
-use self::pipe::{pipe_read, splice, vmsplice};
+use self::pipe::{pipe_io, splice, vmsplice};
 use self::ptrace::ptrace;
 use self::transfers::{Access, mem, vm};
 use super::wire::*;
@@ -41,7 +41,7 @@ records! {
     vmt_process_madvise target;
     vmt_vmsplice writer;
     vmt_splice writer;
-    vmt_pipe_read writer;
+    vmt_pipe_io writer;
 }
 
 /// The wire's number for an event; `None` for events that are not made in the kernel.
@@ -54,6 +54,7 @@ pub const fn wire_kind(kind: EventKind) -> Option<u32> {
         EventKind::Tee => VMT_TEE,
         EventKind::Sendfile => VMT_SENDFILE,
         EventKind::PipeRead => VMT_PIPE_READ,
+        EventKind::PipeWrite => VMT_PIPE_WRITE,
         EventKind::Ptrace => VMT_PTRACE,
         EventKind::Read => VMT_READ,
         EventKind::Write => VMT_WRITE,
@@ -191,7 +192,7 @@ impl Decoder {
             EventKind::ProcessVmReadv | EventKind::ProcessVmWritev => self.call(kind, bytes, sink, vm),
             EventKind::Vmsplice => self.call(kind, bytes, sink, vmsplice),
             EventKind::Splice | EventKind::Tee | EventKind::Sendfile => self.call(kind, bytes, sink, splice),
-            EventKind::PipeRead => self.call(kind, bytes, sink, pipe_read),
+            EventKind::PipeRead | EventKind::PipeWrite => self.call(kind, bytes, sink, pipe_io),
             EventKind::Ptrace => self.call(kind, bytes, sink, ptrace),
             EventKind::Read | EventKind::Pread => self.mem(kind, Access::READ, bytes, sink),
             EventKind::Write | EventKind::Pwrite => self.mem(kind, Access::WRITE, bytes, sink),

@@ -91,9 +91,11 @@ pub(super) fn splice<'a>(call: &Call<'a, vmt_splice>, b: &'a mut Buffers, mut ta
 /// A pipe has no names.
 static NAMELESS: FileNames = FileNames { path: String::new(), local: None, peer: None };
 
-/// A read of a pipe that a recorded call has fed: the target is who did so last.
-pub(super) fn pipe_read<'a>(call: &Call<'a, vmt_pipe_read>, b: &'a mut Buffers, mut tail: &'a [u8]) -> Option<Row<'a>> {
+/// A read of a pipe that a recorded call has fed: the target is who did so last. Or a write into a pipe that one has used, which
+/// has no target: who will read is not known.
+pub(super) fn pipe_io<'a>(call: &Call<'a, vmt_pipe_io>, b: &'a mut Buffers, mut tail: &'a [u8]) -> Option<Row<'a>> {
     let ev = call.ev;
+    let writes = call.kind == EventKind::PipeWrite;
     let local = array(&mut b.local, &ev.local, &mut tail)?;
     let payload = Payload::take(&ev.payload, &mut tail)?;
     let file = File::of(&ev.fd)?;
@@ -104,12 +106,13 @@ pub(super) fn pipe_read<'a>(call: &Call<'a, vmt_pipe_read>, b: &'a mut Buffers, 
         (Tier::Function, Source::User | Source::Pages) => stated(false),
         (Tier::Tracepoint | Tier::None, _) => {
             let verdict = by_user_memory(&[local], requested, ev.ret);
-            by_written_memory(verdict, &[local], &b.local, ev.ret, payload.is_faulted())
+            let written = if writes { &[][..] } else { &b.local };
+            by_written_memory(verdict, &[local], written, ev.ret, !writes && payload.is_faulted())
         }
     };
     let mut event = call.base(b);
     event.bytes = moved(ev.ret);
-    event.direction = direction(false);
+    event.direction = direction(writes);
     event.bytes_requested = requested.map(signed);
     event.local_iov = iovecs(&b.local, local);
     event.liovcnt = Some(local.count).filter(|count| *count > 0);
@@ -118,6 +121,7 @@ pub(super) fn pipe_read<'a>(call: &Call<'a, vmt_pipe_read>, b: &'a mut Buffers, 
     let mut fd = file.columns(&NAMELESS);
     fd.fd = fd.fd.filter(|fd| *fd >= 0);
     let faulted = payload.is_faulted() || verdict.is_unreadable();
-    set_fd_in(&mut event, fd);
+    let set_fd = if writes { set_fd_out } else { set_fd_in };
+    set_fd(&mut event, fd);
     Some(Row { event, faulted })
 }

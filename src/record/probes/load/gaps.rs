@@ -61,7 +61,7 @@ pub fn gaps(programs: &Programs, events: &EventSet) -> Vec<String> {
     gaps
 }
 
-/// Which reads of fed pipes are missing.
+/// Which reads and writes of pipes are missing.
 fn of_pipes(programs: &Programs) -> Vec<String> {
     let mut gaps = Vec::new();
     let (pipes, bytes) = programs.read_before();
@@ -74,14 +74,14 @@ fn of_pipes(programs: &Programs) -> Vec<String> {
     let forgotten = programs.forgotten_pipes();
     if forgotten > 0 {
         gaps.push(format!(
-            "{forgotten} pipes that recorded calls had fed were forgotten, since {VMT_PIPES} are remembered at a time: \
-             later reads of them are missing until a recorded call feeds them again"
+            "{forgotten} pipes that recorded calls had used were forgotten, since {VMT_PIPES} are remembered at a time: \
+             later reads and writes of them are missing until a recorded call uses them again"
         ));
     }
     let refused = programs.refused_pipes();
     if refused > 0 {
         gaps.push(format!(
-            "{} fed a pipe that the kernel had no room to note: pipe_read rows of what they brought may be missing",
+            "{} used a pipe that the kernel had no room to note: later pipe_read and pipe_write rows may be missing",
             Count(refused, "recorded call", "recorded calls")
         ));
     }

@@ -20,6 +20,7 @@ kinds! {
     Vmsplice Vmsplice "vmsplice into a pipe" [Native] [] vmsplice_in;
     Vmsplice Vmsplice "vmsplice out of a pipe" [Native] [] vmsplice_out;
     PipeRead PipeRead "read of a pipe fed by vmsplice" [Native] [] pipe_read;
+    PipeRead PipeWrite "write into a pipe fed by vmsplice" [Native] [] pipe_write;
     Splice Splice "splice" [Native] [] splice;
     Splice Tee "tee" [Native] [] tee;
     Splice Sendfile "sendfile" [Native] [] sendfile;
@@ -115,6 +116,21 @@ pub fn pipe_read(scene: &Scene<'_>) -> Deed {
         let deed = scene.returned(ret, SIZE).with_payload(&scene.text);
         // Who fed it is the target; function hooks see no descriptor.
         Deed { other: scene.pid, local: to, ..deed }
+    }))
+}
+
+/// write(2) into a pipe that vmsplice fed.
+pub fn pipe_write(scene: &Scene<'_>) -> Deed {
+    scene.fill_local();
+    whole(pipe().map(|(_read, write)| {
+        let fed = vmsplice(scene, &write);
+        if fed < 0 {
+            return Deed::refused(fed);
+        }
+        let from = scene.local();
+        let ret = raw(libc::SYS_write, [write.as_raw_fd() as u64, from.base, from.len, 0, 0, 0]);
+        // Function hooks see no descriptor.
+        Deed { local: from, ..scene.returned(ret, SIZE).with_payload(&scene.text) }
     }))
 }
 
