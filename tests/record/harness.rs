@@ -261,6 +261,7 @@ pub fn compare(recording: &Recording, report: &Value) {
 /// As [`compare`], for rows of syscalls ordered by time.
 pub fn compare_calls(rows: &[Row], report: &Value, manifest: &Manifest) {
     let snaplen = manifest.filters.snaplen as usize;
+    let writes: Vec<&Row> = rows.iter().filter(|r| r["event"] == "pipe_write").collect();
     // Workloads fill their own pipes and read them to check what arrived. Who did what to a pipe is in the tests of
     // `fed`, whose workloads report their writes.
     let expected = expected_counts(report);
@@ -281,8 +282,14 @@ pub fn compare_calls(rows: &[Row], report: &Value, manifest: &Manifest) {
         let row = by_thread.get(&key).and_then(|rows| rows.get(*n));
         let row = row.unwrap_or_else(|| panic!("no row {n} of {key:?} for {entry}"));
         *n += 1;
-        compare_call(entry, row, snaplen, by_functions(manifest, row));
+        compare_call(entry, row, snaplen, by_functions(manifest, row), written_by(row, &writes));
     }
+}
+
+/// Who wrote last into the pipe that a call took from, before it did.
+fn written_by<'a>(row: &Row, writes: &[&'a Row]) -> Option<&'a Value> {
+    let before = |write: &&&Row| write["pipe_out"] == row["pipe_in"] && write.number("seq") < row.number("seq");
+    writes.iter().filter(before).last().map(|write| &write["pid"])
 }
 
 fn group(event: &Value, tid: &Value) -> (String, String) {
@@ -351,7 +358,8 @@ fn verdict_of(row: &Row, by_functions: bool) -> Option<&'static str> {
     Some(if exact { "kernel" } else { "unverified" })
 }
 
-fn compare_call(entry: &Value, row: &Row, snaplen: usize, by_functions: bool) {
+/// `writer`: who has written into the pipe that the call took from, of which its report says nothing.
+fn compare_call(entry: &Value, row: &Row, snaplen: usize, by_functions: bool, writer: Option<&Value>) {
     let in_kernel = by_functions && copied_in_the_kernel(row);
     let mut wrong = Vec::new();
     let mut expect = |column: &str, wanted: &Value| {
@@ -366,6 +374,7 @@ fn compare_call(entry: &Value, row: &Row, snaplen: usize, by_functions: bool) {
     for (column, wanted) in entry.as_object().expect("entry").iter().filter(|(column, _)| !judged_apart(column)) {
         match (column.as_str(), wanted.as_str()) {
             ("payload_side", Some("caller")) if in_kernel => expect(column, &json!("kernel")),
+            ("target_pid", None) if wanted.is_null() => expect(column, writer.unwrap_or(wanted)),
             _ => expect(column, wanted),
         }
     }

@@ -145,7 +145,7 @@ fn only_selected_events_are_recorded() {
     assert_eq!(row["exe"], workload().as_str(), "names resolve though process events are not written");
     let recording = record(&["-e", "@pipe,@ptrace"], &work("edge int80"));
     let counts = count(&recording.rows());
-    let expected = [("pipe_read", 1), ("ptrace", 4), ("splice", 1), ("tee", 1), ("vmsplice", 1)];
+    let expected = [("pipe_read", 1), ("pipe_write", 2), ("ptrace", 4), ("splice", 1), ("tee", 1), ("vmsplice", 1)];
     assert_eq!(counts, expected.map(|(event, n)| (event.to_string(), n)).into());
     let recording = record(&["-e", "@process"], &work("readv --count 5"));
     assert!(recording.calls().is_empty() && recording.rows().len() >= 4);

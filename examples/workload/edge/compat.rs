@@ -143,6 +143,24 @@ fn pipe_calls(report: &mut Report, local: &LowBuffer) -> Result<()> {
     let ret = unsafe { syscall32(SPLICE, [fd_in as u32, 0, fd_out as u32, 0, size, 0]) };
     ensure!(ret == i64::from(size), "splice by int 0x80 returned {ret}");
     report.call(seen("splice", ret).with("pipe_in", first.inode).with("pipe_out", second.inode));
+    pipe_writes(report, &first, local)
+}
+
+/// Plain writes of the first part into a pipe that a recorded call has fed.
+fn pipe_writes(report: &mut Report, pipe: &Pipe, local: &LowBuffer) -> Result<()> {
+    const WRITE: u32 = 4;
+    const WRITEV: u32 = 146;
+    let (offset, len) = LowBuffer::PARTS[0];
+    let base = local.page.addr() as usize + offset;
+    let fd = pipe.write.as_raw_fd() as u32;
+    for (number, args) in [(WRITE, [fd, base as u32, len as u32, 0, 0, 0]), (WRITEV, [fd, local.array(), 1, 0, 0, 0])] {
+        // SAFETY: the range is part of our own page, and so is the array.
+        let ret = unsafe { syscall32(number, args) };
+        ensure!(ret == len as i64, "write {number} by int 0x80 returned {ret}");
+        let seen = Entry::new("pipe_write", ret).with("abi", "compat32").with("direction", "out");
+        let seen = seen.with("pipe_out", pipe.inode).with("local_iov", json!([[base, len]])).with("liovcnt", 1);
+        report.call(seen.with("bytes_requested", len).payload(&local.page.read(offset, len)));
+    }
     Ok(())
 }
 
