@@ -5,7 +5,7 @@ use zerocopy::{FromBytes, Immutable, KnownLayout};
 use super::buffers::{Buffers, take_iovs};
 use super::names::{Address, FileNames};
 use super::values::{self, Array};
-use super::verdict::Verdict;
+use super::provenance::Verdict;
 use super::{Decoder, Sink, WallClock, signed, some};
 use crate::record::wire::*;
 use crate::schema::Event;

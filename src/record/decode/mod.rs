@@ -9,10 +9,10 @@ mod life;
 mod names;
 mod pidfd;
 mod pipe;
+mod provenance;
 mod ptrace;
 mod transfers;
 mod values;
-mod verdict;
 
 use serde::{Deserialize, Serialize};
 

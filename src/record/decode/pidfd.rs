@@ -3,7 +3,7 @@
 use super::buffers::{Buffers, iovecs, set_name, total};
 use super::call::{Call, Descriptor, File, Row, array, moved, set_fd_in, set_fd_out, set_verdict};
 use super::signed;
-use super::verdict::{by_user_memory, stated};
+use super::provenance::{by_user_memory, stated};
 use crate::record::wire::*;
 use crate::schema::names::advice_name;
 use crate::schema::vocabulary::{DescriptorKind, PayloadStatus};

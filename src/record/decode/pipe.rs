@@ -5,7 +5,7 @@ use super::call::{Call, File, Payload, Row, array, direction, moved, set_fd_in, 
 use super::names::FileNames;
 use super::signed;
 use super::values::{self, Array, Read, Source};
-use super::verdict::{Verdict, by_user_memory, by_written_memory, imported, pages_verdict, stated, verdict};
+use super::provenance::{Verdict, by_user_memory, by_written_memory, imported, pages_verdict, stated, verdict};
 use crate::record::wire::*;
 use crate::schema::events::EventKind;
 use crate::schema::vocabulary::{PayloadStatus, Tier};

@@ -4,7 +4,7 @@ use super::buffers::{Buffers, iovecs, set_name, total};
 use super::call::{Call, Payload, Row, array, direction, set_payload, set_verdict};
 use super::signed;
 use super::values::Source;
-use super::verdict::{by_user_memory, stated};
+use super::provenance::{by_user_memory, stated};
 use crate::record::wire::*;
 use crate::schema::names::ptrace_request_name;
 use crate::schema::types::{Iovec, Iovecs};

@@ -4,7 +4,7 @@ use super::buffers::{Buffers, iovecs, total};
 use super::call::{Call, File, Payload, Row, array, direction, moved, set_fd_in, set_fd_out, set_payload, set_verdict};
 use super::signed;
 use super::values::{Array, Read, Source};
-use super::verdict::{Verdict, begins_with, by_user_memory, by_written_memory, imported, raced, stated, verdict};
+use super::provenance::{Verdict, begins_with, by_user_memory, by_written_memory, imported, raced, stated, verdict};
 use crate::record::wire::*;
 use crate::schema::events::EventKind;
 use crate::schema::types::{Iovec, Iovecs};

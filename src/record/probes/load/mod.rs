@@ -3,13 +3,13 @@
 //! Owns the BPF object, its maps and links. Does not decide what is selected: [`Knobs`] contains that.
 
 mod attach;
-mod books;
 mod counters;
 mod families;
 mod functions;
 mod gaps;
 mod holders;
 mod knobs;
+mod ledger;
 mod object;
 mod probe;
 mod rings;

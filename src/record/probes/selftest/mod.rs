@@ -4,20 +4,20 @@
 //! Owns the transfers and the comparison. The session acts on the result.
 
 mod expectation;
+mod kinds;
 mod observed;
 mod processes;
 mod program;
 mod scene;
 mod sys;
-mod table;
 mod transfers;
 
 use anyhow::Result;
 
 use self::expectation::Board;
+use self::kinds::Kind;
 pub use self::observed::Outcome;
 use self::observed::{Demand, Seen};
-use self::table::Kind;
 use self::transfers::KINDS;
 use crate::record::decode::{Decoder, WallClock};
 use crate::record::encode::reorder::Reorder;

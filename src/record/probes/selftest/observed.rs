@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use super::table::Kind;
+use super::kinds::Kind;
 use crate::record::decode::Sink;
 use crate::record::probes::selftest::expectation::{Deed, State};
 use crate::schema::Event;

@@ -8,7 +8,7 @@ use io_uring::{IoUring, opcode, squeue, types};
 
 use super::scene::{Scene, range, whole};
 use super::sys::{code, filled, int80_readv, memfd, owned, raw, wait};
-use super::table::{Kind, kinds, optional};
+use super::kinds::{Kind, kinds, optional};
 use crate::record::probes::selftest::expectation::{Deed, SIZE, State};
 
 // Family, event, name, how the call enters the kernel, request, function.
