@@ -138,16 +138,16 @@ def lost_of(book):
 def exact(manifest, done, context):
     """Recorded and lost together are what was done, for each event that the workload counted; and nothing else of its family
     was written. Returns both sums."""
-    books = {book["event"]: book for book in manifest["ledger"]}
+    ledger = {book["event"]: book for book in manifest["ledger"]}
     for event, count in done.items():
-        book = books.get(event, {})
+        book = ledger.get(event, {})
         written, lost = book.get("written", 0), lost_of(book)
         if written + lost != count:
             raise Failed(f"{context}: {event}: {written} written and {lost} lost are not the {count} that were done")
-    strays = [b["event"] for b in books.values() if b["written"] and b["event"] not in done and b["event"] not in LIFE]
+    strays = [b["event"] for b in ledger.values() if b["written"] and b["event"] not in done and b["event"] not in LIFE]
     if strays:
         raise Failed(f"{context}: events that nobody made: {', '.join(strays)}")
-    return sum(books[e]["written"] for e in done), sum(lost_of(books[e]) for e in done)
+    return sum(ledger[e]["written"] for e in done), sum(lost_of(ledger[e]) for e in done)
 
 
 # Every process makes these.

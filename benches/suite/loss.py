@@ -1,4 +1,4 @@
-"""What is lost at full speed, whether the books are exact there, and what emptying the rings takes."""
+"""What is lost at full speed, whether the ledger is exact there, and what emptying the rings takes."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ def run(settings, options, threads, seconds):
     sample, manifest = record(settings, options, words)
     book = next(book for book in manifest["ledger"] if book["event"] == EVENT)
     if book["written"] + lost_of(book) != sample.made:
-        raise Failed(f"the books of {EVENT} do not hold: {book}")
+        raise Failed(f"the ledger of {EVENT} does not balance: {book}")
     causes = ", ".join(f"{name[5:]} {n:,}" for name, n in book.items() if name.startswith("lost_") and n) or "–"
     rate = sample.made / sample.elapsed_ns * 1e9
     line = [threads, f"{sample.elapsed_ns / 1e9:.0f} s", " ".join(options) or "default", f"{sample.made:,}", f"{rate:,.0f}"]

@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_numbers_do_not_break_the_books() {
+    fn absurd_numbers_do_not_break_the_ledger() {
         let most = u64::MAX;
         let mut noted = kernel(most, most, most, most);
         let mut outcomes = own(most);

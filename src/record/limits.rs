@@ -62,7 +62,7 @@ fn program() -> u64 {
 /// What a recording needs that is done by a program of `program` bytes.
 fn needs(options: &Options, program: u64) -> [Need; 5] {
     let rings = libbpf_rs::num_possible_cpus().map_or(1, |cpus| crate::record::probes::load::ring_count(cpus) as u64);
-    let kept = options.keep.map_or(0, |limit| limit.bytes);
+    let kept = options.flight_recorder.map_or(0, |limit| limit.bytes);
     let rows = (options.memory_limit as u64).saturating_mul(COPIES).saturating_add(kept);
     // The kernel maps the data of a ring twice in a row (kernel/bpf/ringbuf.c).
     let mapped = options.buffer_size.saturating_mul(2);

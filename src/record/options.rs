@@ -72,7 +72,7 @@ pub struct Options {
     /// Bytes of all files.
     pub max_size: Option<u64>,
     /// What the flight recorder keeps.
-    pub keep: Option<Limit>,
+    pub flight_recorder: Option<Limit>,
     /// When it writes them.
     pub trigger: Option<Expr>,
     /// When the disk is full.
@@ -142,7 +142,7 @@ impl Options {
             buffer_size: args.buffer_size,
             rotation: Rotation { size: args.file_size, seconds: args.file_seconds, files: args.files },
             max_size: args.max_size,
-            keep: args.flight_recorder,
+            flight_recorder: args.flight_recorder,
             trigger: args.trigger.clone(),
             on_full: args.on_full,
             fail_on_loss: args.fail_on_loss,
@@ -175,7 +175,7 @@ impl Options {
             buffer_size: DEFAULT_BUFFER,
             rotation: Rotation::default(),
             max_size: None,
-            keep: None,
+            flight_recorder: None,
             trigger: None,
             on_full: OnFull::Stop,
             fail_on_loss: false,

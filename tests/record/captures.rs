@@ -123,7 +123,7 @@ pub fn rows(captures: &[PathBuf]) -> u64 {
     captures.iter().flat_map(rows).sum()
 }
 
-/// Events of one kind that the captures' books call lost.
+/// Events of one kind that the captures' ledgers count as lost.
 pub fn lost(captures: &[PathBuf], event: &str) -> u64 {
     let book = |path: &PathBuf| open(path).manifest().ledger.iter().find(|l| l.event == event).map(|l| l.lost());
     captures.iter().filter_map(book).sum()

@@ -3,7 +3,7 @@
 use vmtrace::schema::reader::Scan;
 
 use super::harness::{Recording, record_unchecked, work};
-use super::invariants::books_balance;
+use super::invariants::ledger_balances;
 use super::live::{Live, Waiting};
 use super::progress::wait_for_calls;
 
@@ -27,7 +27,7 @@ fn rows_and_losses(recording: &Recording, event: &str) -> (u64, u64) {
 fn nothing_is_unaccounted_for(options: &[&str], words: &str, done: u64) {
     let recording = record_unchecked(options, &work(words));
     let manifest = recording.manifest();
-    books_balance(&manifest);
+    ledger_balances(&manifest);
     let book = manifest.ledger.iter().find(|l| l.event == "process_vm_readv").expect("ledger of process_vm_readv");
     assert_eq!(book.written + book.lost(), done, "{book:?}");
     assert_eq!(recording.report()["calls"]["process_vm_readv"]["ok"].as_u64(), Some(done));
@@ -50,7 +50,7 @@ fn a_million_reads_by_four_threads() {
     nothing_is_unaccounted_for(&[], "readv --count 250000 --size 64 --threads 4", 1_000_000);
 }
 
-/// Cut off in the middle by an impatient hand: what was not taken out of the ring is in the books, too.
+/// Cut off in the middle by an impatient hand: what was not taken out of the ring is in the ledger, too.
 #[test]
 #[ignore = "needs root and BPF"]
 fn an_interrupted_recording_accounts_for_everything() {
@@ -65,7 +65,7 @@ fn an_interrupted_recording_accounts_for_everything() {
     let recording = live.end();
     drop(running);
     let manifest = recording.manifest();
-    books_balance(&manifest);
+    ledger_balances(&manifest);
     let book = manifest.ledger.iter().find(|l| l.event == "process_vm_readv").expect("ledger of process_vm_readv");
     assert!(book.seen > 0, "{book:?}");
     let (rows, lost) = rows_and_losses(&recording, "process_vm_readv");
@@ -73,7 +73,7 @@ fn an_interrupted_recording_accounts_for_everything() {
     eprintln!("{book:?}");
 }
 
-/// The smallest buffer provokes loss, which must be in the books and in the file.
+/// The smallest buffer provokes loss, which must be in the ledger and in the file.
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_tiny_buffer_loses_only_what_it_counts() {

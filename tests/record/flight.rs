@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::captures::{self, Numbers};
 use super::harness::{Recording, work};
-use super::invariants::books_balance;
+use super::invariants::ledger_balances;
 use super::live::Live;
 use super::progress::{Progress, monotonic_ns, wait_for_calls};
 
@@ -48,7 +48,7 @@ impl Flight {
 fn sound(captures: &[PathBuf]) {
     for path in captures {
         captures::intact(std::slice::from_ref(path));
-        books_balance(captures::open(path).manifest());
+        ledger_balances(captures::open(path).manifest());
     }
 }
 

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::captures::{self, Numbers};
 use super::harness::{Recording, finish, vmtrace, work};
-use super::invariants::books_balance;
+use super::invariants::ledger_balances;
 use super::live::Waiting;
 
 /// Bytes of each payload; nothing compresses them.
@@ -67,12 +67,12 @@ fn is_untouched(report: &Value, count: u64) {
     assert_eq!(report["stopped"], false);
 }
 
-/// What holds for every capture that is left: intact, and as many rows as the books and the last line claim.
+/// What holds for every capture that is left: intact, and as many rows as the ledger and the last line claim.
 fn claims_what_is_there(recording: &Recording, captures: &[PathBuf]) -> Numbers {
     captures::intact(captures);
     for path in captures {
         let manifest = captures::open(path).manifest().clone();
-        books_balance(&manifest);
+        ledger_balances(&manifest);
         let written: u64 = manifest.ledger.iter().map(|l| l.written).sum();
         assert_eq!(written, captures::rows(std::slice::from_ref(path)), "{}", path.display());
     }

@@ -6,13 +6,13 @@ use vmtrace::schema::manifest::Manifest;
 
 use super::harness::{Recording, Row, is_call};
 
-/// Checks a finished recording that lost nothing of its books.
+/// Checks a finished recording that lost nothing: rows, ledger and messages agree.
 pub fn check(recording: &Recording) {
     let manifest = recording.manifest();
-    books_balance(&manifest);
+    ledger_balances(&manifest);
     let rows = recording.rows();
     rows_are_numbered(&rows);
-    rows_match_the_books(&rows, &manifest);
+    rows_match_the_ledger(&rows, &manifest);
     rows.iter().for_each(|row| row_is_consistent(row, &manifest));
     clocks_agree(&rows);
     identities_agree(&rows);
@@ -20,7 +20,7 @@ pub fn check(recording: &Recording) {
 }
 
 /// The ledger equation, for every event.
-pub fn books_balance(manifest: &Manifest) {
+pub fn ledger_balances(manifest: &Manifest) {
     // A file of a series in whose time nothing happened has nothing to account for.
     assert!(!manifest.ledger.is_empty() || manifest.segment.is_some(), "no ledger");
     for row in &manifest.ledger {
@@ -34,7 +34,7 @@ fn rows_are_numbered(rows: &[Row]) {
     assert!(numbers.iter().copied().eq(0..rows.len() as i64), "seq has gaps: {numbers:?}");
 }
 
-fn rows_match_the_books(rows: &[Row], manifest: &Manifest) {
+fn rows_match_the_ledger(rows: &[Row], manifest: &Manifest) {
     let mut written: BTreeMap<&str, (u64, i64, u64)> = BTreeMap::new();
     for row in rows.iter().filter(|r| r["event"] != "lost") {
         let sums = written.entry(row.text("event")).or_default();

@@ -5,7 +5,7 @@ use std::path::Path;
 use vmtrace::schema::reader::Scan;
 
 use super::harness::{Recording, vmtrace, work};
-use super::invariants::books_balance;
+use super::invariants::ledger_balances;
 use super::live::{Live, Waiting};
 use super::progress::{Progress, monotonic_ns, wait_for_calls};
 
@@ -32,7 +32,7 @@ fn pause(live: &Live, progress: &Path) -> i64 {
 /// Every call is a row or counted in a `lost` row, and such a row covers `middle_ns`.
 fn nothing_is_unaccounted_for(recording: &Recording, made: u64, middle_ns: i64) {
     let manifest = recording.manifest();
-    books_balance(&manifest);
+    ledger_balances(&manifest);
     let book = manifest.ledger.iter().find(|l| l.event == EVENT).expect("ledger");
     let (mut rows, mut lost, mut covered) = (0, 0, false);
     let columns = vec!["event", "mono_ns", "dur_ns", "lost_event", "lost_count", "lost_cause"];

@@ -7,7 +7,7 @@ use vmtrace::schema::Event;
 use vmtrace::schema::reader::Scan;
 
 use super::harness::{Row, Tier, by_functions, compare, record_by, work};
-use super::invariants::books_balance;
+use super::invariants::ledger_balances;
 
 /// A second thread changes the iovec all the time. From functions, every row has the place where the bytes really went, and
 /// some tell that memory said something else. From the syscall's exit the recorder may have read either place; what it
@@ -176,7 +176,7 @@ fn race(
     tier.check(&recording);
     assert!(recording.status.success(), "{}", recording.stderr);
     let manifest = recording.manifest();
-    books_balance(&manifest);
+    ledger_balances(&manifest);
     let family = manifest.families.iter().find(|f| f.events.iter().any(|e| e == event));
     let by_functions = family.is_some_and(|f| f.tier == "function");
     let mut report = recording.report();

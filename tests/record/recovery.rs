@@ -13,7 +13,7 @@ use vmtrace::schema::reader::Scan;
 use super::captures::{self, Numbers};
 use super::crash;
 use super::harness::{Recording, program, vmtrace, work};
-use super::invariants::books_balance;
+use super::invariants::ledger_balances;
 use super::live::{Live, is_running, send};
 use super::progress::{Progress, monotonic_ns};
 
@@ -99,7 +99,7 @@ fn recovered(pieces: &[PathBuf], output: &Path) -> (i32, String) {
     captures::intact(&[output.to_path_buf()]);
     let manifest = captures::open(output).manifest().clone();
     if !manifest.ledger.is_empty() {
-        books_balance(&manifest);
+        ledger_balances(&manifest);
     }
     (status, said)
 }

@@ -8,7 +8,7 @@ use vmtrace::schema::reader::Scan;
 
 use super::captures::{self, Numbers};
 use super::harness::{Recording, record_unchecked, work};
-use super::invariants::books_balance;
+use super::invariants::ledger_balances;
 use super::live::Live;
 use super::progress::{monotonic_ns, wait_for_calls};
 
@@ -23,7 +23,7 @@ fn files(recording: &Recording) -> Vec<PathBuf> {
     captures::intact(&captures);
     for path in &captures {
         captures::intact(std::slice::from_ref(path));
-        books_balance(captures::open(path).manifest());
+        ledger_balances(captures::open(path).manifest());
     }
     is_a_series(&captures);
     captures
@@ -58,7 +58,7 @@ fn is_a_series(captures: &[PathBuf]) {
     }
 }
 
-/// Every call of a workload of one thread that made `count` is in one of the files, but for what the books call lost.
+/// Every call of a workload of one thread that made `count` is in one of the files, but for what the ledger counts as lost.
 fn are_complete(captures: &[PathBuf], count: u64) {
     let numbers = Numbers::of(captures, EVENT);
     let lost = captures::lost(captures, EVENT);

@@ -2,7 +2,7 @@
 //! then the calls it skipped are missing, and the capture says how many.
 
 use super::harness::{Tier, by_functions, record_by, work};
-use super::invariants::books_balance;
+use super::invariants::ledger_balances;
 
 const THREADS: u64 = 4;
 const CALLS: u64 = 500;
@@ -13,7 +13,7 @@ fn every_call_is_told_or_counted(tier: Tier) {
     recording.succeeded();
     tier.check(&recording);
     let manifest = recording.manifest();
-    books_balance(&manifest);
+    ledger_balances(&manifest);
     let rows = recording.event("process_vm_readv");
     let made = recording.report()["calls"]["process_vm_readv"]["calls"].as_u64().expect("calls");
     let row = rows.first().expect("a row");

@@ -32,7 +32,7 @@ fn unrelated_processes_are_recorded() {
     let early = early.leave();
     recording.succeeded();
     let manifest = recording.manifest();
-    invariants::books_balance(&manifest);
+    invariants::ledger_balances(&manifest);
     assert!(manifest.filters.all && manifest.filters.command.is_empty(), "{:?}", manifest.filters);
     let rows = recording.calls();
     for report in [&early, &late] {

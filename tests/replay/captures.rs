@@ -133,7 +133,7 @@ pub fn write_numbered(path: &Path, manifest: &Manifest, groups: &[&[(u64, Event<
     writer.close(manifest).unwrap();
 }
 
-/// A capture of `events` in one row group, with balanced books.
+/// A capture of `events` in one row group, with a balanced ledger.
 pub fn make(events: &[Event<'_>]) -> Made {
     make_with(&Manifest { ledger: ledger(events), ..manifest() }, &[events])
 }

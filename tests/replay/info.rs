@@ -103,7 +103,7 @@ fn bytes_that_moved_are_counted_once() {
 }
 
 #[test]
-fn books_that_do_not_balance_are_flagged() {
+fn a_ledger_that_does_not_balance_is_flagged() {
     let events = [readv(1), readv(2)];
     let row = LedgerRow {
         event: "process_vm_readv".into(),
@@ -156,7 +156,7 @@ fn check_equation(out: &str) -> String {
 }
 
 #[test]
-fn the_equation_of_the_books_holds() {
+fn the_equation_of_the_ledger_holds() {
     let row = |event: &str| LedgerRow { event: event.into(), ..LedgerRow::default() };
     let plain = LedgerRow { seen: 7, filtered: 2, lost_ring_full: 3, written: 2, ..row("process_vm_readv") };
     let flight = LedgerRow { seen: 4, carried_in: 1702, filtered: 4, forgotten: 1700, written: 2, ..plain.clone() };
@@ -175,7 +175,7 @@ fn the_equation_of_the_books_holds() {
 }
 
 #[test]
-fn books_made_of_rows_alone_are_called_that() {
+fn a_ledger_made_of_rows_alone_is_called_that() {
     let events = [readv(1), readv(2)];
     let ledger = ledger(&events);
     let made = make_with(

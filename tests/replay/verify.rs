@@ -91,7 +91,7 @@ fn missing_rows_are_found_by_their_numbers() {
     let events = [readv(1), readv(2), readv(3)];
     let made = make_with(&sound(&events), &[&events]);
     let path = made.dir.path().join("thinned.parquet");
-    // The same capture without its second row, and books to fit: everything agrees but the numbers.
+    // The same capture without its second row, and a ledger to fit: everything agrees but the numbers.
     let numbered: Vec<(u64, Event<'_>)> = vec![(0, events[0]), (2, events[2])];
     write_numbered(&path, &sound(&events[..2]), &[&numbered]);
     let (status, findings) = verdict(&Made { dir: made.dir, path });
@@ -248,7 +248,7 @@ fn files_of_one_recording_follow_each_other() {
 fn a_file_of_a_recording_cannot_be_exchanged() {
     let (dir, paths) = recording();
     let all: Vec<&str> = paths.iter().map(String::as_str).collect();
-    // The second file made anew, with one row left out and books to fit, intact by itself.
+    // The second file made anew, with one row left out and a ledger to fit, intact by itself.
     let events = [readv(20)];
     let other = Capture::open(Path::new(all[1])).unwrap();
     let mut manifest = Manifest { ledger: ledger(&events), ..other.manifest().clone() };
@@ -259,7 +259,7 @@ fn a_file_of_a_recording_cannot_be_exchanged() {
     assert_eq!(ran.status, 1, "{}", ran.out);
     assert!(ran.out.contains("ALTERED: follows a file with the root digest"), "{}", ran.out);
 
-    // The third file chained to the forgery instead: its numbers and books do not go on where that ends.
+    // The third file chained to the forgery instead: its numbers and ledger do not go on where that ends.
     let forged = Capture::open(&path).unwrap().root().unwrap().to_string();
     let last = Capture::open(Path::new(all[2])).unwrap();
     let mut manifest = last.manifest().clone();

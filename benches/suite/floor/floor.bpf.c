@@ -2,7 +2,7 @@
 /*
  * The least that BPF can do for the bytes that vmtrace records, to measure its cost against: at the exit of syscalls, a
  * record of fixed size is reserved, both iovec arrays and the bytes are copied into it from the caller's memory, and it
- * is submitted. No books, no selection but by one pid, no identity of the target, no 32-bit calls.
+ * is submitted. No ledger, no selection but by one pid, no identity of the target, no 32-bit calls.
  */
 #include "kernel.h"
 #include <bpf/bpf_helpers.h>

@@ -4,8 +4,8 @@ use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 use super::buffers::{Buffers, take_iovs};
 use super::names::{Address, FileNames};
+use super::provenance::Provenance;
 use super::values::{self, Array};
-use super::provenance::Verdict;
 use super::{Decoder, Sink, WallClock, signed, some};
 use crate::record::wire::*;
 use crate::schema::Event;
@@ -153,10 +153,10 @@ pub(super) fn set_payload<'a>(event: &mut Event<'a>, payload: Payload<'a>, by_re
     event.payload_by_ref = kept.then_some(by_ref);
 }
 
-pub(super) fn set_verdict(event: &mut Event<'_>, verdict: Verdict) {
-    event.iov_source = verdict.source.map(IovSource::as_str);
-    event.iov_verdict = verdict.verdict.map(IovVerdict::as_str);
-    event.toctou = verdict.toctou;
+pub(super) fn set_provenance(event: &mut Event<'_>, provenance: Provenance) {
+    event.iov_source = provenance.source.map(IovSource::as_str);
+    event.iov_verdict = provenance.verdict.map(IovVerdict::as_str);
+    event.toctou = provenance.toctou;
 }
 
 /// The direction as a column has it.

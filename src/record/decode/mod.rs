@@ -97,7 +97,7 @@ pub fn event_kind(wire: u32) -> Option<EventKind> {
 
 /// What a decoder has learned.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Known {
+pub struct DecoderState {
     processes: processes::KnownProcesses,
     cgroups: Vec<(u64, String)>,
 }
@@ -170,12 +170,12 @@ impl Decoder {
     }
 
     /// All that is known, for a checkpoint.
-    pub fn known(&self) -> Known {
-        Known { processes: self.processes.known(), cgroups: self.cgroups.known() }
+    pub fn known(&self) -> DecoderState {
+        DecoderState { processes: self.processes.known(), cgroups: self.cgroups.known() }
     }
 
     /// Goes on from a checkpoint.
-    pub fn restore(&mut self, known: Known) {
+    pub fn restore(&mut self, known: DecoderState) {
         self.processes.restore(known.processes);
         self.cgroups.restore(known.cgroups);
     }

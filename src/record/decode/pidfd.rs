@@ -1,9 +1,9 @@
 //! Decode functions of @pidfd and @madvise, whose calls name their target by a PID file descriptor.
 
 use super::buffers::{Buffers, iovecs, set_name, total};
-use super::call::{Call, Descriptor, File, Row, array, moved, set_fd_in, set_fd_out, set_verdict};
-use super::signed;
+use super::call::{Call, Descriptor, File, Row, array, moved, set_fd_in, set_fd_out, set_provenance};
 use super::provenance::{by_user_memory, stated};
+use super::signed;
 use crate::record::wire::*;
 use crate::schema::names::advice_name;
 use crate::schema::vocabulary::{DescriptorKind, PayloadStatus};
@@ -21,7 +21,7 @@ pub(super) fn pidfd_getfd<'a>(
     event.pidfd = Some(ev.pidfd);
     event.flags = Some(ev.flags);
     event.payload_status = Some(PayloadStatus::None.as_str());
-    set_verdict(&mut event, stated(ev.exact != 0));
+    set_provenance(&mut event, stated(ev.exact != 0));
     // What was not obtained, or is closed again, was not looked at.
     let obtained = file.kind != DescriptorKind::Closed;
     let mut theirs = if obtained { file.columns(&b.file_in) } else { Descriptor::default() };
@@ -44,7 +44,7 @@ pub(super) fn process_madvise<'a>(
     set_name(&mut b.request, advice_name(ev.advice), ev.advice);
     let b = &*b;
     let requested = total(&b.remote, remote);
-    let verdict = by_user_memory(&[remote], requested, ev.ret);
+    let provenance = by_user_memory(&[remote], requested, ev.ret);
     let mut event = call.base(b);
     event.bytes = moved(ev.ret);
     event.pidfd = Some(ev.pidfd);
@@ -54,6 +54,6 @@ pub(super) fn process_madvise<'a>(
     event.flags = Some(ev.flags);
     event.advice = Some(&b.request);
     event.payload_status = Some(PayloadStatus::None.as_str());
-    set_verdict(&mut event, verdict);
-    Some(Row { event, faulted: verdict.is_unreadable() })
+    set_provenance(&mut event, provenance);
+    Some(Row { event, faulted: provenance.is_unreadable() })
 }

@@ -1,11 +1,13 @@
 //! Decode functions of the family @pipe.
 
 use super::buffers::{Buffers, iovecs, total};
-use super::call::{Call, File, Payload, Row, array, direction, moved, set_fd_in, set_fd_out, set_payload, set_verdict};
+use super::call::{
+    Call, File, Payload, Row, array, direction, moved, set_fd_in, set_fd_out, set_payload, set_provenance,
+};
 use super::names::FileNames;
+use super::provenance::{Provenance, by_user_memory, by_written_memory, imported, of_arrays, of_pages, stated};
 use super::signed;
 use super::values::{self, Array, Read, Source};
-use super::provenance::{Verdict, by_user_memory, by_written_memory, imported, pages_verdict, stated, verdict};
 use crate::record::wire::*;
 use crate::schema::events::EventKind;
 use crate::schema::vocabulary::{PayloadStatus, Tier};
@@ -17,18 +19,24 @@ fn offset_before(status: Read, at_exit: i64, ret: i64) -> Option<i64> {
 
 /// Judges a vmsplice. Where the kernel's pages agree with the caller's array, the row has that array: its segments are
 /// what was asked for; else the ranges of the pages.
-fn vmsplice_verdict(b: &mut Buffers, ret: i64, [local, user]: [Array; 2], into_pipe: bool, faulted: bool) -> Verdict {
+fn vmsplice_provenance(
+    b: &mut Buffers,
+    ret: i64,
+    [local, user]: [Array; 2],
+    into_pipe: bool,
+    faulted: bool,
+) -> Provenance {
     if local.source != Source::Pages {
         let compared = [(b.local.as_slice(), user, b.user_local.as_slice())];
-        let verdict = verdict(&[local], &compared, total(&b.local, local), ret);
+        let provenance = of_arrays(&[local], &compared, total(&b.local, local), ret);
         let written = if into_pipe { &[] } else { b.local.as_slice() };
-        return by_written_memory(verdict, &[local], written, ret, !into_pipe && faulted);
+        return by_written_memory(provenance, &[local], written, ret, !into_pipe && faulted);
     }
-    let verdict = pages_verdict(&b.local, user, &b.user_local);
-    if verdict.toctou == Some(false) {
+    let provenance = of_pages(&b.local, user, &b.user_local);
+    if provenance.toctou == Some(false) {
         std::mem::swap(&mut b.local, &mut b.user_local);
     }
-    verdict
+    provenance
 }
 
 /// vmsplice: the descriptor's mode determines the direction (fs/splice.c, vmsplice_type). Out of a pipe that a recorded
@@ -41,7 +49,7 @@ pub(super) fn vmsplice<'a>(call: &Call<'a, vmt_vmsplice>, b: &'a mut Buffers, mu
     let user = array(&mut b.user_local, &ev.user_local, &mut tail)?;
     imported(&mut b.user_local);
     let into_pipe = file.is_writable();
-    let verdict = vmsplice_verdict(b, ev.ret, [local, user], into_pipe, payload.is_faulted());
+    let provenance = vmsplice_provenance(b, ev.ret, [local, user], into_pipe, payload.is_faulted());
     let b = &*b;
     let mut event = call.base(b);
     event.bytes = moved(ev.ret);
@@ -50,12 +58,12 @@ pub(super) fn vmsplice<'a>(call: &Call<'a, vmt_vmsplice>, b: &'a mut Buffers, mu
     event.local_iov = iovecs(&b.local, local);
     event.liovcnt = Some(if local.source == Source::Pages { user.count } else { local.count });
     event.flags = Some(ev.flags);
-    set_verdict(&mut event, verdict);
+    set_provenance(&mut event, provenance);
     set_payload(&mut event, payload, into_pipe);
     let fd = file.columns(&b.file_in);
     let set_fd = if into_pipe { set_fd_out } else { set_fd_in };
     set_fd(&mut event, fd);
-    Some(Row { event, faulted: payload.is_faulted() || verdict.is_unreadable() })
+    Some(Row { event, faulted: payload.is_faulted() || provenance.is_unreadable() })
 }
 
 /// splice, tee and sendfile, through syscalls or io_uring. The target is who fed the pipe that they take from.
@@ -66,8 +74,8 @@ pub(super) fn splice<'a>(call: &Call<'a, vmt_splice>, b: &'a mut Buffers, mut ta
     let (off_in, off_out) = (values::read(ev.off_in_status)?, values::read(ev.off_out_status)?);
     // At the exit a syscall has moved them on.
     let advanced = if ev.offsets_before != 0 { 0 } else { ev.ret };
-    let verdict = match values::source(ev.source)? {
-        Source::Kernel => Verdict::by_kernel(Some(ev.raced != 0)),
+    let provenance = match values::source(ev.source)? {
+        Source::Kernel => Provenance::by_kernel(Some(ev.raced != 0)),
         Source::User | Source::Pages => stated(false),
     };
     let b = &*b;
@@ -79,7 +87,7 @@ pub(super) fn splice<'a>(call: &Call<'a, vmt_splice>, b: &'a mut Buffers, mut ta
     event.off_out = offset_before(off_out, ev.off_out, advanced);
     event.payload_total = ev.ret.max(0);
     event.payload_status = Some(PayloadStatus::None.as_str());
-    set_verdict(&mut event, verdict);
+    set_provenance(&mut event, provenance);
     set_fd_in(&mut event, file_in.columns(&b.file_in));
     set_fd_out(&mut event, file_out.columns(&b.file_out));
     if ev.finished == 0 {
@@ -101,13 +109,13 @@ pub(super) fn pipe_io<'a>(call: &Call<'a, vmt_pipe_io>, b: &'a mut Buffers, mut 
     let file = File::of(&ev.fd)?;
     let b = &*b;
     let requested = total(&b.local, local);
-    let verdict = match (call.tier, local.source) {
-        (Tier::Function, Source::Kernel) => Verdict::by_kernel(None),
+    let provenance = match (call.tier, local.source) {
+        (Tier::Function, Source::Kernel) => Provenance::by_kernel(None),
         (Tier::Function, Source::User | Source::Pages) => stated(false),
         (Tier::Tracepoint | Tier::None, _) => {
-            let verdict = by_user_memory(&[local], requested, ev.ret);
+            let provenance = by_user_memory(&[local], requested, ev.ret);
             let written = if writes { &[][..] } else { &b.local };
-            by_written_memory(verdict, &[local], written, ev.ret, !writes && payload.is_faulted())
+            by_written_memory(provenance, &[local], written, ev.ret, !writes && payload.is_faulted())
         }
     };
     let mut event = call.base(b);
@@ -116,11 +124,11 @@ pub(super) fn pipe_io<'a>(call: &Call<'a, vmt_pipe_io>, b: &'a mut Buffers, mut 
     event.bytes_requested = requested.map(signed);
     event.local_iov = iovecs(&b.local, local);
     event.liovcnt = Some(local.count).filter(|count| *count > 0);
-    set_verdict(&mut event, verdict);
+    set_provenance(&mut event, provenance);
     set_payload(&mut event, payload, false);
     let mut fd = file.columns(&NAMELESS);
     fd.fd = fd.fd.filter(|fd| *fd >= 0);
-    let faulted = payload.is_faulted() || verdict.is_unreadable();
+    let faulted = payload.is_faulted() || provenance.is_unreadable();
     let set_fd = if writes { set_fd_out } else { set_fd_in };
     set_fd(&mut event, fd);
     Some(Row { event, faulted })

@@ -6,21 +6,21 @@ use crate::schema::vocabulary::{IovSource, IovVerdict};
 
 /// The columns iov_source, iov_verdict and toctou.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Verdict {
+pub struct Provenance {
     pub source: Option<IovSource>,
     pub verdict: Option<IovVerdict>,
     pub toctou: Option<bool>,
 }
 
-impl Verdict {
+impl Provenance {
     /// Of what the kernel used.
     pub fn by_kernel(toctou: Option<bool>) -> Self {
-        Verdict { source: Some(IovSource::Kernel), verdict: Some(IovVerdict::Kernel), toctou }
+        Provenance { source: Some(IovSource::Kernel), verdict: Some(IovVerdict::Kernel), toctou }
     }
 
     /// Of what was read as the call returned.
     pub fn by_user(verdict: IovVerdict, toctou: Option<bool>) -> Self {
-        Verdict { source: Some(IovSource::User), verdict: Some(verdict), toctou }
+        Provenance { source: Some(IovSource::User), verdict: Some(verdict), toctou }
     }
 
     /// Whether an array could not be read.
@@ -34,23 +34,23 @@ pub type Compared<'a> = (&'a [Iovec], Array, &'a [Iovec]);
 
 /// Judges arrays by whose copy they are. The kernel's are what was used; where the caller's memory says something else
 /// by now, somebody changed it under way.
-pub fn verdict(arrays: &[Array], compared: &[Compared<'_>], requested: Option<u64>, moved: i64) -> Verdict {
+pub fn of_arrays(arrays: &[Array], compared: &[Compared<'_>], requested: Option<u64>, moved: i64) -> Provenance {
     let used = |a: &Array| a.read == Read::Ok && a.source == Source::Kernel;
     let by_kernel = arrays.iter().any(used) && arrays.iter().all(|a| used(a) || a.read == Read::Absent);
     if !by_kernel {
         return by_user_memory(arrays, requested, moved);
     }
-    Verdict::by_kernel(disagreement(compared))
+    Provenance::by_kernel(disagreement(compared))
 }
 
 /// Judges the ranges of pages that the kernel took, joined where they meet, by the caller's array as its memory has it at
 /// the exit: that should begin with the same bytes of memory.
-pub fn pages_verdict(ranges: &[Iovec], array: Array, user: &[Iovec]) -> Verdict {
+pub fn of_pages(ranges: &[Iovec], array: Array, user: &[Iovec]) -> Provenance {
     let toctou = match array.read {
         Read::Ok => Some(joined(user, total(ranges)) != joined(ranges, u64::MAX)),
         Read::Absent | Read::Fault | Read::Refused => None,
     };
-    Verdict::by_kernel(toctou)
+    Provenance::by_kernel(toctou)
 }
 
 fn total(ranges: &[Iovec]) -> u64 {
@@ -76,17 +76,17 @@ fn joined(array: &[Iovec], bytes: u64) -> Vec<Iovec> {
 
 /// Judges a row without an iovec array in user memory: its values came from registers or from what the kernel used, or
 /// some were looked up as the call returned, in the caller's memory or table of descriptors.
-pub fn stated(exact: bool) -> Verdict {
+pub fn stated(exact: bool) -> Provenance {
     match exact {
-        true => Verdict::by_kernel(Some(false)),
-        false => Verdict::by_user(IovVerdict::Unverified, None),
+        true => Provenance::by_kernel(Some(false)),
+        false => Provenance::by_user(IovVerdict::Unverified, None),
     }
 }
 
 /// Judges a row whose descriptor led to one file when the call began and to another when it returned: to which of them
 /// while the kernel looked is not known.
-pub fn raced() -> Verdict {
-    Verdict::by_user(IovVerdict::Conflict, Some(true))
+pub fn raced() -> Provenance {
+    Provenance::by_user(IovVerdict::Conflict, Some(true))
 }
 
 /// Whether the ranges that a vectored call came to are the beginning of `array`; empty ones it passes over.
@@ -97,31 +97,37 @@ pub fn begins_with(array: &[Iovec], visited: &[Iovec]) -> bool {
 
 /// Judges arrays that were read from user memory at the exit. `moved` beyond their total proves that they were changed
 /// under way; short of that nothing is proven.
-pub fn by_user_memory(arrays: &[Array], requested: Option<u64>, moved: i64) -> Verdict {
+pub fn by_user_memory(arrays: &[Array], requested: Option<u64>, moved: i64) -> Provenance {
     let any = |read: Read| arrays.iter().any(|a| a.read == read);
     let exceeded = requested.is_some_and(|limit| u64::try_from(moved).is_ok_and(|moved| moved > limit));
     match () {
-        () if any(Read::Fault) => Verdict::by_user(IovVerdict::Unreadable, None),
-        () if !any(Read::Ok) => Verdict::default(),
-        () if exceeded => Verdict::by_user(IovVerdict::Conflict, Some(true)),
-        () => Verdict::by_user(IovVerdict::Unverified, None),
+        () if any(Read::Fault) => Provenance::by_user(IovVerdict::Unreadable, None),
+        () if !any(Read::Ok) => Provenance::default(),
+        () if exceeded => Provenance::by_user(IovVerdict::Conflict, Some(true)),
+        () => Provenance::by_user(IovVerdict::Unverified, None),
     }
 }
 
 /// Judges further what [`by_user_memory`] could not: whether the array can be the one that the kernel used, by the memory
 /// that the call has `written` to if it can. That may be the array itself, which then is no longer what it was. And what
 /// was written is there to be read: where it `vanished`, either the array or the memory was changed since.
-pub fn by_written_memory(judged: Verdict, arrays: &[Array], written: &[Iovec], moved: i64, vanished: bool) -> Verdict {
+pub fn by_written_memory(
+    judged: Provenance,
+    arrays: &[Array],
+    written: &[Iovec],
+    moved: i64,
+    vanished: bool,
+) -> Provenance {
     let in_memory = |a: &&Array| a.at != 0 && a.read == Read::Ok;
     let mut places = arrays.iter().filter(in_memory).map(|a| (a.at, a.size)).peekable();
     if judged.verdict != Some(IovVerdict::Unverified) || moved <= 0 || places.peek().is_none() {
         return judged;
     }
     if places.any(|place| covers(written, moved.unsigned_abs(), place)) {
-        return Verdict { verdict: Some(IovVerdict::Conflict), toctou: Some(true), ..judged };
+        return Provenance { verdict: Some(IovVerdict::Conflict), toctou: Some(true), ..judged };
     }
     if vanished {
-        return Verdict { verdict: Some(IovVerdict::Conflict), ..judged };
+        return Provenance { verdict: Some(IovVerdict::Conflict), ..judged };
     }
     judged
 }
@@ -168,20 +174,20 @@ mod tests {
     fn the_kernels_copy_is_the_truth_and_memory_is_compared_with_it() {
         let (kernel, user) = (array(Read::Ok, Source::Kernel), array(Read::Ok, Source::User));
         let (one, other) = ([Iovec { base: 1, len: 8 }], [Iovec { base: 2, len: 8 }]);
-        let judge = |memory: &[Iovec], now: Array| verdict(&[kernel], &[(&one, now, memory)], Some(8), 8);
-        assert_eq!(judge(&one, user), Verdict::by_kernel(Some(false)));
-        assert_eq!(judge(&other, user), Verdict::by_kernel(Some(true)));
-        assert_eq!(judge(&[], array(Read::Fault, Source::User)), Verdict::by_kernel(None));
+        let judge = |memory: &[Iovec], now: Array| of_arrays(&[kernel], &[(&one, now, memory)], Some(8), 8);
+        assert_eq!(judge(&one, user), Provenance::by_kernel(Some(false)));
+        assert_eq!(judge(&other, user), Provenance::by_kernel(Some(true)));
+        assert_eq!(judge(&[], array(Read::Fault, Source::User)), Provenance::by_kernel(None));
     }
 
     #[test]
     fn user_memory_alone_proves_nothing_but_a_contradiction() {
         let user = array(Read::Ok, Source::User);
         let kernel = array(Read::Ok, Source::Kernel);
-        assert_eq!(verdict(&[user, kernel], &[], Some(8), 8).verdict, Some(IovVerdict::Unverified));
+        assert_eq!(of_arrays(&[user, kernel], &[], Some(8), 8).verdict, Some(IovVerdict::Unverified));
         assert_eq!(by_user_memory(&[user], Some(8), 9).verdict, Some(IovVerdict::Conflict));
         assert_eq!(by_user_memory(&[array(Read::Fault, Source::User)], None, 0).verdict, Some(IovVerdict::Unreadable));
-        assert_eq!(by_user_memory(&[array(Read::Absent, Source::User)], Some(0), 0), Verdict::default());
+        assert_eq!(by_user_memory(&[array(Read::Absent, Source::User)], Some(0), 0), Provenance::default());
     }
 
     #[test]
@@ -190,8 +196,8 @@ mod tests {
         let range = |base, len| Iovec { base, len };
         let unverified = by_user_memory(&[read(0x1000)], None, 0);
         let judge = |iovs: Array, written: &[Iovec], moved, vanished| {
-            let verdict = by_written_memory(unverified, &[iovs], written, moved, vanished);
-            (verdict.verdict, verdict.toctou)
+            let provenance = by_written_memory(unverified, &[iovs], written, moved, vanished);
+            (provenance.verdict, provenance.toctou)
         };
         let (conflict, nothing) = ((Some(IovVerdict::Conflict), Some(true)), (Some(IovVerdict::Unverified), None));
         assert_eq!(judge(read(0x1000), &[range(0x101f, 1)], 1, false), conflict);
@@ -202,7 +208,7 @@ mod tests {
         assert_eq!(judge(read(0x1000), &[range(0x10, 8), range(0x1000, 8)], 9, false), conflict);
         assert_eq!(judge(read(0x1000), &[range(0x10, 8)], 8, true), (Some(IovVerdict::Conflict), None));
         assert_eq!(judge(read(0), &[range(0, 64)], 64, true), nothing, "no array in memory");
-        let kernel = Verdict { verdict: Some(IovVerdict::Kernel), ..unverified };
+        let kernel = Provenance { verdict: Some(IovVerdict::Kernel), ..unverified };
         assert_eq!(by_written_memory(kernel, &[read(8)], &[range(8, 8)], 8, true), kernel);
     }
 
@@ -212,9 +218,9 @@ mod tests {
         let user = array(Read::Ok, Source::User);
         let pages = [range(0x1000, 0x1800), range(0x5000, 0x10)];
         let array = [range(0x1000, 0x1000), range(9, 0), range(0x2000, 0x800), range(0x5000, 0x20), range(1, 1)];
-        assert_eq!(pages_verdict(&pages, user, &array).toctou, Some(false));
-        assert_eq!(pages_verdict(&pages, user, &array[..3]).toctou, Some(true));
-        assert_eq!(pages_verdict(&pages, user, &[range(0x1008, 0x1810)]).toctou, Some(true));
+        assert_eq!(of_pages(&pages, user, &array).toctou, Some(false));
+        assert_eq!(of_pages(&pages, user, &array[..3]).toctou, Some(true));
+        assert_eq!(of_pages(&pages, user, &[range(0x1008, 0x1810)]).toctou, Some(true));
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Decode function of @ptrace.
 
 use super::buffers::{Buffers, iovecs, set_name, total};
-use super::call::{Call, Payload, Row, array, direction, set_payload, set_verdict};
+use super::call::{Call, Payload, Row, array, direction, set_payload, set_provenance};
+use super::provenance::{by_user_memory, stated};
 use super::signed;
 use super::values::Source;
-use super::provenance::{by_user_memory, stated};
 use crate::record::wire::*;
 use crate::schema::names::ptrace_request_name;
 use crate::schema::types::{Iovec, Iovecs};
@@ -27,7 +27,7 @@ pub(super) fn ptrace<'a>(call: &Call<'a, vmt_ptrace>, b: &'a mut Buffers, mut ta
     let ranged = local.count > 0;
     let requested = if request.pokes { Some(word) } else { total(&b.local, local).filter(|_| ranged) };
     // The range comes in registers, but for the requests whose argument is an iovec.
-    let verdict = match ranged && local.source == Source::User {
+    let provenance = match ranged && local.source == Source::User {
         true => by_user_memory(&[local], requested, ev.payload.total as i64),
         false => stated(!payload.is_from_caller()),
     };
@@ -42,9 +42,9 @@ pub(super) fn ptrace<'a>(call: &Call<'a, vmt_ptrace>, b: &'a mut Buffers, mut ta
     event.riovcnt = Some(1);
     event.ptrace_request = Some(&b.request);
     event.data = ev.data;
-    set_verdict(&mut event, verdict);
+    set_provenance(&mut event, provenance);
     set_payload(&mut event, payload, false);
-    Some(Row { event, faulted: payload.is_faulted() || verdict.is_unreadable() })
+    Some(Row { event, faulted: payload.is_faulted() || provenance.is_unreadable() })
 }
 
 /// What a ptrace request does with data.

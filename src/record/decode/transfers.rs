@@ -1,10 +1,14 @@
 //! Decode functions of the families @vm and @mem.
 
 use super::buffers::{Buffers, iovecs, total};
-use super::call::{Call, File, Payload, Row, array, direction, moved, set_fd_in, set_fd_out, set_payload, set_verdict};
+use super::call::{
+    Call, File, Payload, Row, array, direction, moved, set_fd_in, set_fd_out, set_payload, set_provenance,
+};
+use super::provenance::{
+    Provenance, begins_with, by_user_memory, by_written_memory, imported, of_arrays, raced, stated,
+};
 use super::signed;
 use super::values::{Array, Read, Source};
-use super::provenance::{Verdict, begins_with, by_user_memory, by_written_memory, imported, raced, stated, verdict};
 use crate::record::wire::*;
 use crate::schema::events::EventKind;
 use crate::schema::types::{Iovec, Iovecs};
@@ -32,8 +36,8 @@ pub(super) fn vm<'a>(call: &Call<'a, vmt_vm>, b: &'a mut Buffers, mut tail: &'a 
         (false, true) => (b.remote.as_slice(), false),
         (false, false) => (&[][..], false),
     };
-    let verdict = verdict(&[local, remote], &compared, requested, ev.ret);
-    let verdict = by_written_memory(verdict, &[local, remote], written, ev.ret, vanished);
+    let provenance = of_arrays(&[local, remote], &compared, requested, ev.ret);
+    let provenance = by_written_memory(provenance, &[local, remote], written, ev.ret, vanished);
     let mut event = call.base(b);
     event.bytes = moved(ev.ret);
     event.target_pid_arg = Some(ev.pid_arg);
@@ -44,9 +48,9 @@ pub(super) fn vm<'a>(call: &Call<'a, vmt_vm>, b: &'a mut Buffers, mut tail: &'a 
     event.remote_iov = iovecs(&b.remote, remote);
     event.riovcnt = Some(remote.count);
     event.flags = Some(ev.flags);
-    set_verdict(&mut event, verdict);
+    set_provenance(&mut event, provenance);
     set_payload(&mut event, payload, false);
-    Some(Row { event, faulted: payload.is_faulted() || verdict.is_unreadable() })
+    Some(Row { event, faulted: payload.is_faulted() || provenance.is_unreadable() })
 }
 
 /// Which way a read or write of a file goes, and how it names memory.
@@ -78,7 +82,7 @@ pub(super) fn mem<'a>(
     let local = array(&mut b.local, &ev.local, &mut tail)?;
     let user = array(&mut b.user_local, &ev.user_local, &mut tail)?;
     let file = File::take(&ev.fd, &mut b.file_in, &mut tail)?;
-    let verdict = mem_verdict(call, access, b, payload, [local, user]);
+    let provenance = mem_provenance(call, access, b, payload, [local, user]);
     let requested = total(&b.local, local);
     b.remote.clear();
     b.remote.push(Iovec { base: ev.offset, len: requested.unwrap_or(ev.payload.total) });
@@ -92,25 +96,25 @@ pub(super) fn mem<'a>(
     event.remote_iov = Some(Iovecs::Pairs(&b.remote));
     event.riovcnt = Some(1);
     event.flags = Some(ev.flags).filter(|_| access.has_flags);
-    set_verdict(&mut event, verdict);
+    set_provenance(&mut event, provenance);
     set_payload(&mut event, payload, false);
     let mut fd = file.columns(&b.file_in);
     // The function that copies does not get the descriptor that was passed to the ring.
     fd.fd = fd.fd.filter(|_| call.abi != Abi::IoUring);
     let set_fd = if access.writes { set_fd_out } else { set_fd_in };
     set_fd(&mut event, fd);
-    Some(Row { event, faulted: payload.is_faulted() || verdict.is_unreadable() })
+    Some(Row { event, faulted: payload.is_faulted() || provenance.is_unreadable() })
 }
 
 /// Judges a read or write of /proc/PID/mem. Where the kernel was seen to use segments, `b.local` becomes the caller's
 /// whole array if that begins with them, and stays what the kernel used if not.
-fn mem_verdict(
+fn mem_provenance(
     call: &Call<'_, vmt_mem>,
     access: Access,
     b: &mut Buffers,
     payload: Payload<'_>,
     [local, user]: [Array; 2],
-) -> Verdict {
+) -> Provenance {
     let ev = call.ev;
     if ev.raced != 0 {
         return raced();
@@ -119,22 +123,22 @@ fn mem_verdict(
         return stated(ev.exact != 0 && !payload.is_from_caller());
     }
     if local.source != Source::Kernel {
-        let verdict = by_user_memory(&[local], total(&b.local, local), ev.ret);
+        let provenance = by_user_memory(&[local], total(&b.local, local), ev.ret);
         let own = [Iovec { base: ev.offset, len: ev.payload.total }];
         let (written, vanished) = match (access.writes, call.is_on_itself()) {
             (false, _) => (b.local.as_slice(), payload.is_faulted()),
             (true, true) => (&own[..], false),
             (true, false) => (&[][..], false),
         };
-        return by_written_memory(verdict, &[local], written, ev.ret, vanished);
+        return by_written_memory(provenance, &[local], written, ev.ret, vanished);
     }
     if user.read != Read::Ok {
-        return Verdict { toctou: None, ..stated(true) };
+        return Provenance { toctou: None, ..stated(true) };
     }
     imported(&mut b.user_local);
     let agree = begins_with(&b.user_local, &b.local);
     if agree {
         std::mem::swap(&mut b.local, &mut b.user_local);
     }
-    Verdict { toctou: Some(!agree), ..stated(true) }
+    Provenance { toctou: Some(!agree), ..stated(true) }
 }

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::record::decode::Known;
+use crate::record::decode::DecoderState;
 use crate::record::encode::reorder::Position;
 use crate::record::identity::proc::Snapshot;
 use crate::record::ledger::{Counted, Outcomes, Since};
@@ -34,7 +34,7 @@ pub struct Checkpoint {
     /// The same, and the counters, where the file begins.
     pub since: Since,
     /// Who is who.
-    pub known: Known,
+    pub known: DecoderState,
     /// The kernel's counters up to which `lost` rows were written.
     #[serde(rename = "told")]
     pub reported: Counted,

@@ -32,13 +32,13 @@ impl Encoder {
         let unread = came.count_unread(kernel, ended);
         self.table.outcomes.count_missing(&came);
         self.emit_trailing_losses(&end, &unread);
-        self.flush(self.keep.is_none());
+        self.flush(self.flight_recorder.is_none());
         if let Some(error) = self.error.take() {
             let finished = self.series.finished().cloned().collect();
             let error = Some(error.context(self.series.left()));
             return Written { finished, ledger: Vec::new(), rows: self.rows(), full: self.full, error };
         }
-        let nothing_new = self.keep.is_some() && !self.write_kept() && self.series.index() > 1;
+        let nothing_new = self.flight_recorder.is_some() && !self.write_kept() && self.series.index() > 1;
         if nothing_new {
             self.series.discard();
         } else if let Err(error) = self.close_last(&end).and_then(|()| self.series.publish()) {
@@ -59,7 +59,9 @@ impl Encoder {
             let Err(error) = self.close(reason, &end.gaps, Some(&end.hooks)) else { break };
             let made = self.running.as_ref().is_some_and(|running| {
                 let io = series::io_cause(&error);
-                io.is_some_and(|io| running.room.make(&mut self.series, &running.journal, u64::MAX, io, &mut tries))
+                io.is_some_and(|io| {
+                    running.disk_policy.make_space(&mut self.series, &running.journal, u64::MAX, io, &mut tries)
+                })
             });
             if !made {
                 return Err(error.context(self.series.left()));

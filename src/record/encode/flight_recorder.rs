@@ -35,16 +35,16 @@ pub struct Kept {
 
 /// The row groups kept, oldest first.
 #[derive(Debug)]
-pub struct Keep {
+pub struct FlightRecorder {
     limit: Limit,
     groups: VecDeque<Kept>,
     bytes: u64,
 }
 
-impl Keep {
+impl FlightRecorder {
     /// Nothing yet.
     pub fn new(limit: Limit) -> Self {
-        Keep { limit, groups: VecDeque::new(), bytes: 0 }
+        FlightRecorder { limit, groups: VecDeque::new(), bytes: 0 }
     }
 
     /// Whether rows from `first_ns` to `last_ns` are a row group for their age.
@@ -108,20 +108,21 @@ mod tests {
     #[test]
     fn the_last_that_fits_is_kept() {
         let each = kept(0, 0).group.len() as u64;
-        let mut keep = Keep::new(Limit { bytes: 2 * each + each / 2, age: None });
-        let dropped: u64 = (0..5).map(|n| keep.push(kept(n, n as i64)).get(EventKind::Tee)).map(|e| e.forgotten).sum();
-        assert_eq!((dropped, keep.from()), (3, Some(3)));
-        assert_eq!(keep.take().iter().map(|k| k.seq).collect::<Vec<_>>(), [3, 4]);
-        assert_eq!(keep.from(), None);
+        let mut recorder = FlightRecorder::new(Limit { bytes: 2 * each + each / 2, age: None });
+        let dropped: u64 =
+            (0..5).map(|n| recorder.push(kept(n, n as i64)).get(EventKind::Tee)).map(|e| e.forgotten).sum();
+        assert_eq!((dropped, recorder.from()), (3, Some(3)));
+        assert_eq!(recorder.take().iter().map(|k| k.seq).collect::<Vec<_>>(), [3, 4]);
+        assert_eq!(recorder.from(), None);
     }
 
     #[test]
     fn what_is_too_old_is_dropped() {
-        let mut keep = Keep::new(Limit { bytes: u64::MAX, age: Some(Duration::from_nanos(20)) });
+        let mut recorder = FlightRecorder::new(Limit { bytes: u64::MAX, age: Some(Duration::from_nanos(20)) });
         for n in 0..6 {
-            keep.push(kept(n, 10 * n as i64));
+            recorder.push(kept(n, 10 * n as i64));
         }
-        assert_eq!(keep.from(), Some(3), "20 ns back from the last");
-        assert!(keep.is_old(0, 3) && !keep.is_old(0, 2));
+        assert_eq!(recorder.from(), Some(3), "20 ns back from the last");
+        assert!(recorder.is_old(0, 3) && !recorder.is_old(0, 2));
     }
 }

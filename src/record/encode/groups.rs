@@ -27,7 +27,7 @@ impl Encoder {
         let written = match encoded {
             _ if self.full || self.error.is_some() => false,
             Err(error) => self.fail(error),
-            Ok(group) if self.keep.is_some() => {
+            Ok(group) if self.flight_recorder.is_some() => {
                 self.keep_group(group, &rows, seq, began);
                 return;
             }
@@ -80,7 +80,7 @@ impl Encoder {
             };
             let path = self.series.output().partial().to_path_buf();
             let made = self.running.as_ref().is_some_and(|running| {
-                running.room.make(&mut self.series, &running.journal, self.began.from, &error, &mut tries)
+                running.disk_policy.make_space(&mut self.series, &running.journal, self.began.from, &error, &mut tries)
             });
             if !made && series::is_full(&error) && self.running.is_some() {
                 // The file is a capture all the same; its ledger counts what is missing.
@@ -95,7 +95,7 @@ impl Encoder {
 
     pub(super) fn fail(&mut self, error: anyhow::Error) -> bool {
         if let Some(running) = &self.running {
-            running.room.fail(&error);
+            running.disk_policy.fail(&error);
         }
         self.error.get_or_insert(error);
         false

@@ -23,13 +23,13 @@ use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 
 use self::checkpoint::{Checkpoint, Cut, Finish, Living};
-use self::flight_recorder::Keep;
+use self::flight_recorder::FlightRecorder;
 use self::reorder::{Position, Reorder};
 use self::rows::Table;
 use super::decode::Decoder;
 use super::journal::{Frame, FrameKind, Journal};
 use crate::record::ledger::{Counted, Outcomes, Since, count};
-use crate::record::output::disk_policy::Room;
+use crate::record::output::disk_policy::DiskPolicy;
 use crate::record::output::series::{Finished, Series};
 use crate::record::probes::load::Counters;
 use crate::schema::events::EventKind;
@@ -54,7 +54,7 @@ pub struct Running {
     /// The kernel's counters.
     pub counters: Counters,
     /// What is done when the disk is full, and what the main thread learns of it.
-    pub room: Arc<Room>,
+    pub disk_policy: Arc<DiskPolicy>,
 }
 
 /// Makes captures of frames.
@@ -66,7 +66,7 @@ pub struct Encoder {
     decoder: Decoder,
     table: Table,
     series: Series,
-    keep: Option<Keep>,
+    flight_recorder: Option<FlightRecorder>,
     sizes: Sizes,
     counted: Counted,
     /// mono_ns when they were read; the clocks in them may be those of a cut before.
@@ -132,7 +132,7 @@ impl Encoder {
             decoder,
             table,
             series,
-            keep: None,
+            flight_recorder: None,
             sizes: Sizes::default(),
             reported: counted.clone(),
             counted_ns: counted.clocks.monotonic_ns,
@@ -154,8 +154,8 @@ impl Encoder {
     }
 
     /// The same for a recording under way.
-    pub fn of_running(self, running: Running, sizes: Sizes, keep: Option<Keep>) -> Self {
-        Encoder { running: Some(running), sizes, keep, ..self }
+    pub fn of_running(self, running: Running, sizes: Sizes, flight_recorder: Option<FlightRecorder>) -> Self {
+        Encoder { running: Some(running), sizes, flight_recorder, ..self }
     }
 
     /// The clocks have been read later than those that are known: what comes now is no older.
@@ -179,8 +179,8 @@ impl Encoder {
     pub fn outcomes(&self) -> Outcomes {
         let mut outcomes = self.table.outcomes.clone();
         outcomes.add(self.table.rows_so_far());
-        if let Some(keep) = &self.keep {
-            outcomes.add(&keep.as_forgotten());
+        if let Some(recorder) = &self.flight_recorder {
+            outcomes.add(&recorder.as_forgotten());
         }
         outcomes
     }
@@ -265,7 +265,7 @@ impl Encoder {
     fn look_at_journal(&mut self) {
         let Some(running) = &self.running else { return };
         if let Some(error) = running.journal.failure() {
-            running.room.journal_failed(&mut self.series, &running.journal, &error);
+            running.disk_policy.journal_failed(&mut self.series, &running.journal, &error);
         }
     }
 }

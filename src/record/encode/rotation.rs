@@ -32,7 +32,7 @@ impl Encoder {
         if let Some(running) = &self.running
             && self.series.output().is_scarce()
         {
-            running.room.is_scarce();
+            running.disk_policy.is_scarce();
         }
         let bytes = self.series.bytes();
         // One more row group must not go beyond it.
@@ -40,7 +40,7 @@ impl Encoder {
         if self.sizes.recording.is_some_and(full)
             && let Some(running) = &self.running
         {
-            running.room.reached_max_size();
+            running.disk_policy.reached_max_size();
             self.table.end();
         }
         if self.sizes.file.is_some_and(|limit| bytes >= limit) {
@@ -68,8 +68,8 @@ impl Encoder {
                 return;
             }
         }
-        self.flush(self.keep.is_none());
-        if self.keep.is_some() && !self.write_kept() {
+        self.flush(self.flight_recorder.is_none());
+        if self.flight_recorder.is_some() && !self.write_kept() {
             return;
         }
         self.series.number();

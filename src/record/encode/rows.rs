@@ -8,7 +8,7 @@ use arrow::array::RecordBatch;
 
 use crate::record::decode::Sink;
 use crate::record::ledger::{Outcomes, count};
-use crate::record::output::disk_policy::Room;
+use crate::record::output::disk_policy::DiskPolicy;
 use crate::record::session::bell::Bell;
 use crate::schema::events::{Bytes, EventKind, EventSet};
 use crate::schema::expr::Expr;
@@ -80,7 +80,7 @@ pub struct Table {
     ended: bool,
     transfers: u64,
     progress: Arc<Progress>,
-    room: Arc<Room>,
+    disk_policy: Arc<DiskPolicy>,
 }
 
 /// Fewest bytes of payload and iovecs that make a row group.
@@ -99,7 +99,7 @@ impl Sink for Table {
             return;
         }
         event.seq = self.seq;
-        if event.payload_len > 0 && self.room.without_payload() {
+        if event.payload_len > 0 && self.disk_policy.without_payload() {
             (event.payload, event.payload_len) = (None, 0);
             event.payload_status = Some(PayloadStatus::Dropped.as_str());
         }
@@ -127,7 +127,7 @@ impl Sink for Table {
 
 impl Table {
     /// Nothing yet.
-    pub fn new(asked: Asked, progress: Arc<Progress>, room: Arc<Room>) -> Self {
+    pub fn new(asked: Asked, progress: Arc<Progress>, disk_policy: Arc<DiskPolicy>) -> Self {
         Table {
             builder: BatchBuilder::default(),
             group_bytes: asked.group_bytes.min(asked.first_group_bytes),
@@ -140,7 +140,7 @@ impl Table {
             ended: false,
             transfers: 0,
             progress,
-            room,
+            disk_policy,
         }
     }
 

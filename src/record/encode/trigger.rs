@@ -1,7 +1,7 @@
 //! The flight recorder: row groups that are kept for a while, and written when the trigger is met.
 
 use super::Encoder;
-use crate::record::encode::flight_recorder::{Keep, Kept};
+use crate::record::encode::flight_recorder::{FlightRecorder, Kept};
 use crate::record::encode::reorder::Position;
 use crate::record::ledger::Outcomes;
 use crate::schema::group::EncodedGroup;
@@ -15,19 +15,19 @@ impl Encoder {
         if self.table.rows() <= 1 {
             self.began_ns = self.table.last_ns();
         }
-        self.keep.as_ref().is_some_and(|keep| keep.is_old(self.began_ns, self.table.last_ns()))
+        self.flight_recorder.as_ref().is_some_and(|recorder| recorder.is_old(self.began_ns, self.table.last_ns()))
     }
 
     pub(super) fn keep_group(&mut self, group: EncodedGroup, rows: &Outcomes, seq: u64, began: Position) {
         let (clocks, last_ns) = (self.counted.clocks, self.table.last_ns());
         let kept = Kept { group, outcomes: rows.clone(), clocks, seq, last_ns, from: began.from };
-        let Some(keep) = &mut self.keep else { return };
-        let dropped = keep.push(kept);
-        let from = keep.from();
+        let Some(recorder) = &mut self.flight_recorder else { return };
+        let dropped = recorder.push(kept);
+        let from = recorder.from();
         self.table.outcomes.add(&dropped);
         // Where the next group begins. A recovery from there does not have the groups before.
         let mut outcomes = self.table.outcomes.clone();
-        outcomes.add(&keep.as_forgotten());
+        outcomes.add(&recorder.as_forgotten());
         self.checkpoint(0, &outcomes);
         if let Some(from) = from {
             self.release(from);
@@ -36,7 +36,7 @@ impl Encoder {
 
     /// Puts the kept row groups into the present file. Whether there were any.
     pub(super) fn write_kept(&mut self) -> bool {
-        let groups = self.keep.as_mut().map(Keep::take).unwrap_or_default();
+        let groups = self.flight_recorder.as_mut().map(FlightRecorder::take).unwrap_or_default();
         let Some(first) = groups.front() else { return false };
         self.first_seq = first.seq;
         for kept in groups {
@@ -55,7 +55,7 @@ impl Encoder {
             self.cut(EndReason::Triggered, None);
         }
         if let Some(running) = &self.running {
-            running.room.set_trigger_waits(self.triggered);
+            running.disk_policy.set_trigger_waits(self.triggered);
         }
     }
 }

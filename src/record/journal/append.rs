@@ -82,7 +82,7 @@ struct Shared {
     /// A frame came, or the end.
     grown: Condvar,
     /// A frame left memory, or the reader is gone.
-    room: Condvar,
+    space: Condvar,
     /// Something is to be synced, or the end.
     work: Condvar,
 }
@@ -120,8 +120,8 @@ impl Journal {
             reader_gone: false,
             in_memory: false,
         };
-        let [grown, room, work] = std::array::from_fn(|_| Condvar::new());
-        let shared = Shared { base, tag, begin, limits, state: Mutex::new(state), grown, room, work };
+        let [grown, space, work] = std::array::from_fn(|_| Condvar::new());
+        let shared = Shared { base, tag, begin, limits, state: Mutex::new(state), grown, space, work };
         let path = shared.base.path(1);
         let begun = shared.prepare().and_then(|_| shared.open_segment(&mut shared.lock()));
         begun.with_context(|| format!("cannot write {}", path.display()))?;
@@ -156,7 +156,7 @@ impl Journal {
                 if state.reader_gone {
                     bail!("the writer thread has ended");
                 }
-                state = shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = shared.space.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
             // More bytes may have been queued while this thread waited.
             frame::seal(frame, kind, shared.tag, state.next, stamp_ns);
@@ -196,7 +196,7 @@ impl Journal {
     /// Nobody reads any more: whoever waits for room gives up.
     pub fn reader_is_gone(&self) {
         self.0.lock().reader_gone = true;
-        self.0.room.notify_all();
+        self.0.space.notify_all();
     }
 
     /// From now on frames stay in memory: what room the disk still has is the capture's.
@@ -261,7 +261,7 @@ impl Journal {
             }
             if let Some(frame) = state.memory.pop_front() {
                 state.memory_bytes -= frame.len();
-                self.0.room.notify_all();
+                self.0.space.notify_all();
                 return Ahead::Memory(frame);
             }
             if state.closed {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::units::{parse_duration, parse_keep, parse_size};
+use super::units::{parse_duration, parse_flight_limit, parse_size};
 use crate::record::encode::flight_recorder::Limit;
 use crate::record::output::disk_policy::OnFull;
 use crate::schema::events::{Group, sets};
@@ -81,7 +81,7 @@ pub struct Args {
     pub max_size: Option<u64>,
     /// Keep the latest events in memory, by size or by time, and write them on SIGUSR2, when --trigger matches, and at
     /// the end
-    #[arg(long, value_name = "SIZE|TIME", value_parser = parse_keep)]
+    #[arg(long, value_name = "SIZE|TIME", value_parser = parse_flight_limit)]
     pub flight_recorder: Option<Limit>,
     /// With --flight-recorder: write the kept events when an event matches this, such as 'errno = EPERM'
     #[arg(long, value_name = "EXPR", value_parser = Expr::parse, requires = "flight_recorder")]

@@ -41,7 +41,7 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 /// What the flight recorder keeps: a size has a unit of its own, or none.
-pub(super) fn parse_keep(text: &str) -> Result<Limit, String> {
+pub(super) fn parse_flight_limit(text: &str) -> Result<Limit, String> {
     let is_time = ["ms", "s", "m", "h"]
         .iter()
         .any(|unit| text.strip_suffix(unit).is_some_and(|number| number.ends_with(|c: char| c.is_ascii_digit())));
@@ -65,10 +65,10 @@ mod tests {
         for bad in ["", "M", "1T", "-1", "99999999999G"] {
             assert!(parse_size(bad).is_err(), "{bad}");
         }
-        assert_eq!(parse_keep("64M"), Ok(Limit { bytes: 64 << 20, age: None }));
-        assert_eq!(parse_keep("30s"), Ok(Limit { bytes: KEPT_FOR_TIME, age: Some(Duration::from_secs(30)) }));
-        assert!(parse_keep("5m").unwrap().age.is_some(), "minutes, as everywhere");
-        assert!(parse_keep("1K").is_err() && parse_keep("x").is_err());
+        assert_eq!(parse_flight_limit("64M"), Ok(Limit { bytes: 64 << 20, age: None }));
+        assert_eq!(parse_flight_limit("30s"), Ok(Limit { bytes: KEPT_FOR_TIME, age: Some(Duration::from_secs(30)) }));
+        assert!(parse_flight_limit("5m").unwrap().age.is_some(), "minutes, as everywhere");
+        assert!(parse_flight_limit("1K").is_err() && parse_flight_limit("x").is_err());
         assert_eq!(parse_duration("1.5"), Ok(Duration::from_millis(1500)));
         assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));

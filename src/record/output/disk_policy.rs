@@ -24,7 +24,7 @@ pub enum OnFull {
 
 /// Shared by the encoder, which meets a full disk, and the main thread, which ends the recording.
 #[derive(Debug, Default)]
-pub struct Room {
+pub struct DiskPolicy {
     policy: OnFull,
     full: AtomicBool,
     without_payload: AtomicBool,
@@ -35,15 +35,22 @@ pub struct Room {
     cause: Mutex<Option<String>>,
 }
 
-impl Room {
+impl DiskPolicy {
     /// With that policy. `bell` is rung when the main thread has to end the recording.
     pub fn new(policy: OnFull, bell: Arc<Bell>) -> Self {
-        Room { policy, bell, ..Room::default() }
+        DiskPolicy { policy, bell, ..DiskPolicy::default() }
     }
 
-    /// Makes room for what could not be written for `error`. `from`: the first frame of the journal that is needed once
-    /// it is written. `tries` counts. Whether it is worth another attempt. The room kept for the footer stays kept.
-    pub fn make(&self, series: &mut Series, journal: &Journal, from: u64, error: &io::Error, tries: &mut u32) -> bool {
+    /// Makes space for what could not be written for `error`. `from`: the first frame of the journal that is needed once
+    /// it is written. `tries` counts. Whether it is worth another attempt. The footer's reserve stays.
+    pub fn make_space(
+        &self,
+        series: &mut Series,
+        journal: &Journal,
+        from: u64,
+        error: &io::Error,
+        tries: &mut u32,
+    ) -> bool {
         if !is_full(error) {
             return false;
         }
@@ -59,7 +66,7 @@ impl Room {
         *tries == 1
     }
 
-    /// The journal could not be written. Whether room was made.
+    /// The journal could not be written. Whether space was made.
     pub fn journal_failed(&self, series: &mut Series, journal: &Journal, error: &io::Error) -> bool {
         if is_full(error) && self.policy == OnFull::RotateOut && series.drop_oldest() {
             return true;
@@ -82,7 +89,7 @@ impl Room {
         self.end_with(&self.full, &error.to_string());
     }
 
-    /// Little room is left, says whoever looks at the file system.
+    /// Little space is left on the file system.
     pub fn is_scarce(&self) {
         if self.policy == OnFull::DropPayload {
             self.without_payload.store(true, Ordering::Release);

@@ -32,7 +32,7 @@ pub struct Plan {
     /// Whether files are numbered.
     pub numbered: bool,
     /// `-W`: most files kept.
-    pub keep: Option<usize>,
+    pub max_files: Option<usize>,
     /// `--sign-key`.
     pub key: Option<Key>,
 }
@@ -286,7 +286,7 @@ impl Series {
         output.publish()?;
         let path = finished.path.clone();
         self.finished.push_back(finished);
-        while self.plan.keep.is_some_and(|keep| self.finished.len() > keep) {
+        while self.plan.max_files.is_some_and(|most| self.finished.len() > most) {
             self.drop_oldest();
         }
         match &self.plan.key {

@@ -11,7 +11,7 @@ use crate::schema::vocabulary::{SelfTest, Tier};
 
 /// Tests every family. One whose function hooks fail falls back to tracepoints and is tested again.
 ///
-/// The hooks are in place and nobody reads the rings yet. Leaves no trace in books, rings and selection.
+/// The hooks are in place and nobody reads the rings yet. Leaves no trace in ledger, rings and selection.
 ///
 /// # Errors
 /// When the rings cannot be read, the exit of syscalls cannot be hooked, or no family is seen at all.
@@ -30,7 +30,7 @@ pub fn test(programs: &mut Programs, events: &EventSet, snaplen: u32) -> Result<
         tested.retain(|t| !families.contains(&t.family));
         tested.extend(second);
     }
-    programs.clear_books()?;
+    programs.clear_ledger()?;
     let of = |state: &FamilyState| report(state, events, tested.iter().find(|t| t.family == state.family));
     let reports: Vec<FamilyReport> = programs.families().iter().map(of).collect();
     if reports.iter().all(|family| Tier::None.is(&family.tier)) {

@@ -13,7 +13,7 @@ use crate::record::encode::rows::{Asked, Progress, Table};
 use crate::record::encode::{Encoder, Written};
 use crate::record::journal::Reader;
 use crate::record::ledger::{Counted, KernelCounts, Outcomes};
-use crate::record::output::disk_policy::{OnFull, Room};
+use crate::record::output::disk_policy::{DiskPolicy, OnFull};
 use crate::record::output::series::{Plan, Series};
 use crate::record::session::threads;
 use crate::schema::events::EventSet;
@@ -59,7 +59,7 @@ impl<'a> Left<'a> {
     /// # Errors
     /// When the output cannot be written or the inputs cannot be read.
     pub fn write(mut self, path: &Path, force: bool) -> Result<Recovered> {
-        let plan = Plan { output: path.to_path_buf(), force, numbered: false, keep: None, key: None };
+        let plan = Plan { output: path.to_path_buf(), force, numbered: false, max_files: None, key: None };
         let series = Series::on(plan, found::create(path, force)?);
         let output = series.output().clone();
         self.fill(series).inspect_err(|_| output.discard())
@@ -112,7 +112,7 @@ impl<'a> Left<'a> {
     }
 
     fn encoder(&mut self, series: Series, seq: u64) -> Result<Encoder> {
-        let room = Arc::new(Room::new(OnFull::Stop, Arc::default()));
+        let disk_policy = Arc::new(DiskPolicy::new(OnFull::Stop, Arc::default()));
         let filters = &self.manifest.filters;
         let events = EventSet::parse(&filters.events.join(",")).unwrap_or_else(|_| EventSet::all());
         let asked = Asked {
@@ -122,7 +122,7 @@ impl<'a> Left<'a> {
             group_bytes: GROUP_BYTES,
             first_group_bytes: GROUP_BYTES,
         };
-        let mut table = Table::new(asked, Arc::new(Progress::default()), room);
+        let mut table = Table::new(asked, Arc::new(Progress::default()), disk_policy);
         table.restore(seq, 0, 0, Outcomes::default());
         let answers = std::mem::take(&mut self.survey.answers);
         let decoder = threads::decoder(&self.manifest, Box::new(answers));

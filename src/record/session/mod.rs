@@ -39,7 +39,7 @@ use crate::record::encode::checkpoint::{Cut, Finish, Loss};
 use crate::record::encode::rows::Progress;
 use crate::record::journal::drain::Control;
 use crate::record::ledger::Counted;
-use crate::record::output::disk_policy::Room;
+use crate::record::output::disk_policy::DiskPolicy;
 use crate::record::output::series::{Plan, Series};
 use crate::record::probes::load::{self, Counters, Programs};
 use crate::record::probes::tier_selection;
@@ -105,7 +105,7 @@ pub struct Session<'a> {
     started: Instant,
     signals: Arc<Signals>,
     progress: Arc<Progress>,
-    room: Arc<Room>,
+    disk_policy: Arc<DiskPolicy>,
     control: Arc<Control>,
     journal: Journal,
     drainer: Option<JoinHandle<Result<()>>>,
@@ -127,8 +127,8 @@ impl<'a> Session<'a> {
         let plan = Plan {
             output: options.output.clone(),
             force: options.force,
-            numbered: options.rotation.is_on() || options.keep.is_some(),
-            keep: options.rotation.files.map(|n| n as usize),
+            numbered: options.rotation.is_on() || options.flight_recorder.is_some(),
+            max_files: options.rotation.files.map(|n| n as usize),
             key: options.key.clone(),
         };
         let series = Series::create(plan)?;
@@ -151,10 +151,15 @@ impl<'a> Session<'a> {
         let manifest = setup::manifest(options, &programs, families)?;
         let bell = Arc::new(Bell::new()?);
         let progress = Arc::new(Progress::new(bell.clone()));
-        let room = Arc::new(Room::new(options.on_full, bell.clone()));
+        let disk_policy = Arc::new(DiskPolicy::new(options.on_full, bell.clone()));
         let output = series.output().clone();
-        let parts =
-            threads::Parts { options, programs: &programs, manifest: &manifest, progress: &progress, room: &room };
+        let parts = threads::Parts {
+            options,
+            programs: &programs,
+            manifest: &manifest,
+            progress: &progress,
+            disk_policy: &disk_policy,
+        };
         let Threads { journal, control, drainer, writer, syncer } = parts.start(series)?;
         let counters = programs.counters()?;
         let awaited = Awaited::new(&options.pids, &bell)?;
@@ -171,7 +176,7 @@ impl<'a> Session<'a> {
             started: Instant::now(),
             signals,
             progress,
-            room,
+            disk_policy,
             control,
             journal,
             drainer: Some(drainer),
@@ -239,14 +244,14 @@ impl<'a> Session<'a> {
         if self.programs.watch_entries() && self.options.verbose {
             report::entries(&self.programs);
         }
-        let trigger_waits = self.room.trigger_waits();
+        let trigger_waits = self.disk_policy.trigger_waits();
         if (self.timers.counters_are_due() || trigger_waits)
             && let Ok(counted) = self.counters.read()
         {
             self.note_counters(&counted, trigger_waits);
         }
-        if self.timers.room_is_due() && self.output.is_scarce() {
-            self.room.is_scarce();
+        if self.timers.disk_is_due() && self.output.is_scarce() {
+            self.disk_policy.is_scarce();
         }
         for at in self.timers.files_end() {
             self.cut(at);
@@ -272,7 +277,7 @@ impl<'a> Session<'a> {
 
     /// Ends the present file at an instant.
     fn cut(&self, at: Clocks) {
-        let reason = if self.options.keep.is_some() { EndReason::Triggered } else { EndReason::Rotated };
+        let reason = if self.options.flight_recorder.is_some() { EndReason::Triggered } else { EndReason::Rotated };
         let cut = Cut { at, reason };
         // If the receiver is gone, the recording is about to end anyway.
         let _ = threads::append(&self.journal, FrameKind::Cut, 0, &cut);
@@ -287,16 +292,16 @@ impl<'a> Session<'a> {
         if let Some(signal) = self.signals.pending() {
             return Some(End::Signal(signal));
         }
-        if self.room.must_stop() {
+        if self.disk_policy.must_stop() {
             return Some(End::Full);
         }
-        if self.room.has_failed() || self.thread_ended() {
+        if self.disk_policy.has_failed() || self.thread_ended() {
             return Some(End::Failed);
         }
         if self.progress.limit_reached() {
             return Some(End::Count);
         }
-        if self.room.at_max_size() {
+        if self.disk_policy.at_max_size() {
             return Some(End::MaxSize);
         }
         if self.options.duration.is_some_and(|limit| self.started.elapsed() >= limit) {
@@ -366,7 +371,7 @@ impl<'a> Session<'a> {
         self.journal.remove();
         let full = full || end == End::Full;
         if !self.options.quiet && full {
-            report::full(&finished, &self.room.cause().unwrap_or_default());
+            report::full(&finished, &self.disk_policy.cause().unwrap_or_default());
         }
         let lost = ledger.iter().fold(0u64, |sum, row| sum.saturating_add(row.lost()));
         let early = (end == End::Failed).then(|| "a thread ended before its time".to_string());
@@ -393,7 +398,7 @@ impl<'a> Session<'a> {
     fn build_finish(&self, end: End, counted: Counted, mut gaps: Vec<String>) -> Result<Finish> {
         gaps.extend(load::gaps(&self.programs, &self.options.events));
         gaps.extend(tier_selection::gaps(&self.manifest.families));
-        if let Some(cause) = self.room.cause() {
+        if let Some(cause) = self.disk_policy.cause() {
             gaps.push(format!("recording ended early: {cause}"));
         }
         let skips = self.programs.skips();

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::output::{Output, directory, free_bytes};
 use crate::record::decode::{Decoder, WallClock};
 use crate::record::encode::checkpoint::Living;
-use crate::record::encode::flight_recorder::Keep;
+use crate::record::encode::flight_recorder::FlightRecorder;
 use crate::record::encode::rows::{Asked, Progress, Table};
 use crate::record::encode::{Encoder, Running, Sizes, Written};
 use crate::record::identity::lookup::Live;
@@ -22,7 +22,7 @@ use crate::record::identity::processes::Processes;
 use crate::record::journal::drain::{self, CHUNK_BYTES, Control, Pace};
 use crate::record::journal::{Begin, FrameKind, Journal, Limits, Reader, Syncer, frame};
 use crate::record::options::Options;
-use crate::record::output::disk_policy::{OnFull, Room};
+use crate::record::output::disk_policy::{DiskPolicy, OnFull};
 use crate::record::output::series::Series;
 use crate::record::privileges;
 use crate::record::probes::load::Programs;
@@ -50,7 +50,7 @@ pub struct Parts<'a> {
     /// Shared with the main thread.
     pub progress: &'a Arc<Progress>,
     /// Shared with the main thread.
-    pub room: &'a Arc<Room>,
+    pub disk_policy: &'a Arc<DiskPolicy>,
 }
 
 /// Threads at work, and how to speak with them.
@@ -113,7 +113,7 @@ impl Parts<'_> {
         let mut witness = Live::new(&self.manifest.host.boot_id, Some(journal.clone()));
         witness.remember_living();
         let decoder = decoder(self.manifest, Box::new(witness));
-        let limit = options.keep.as_ref();
+        let limit = options.flight_recorder.as_ref();
         // A file, or the flight recorder, takes several row groups, so that both come close to their limits.
         let small_disk = Some(free_bytes(directory(&options.output))).filter(|free| *free < SMALL_DISK);
         let wanted = [options.rotation.size, options.max_size, limit.map(|limit| limit.bytes), small_disk];
@@ -125,12 +125,15 @@ impl Parts<'_> {
             group_bytes: options.memory_limit,
             first_group_bytes: group.map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
         };
-        let table = Table::new(asked, self.progress.clone(), self.room.clone());
-        let running =
-            Running { journal: journal.clone(), counters: self.programs.counters()?, room: self.room.clone() };
+        let table = Table::new(asked, self.progress.clone(), self.disk_policy.clone());
+        let running = Running {
+            journal: journal.clone(),
+            counters: self.programs.counters()?,
+            disk_policy: self.disk_policy.clone(),
+        };
         let sizes = Sizes { group, file: options.rotation.size, recording: options.max_size };
         let encoder = Encoder::new(self.manifest.clone(), decoder, table, series)?;
-        Ok(encoder.of_running(running, sizes, limit.copied().map(Keep::new)))
+        Ok(encoder.of_running(running, sizes, limit.copied().map(FlightRecorder::new)))
     }
 
     fn drain(&self, journal: &Journal, control: &Arc<Control>, pace: Pace) -> Result<JoinHandle<Result<()>>> {

@@ -8,8 +8,8 @@ use crate::schema::manifest::Clocks;
 
 /// Between two readings of the kernel's counters.
 const COUNTERS: Duration = Duration::from_secs(1);
-/// Between two looks at how much room the disk has.
-const ROOM: Duration = Duration::from_millis(250);
+/// Between two looks at how much space the disk has.
+const DISK: Duration = Duration::from_millis(250);
 /// How long before it comes the end of a file is announced: what happens behind it must not be written before.
 const AHEAD_NS: i64 = 1_000_000_000;
 
@@ -17,7 +17,7 @@ const AHEAD_NS: i64 = 1_000_000_000;
 #[derive(Debug)]
 pub struct Timers {
     counters: Instant,
-    room: Instant,
+    disk: Instant,
     /// `-G`, and the last span of the wall clock whose begin was announced.
     file: Option<(i64, i64)>,
     /// The counters that were noted last, and whether they were a second time.
@@ -29,7 +29,7 @@ impl Timers {
     pub fn new(file_seconds: Option<u64>, start_ns: i64) -> Self {
         let every = file_seconds.map(|s| i64::try_from(s).unwrap_or(i64::MAX).saturating_mul(1_000_000_000).max(1));
         let file = every.map(|every| (every, start_ns.div_euclid(every)));
-        Timers { counters: Instant::now(), room: Instant::now(), file, noted: None }
+        Timers { counters: Instant::now(), disk: Instant::now(), file, noted: None }
     }
 
     /// Whether the counters are to be read.
@@ -38,8 +38,8 @@ impl Timers {
     }
 
     /// Whether to look at the disk.
-    pub fn room_is_due(&mut self) -> bool {
-        is_due(&mut self.room, ROOM)
+    pub fn disk_is_due(&mut self) -> bool {
+        is_due(&mut self.disk, DISK)
     }
 
     /// Whether counters are to be noted: those that differ from the last, and once more, since rows are made of the losses that

@@ -1,4 +1,4 @@
-//! What the kernel has counted: read, and cleared after the self-test.
+//! The kernel's part of the ledger: read, and cleared after the self-test.
 
 use anyhow::{Context, Result};
 use libbpf_rs::{MapCore, MapFlags};
@@ -9,7 +9,7 @@ use super::skips::Skips;
 use crate::record::wire::{self, VMT_KINDS, vmt_loss, vmt_stats};
 
 impl Programs {
-    /// The kernel's books, to be read by any thread.
+    /// The kernel's counters, to be read by any thread.
     ///
     /// # Errors
     /// When descriptors cannot be shared.
@@ -18,11 +18,11 @@ impl Programs {
         Counters::of(self.maps.get("stats")?, objects, &self.skipped_before)
     }
 
-    /// Forgets what was counted so far. While the books are cleared nothing may be recorded.
+    /// Forgets what was counted so far. Nothing may be recorded meanwhile.
     ///
     /// # Errors
     /// When the maps cannot be written.
-    pub fn clear_books(&mut self) -> Result<()> {
+    pub fn clear_ledger(&mut self) -> Result<()> {
         let (stats, losses) = (self.maps.get("stats")?, self.maps.get("losses")?);
         let zeros = |size: usize| vec![vec![0; size]; self.knobs.cpus as usize];
         let (no_stats, no_loss) = (zeros(size_of::<vmt_stats>()), zeros(size_of::<vmt_loss>()));

@@ -24,7 +24,7 @@ pub enum State {
 
 /// One transfer, and what a row about it has to say. What is empty, or −1, is not compared.
 #[derive(Clone, Copy, Debug)]
-pub struct Deed {
+pub struct Expectation {
     pub state: State,
     /// What the system call returned: `-errno` where it was refused.
     pub ret: i64,
@@ -48,9 +48,9 @@ pub struct Deed {
     pub payload_len: usize,
 }
 
-impl Default for Deed {
+impl Default for Expectation {
     fn default() -> Self {
-        Deed {
+        Expectation {
             state: State::Returned,
             ret: 0,
             wanted: 0,
@@ -66,10 +66,10 @@ impl Default for Deed {
     }
 }
 
-impl Deed {
+impl Expectation {
     /// A call that was not allowed, or whose preparation was not: `ret` is `-errno`.
     pub fn refused(ret: i64) -> Self {
-        Deed { ret, ..Deed::default() }
+        Expectation { ret, ..Expectation::default() }
     }
 
     /// With the payload that a row must hold.
@@ -85,47 +85,47 @@ impl Deed {
     }
 }
 
-/// The deeds, in memory that stays shared across fork.
+/// The expectations, in memory that stays shared across fork.
 #[derive(Debug)]
 pub struct Board {
-    deeds: *mut Deed,
+    expectations: *mut Expectation,
     len: usize,
 }
 
 impl Board {
-    /// Room for `len` deeds, none of them reached.
+    /// Space for `len` expectations, no transfer made yet.
     ///
     /// # Errors
     /// When there is no memory.
     pub fn new(len: usize) -> Result<Self> {
-        let board = Board { deeds: map(len * size_of::<Deed>(), libc::MAP_SHARED)?.cast(), len };
-        (0..len).for_each(|slot| board.write(slot, Deed { state: State::NotReached, ..Deed::default() }));
+        let board = Board { expectations: map(len * size_of::<Expectation>(), libc::MAP_SHARED)?.cast(), len };
+        (0..len).for_each(|slot| board.write(slot, Expectation { state: State::NotReached, ..Expectation::default() }));
         Ok(board)
     }
 
-    /// Reports a deed.
-    pub fn write(&self, slot: usize, deed: Deed) {
+    /// Writes an expectation.
+    pub fn write(&self, slot: usize, expectation: Expectation) {
         if slot < self.len {
             // SAFETY: inside the mapping, which is aligned to pages; volatile, since another process reads it.
-            unsafe { self.deeds.add(slot).write_volatile(deed) }
+            unsafe { self.expectations.add(slot).write_volatile(expectation) }
         }
     }
 
-    /// What was reported of a deed. Valid once its process has ended.
-    pub fn read(&self, slot: usize) -> Deed {
+    /// Reads an expectation. Valid once its process has ended.
+    pub fn read(&self, slot: usize) -> Expectation {
         if slot >= self.len {
-            return Deed::default();
+            return Expectation::default();
         }
-        // SAFETY: inside the mapping; every slot has held whole deeds since `new`, and every pattern that a write
+        // SAFETY: inside the mapping; every slot has held a whole expectation since `new`, and every pattern that a write
         // broken off can leave is one too: its fields are numbers, but for `state`, which is written as one.
-        unsafe { self.deeds.add(slot).read_volatile() }
+        unsafe { self.expectations.add(slot).read_volatile() }
     }
 }
 
 impl Drop for Board {
     fn drop(&mut self) {
         // SAFETY: our own mapping, to which no reference is held.
-        unsafe { libc::munmap(self.deeds.cast(), self.len * size_of::<Deed>()) };
+        unsafe { libc::munmap(self.expectations.cast(), self.len * size_of::<Expectation>()) };
     }
 }
 
@@ -137,7 +137,7 @@ pub struct Field {
     len: usize,
 }
 
-/// Room for one transfer: its local and its remote buffer, and a 32-bit call's arrays.
+/// Space for one transfer: its local and its remote buffer, and a 32-bit call's arrays.
 const PLOT: usize = 512;
 const REMOTE: usize = 128;
 const ARRAYS: usize = 256;

@@ -1,16 +1,16 @@
-//! What the table of the self-test's transfers says of each.
+//! The kinds of transfers that the self-test makes, as the table in `transfers.rs` lists them.
 
-use super::expectation::Deed;
+use super::expectation::Expectation;
 use super::scene::Scene;
 use crate::schema::events::{EventKind, Family};
 use crate::schema::vocabulary::Abi;
 
 /// A transfer: makes it and says what a row about it must hold.
-pub type Act = fn(&Scene<'_>) -> Deed;
+pub type Act = fn(&Scene<'_>) -> Expectation;
 
 /// One known transfer.
 #[derive(Debug)]
-pub struct Kind {
+pub struct TransferKind {
     /// Family whose hooks see it.
     pub family: Family,
     /// Its event.
@@ -28,7 +28,7 @@ pub struct Kind {
 macro_rules! kinds {
     ($($family:ident $event:ident $name:literal [$($abi:ident)?] [$($request:literal)?] $act:ident;)+) => {
         /// All of them, in the order in which they are made.
-        pub const KINDS: &[Kind] = &[$(Kind {
+        pub const KINDS: &[TransferKind] = &[$(TransferKind {
             family: $crate::schema::events::Family::$family,
             event: $crate::schema::events::EventKind::$event,
             name: $name,

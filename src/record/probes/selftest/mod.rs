@@ -15,9 +15,9 @@ mod transfers;
 use anyhow::Result;
 
 use self::expectation::Board;
-use self::kinds::Kind;
+use self::kinds::TransferKind;
 pub use self::observed::Outcome;
-use self::observed::{Demand, Seen};
+use self::observed::{Demand, Observed};
 use self::transfers::KINDS;
 use crate::record::decode::{Decoder, WallClock};
 use crate::record::encode::reorder::Reorder;
@@ -79,12 +79,12 @@ pub fn run(programs: &Programs, families: &[Family], events: &EventSet, snaplen:
         caller = pid;
         programs.track(pid)
     });
-    let seen = collect(programs)?;
+    let observed = collect(programs)?;
     forget(programs, caller, board.as_ref().ok(), &chosen);
     let judge = |slot: usize| {
         let kind = KINDS.get(slot)?;
         let demand = Demand { snaplen: snaplen as usize, kernel_iovecs: kernel_iovecs(kind.family) };
-        Some((kind, outcome(&seen, &board, slot, demand)))
+        Some((kind, outcome(&observed, &board, slot, demand)))
     };
     let judged: Vec<_> = chosen.iter().filter_map(|slot| judge(*slot)).collect();
     let of = |family| {
@@ -97,28 +97,28 @@ pub fn run(programs: &Programs, families: &[Family], events: &EventSet, snaplen:
 
 /// Numbers of the transfers that are to be made for `families`: those whose events are recorded.
 fn chosen(families: &[Family], events: &EventSet) -> Vec<usize> {
-    let selected = |kind: &Kind| families.contains(&kind.family) && events.contains(kind.event);
+    let selected = |kind: &TransferKind| families.contains(&kind.family) && events.contains(kind.event);
     KINDS.iter().enumerate().filter(|(_, kind)| selected(kind)).map(|(slot, _)| slot).collect()
 }
 
 /// No process of the test stays selected. Where the end of processes is hooked, none is any more.
 fn forget(programs: &Programs, caller: i32, board: Option<&Board>, chosen: &[usize]) {
     programs.untrack(caller);
-    for deed in board.into_iter().flat_map(|board| chosen.iter().map(|slot| board.read(*slot))) {
-        [deed.pid, deed.other].into_iter().filter(|pid| *pid > 0).for_each(|pid| programs.untrack(pid));
+    for expectation in board.into_iter().flat_map(|board| chosen.iter().map(|slot| board.read(*slot))) {
+        [expectation.pid, expectation.other].into_iter().filter(|pid| *pid > 0).for_each(|pid| programs.untrack(pid));
     }
 }
 
-fn outcome(seen: &Seen, board: &Result<Board>, slot: usize, demand: Demand) -> Outcome {
+fn outcome(observed: &Observed, board: &Result<Board>, slot: usize, demand: Demand) -> Outcome {
     match (board, KINDS.get(slot)) {
-        (Ok(board), Some(kind)) => seen.judge(kind, &board.read(slot), demand),
+        (Ok(board), Some(kind)) => observed.judge(kind, &board.read(slot), demand),
         (Err(error), _) => Outcome::Untestable(format!("{error:#}")),
         (_, None) => Outcome::Untestable("no such transfer".into()),
     }
 }
 
 /// Empties the rings the way a recording does: drain, order, decode.
-fn collect(programs: &Programs) -> Result<Seen> {
+fn collect(programs: &Programs) -> Result<Observed> {
     let mut reorder = Reorder::default();
     let mut numbers = 0..;
     let mut take = |chunk: &mut Chunk| {
@@ -129,13 +129,13 @@ fn collect(programs: &Programs) -> Result<Seen> {
     let boot_id = host::boot_id();
     let witness = Box::new(Live::new(&boot_id, None));
     let mut decoder = Decoder::new(WallClock { offset_ns: 0 }, Processes::new(&boot_id), witness);
-    let mut seen = Seen::default();
+    let mut observed = Observed::default();
     reorder.release_all();
     while let Some(record) = reorder.next() {
         // What the decoder refuses makes no row, which the judgement finds.
-        let _ = decoder.record(record, &mut seen);
+        let _ = decoder.record(record, &mut observed);
     }
-    Ok(seen)
+    Ok(observed)
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use std::fmt::Debug;
 
-use super::kinds::Kind;
+use super::kinds::TransferKind;
 use crate::record::decode::Sink;
-use crate::record::probes::selftest::expectation::{Deed, State};
+use crate::record::probes::selftest::expectation::{Expectation, State};
 use crate::schema::Event;
 use crate::schema::events::EventKind;
 use crate::schema::names::errno_name;
@@ -31,9 +31,9 @@ struct Row {
 
 /// Rows of the self-test.
 #[derive(Debug, Default)]
-pub struct Seen(Vec<Row>);
+pub struct Observed(Vec<Row>);
 
-impl Sink for Seen {
+impl Sink for Observed {
     fn row(&mut self, kind: EventKind, event: &mut Event<'_>, _faulted: bool) {
         let list = |iovecs: Option<Iovecs<'_>>| iovecs.map(|i| i.iter().collect()).unwrap_or_default();
         self.0.push(Row {
@@ -74,16 +74,16 @@ pub struct Demand {
     pub kernel_iovecs: bool,
 }
 
-impl Seen {
+impl Observed {
     /// Judges one transfer.
-    pub fn judge(&self, kind: &Kind, deed: &Deed, demand: Demand) -> Outcome {
-        if let Some(reason) = not_done(deed) {
+    pub fn judge(&self, kind: &TransferKind, expectation: &Expectation, demand: Demand) -> Outcome {
+        if let Some(reason) = not_done(expectation) {
             return Outcome::Untestable(reason);
         }
-        let rows = self.0.iter().filter(|row| row.event == kind.event && row.pid == deed.pid);
+        let rows = self.0.iter().filter(|row| row.event == kind.event && row.pid == expectation.pid);
         let abi = kind.abi.map(Abi::as_str);
         let rows = rows.filter(|row| row.abi.as_deref() == abi && row.request.as_deref() == kind.request);
-        let closest = rows.map(|row| differences(kind, deed, row, demand)).min_by_key(Vec::len);
+        let closest = rows.map(|row| differences(kind, expectation, row, demand)).min_by_key(Vec::len);
         match closest {
             None => Outcome::Failed("no event came".into()),
             Some(wrong) if wrong.is_empty() => Outcome::Passed,
@@ -93,23 +93,25 @@ impl Seen {
 }
 
 /// Why a transfer proves nothing, if it was not made.
-fn not_done(deed: &Deed) -> Option<String> {
-    match deed.state {
+fn not_done(expectation: &Expectation) -> Option<String> {
+    match expectation.state {
         State::NotReached => Some("the process that was to make it ended before".into()),
         State::Begun => Some("the process ended while making it".into()),
-        State::Killed => Some(match i32::try_from(deed.ret) {
+        State::Killed => Some(match i32::try_from(expectation.ret) {
             Ok(libc::SIGSEGV | libc::SIGILL) => "32-bit calls are switched off".into(),
-            _ => format!("its process was ended by signal {}", deed.ret),
+            _ => format!("its process was ended by signal {}", expectation.ret),
         }),
-        State::Returned => match errno_name(deed.ret) {
+        State::Returned => match errno_name(expectation.ret) {
             Some(errno) => Some(errno.into()),
-            None if deed.ret != deed.wanted => Some(format!("it returned {}, not {}", deed.ret, deed.wanted)),
+            None if expectation.ret != expectation.wanted => {
+                Some(format!("it returned {}, not {}", expectation.ret, expectation.wanted))
+            }
             None => None,
         },
     }
 }
 
-fn differences(kind: &Kind, deed: &Deed, row: &Row, demand: Demand) -> Vec<String> {
+fn differences(kind: &TransferKind, expectation: &Expectation, row: &Row, demand: Demand) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut equal = |column: &str, seen: &dyn Debug, done: &dyn Debug| {
         let (seen, done) = (format!("{seen:?}"), format!("{done:?}"));
@@ -117,16 +119,18 @@ fn differences(kind: &Kind, deed: &Deed, row: &Row, demand: Demand) -> Vec<Strin
             wrong.push(format!("{column} is {seen}, not {done}"));
         }
     };
-    equal("ret", &row.ret, &deed.ret);
-    if deed.other >= 0 {
-        equal("target_pid", &row.other, &Some(deed.other));
+    equal("ret", &row.ret, &expectation.ret);
+    if expectation.other >= 0 {
+        equal("target_pid", &row.other, &Some(expectation.other));
     }
-    for (column, seen, done) in [("local_iov", &row.local, deed.local), ("remote_iov", &row.remote, deed.remote)] {
+    for (column, seen, done) in
+        [("local_iov", &row.local, expectation.local), ("remote_iov", &row.remote, expectation.remote)]
+    {
         if done.len > 0 {
             equal(column, seen, &[done]);
         }
     }
-    for (column, seen, done) in [("fd_in", row.fd_in, deed.fd_in), ("fd_out", row.fd_out, deed.fd_out)] {
+    for (column, seen, done) in [("fd_in", row.fd_in, expectation.fd_in), ("fd_out", row.fd_out, expectation.fd_out)] {
         if done >= 0 {
             equal(column, &seen, &Some(done));
         }
@@ -134,7 +138,7 @@ fn differences(kind: &Kind, deed: &Deed, row: &Row, demand: Demand) -> Vec<Strin
     if demand.kernel_iovecs && row.verdict.is_some() {
         equal("iov_verdict", &row.verdict.as_deref(), &Some(IovVerdict::Kernel.as_str()));
     }
-    let payload = deed.payload();
+    let payload = expectation.payload();
     if !payload.is_empty() {
         // ptrace moves a word, which is kept whole.
         let room = if kind.request.is_some() && demand.snaplen > 0 { payload.len() } else { demand.snaplen };
@@ -165,14 +169,15 @@ mod tests {
 
     const DEMAND: Demand = Demand { snaplen: 256, kernel_iovecs: false };
 
-    fn kind(name: &str) -> &'static Kind {
+    fn kind(name: &str) -> &'static TransferKind {
         KINDS.iter().find(|k| k.name == name).unwrap()
     }
 
-    fn readv() -> (Deed, Event<'static>) {
+    fn readv() -> (Expectation, Event<'static>) {
         const LOCAL: &[Iovec] = &[Iovec { base: 0x1000, len: 4 }];
-        let deed =
-            Deed { ret: 4, wanted: 4, pid: 7, other: 8, local: LOCAL[0], ..Deed::default() }.with_payload(b"read");
+        let expectation =
+            Expectation { ret: 4, wanted: 4, pid: 7, other: 8, local: LOCAL[0], ..Expectation::default() }
+                .with_payload(b"read");
         let event = Event {
             abi: Some("native"),
             pid: 7,
@@ -184,13 +189,13 @@ mod tests {
             payload_status: Some("ok"),
             ..Event::default()
         };
-        (deed, event)
+        (expectation, event)
     }
 
-    fn judge(deed: &Deed, event: &Event<'_>, demand: Demand) -> Outcome {
-        let mut seen = Seen::default();
-        seen.row(EventKind::ProcessVmReadv, &mut event.clone(), false);
-        seen.judge(kind("process_vm_readv"), deed, demand)
+    fn judge(expectation: &Expectation, event: &Event<'_>, demand: Demand) -> Outcome {
+        let mut observed = Observed::default();
+        observed.row(EventKind::ProcessVmReadv, &mut event.clone(), false);
+        observed.judge(kind("process_vm_readv"), expectation, demand)
     }
 
     fn failure(outcome: Outcome) -> String {
@@ -202,40 +207,46 @@ mod tests {
 
     #[test]
     fn a_row_that_says_what_was_done_passes() {
-        let (deed, event) = readv();
-        assert_eq!(judge(&deed, &event, DEMAND), Outcome::Passed);
+        let (expectation, event) = readv();
+        assert_eq!(judge(&expectation, &event, DEMAND), Outcome::Passed);
         let cut = Event { payload: Some(b"re"), payload_status: Some("truncated"), ..event };
-        assert_eq!(judge(&deed, &cut, Demand { snaplen: 2, ..DEMAND }), Outcome::Passed);
+        assert_eq!(judge(&expectation, &cut, Demand { snaplen: 2, ..DEMAND }), Outcome::Passed);
         let off = Event { payload: None, payload_status: Some("off"), ..event };
-        assert_eq!(judge(&deed, &off, Demand { snaplen: 0, ..DEMAND }), Outcome::Passed);
+        assert_eq!(judge(&expectation, &off, Demand { snaplen: 0, ..DEMAND }), Outcome::Passed);
     }
 
     #[test]
     fn a_row_that_says_something_else_fails_by_column() {
-        let (deed, event) = readv();
+        let (expectation, event) = readv();
         let wrong = Event { payload: Some(b"reed"), ret: Some(3), ..event };
-        assert_eq!(failure(judge(&deed, &wrong, DEMAND)), "ret is 3, not 4, payload is \"reed\", not \"read\"");
+        assert_eq!(failure(judge(&expectation, &wrong, DEMAND)), "ret is 3, not 4, payload is \"reed\", not \"read\"");
         let wrong = Event { target_pid: None, ..event };
-        assert_eq!(failure(judge(&deed, &wrong, DEMAND)), "target_pid is None, not Some(8)");
-        let wrong = failure(judge(&deed, &event, Demand { kernel_iovecs: true, ..DEMAND }));
+        assert_eq!(failure(judge(&expectation, &wrong, DEMAND)), "target_pid is None, not Some(8)");
+        let wrong = failure(judge(&expectation, &event, Demand { kernel_iovecs: true, ..DEMAND }));
         assert!(wrong.starts_with("iov_verdict is"), "{wrong}");
-        assert_eq!(failure(judge(&deed, &Event { pid: 9, ..event }, DEMAND)), "no event came");
-        assert_eq!(failure(judge(&deed, &Event { abi: Some("compat32"), ..event }, DEMAND)), "no event came");
+        assert_eq!(failure(judge(&expectation, &Event { pid: 9, ..event }, DEMAND)), "no event came");
+        assert_eq!(failure(judge(&expectation, &Event { abi: Some("compat32"), ..event }, DEMAND)), "no event came");
     }
 
     #[test]
     fn what_was_not_done_proves_nothing() {
-        let (deed, event) = readv();
-        let reason = |deed: Deed| match judge(&deed, &event, DEMAND) {
+        let (expectation, event) = readv();
+        let reason = |expectation: Expectation| match judge(&expectation, &event, DEMAND) {
             Outcome::Untestable(reason) => reason,
             other => panic!("{other:?}"),
         };
-        assert_eq!(reason(Deed { ret: -1, ..deed }), "EPERM");
-        assert_eq!(reason(Deed { ret: 2, ..deed }), "it returned 2, not 4");
-        assert_eq!(reason(Deed { state: State::Killed, ret: 11, ..deed }), "32-bit calls are switched off");
-        assert_eq!(reason(Deed { state: State::Killed, ret: 31, ..deed }), "its process was ended by signal 31");
-        assert!(reason(Deed { state: State::Begun, ..deed }).contains("while making it"));
-        assert!(reason(Deed { state: State::NotReached, ..deed }).contains("before"));
+        assert_eq!(reason(Expectation { ret: -1, ..expectation }), "EPERM");
+        assert_eq!(reason(Expectation { ret: 2, ..expectation }), "it returned 2, not 4");
+        assert_eq!(
+            reason(Expectation { state: State::Killed, ret: 11, ..expectation }),
+            "32-bit calls are switched off"
+        );
+        assert_eq!(
+            reason(Expectation { state: State::Killed, ret: 31, ..expectation }),
+            "its process was ended by signal 31"
+        );
+        assert!(reason(Expectation { state: State::Begun, ..expectation }).contains("while making it"));
+        assert!(reason(Expectation { state: State::NotReached, ..expectation }).contains("before"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use rustix::thread::CapabilitySet;
 use super::scene::Scene;
 use super::sys;
 use crate::record::privileges;
-use crate::record::probes::selftest::expectation::{Board, Deed, Field, SIZE, State};
+use crate::record::probes::selftest::expectation::{Board, Expectation, Field, SIZE, State};
 use crate::record::probes::selftest::transfers::{self, KINDS};
 use crate::schema::events::EventKind;
 
@@ -88,14 +88,14 @@ fn caller(mut scene: Scene<'_>, mut gate: PipeReader, chosen: &[usize], recorder
     for &slot in chosen {
         let Some(kind) = KINDS.get(slot) else { continue };
         (scene.slot, scene.text) = (slot, text(slot));
-        scene.board.write(slot, Deed { state: State::Begun, ..Deed::default() });
+        scene.board.write(slot, Expectation { state: State::Begun, ..Expectation::default() });
         scene.board.write(slot, (kind.act)(&scene));
     }
     kill(scene.target);
     sys::wait(scene.target, libc::__WALL);
     if let Some(slot) = chosen.iter().find(|slot| KINDS.get(**slot).is_some_and(|k| k.event == EventKind::ProcessExec))
     {
-        scene.board.write(*slot, Deed::refused(transfers::execute()));
+        scene.board.write(*slot, Expectation::refused(transfers::execute()));
     }
     end(transfers::EXIT_CODE);
 }

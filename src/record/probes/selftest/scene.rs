@@ -4,13 +4,13 @@ use std::io::Result;
 use std::os::fd::OwnedFd;
 
 use super::sys::{code, owned, raw};
-use crate::record::probes::selftest::expectation::{Board, Deed, Field, SIZE};
+use crate::record::probes::selftest::expectation::{Board, Expectation, Field, SIZE};
 use crate::schema::types::Iovec;
 
 /// Where a transfer is made.
 #[derive(Debug)]
 pub struct Scene<'a> {
-    /// Where deeds are reported.
+    /// Where expectations are written.
     pub board: &'a Board,
     /// Buffers anywhere.
     pub field: &'a Field,
@@ -34,8 +34,8 @@ pub fn range(base: u64, len: usize) -> Iovec {
 }
 
 /// What could not be prepared is refused, too.
-pub fn whole(result: Result<Deed>) -> Deed {
-    result.unwrap_or_else(|e| Deed::refused(code(&e)))
+pub fn whole(result: Result<Expectation>) -> Expectation {
+    result.unwrap_or_else(|e| Expectation::refused(code(&e)))
 }
 
 impl Scene<'_> {
@@ -55,23 +55,23 @@ impl Scene<'_> {
     }
 
     /// A call that returned `ret` where `wanted` is right.
-    pub fn returned(&self, ret: i64, wanted: usize) -> Deed {
-        Deed { ret, wanted: wanted as i64, pid: self.pid, ..Deed::default() }
+    pub fn returned(&self, ret: i64, wanted: usize) -> Expectation {
+        Expectation { ret, wanted: wanted as i64, pid: self.pid, ..Expectation::default() }
     }
 
-    /// A deed that names the target.
-    pub fn with_target(&self, deed: Deed) -> Deed {
-        Deed { other: self.target, ..deed }
+    /// An expectation that names the target.
+    pub fn with_target(&self, expectation: Expectation) -> Expectation {
+        Expectation { other: self.target, ..expectation }
     }
 
     /// A transfer of all bytes between both buffers.
-    pub fn between(&self, ret: i64) -> Deed {
-        let deed = Deed { local: self.local(), remote: self.remote(), ..self.returned(ret, SIZE) };
-        self.with_target(deed).with_payload(&self.text)
+    pub fn between(&self, ret: i64) -> Expectation {
+        let expectation = Expectation { local: self.local(), remote: self.remote(), ..self.returned(ret, SIZE) };
+        self.with_target(expectation).with_payload(&self.text)
     }
 
     /// A call of process_vm_readv(2) or process_vm_writev(2).
-    pub fn vm(&self, nr: libc::c_long) -> Deed {
+    pub fn vm(&self, nr: libc::c_long) -> Expectation {
         let (local, remote) = (self.local(), self.remote());
         let (local, remote) = (&raw const local as u64, &raw const remote as u64);
         self.between(raw(nr, [self.target as u64, local, 1, remote, 1, 0]))

@@ -6,10 +6,10 @@ use std::os::fd::AsRawFd;
 
 use io_uring::{IoUring, opcode, squeue, types};
 
+use super::kinds::{TransferKind, kinds, optional};
 use super::scene::{Scene, range, whole};
 use super::sys::{code, filled, int80_readv, memfd, owned, raw, wait};
-use super::kinds::{Kind, kinds, optional};
-use crate::record::probes::selftest::expectation::{Deed, SIZE, State};
+use crate::record::probes::selftest::expectation::{Expectation, SIZE, State};
 
 // Family, event, name, how the call enters the kernel, request, function.
 kinds! {
@@ -47,18 +47,18 @@ kinds! {
     Process ProcessExit "exit" [] [] ended;
 }
 
-pub fn readv(scene: &Scene<'_>) -> Deed {
+pub fn readv(scene: &Scene<'_>) -> Expectation {
     scene.vm(libc::SYS_process_vm_readv)
 }
 
-pub fn writev(scene: &Scene<'_>) -> Deed {
+pub fn writev(scene: &Scene<'_>) -> Expectation {
     scene.fill_local();
     scene.vm(libc::SYS_process_vm_writev)
 }
 
 /// process_vm_readv by `int 0x80`, in a process of its own: where 32-bit calls are switched off, a signal ends it.
-pub fn readv_int80(scene: &Scene<'_>) -> Deed {
-    let Some(low) = scene.low else { return Deed::refused(-i64::from(libc::ENOMEM)) };
+pub fn readv_int80(scene: &Scene<'_>) -> Expectation {
+    let Some(low) = scene.low else { return Expectation::refused(-i64::from(libc::ENOMEM)) };
     let (local, remote) = low.arrays32(scene.slot);
     // SAFETY: the child makes one system call, reports it, and ends.
     let child = unsafe { libc::fork() };
@@ -67,17 +67,17 @@ pub fn readv_int80(scene: &Scene<'_>) -> Deed {
         // SAFETY: takes nothing and cannot fail.
         let pid = unsafe { libc::getpid() };
         let ranges = (range(low.local(scene.slot), SIZE), range(low.remote(scene.slot), SIZE));
-        let deed = Deed { pid, local: ranges.0, remote: ranges.1, ..scene.between(ret.into()) };
-        scene.board.write(scene.slot, deed);
+        let expectation = Expectation { pid, local: ranges.0, remote: ranges.1, ..scene.between(ret.into()) };
+        scene.board.write(scene.slot, expectation);
         // SAFETY: ends this process without any of the recorder's last words.
         unsafe { libc::_exit(0) };
     }
     if child < 0 {
-        return Deed::refused(code(&std::io::Error::last_os_error()));
+        return Expectation::refused(code(&std::io::Error::last_os_error()));
     }
     match wait(child, 0) {
         status if libc::WIFSIGNALED(status) => {
-            Deed { state: State::Killed, ret: libc::WTERMSIG(status).into(), ..Deed::default() }
+            Expectation { state: State::Killed, ret: libc::WTERMSIG(status).into(), ..Expectation::default() }
         }
         _ => scene.board.read(scene.slot),
     }
@@ -88,78 +88,78 @@ fn vmsplice(scene: &Scene<'_>, pipe: &impl AsRawFd) -> i64 {
     raw(libc::SYS_vmsplice, [pipe.as_raw_fd() as u64, &raw const local as u64, 1, 0, 0, 0])
 }
 
-pub fn vmsplice_in(scene: &Scene<'_>) -> Deed {
+pub fn vmsplice_in(scene: &Scene<'_>) -> Expectation {
     scene.fill_local();
     whole(pipe().map(|(_read, write)| {
-        let deed = scene.returned(vmsplice(scene, &write), SIZE).with_payload(&scene.text);
-        Deed { local: scene.local(), fd_out: write.as_raw_fd(), ..deed }
+        let expectation = scene.returned(vmsplice(scene, &write), SIZE).with_payload(&scene.text);
+        Expectation { local: scene.local(), fd_out: write.as_raw_fd(), ..expectation }
     }))
 }
 
-pub fn vmsplice_out(scene: &Scene<'_>) -> Deed {
+pub fn vmsplice_out(scene: &Scene<'_>) -> Expectation {
     whole(filled(&scene.text).map(|(read, _write)| {
-        let deed = scene.returned(vmsplice(scene, &read), SIZE).with_payload(&scene.text);
-        Deed { local: scene.local(), fd_in: read.as_raw_fd(), ..deed }
+        let expectation = scene.returned(vmsplice(scene, &read), SIZE).with_payload(&scene.text);
+        Expectation { local: scene.local(), fd_in: read.as_raw_fd(), ..expectation }
     }))
 }
 
 /// read(2) of a pipe that vmsplice fed.
-pub fn pipe_read(scene: &Scene<'_>) -> Deed {
+pub fn pipe_read(scene: &Scene<'_>) -> Expectation {
     scene.fill_local();
     whole(pipe().map(|(read, write)| {
         let fed = vmsplice(scene, &write);
         if fed < 0 {
-            return Deed::refused(fed);
+            return Expectation::refused(fed);
         }
         let to = scene.remote();
         let ret = raw(libc::SYS_read, [read.as_raw_fd() as u64, to.base, to.len, 0, 0, 0]);
-        let deed = scene.returned(ret, SIZE).with_payload(&scene.text);
+        let expectation = scene.returned(ret, SIZE).with_payload(&scene.text);
         // Who fed it is the target; function hooks see no descriptor.
-        Deed { other: scene.pid, local: to, ..deed }
+        Expectation { other: scene.pid, local: to, ..expectation }
     }))
 }
 
 /// write(2) into a pipe that vmsplice fed.
-pub fn pipe_write(scene: &Scene<'_>) -> Deed {
+pub fn pipe_write(scene: &Scene<'_>) -> Expectation {
     scene.fill_local();
     whole(pipe().map(|(_read, write)| {
         let fed = vmsplice(scene, &write);
         if fed < 0 {
-            return Deed::refused(fed);
+            return Expectation::refused(fed);
         }
         let from = scene.local();
         let ret = raw(libc::SYS_write, [write.as_raw_fd() as u64, from.base, from.len, 0, 0, 0]);
         // Function hooks see no descriptor.
-        Deed { local: from, ..scene.returned(ret, SIZE).with_payload(&scene.text) }
+        Expectation { local: from, ..scene.returned(ret, SIZE).with_payload(&scene.text) }
     }))
 }
 
-fn moved(scene: &Scene<'_>, ret: i64, from: &impl AsRawFd, to: &impl AsRawFd) -> Deed {
-    Deed { fd_in: from.as_raw_fd(), fd_out: to.as_raw_fd(), ..scene.returned(ret, SIZE) }
+fn moved(scene: &Scene<'_>, ret: i64, from: &impl AsRawFd, to: &impl AsRawFd) -> Expectation {
+    Expectation { fd_in: from.as_raw_fd(), fd_out: to.as_raw_fd(), ..scene.returned(ret, SIZE) }
 }
 
 /// Something that goes from one pipe into another.
-fn between_pipes(scene: &Scene<'_>, call: impl Fn(&PipeReader, &PipeWriter) -> i64) -> Deed {
+fn between_pipes(scene: &Scene<'_>, call: impl Fn(&PipeReader, &PipeWriter) -> i64) -> Expectation {
     whole(filled(&scene.text).and_then(|(from, _write)| {
         let (_read, to) = pipe()?;
         Ok(moved(scene, call(&from, &to), &from, &to))
     }))
 }
 
-pub fn splice(scene: &Scene<'_>) -> Deed {
+pub fn splice(scene: &Scene<'_>) -> Expectation {
     between_pipes(scene, |from, to| {
         raw(libc::SYS_splice, [from.as_raw_fd() as u64, 0, to.as_raw_fd() as u64, 0, SIZE as u64, 0])
     })
 }
 
-pub fn tee(scene: &Scene<'_>) -> Deed {
+pub fn tee(scene: &Scene<'_>) -> Expectation {
     between_pipes(scene, |from, to| {
         raw(libc::SYS_tee, [from.as_raw_fd() as u64, to.as_raw_fd() as u64, SIZE as u64, 0, 0, 0])
     })
 }
 
 /// From file to file.
-pub fn sendfile(scene: &Scene<'_>) -> Deed {
+pub fn sendfile(scene: &Scene<'_>) -> Expectation {
     whole(memfd(&scene.text, libc::MFD_NOEXEC_SEAL).and_then(|from| {
         let to = memfd(&[], libc::MFD_NOEXEC_SEAL)?;
         let mut offset = 0i64;
@@ -179,25 +179,25 @@ fn submit(entry: &squeue::Entry) -> Result<i64> {
     completed.map(|c| c.result().into()).ok_or_else(|| std::io::Error::other("no completion"))
 }
 
-fn uring(scene: &Scene<'_>, entry: impl Fn(types::Fd, types::Fd) -> squeue::Entry) -> Deed {
+fn uring(scene: &Scene<'_>, entry: impl Fn(types::Fd, types::Fd) -> squeue::Entry) -> Expectation {
     between_pipes(scene, |from, to| {
         submit(&entry(types::Fd(from.as_raw_fd()), types::Fd(to.as_raw_fd()))).unwrap_or_else(|e| code(&e))
     })
 }
 
-pub fn uring_splice(scene: &Scene<'_>) -> Deed {
+pub fn uring_splice(scene: &Scene<'_>) -> Expectation {
     uring(scene, |from, to| opcode::Splice::new(from, -1, to, -1, SIZE as u32).build())
 }
 
-pub fn uring_tee(scene: &Scene<'_>) -> Deed {
+pub fn uring_tee(scene: &Scene<'_>) -> Expectation {
     uring(scene, |from, to| opcode::Tee::new(from, to, SIZE as u32).build())
 }
 
-pub fn seize(scene: &Scene<'_>) -> Deed {
+pub fn seize(scene: &Scene<'_>) -> Expectation {
     scene.with_target(scene.returned(scene.ptrace(libc::PTRACE_SEIZE, 0, 0), 0))
 }
 
-pub fn interrupt(scene: &Scene<'_>) -> Deed {
+pub fn interrupt(scene: &Scene<'_>) -> Expectation {
     let ret = scene.ptrace(libc::PTRACE_INTERRUPT, 0, 0);
     if ret == 0 {
         wait(scene.target, libc::__WALL);
@@ -205,26 +205,26 @@ pub fn interrupt(scene: &Scene<'_>) -> Deed {
     scene.with_target(scene.returned(ret, 0))
 }
 
-pub fn peek(scene: &Scene<'_>) -> Deed {
+pub fn peek(scene: &Scene<'_>) -> Expectation {
     let (remote, text) = scene.word();
     let local = range(scene.local().base, text.len());
     let ret = scene.ptrace(libc::PTRACE_PEEKDATA, remote.base, local.base);
-    Deed { local, remote, ..scene.with_target(scene.returned(ret, 0)).with_payload(text) }
+    Expectation { local, remote, ..scene.with_target(scene.returned(ret, 0)).with_payload(text) }
 }
 
-pub fn poke(scene: &Scene<'_>) -> Deed {
+pub fn poke(scene: &Scene<'_>) -> Expectation {
     let (remote, text) = scene.word();
     let word = text.first_chunk().copied().map_or(0, u64::from_ne_bytes);
     let ret = scene.ptrace(libc::PTRACE_POKEDATA, remote.base, word);
-    Deed { remote, ..scene.with_target(scene.returned(ret, 0)).with_payload(text) }
+    Expectation { remote, ..scene.with_target(scene.returned(ret, 0)).with_payload(text) }
 }
 
-pub fn detach(scene: &Scene<'_>) -> Deed {
+pub fn detach(scene: &Scene<'_>) -> Expectation {
     scene.with_target(scene.returned(scene.ptrace(libc::PTRACE_DETACH, 0, 0), 0))
 }
 
 /// A call that reads or writes the target's memory as a file. Those that take no offset find it in the file.
-fn mem(scene: &Scene<'_>, nr: libc::c_long, vectored: bool) -> Result<(Deed, i32)> {
+fn mem(scene: &Scene<'_>, nr: libc::c_long, vectored: bool) -> Result<(Expectation, i32)> {
     let mut file = scene.mem_file()?;
     let (local, remote) = (scene.local(), scene.remote());
     file.seek(SeekFrom::Start(remote.base))?;
@@ -235,13 +235,13 @@ fn mem(scene: &Scene<'_>, nr: libc::c_long, vectored: bool) -> Result<(Deed, i32
 
 macro_rules! of_mem {
     ($($read:ident $read_nr:ident, $write:ident $write_nr:ident, $vectored:literal;)+) => {$(
-        pub fn $read(scene: &Scene<'_>) -> Deed {
-            whole(mem(scene, libc::$read_nr, $vectored).map(|(deed, fd_in)| Deed { fd_in, ..deed }))
+        pub fn $read(scene: &Scene<'_>) -> Expectation {
+            whole(mem(scene, libc::$read_nr, $vectored).map(|(expectation, fd_in)| Expectation { fd_in, ..expectation }))
         }
 
-        pub fn $write(scene: &Scene<'_>) -> Deed {
+        pub fn $write(scene: &Scene<'_>) -> Expectation {
             scene.fill_local();
-            whole(mem(scene, libc::$write_nr, $vectored).map(|(deed, fd_out)| Deed { fd_out, ..deed }))
+            whole(mem(scene, libc::$write_nr, $vectored).map(|(expectation, fd_out)| Expectation { fd_out, ..expectation }))
         }
     )+};
 }
@@ -254,7 +254,7 @@ of_mem! {
     mem_preadv2 SYS_preadv2, mem_pwritev2 SYS_pwritev2, true;
 }
 
-pub fn pidfd_getfd(scene: &Scene<'_>) -> Deed {
+pub fn pidfd_getfd(scene: &Scene<'_>) -> Expectation {
     whole(scene.pidfd().and_then(|pidfd| {
         let ret = raw(libc::SYS_pidfd_getfd, [pidfd.as_raw_fd() as u64, scene.lent as u64, 0, 0, 0, 0]);
         let copy = owned(ret)?;
@@ -263,23 +263,23 @@ pub fn pidfd_getfd(scene: &Scene<'_>) -> Deed {
 }
 
 /// MADV_COLD takes nothing away.
-pub fn process_madvise(scene: &Scene<'_>) -> Deed {
+pub fn process_madvise(scene: &Scene<'_>) -> Expectation {
     const MADV_COLD: u64 = 20;
     whole(scene.pidfd().map(|pidfd| {
         let page = range(scene.remote().base & !4095, 4096);
         let args = [pidfd.as_raw_fd() as u64, &raw const page as u64, 1, MADV_COLD, 0, 0];
         let ret = raw(libc::SYS_process_madvise, args);
-        Deed { remote: page, ..scene.with_target(scene.returned(ret, 4096)) }
+        Expectation { remote: page, ..scene.with_target(scene.returned(ret, 4096)) }
     }))
 }
 
 /// The target's own beginning.
-pub fn forked(scene: &Scene<'_>) -> Deed {
-    Deed { pid: scene.target, other: scene.pid, ..Deed::default() }
+pub fn forked(scene: &Scene<'_>) -> Expectation {
+    Expectation { pid: scene.target, other: scene.pid, ..Expectation::default() }
 }
 
 /// What [`end`] does when everything else is done.
-pub fn executed(scene: &Scene<'_>) -> Deed {
+pub fn executed(scene: &Scene<'_>) -> Expectation {
     scene.returned(0, 0)
 }
 
@@ -287,7 +287,7 @@ pub fn executed(scene: &Scene<'_>) -> Deed {
 pub const EXIT_CODE: i32 = 42;
 
 /// Status that wait(2) gives of [`end`].
-pub fn ended(scene: &Scene<'_>) -> Deed {
+pub fn ended(scene: &Scene<'_>) -> Expectation {
     let status = EXIT_CODE << 8;
     scene.returned(status.into(), status as usize)
 }
