@@ -9,8 +9,8 @@ use vmtrace::schema::reader::Scan;
 use super::captures::{self, Numbers};
 use super::harness::{Recording, record_unchecked, work};
 use super::invariants::ledger_balances;
-use super::live::Live;
-use super::progress::{monotonic_ns, wait_for_calls};
+use super::live::{Live, send};
+use super::progress::{Progress, monotonic_ns, wait_for_calls};
 
 const EVENT: &str = "process_vm_readv";
 const NO_COMMAND: &[&str] = &[];
@@ -142,29 +142,32 @@ fn a_size_ends_the_recording() {
     }
 }
 
-/// SIGUSR2 begins a new file, also in a recording that had one; SIGUSR1 says how it goes.
+/// SIGUSR2 begins a new file, also in a recording that had one; SIGUSR1 reports how it goes. COMMAND works until both files
+/// are there, however long that takes.
 #[test]
 #[ignore = "needs root and BPF"]
-fn signals_rotate_and_tell() {
+fn signals_rotate_and_report() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let progress = dir.path().join("progress");
-    let words = work(&format!("readv --rate 1000 --count 3000 --progress {}", progress.display()));
+    let words = work(&format!("readv --rate 1000 --count 0 --duration 120 --progress {}", progress.display()));
     let mut live = Live::start_as(super::harness::vmtrace(), dir, &[], &words);
-    wait_for_calls(&progress, 500);
+    let mut made = wait_for_calls(&progress, 500);
     live.signal(libc::SIGUSR1);
     live.wait_until_it_says(" events, ");
     for ended in 1..=2 {
-        wait_for_calls(&progress, ended * 1000);
+        made = wait_for_calls(&progress, made + 500);
         live.signal(libc::SIGUSR2);
-        wait_for_files(&live, ended as usize);
+        wait_for_files(&live, ended);
     }
+    wait_for_calls(&progress, made + 500);
+    send(Progress::read(&progress).pid(), libc::SIGTERM);
     let recording = live.end();
     assert_eq!(recording.status.code(), Some(0), "{}", recording.stderr);
-    let told = recording.stderr.lines().filter(|line| line.contains(" events, ") && line.contains(" lost"));
-    assert_eq!(told.count(), 1, "statistics, once: {}", recording.stderr);
+    let reports = recording.stderr.lines().filter(|line| line.contains(" events, ") && line.contains(" lost"));
+    assert_eq!(reports.count(), 1, "statistics, once: {}", recording.stderr);
     let captures = files(&recording);
     assert_eq!(captures.len(), 3, "{captures:?}");
-    are_complete(&captures, 3000);
+    are_complete(&captures, recording.report()["calls"][EVENT]["ok"].as_u64().expect("calls"));
 }
 
 /// Waits until that many files are finished.
