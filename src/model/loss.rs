@@ -2,6 +2,10 @@
 //!
 //! The same as the view `losses` of `vmtrace query`, which a test compares row by row. The ledger counts every loss; the
 //! `lost` rows say where the gaps are, as far as that is known.
+//!
+//! A later version may add a cause. Its `lost` rows are kept under its word. What the ledger counts of it is not: a
+//! [`LedgerRow`] has the causes of this version, and its sum then lacks that number, as `verify` reports. The view has
+//! it, since it reads the manifest as text.
 
 use std::collections::BTreeMap;
 

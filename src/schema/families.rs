@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::events::event_by_name;
+use super::events::{EventSpec, event_by_name};
 use super::manifest::FamilyReport;
 use super::names::errno_name;
 use super::vocabulary::{IovVerdict, Tier};
@@ -53,8 +53,7 @@ impl FamilyGroup<'_> {
     /// Whether one of the events takes an array of iovecs, which only function hooks verify.
     fn has_unverified_iovecs(&self) -> bool {
         let events = self.families.iter().flat_map(|family| &family.events);
-        let mut arguments = events.filter_map(|name| event_by_name(name)).flat_map(|event| event.args);
-        Tier::Tracepoint.is(self.tier) && arguments.any(|argument| argument.c_type.contains("struct iovec"))
+        Tier::Tracepoint.is(self.tier) && events.filter_map(|name| event_by_name(name)).any(EventSpec::has_iovecs)
     }
 }
 

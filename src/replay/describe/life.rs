@@ -9,19 +9,43 @@ use crate::terminal::escape::Safe;
 /// Characters shown of an argument list; the whole of it is in `-T jsonl`.
 const ARGV: usize = 120;
 
+/// A step in the life of a process.
+#[derive(Clone, Copy)]
+enum Step {
+    Fork,
+    Exec,
+    Snapshot,
+    Exit,
+}
+
+impl Step {
+    const ALL: [Step; 4] = [Step::Fork, Step::Exec, Step::Snapshot, Step::Exit];
+
+    const fn kind(self) -> EventKind {
+        match self {
+            Step::Fork => EventKind::ProcessFork,
+            Step::Exec => EventKind::ProcessExec,
+            Step::Snapshot => EventKind::ProcessSnapshot,
+            Step::Exit => EventKind::ProcessExit,
+        }
+    }
+
+    fn of(event: &Event<'_>) -> Option<Self> {
+        Step::ALL.into_iter().find(|step| step.kind().name() == event.event)
+    }
+}
+
 /// Writes a process event; returns whether it is one.
 pub(super) fn describe(line: &mut Line, event: &Event<'_>, processes: &Processes) -> bool {
-    if event.event == EventKind::ProcessFork.name() {
-        parent(line, "started by", event, processes);
-    } else if event.event == EventKind::ProcessExec.name() {
-        argv(line, event);
-    } else if event.event == EventKind::ProcessSnapshot.name() {
-        argv(line, event);
-        parent(line, "· started earlier by", event, processes);
-    } else if event.event == EventKind::ProcessExit.name() {
-        exit(line, event.exit_code);
-    } else {
-        return false;
+    let Some(step) = Step::of(event) else { return false };
+    match step {
+        Step::Fork => parent(line, "started by", event, processes),
+        Step::Exec => argv(line, event),
+        Step::Snapshot => {
+            argv(line, event);
+            parent(line, "· started earlier by", event, processes);
+        }
+        Step::Exit => exit(line, event.exit_code),
     }
     true
 }
