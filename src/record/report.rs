@@ -149,7 +149,7 @@ pub fn summary(options: &Options, finished: &[Finished], ledger: &[LedgerRow], h
     };
     let ignored = match sum(|r| r.filtered) {
         0 => String::new(),
-        n if narrowed => format!(", {} not asked for", count::events(n)),
+        n if narrowed => format!(", {} not requested", count::events(n)),
         n => format!(", {} of other processes ignored", count::events(n)),
     };
     let skipped = match hooks.iter().map(|h| h.skipped).sum::<u64>() {

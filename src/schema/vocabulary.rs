@@ -96,7 +96,7 @@ words! {
     /// What is known of the iovec arrays.
     IovVerdict in "iov_verdict";
     Unverified "unverified" "read once, from user memory, as the call returned. A racing thread can have forged it, or the call's own bytes can have replaced it";
-    Conflict "conflict" "contradicts what the kernel did: more bytes moved than the array holds, or the descriptor led to another file when the call began, or the call has written to where the array itself stands, which needs no second thread (`toctou` is true); or bytes were put where no memory can be read by now, so that the array or the memory was changed since (`toctou` is null)";
+    Conflict "conflict" "contradicts what the kernel did. `toctou` is true if more bytes moved than the array holds, if the descriptor led to another file when the call began, or if the call wrote over the array itself, which needs no second thread. `toctou` is null if bytes went to memory that cannot be read any more: the array or the memory has changed since";
     Unreadable "unreadable" "the array could not be read";
     Kernel "kernel" "the kernel's own copy (function tier)";
 }
@@ -107,9 +107,9 @@ words! {
     Ok "ok" "all of it is there";
     Truncated "truncated" "cut by the snap length";
     Fault "fault" "a segment could not be read; its bytes are zero";
-    Off "off" "not asked for (`--payload none`)";
+    Off "off" "not requested (`--payload none`)";
     Dropped "dropped" "left out, since the disk was nearly full (`--on-full drop-payload`)";
-    None "none" "nothing to capture, or not to be had";
+    None "none" "nothing to capture, or not available";
 }
 
 words! {
@@ -139,7 +139,7 @@ words! {
     Blockdev "blockdev" "a block device";
     AnonInode "anon_inode" "a file without a name of its own, such as an eventfd";
     ProcMem "proc_mem" "a /proc/PID/mem file";
-    Registered "registered" "a registered file of io_uring, of which only the index is known";
+    Registered "registered" "a registered file of io_uring; only its index is known";
     Closed "closed" "no open file";
     Other "other" "a file of another kind";
 }
@@ -208,20 +208,20 @@ words! {
     /// Why a file ends.
     EndReason in "end_reason";
     CommandExit "command_exit" "COMMAND ended";
-    Signal "signal" "a signal came, such as that of ^C";
+    Signal "signal" "a signal arrived, such as that of ^C";
     Duration "duration" "`--duration` was over";
     Count "count" "`-c` was reached";
     ProcessesGone "processes_gone" "the last `-p` process ended";
     MaxSize "max_size" "`--max-size` was reached";
     DiskFull "disk_full" "the disk was full";
-    WriteError "write_error" "the output failed, or a thread of the recorder did";
+    WriteError "write_error" "the output or a thread of the recorder failed";
     Rotated "rotated" "the recording went on in the next file";
     Triggered "triggered" "a trigger or a signal made the flight recorder write";
     Recovered "recovered" "the recorder died, and `vmtrace recover` made the file";
 }
 
 words! {
-    /// By what a family of events is seen.
+    /// How a family of events is hooked.
     Tier in "families.tier";
     Function "function" "hooks in the functions that move the bytes";
     Tracepoint "tracepoint" "hooks at the exit of system calls, and other tracepoints";
@@ -229,10 +229,10 @@ words! {
 }
 
 words! {
-    /// What came of known transfers that the recorder made at the start.
+    /// The result of known transfers that the recorder makes at the start.
     SelfTest in "families.self_test";
-    Passed "passed" "their events came, and were right";
-    Failed "failed" "an event did not come, or said something else";
+    Passed "passed" "their events arrived and were right";
+    Failed "failed" "an event did not arrive, or was wrong";
     Untestable "untestable" "the system allowed none of them";
     Off "off" "none were made";
 }

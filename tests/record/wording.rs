@@ -17,7 +17,7 @@ fn shown(verb: &str, recording: &Recording) -> String {
 fn one_event_is_singular_everywhere() {
     let recording = record(&["-c", "1", "-e", "process_vm_readv"], &work("readv --count 3"));
     let line = last_line(&recording);
-    assert!(line.contains(": 1 event written, 0 lost, ") && line.contains(" events not asked for;"), "{line}");
+    assert!(line.contains(": 1 event written, 0 lost, ") && line.contains(" events not requested;"), "{line}");
     let info = shown("info", &recording);
     assert!(info.contains("1 row in 1 row group,") && info.contains("at most 1 event;"), "{info}");
     let verify = shown("verify", &recording);

@@ -1,4 +1,4 @@
-//! What the programs are told before they are loaded: which calls they look at, and whose.
+//! Settings of the programs, fixed before they are loaded: which calls they look at, and whose.
 
 use anyhow::{Context, Result};
 

@@ -46,20 +46,20 @@ impl Tested {
 
     /// What failed, and why.
     pub fn failures(&self) -> Vec<String> {
-        let told = self.outcomes.iter().filter_map(|(name, outcome)| match outcome {
+        let described = self.outcomes.iter().filter_map(|(name, outcome)| match outcome {
             Outcome::Failed(why) => Some(format!("{name}: {why}")),
             _ => None,
         });
-        told.collect()
+        described.collect()
     }
 
     /// What could not be tried, and why.
     pub fn untested(&self) -> Vec<String> {
-        let told = self.outcomes.iter().filter_map(|(name, outcome)| match outcome {
+        let described = self.outcomes.iter().filter_map(|(name, outcome)| match outcome {
             Outcome::Untestable(why) => Some(format!("{name}: {why}")),
             _ => None,
         });
-        told.collect()
+        described.collect()
     }
 }
 

@@ -49,9 +49,9 @@ pub fn play(chosen: &[usize], track: impl FnOnce(i32) -> Result<()>) -> Result<B
             slot: 0,
             text: [0; SIZE],
         };
-        let told = || caller(scene, gate, chosen, recorder);
+        let work = || caller(scene, gate, chosen, recorder);
         // A panic must not unwind into the recorder's code.
-        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(told));
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
         end(1);
     }
     if pid < 0 {
