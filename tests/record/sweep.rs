@@ -1,12 +1,13 @@
 //! Every edge case and every kind of transfer under one recorder, on each tier. Where a recorder's start takes seconds, as
 //! in an emulated guest, these few recordings stand for most of the others: each case runs in a process of its own, and
-//! its rows, told by the tree of processes, are compared with its own report.
+//! its rows, which the tree of processes identifies, are compared with its own report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::catch_unwind;
 use std::process::Command;
 
 use serde_json::Value;
+use vmtrace::schema::events::EVENTS;
 
 use super::harness::{Row, Tier, compare_calls, is_call, record_by, workload};
 
@@ -72,13 +73,13 @@ const LONG: [&str; 6] = [
 #[test]
 #[ignore = "needs root and BPF"]
 fn every_case_on_the_best_tier() {
-    sweep(Tier::Best, &[], &every_case());
+    has_every_event(&sweep(Tier::Best, &[], &every_case()));
 }
 
 #[test]
 #[ignore = "needs root and BPF"]
 fn every_case_on_the_tracepoint_tier() {
-    sweep(Tier::Tracepoint, &[], &every_case());
+    has_every_event(&sweep(Tier::Tracepoint, &[], &every_case()));
 }
 
 #[test]
@@ -106,8 +107,16 @@ fn every_case() -> Vec<String> {
     cases.into_iter().filter(|case| !without.lines().any(|name| name == case)).collect()
 }
 
-/// Records all `cases` at once, and compares each one's rows with its report.
-fn sweep(tier: Tier, options: &[&str], cases: &[String]) {
+/// Every event that a hook serves was made at least once, and did not fail. Of the others, which the recorder makes itself,
+/// `process_snapshot` is tested in selection.rs, `lost` in overload.rs.
+fn has_every_event(recorded: &BTreeSet<String>) {
+    let served = EVENTS.iter().filter(|event| !event.services.is_empty());
+    let missing: Vec<&str> = served.map(|event| event.name).filter(|name| !recorded.contains(*name)).collect();
+    assert!(missing.is_empty(), "no case makes {missing:?}: add one to TRANSFERS or to the workload's edge cases");
+}
+
+/// Records all `cases` at once, and compares each one's rows with its report. Returns the events of rows that did not fail.
+fn sweep(tier: Tier, options: &[&str], cases: &[String]) -> BTreeSet<String> {
     let command = [&[workload(), "sweep".to_string()], cases].concat();
     let recording = record_by(tier.recorder(), options, &command);
     recording.succeeded();
@@ -116,7 +125,9 @@ fn sweep(tier: Tier, options: &[&str], cases: &[String]) {
     let reports: Vec<Value> = recording.stdout.lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
     assert_eq!(reports.iter().filter_map(|r| r["case"].as_str()).collect::<Vec<_>>(), *cases);
     let roots: Vec<i64> = reports.iter().map(|r| r["pid"].as_i64().unwrap_or(0)).collect();
-    let mut calls = calls_by_root(recording.rows(), &roots);
+    let rows = recording.rows();
+    let recorded = rows.iter().filter(|row| row.number("ret") >= 0).map(|row| row.text("event").to_string()).collect();
+    let mut calls = calls_by_root(rows, &roots);
     let strangers = calls.remove(&0).unwrap_or_default();
     assert!(strangers.is_empty(), "of none of the cases' processes: {strangers:?}");
     let mut failed = Vec::new();
@@ -130,6 +141,7 @@ fn sweep(tier: Tier, options: &[&str], cases: &[String]) {
         failed.extend(agrees.is_err().then_some(&report["case"]));
     }
     assert!(failed.is_empty(), "{} of {} cases failed, see above: {failed:?}", failed.len(), cases.len());
+    recorded
 }
 
 /// The rows of calls by the process in `roots` that their caller descends from; under 0 those of any other.
