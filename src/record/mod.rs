@@ -56,7 +56,7 @@ pub fn run(args: &Args) -> Result<u8> {
 /// Why nothing can be recorded, with the remedy.
 pub fn check() -> Result<Coverage> {
     let options = Options::for_check();
-    let (mut programs, families) = session::setup::arm(&options)?;
+    let (mut programs, families) = session::setup::attach(&options)?;
     programs.detach();
     Ok(Coverage { families, gaps: probes::load::gaps(&programs, &options.events) })
 }

@@ -25,7 +25,7 @@ use self::transfers::{Access, mem, vm};
 use super::wire::*;
 use crate::record::identity::cgroups::Cgroups;
 use crate::record::identity::container::container_id;
-use crate::record::identity::lookup::Witness;
+use crate::record::identity::lookup::Lookup;
 use crate::record::identity::proc::Snapshot;
 use crate::record::identity::processes::{self, Processes};
 use crate::schema::Event;
@@ -159,14 +159,14 @@ pub struct Decoder {
     clock: WallClock,
     processes: Processes,
     cgroups: Cgroups,
-    witness: Box<dyn Witness>,
+    lookup: Box<dyn Lookup>,
     buffers: Buffers,
 }
 
 impl Decoder {
-    /// A decoder that knows `processes`, and asks `witness` for others.
-    pub fn new(clock: WallClock, processes: Processes, witness: Box<dyn Witness>) -> Self {
-        Decoder { clock, processes, cgroups: Cgroups::default(), witness, buffers: Buffers::default() }
+    /// A decoder that knows `processes`, and asks `lookup` for others.
+    pub fn new(clock: WallClock, processes: Processes, lookup: Box<dyn Lookup>) -> Self {
+        Decoder { clock, processes, cgroups: Cgroups::default(), lookup, buffers: Buffers::default() }
     }
 
     /// All that is known, for a checkpoint.
@@ -257,7 +257,7 @@ impl Decoder {
 
     /// Makes sure a process is known before a row names it; the first meeting is a row of its own.
     fn meet(&mut self, hdr: &vmt_hdr, process: &vmt_process, sink: &mut impl Sink) {
-        if let Some(found) = self.processes.meet(process.pid, process.start_boottime, self.witness.as_mut()) {
+        if let Some(found) = self.processes.meet(process.pid, process.start_boottime, self.lookup.as_mut()) {
             self.snapshot(&found, signed(hdr.mono_ns), hdr.cpu, sink);
         }
     }
@@ -285,7 +285,7 @@ impl Decoder {
     /// that rows cost no allocation.
     fn caller(&mut self, hdr: &vmt_hdr) -> Buffers {
         let mut buffers = std::mem::take(&mut self.buffers);
-        buffers.set_caller(&hdr.self_, &self.processes, self.cgroups.get(hdr.self_.cgroup_id, self.witness.as_mut()));
+        buffers.set_caller(&hdr.self_, &self.processes, self.cgroups.get(hdr.self_.cgroup_id, self.lookup.as_mut()));
         buffers
     }
 
@@ -293,7 +293,7 @@ impl Decoder {
     fn caller_and_target(&mut self, hdr: &vmt_hdr, target: &vmt_process) -> Buffers {
         let mut buffers = self.caller(hdr);
         if target.pid != 0 {
-            buffers.set_target(target, &self.processes, self.cgroups.get(target.cgroup_id, self.witness.as_mut()));
+            buffers.set_target(target, &self.processes, self.cgroups.get(target.cgroup_id, self.lookup.as_mut()));
         }
         buffers
     }

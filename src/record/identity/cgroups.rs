@@ -1,9 +1,9 @@
-//! The path of a cgroup, and the container that it identifies. Owns what was resolved; asks a [`Witness`].
+//! The path of a cgroup, and the container that it identifies. Owns what was resolved; asks a [`Lookup`].
 
 use std::collections::HashMap;
 
 use crate::record::identity::container::container_id;
-use crate::record::identity::lookup::Witness;
+use crate::record::identity::lookup::Lookup;
 
 /// A cgroup by its path, and the container that the path identifies.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,12 +31,12 @@ impl Cgroups {
     /// The cgroup of that id; its path is `id:N` where it cannot be resolved. Id 0 is no cgroup.
     ///
     /// A cgroup's id is the inode number of its directory (kernel/cgroup/cgroup.c, cgroup_id).
-    pub fn get(&mut self, id: u64, witness: &mut dyn Witness) -> &Cgroup {
+    pub fn get(&mut self, id: u64, lookup: &mut dyn Lookup) -> &Cgroup {
         self.by_id.entry(id).or_insert_with(|| {
             if id == 0 {
                 return Cgroup::default();
             }
-            Cgroup::at(witness.cgroup(id).unwrap_or_else(|| format!("id:{id}")))
+            Cgroup::at(lookup.cgroup(id).unwrap_or_else(|| format!("id:{id}")))
         })
     }
 

@@ -12,8 +12,8 @@ use crate::record::identity::cgroupfs::find_cgroup;
 use crate::record::identity::proc::{Snapshot, all_pids, same_start, snapshot};
 use crate::record::journal::{FrameKind, Journal};
 
-/// Answers questions of the decoder.
-pub trait Witness: std::fmt::Debug + Send {
+/// Answers questions of the decoder: who a process is, where a cgroup is.
+pub trait Lookup: std::fmt::Debug + Send {
     /// The process that has that pid and start, in ns of CLOCK_BOOTTIME.
     fn process(&mut self, pid: i32, start_ns: u64) -> Option<Snapshot>;
     /// The path of a cgroup.
@@ -23,7 +23,7 @@ pub trait Witness: std::fmt::Debug + Send {
 /// An answer of the system, as the journal keeps it.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Answer {
-    /// That of [`Witness::process`].
+    /// That of [`Lookup::process`].
     Process {
         /// The question.
         pid: i32,
@@ -32,7 +32,7 @@ pub enum Answer {
         /// The answer.
         found: Snapshot,
     },
-    /// That of [`Witness::cgroup`].
+    /// That of [`Lookup::cgroup`].
     Cgroup {
         /// The question.
         id: u64,
@@ -70,7 +70,7 @@ impl Live {
     }
 }
 
-impl Witness for Live {
+impl Lookup for Live {
     /// What /proc says, or said at the start of a process that is gone.
     fn process(&mut self, pid: i32, start_ns: u64) -> Option<Snapshot> {
         let same = |s: &Snapshot| same_start(s.process.start_ns, start_ns);
@@ -105,7 +105,7 @@ impl Recorded {
     }
 }
 
-impl Witness for Recorded {
+impl Lookup for Recorded {
     fn process(&mut self, pid: i32, start_ns: u64) -> Option<Snapshot> {
         self.processes.get(&(pid, start_ns)).cloned()
     }
@@ -125,13 +125,13 @@ mod tests {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let pid = child.id() as i32;
         let start_ns = snapshot("boot", pid).unwrap().process.start_ns;
-        let mut witness = Live::new("boot", None);
-        witness.remember_living();
+        let mut lookup = Live::new("boot", None);
+        lookup.remember_living();
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(snapshot("boot", pid), None);
-        assert!(witness.process(pid, start_ns).unwrap().process.exe.unwrap().ends_with("/sleep"));
-        assert_eq!(witness.process(pid, start_ns), None, "once");
+        assert!(lookup.process(pid, start_ns).unwrap().process.exe.unwrap().ends_with("/sleep"));
+        assert_eq!(lookup.process(pid, start_ns), None, "once");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::identity::lookup::Witness;
+use crate::record::identity::lookup::Lookup;
 use crate::record::identity::proc::{Process, Snapshot, same_start};
 use crate::schema::key::process_key;
 
@@ -57,13 +57,13 @@ impl Processes {
         }
     }
 
-    /// Makes sure the process is known. Returns what `witness` says of one that was not known before; one of which it
+    /// Makes sure the process is known. Returns what `lookup` finds of one that was not known before; one of which it
     /// knows nothing has no executable.
-    pub fn meet(&mut self, pid: i32, start_ns: u64, witness: &mut dyn Witness) -> Option<Snapshot> {
+    pub fn meet(&mut self, pid: i32, start_ns: u64, lookup: &mut dyn Lookup) -> Option<Snapshot> {
         if pid == 0 || self.get(pid, start_ns).is_some() {
             return None;
         }
-        let found = witness.process(pid, start_ns);
+        let found = lookup.process(pid, start_ns);
         let exe = found.as_ref().and_then(|s| s.process.exe.clone());
         self.insert(pid, start_ns, exe);
         found
@@ -103,15 +103,11 @@ mod tests {
         let pid = std::process::id() as i32;
         let me = snapshot("boot", pid).unwrap();
         assert!(me.process.exe.as_ref().unwrap().contains("vmtrace"));
-        let (mut processes, witness) = (Processes::new("boot"), &mut Live::new("boot", None));
-        assert_eq!(processes.meet(pid, me.process.start_ns, witness), Some(me.clone()));
-        assert_eq!(processes.meet(pid, me.process.start_ns + 1, witness), None, "the same tick is the same process");
+        let (mut processes, lookup) = (Processes::new("boot"), &mut Live::new("boot", None));
+        assert_eq!(processes.meet(pid, me.process.start_ns, lookup), Some(me.clone()));
+        assert_eq!(processes.meet(pid, me.process.start_ns + 1, lookup), None, "the same tick is the same process");
         assert_eq!(processes.key(pid, me.process.start_ns), me.process.key);
-        assert_eq!(
-            processes.meet(pid, me.process.start_ns + 5 * TICK_NS, witness),
-            None,
-            "another process of that pid"
-        );
+        assert_eq!(processes.meet(pid, me.process.start_ns + 5 * TICK_NS, lookup), None, "another process of that pid");
         assert_eq!(processes.get(pid, me.process.start_ns + 5 * TICK_NS).unwrap().exe, None);
     }
 

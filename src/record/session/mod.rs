@@ -27,7 +27,7 @@ use self::inherited::Inherited;
 use self::signals::Signals;
 use self::threads::Threads;
 use self::timers::Timers;
-use self::wait::Awaited;
+use self::wait::Waiter;
 use super::encode::Written;
 use super::host;
 use super::journal::{FrameKind, Journal, Syncer};
@@ -112,7 +112,7 @@ pub struct Session<'a> {
     writer: JoinHandle<Result<Written>>,
     syncer: Syncer,
     timers: Timers,
-    awaited: Awaited,
+    waiter: Waiter,
     /// When the last of the `-p` processes was found to have ended.
     gone: Option<Instant>,
     child: Option<Child>,
@@ -147,7 +147,7 @@ impl<'a> Session<'a> {
         // Before the hooks, so that every signal finds a handler that cleans up.
         let signals = Signals::install(options.ignore_interrupts)?;
         breakdown::prepare(!options.command.is_empty())?;
-        let (programs, families) = setup::arm(options)?;
+        let (programs, families) = setup::attach(options)?;
         let manifest = setup::manifest(options, &programs, families)?;
         let bell = Arc::new(Bell::new()?);
         let progress = Arc::new(Progress::new(bell.clone()));
@@ -162,14 +162,14 @@ impl<'a> Session<'a> {
         };
         let Threads { journal, control, drainer, writer, syncer } = parts.start(series)?;
         let counters = programs.counters()?;
-        let awaited = Awaited::new(&options.pids, &bell)?;
-        programs.holder_bell().map_or(Ok(()), |bell| awaited.heed(bell))?;
+        let waiter = Waiter::new(&options.pids, &bell)?;
+        programs.holder_bell().map_or(Ok(()), |bell| waiter.heed(bell))?;
         Ok(Session {
             options,
             inherited,
             programs,
             counters,
-            awaited,
+            waiter,
             timers: Timers::new(options.rotation.seconds, manifest.start.realtime_ns),
             manifest,
             output,
@@ -228,7 +228,7 @@ impl<'a> Session<'a> {
             }
             self.tend();
             display.update(&self.progress, self.started.elapsed(), || self.lost_so_far());
-            self.awaited.pause(self.until_next_look());
+            self.waiter.pause(self.until_next_look());
         }
     }
 
@@ -309,7 +309,7 @@ impl<'a> Session<'a> {
         }
         let pids = &self.options.pids;
         let only_pids = !pids.is_empty() && !self.options.all && self.child.is_none();
-        (only_pids && self.awaited.all_gone() && !self.is_reached_into()).then_some(End::ProcessesGone)
+        (only_pids && self.waiter.all_gone() && !self.is_reached_into()).then_some(End::ProcessesGone)
     }
 
     /// Whether calls on the memory of processes that have ended are under way, and waiting for them makes sense.

@@ -13,8 +13,8 @@ use crate::schema::manifest::{FamilyReport, Manifest};
 /// Loads the programs, attaches and tests them, and selects what exists already: from here on the kernel records.
 ///
 /// # Errors
-/// As [`load::load`]; or when what everything rests on cannot be attached.
-pub fn arm(options: &Options) -> Result<(Programs, Vec<FamilyReport>)> {
+/// As [`load::load`]; or when the hooks that all others need cannot be attached.
+pub fn attach(options: &Options) -> Result<(Programs, Vec<FamilyReport>)> {
     let knobs = Knobs {
         events: options.events.clone(),
         snaplen: options.snaplen,

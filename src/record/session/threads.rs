@@ -110,9 +110,9 @@ impl Parts<'_> {
 
     fn encoder(&self, series: Series, journal: &Journal) -> Result<Encoder> {
         let options = self.options;
-        let mut witness = Live::new(&self.manifest.host.boot_id, Some(journal.clone()));
-        witness.remember_living();
-        let decoder = decoder(self.manifest, Box::new(witness));
+        let mut lookup = Live::new(&self.manifest.host.boot_id, Some(journal.clone()));
+        lookup.remember_living();
+        let decoder = decoder(self.manifest, Box::new(lookup));
         let limit = options.flight_recorder.as_ref();
         // A file, or the flight recorder, takes several row groups, so that both come close to their limits.
         let small_disk = Some(free_bytes(directory(&options.output))).filter(|free| *free < SMALL_DISK);
@@ -158,8 +158,8 @@ impl Parts<'_> {
 }
 
 /// A decoder of the recording that began with `manifest`.
-pub fn decoder(manifest: &Manifest, witness: Box<dyn crate::record::identity::lookup::Witness>) -> Decoder {
-    Decoder::new(wall_clock(&manifest.start), Processes::new(&manifest.host.boot_id), witness)
+pub fn decoder(manifest: &Manifest, lookup: Box<dyn crate::record::identity::lookup::Lookup>) -> Decoder {
+    Decoder::new(wall_clock(&manifest.start), Processes::new(&manifest.host.boot_id), lookup)
 }
 
 fn wall_clock(start: &Clocks) -> WallClock {

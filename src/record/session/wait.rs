@@ -16,13 +16,13 @@ const BELL: u64 = u64::MAX;
 
 /// The `-p` processes that have not ended.
 #[derive(Debug)]
-pub struct Awaited {
+pub struct Waiter {
     epoll: Epoll,
     /// Where the kernel gives no descriptor of a process (pidfd_open(2): a seccomp filter, a thread), /proc is asked.
     living: Vec<(i32, Option<OwnedFd>)>,
 }
 
-impl Awaited {
+impl Waiter {
     /// Waits for the processes `pids` and the `bell`.
     ///
     /// # Errors
@@ -35,7 +35,7 @@ impl Awaited {
             epoll.add(descriptor, event).context("the bell cannot be watched")?;
         }
         let living = pids.iter().zip(0..).map(|(pid, index)| (*pid, watch(&epoll, *pid, index))).collect();
-        Ok(Awaited { epoll, living })
+        Ok(Waiter { epoll, living })
     }
 
     /// Sleeps for a tick, or less when a process ends, a signal comes or the bell is rung.
@@ -83,16 +83,16 @@ mod tests {
     fn a_process_that_ends_cuts_the_pause_short() {
         let mut children = [1, 2].map(|_| std::process::Command::new("sleep").arg("1000").spawn().unwrap());
         let pids = [0, 1].map(|i: usize| children[i].id() as i32);
-        let mut awaited = Awaited::new(&pids, &Bell::default()).unwrap();
+        let mut waiter = Waiter::new(&pids, &Bell::default()).unwrap();
         for (child, ended) in children.iter_mut().zip(1..) {
-            assert!(!awaited.all_gone());
+            assert!(!waiter.all_gone());
             child.kill().unwrap();
             // Not collected yet: a zombie has ended. Signals of other tests cut pauses short as well.
-            while awaited.living.iter().filter(|(pid, _)| *pid == 0).count() < ended {
-                awaited.pause(Duration::from_secs(1000));
+            while waiter.living.iter().filter(|(pid, _)| *pid == 0).count() < ended {
+                waiter.pause(Duration::from_secs(1000));
             }
         }
-        assert!(awaited.all_gone());
+        assert!(waiter.all_gone());
         for child in &mut children {
             child.wait().unwrap();
         }
@@ -101,17 +101,17 @@ mod tests {
     #[test]
     fn the_bell_cuts_a_pause_short_each_time_it_is_rung() {
         let bell = Bell::new().unwrap();
-        let mut awaited = Awaited::new(&[], &bell).unwrap();
+        let mut waiter = Waiter::new(&[], &bell).unwrap();
         for _ in 0..2 {
             bell.ring();
-            awaited.pause(Duration::from_secs(1000));
+            waiter.pause(Duration::from_secs(1000));
         }
         let mut events = [EpollEvent::empty()];
-        assert_eq!(awaited.epoll.wait(&mut events, EpollTimeout::ZERO), Ok(0), "and not again");
+        assert_eq!(waiter.epoll.wait(&mut events, EpollTimeout::ZERO), Ok(0), "and not again");
     }
 
     #[test]
     fn who_is_not_there_has_ended() {
-        assert!(Awaited::new(&[i32::MAX], &Bell::default()).unwrap().all_gone());
+        assert!(Waiter::new(&[i32::MAX], &Bell::default()).unwrap().all_gone());
     }
 }

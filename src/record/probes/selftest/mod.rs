@@ -127,8 +127,8 @@ fn collect(programs: &Programs) -> Result<Observed> {
     };
     drain::once(&programs.rings()?, &mut take)?;
     let boot_id = host::boot_id();
-    let witness = Box::new(Live::new(&boot_id, None));
-    let mut decoder = Decoder::new(WallClock { offset_ns: 0 }, Processes::new(&boot_id), witness);
+    let lookup = Box::new(Live::new(&boot_id, None));
+    let mut decoder = Decoder::new(WallClock { offset_ns: 0 }, Processes::new(&boot_id), lookup);
     let mut observed = Observed::default();
     reorder.release_all();
     while let Some(record) = reorder.next() {
