@@ -113,9 +113,9 @@ fn words(heading: &str, of_columns: bool) -> String {
 fn losses() -> String {
     let mut out = String::from("| cause | what happened | `lost` rows |\n|---|---|---|\n");
     for (loss, (word, meaning)) in Loss::ALL.iter().zip(Loss::VOCABULARY.words) {
-        let told = LostCause::ALL.iter().zip(LostCause::VOCABULARY.words).filter(|(cause, _)| cause.loss() == *loss);
-        let told: Vec<String> = told.map(|(_, (word, meaning))| format!("`{word}`: {meaning}")).collect();
-        writeln!(out, "| `{word}` | {meaning} | {} |", told.join("; ")).unwrap();
+        let rows = LostCause::ALL.iter().zip(LostCause::VOCABULARY.words).filter(|(cause, _)| cause.loss() == *loss);
+        let rows: Vec<String> = rows.map(|(_, (word, meaning))| format!("`{word}`: {meaning}")).collect();
+        writeln!(out, "| `{word}` | {meaning} | {} |", rows.join("; ")).unwrap();
     }
     out
 }

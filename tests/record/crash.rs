@@ -34,9 +34,9 @@ enum Blow {
     Recording,
     /// With its whole process group, COMMAND included.
     Group,
-    /// Some ms after it was told to end.
+    /// Some ms after it was asked to end.
     Finishing(u64),
-    /// Some ms after it was told to begin a new file.
+    /// Some ms after it was asked to begin a new file.
     Rotating(u64),
 }
 
@@ -287,7 +287,7 @@ fn replay(captures: &[PathBuf]) -> Vec<u8> {
 /// What was kept is there, once; what is there was made.
 fn numbers_are_complete(scene: &Scene, scar: &Scar, captures: &[PathBuf]) {
     let numbers = Numbers::of(captures, scene.kind.1);
-    // One call more may have been made than its thread could tell.
+    // One call more may have been made than its thread could report.
     let made: Vec<u64> = (0..scene.threads).map(|thread| scar.progress.done(thread) + 1).collect();
     numbers.all_made(&made);
     let lost = captures::lost(captures, scene.kind.1);
@@ -305,7 +305,7 @@ fn numbers_are_complete(scene: &Scene, scar: &Scar, captures: &[PathBuf]) {
     assert!(missing <= lost, "{missing} calls are missing, {lost} were counted as lost; {}", scar.evidence(captures));
 }
 
-/// A recorder finds what a killed one has left: it leaves that alone, and tells what to do.
+/// A recorder finds what a killed one has left: it leaves that alone, and says what to do.
 #[test]
 #[ignore = "needs root and BPF"]
 fn what_a_killed_recorder_left_is_not_overwritten() {

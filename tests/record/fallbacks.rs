@@ -23,7 +23,7 @@ fn tier(recording: &Recording, family: &str) -> String {
 #[test]
 #[ignore = "needs root and BPF"]
 fn every_family_falls_back() {
-    // Family, what it does, and the verdict on a row when the syscall's exit tells it.
+    // Family, what it does, and the verdict on a row that the syscall's exit has recorded.
     let cases = [
         ("vm", "readv --count 5 --log 5", Some("unverified")),
         ("vmsplice", "vmsplice --count 5 --log 5", Some("unverified")),

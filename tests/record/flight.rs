@@ -62,7 +62,7 @@ fn span(capture: &PathBuf) -> (u64, u64) {
     (first, last)
 }
 
-/// The last second of four, when told to: what had happened is there, what was long ago is not.
+/// The last second of four, on request: what had happened is there, what was long ago is not.
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_signal_writes_the_last_of_it() {
@@ -76,13 +76,13 @@ fn a_signal_writes_the_last_of_it() {
     assert_eq!(recording.status.code(), Some(0), "{}", recording.stderr);
     sound(&first);
     let (begin, end) = span(&first[0]);
-    eprintln!("{before} were made when told to; the capture has {begin} to {end}");
+    eprintln!("{before} were made at the request; the capture has {begin} to {end}");
     // What is in a ring still, at most a window's worth, is in the next.
     assert!(end + 250 >= before, "what was made before the signal is there");
     assert!(begin + 1000 <= before + 400, "at least most of a second is there");
     assert!(begin >= before.saturating_sub(2500), "what was seconds ago is not");
     let all = captures::finished(recording.path.parent().expect("directory"));
-    assert_eq!(all.len(), 2, "told to, and at the end: {all:?}");
+    assert_eq!(all.len(), 2, "on request, and at the end: {all:?}");
     sound(&all);
     assert_eq!(span(&all[1]).1, 7999, "the end is in the last");
     Numbers::of(&all, EVENT); // none twice

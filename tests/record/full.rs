@@ -156,7 +156,7 @@ fn a_full_disk_is_a_failure_if_it_lost_something_and_that_was_asked_for() {
     });
 }
 
-/// Without COMMAND the status tells of it.
+/// Without COMMAND the status reports it.
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_recorded_process_goes_on_when_the_disk_is_full() {

@@ -401,7 +401,7 @@ fn compare_call(entry: &Value, row: &Row, snaplen: usize, by_functions: bool, wr
         None => {}
     }
     if unverified && !is_verdict_of_arrays(row, by_functions) {
-        wrong.push(format!("the verdict on its arrays, told by functions: {by_functions}"));
+        wrong.push(format!("the verdict on its arrays, served by functions: {by_functions}"));
     }
     assert!(wrong.is_empty(), "{}\nexpected {entry}\nrow {:?}", wrong.join("\n"), row.0);
 }

@@ -85,7 +85,7 @@ fn what_recover_says_of_a_strangers_files_is_harmless() {
     let partial = left(dir.path(), &wire);
     let ran = recover(&partial, &output);
     assert_eq!(ran.status.code(), Some(0), "{ran:?}");
-    let said = is_harmless("a gap that the journal tells", &ran);
+    let said = is_harmless("a gap that the journal reports", &ran);
     assert!(said.matches("gap: ").count() == 2, "{said}");
     let journal = PathBuf::from(OsString::from_vec(
         [partial.as_os_str().as_bytes().strip_suffix(b".partial").unwrap(), b".journal-000001"].concat(),

@@ -45,12 +45,16 @@ fn rows_match_the_ledger(rows: &[Row], manifest: &Manifest) {
         assert_eq!((book.written, book.bytes, book.failed), (count, bytes as u64, failed), "{book:?}");
     }
     for book in &manifest.ledger {
-        let told = |cause: &str| {
+        let reported = |cause: &str| {
             let lost = rows.iter().filter(|r| r["lost_event"] == book.event.as_str() && r["lost_cause"] == cause);
             lost.map(|r| r.number("lost_count") as u64).sum::<u64>()
         };
         let counted = (book.lost_ring_full, book.lost_scratch_full, book.lost_hook_skipped);
-        assert_eq!((told("ring_full"), told("scratch_full"), told("hook_skipped")), counted, "lost rows and {book:?}");
+        assert_eq!(
+            (reported("ring_full"), reported("scratch_full"), reported("hook_skipped")),
+            counted,
+            "lost rows and {book:?}"
+        );
     }
 }
 

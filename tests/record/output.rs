@@ -177,7 +177,7 @@ fn of_several_that_begin_at_once_none_destroys_another() {
     assert_eq!(entries(dir.path()), ["capture.parquet"]);
     captures::intact(std::slice::from_ref(&path));
     let root = captures::open(&path).root().expect("root digest").to_string();
-    assert!(roots.contains(&root), "{root} was not told: {roots:?}");
+    assert!(roots.contains(&root), "{root} was not printed: {roots:?}");
 }
 
 /// The name is taken, or the unfinished file removed, while it is written: what is said of files is true.

@@ -33,7 +33,7 @@ fn to_read_maps() -> u64 {
     if older_than(5, 19) && disabled.trim() != "0" { BPF } else { 0 }
 }
 
-/// The lines of a `status` file that tell privileges.
+/// The lines of a `status` file that show privileges.
 fn privileges(status: &str) -> BTreeMap<String, u64> {
     let lines = status.lines().filter_map(|line| line.split_once(':'));
     let ours = lines.filter(|(name, _)| name.starts_with("Cap") || *name == "NoNewPrivs");
