@@ -1,17 +1,21 @@
 //! Every event has what an event needs, and docs/ADD_AN_EVENT.md names every file in which one stands.
 //!
-//! That each has a self-test, and that its programs are those of the BPF object, is tested in src/record/probes.
+//! That each has a self-test, and that its programs are those of the BPF object, is tested in src/record/probes. That every
+//! event is recorded in a test, and compared with what was done, is tested in tests/record/sweep.rs, as root.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use vmtrace::schema::events::{EVENTS, EventSpec};
+use vmtrace::schema::events::{EVENTS, EventKind};
 
 /// Where the guide's example is looked for.
 const PLACES: [&str; 6] = ["bpf", "src", "tests", "samples", "examples", "docs"];
 /// The most files that a new family of events touches.
 const MOST: usize = 14;
+/// Events that no sample has, and why.
+const IN_NO_SAMPLE: [(EventKind, &str); 1] =
+    [(EventKind::Lost, "a sample is recorded on a quiet machine, and loses nothing")];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -30,27 +34,17 @@ fn files(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// What stands in quotation marks, line by line.
-fn literals(source: &str) -> impl Iterator<Item = &str> {
-    source.lines().flat_map(|line| line.split('"').skip(1).step_by(2))
-}
-
-/// Whether `word` stands in `text` with no letter, digit or underscore beside it.
-fn has_word(text: &str, word: &str) -> bool {
-    let inner = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    text.split(|c: char| !inner(c)).any(|found| found == word)
-}
-
+/// The workload reports every call that it makes under the name of its event; recording tests compare the rows with that. A call
+/// that is a part of others, such as a read of a pipe, has no name of its own there.
 #[test]
-fn every_event_is_in_a_test_that_records() {
-    let sources: Vec<String> = ["tests/record", "examples/workload"]
+fn every_call_is_one_that_the_workload_reports() {
+    let sources: Vec<String> = files(&root().join("examples/workload"))
         .iter()
-        .flat_map(|directory| files(&root().join(directory)))
         .map(|path| std::fs::read_to_string(root().join(path)).unwrap())
         .collect();
-    for event in EVENTS {
-        let is_named = sources.iter().flat_map(|source| literals(source)).any(|text| has_word(text, event.name));
-        assert!(is_named, "neither tests/record nor examples/workload names {}", event.name);
+    for event in EVENTS.iter().filter(|event| event.group.is_of_calls() && event.through.is_empty()) {
+        let name = format!("\"{}\"", event.name);
+        assert!(sources.iter().any(|source| source.contains(&name)), "examples/workload reports no {name}");
     }
 }
 
@@ -70,15 +64,16 @@ fn in_samples() -> BTreeSet<String> {
     found
 }
 
-/// Calls that the same programs serve are one as far as a sample is concerned. What no program serves is no call.
 #[test]
 fn every_event_is_in_a_sample() {
     let found = in_samples();
-    let has_own = |event: &EventSpec| event.services.iter().any(|service| !service.programs.is_empty());
-    for event in EVENTS.iter().filter(|event| !event.services.is_empty() && !found.contains(event.name)) {
-        let mut alike = event.services.iter().flat_map(|service| service.family.spec().events());
-        let is_shown = alike.any(|other| !has_own(other) && found.contains(other.name));
-        assert!(!has_own(event) && is_shown, "no capture in samples/ has {}", event.name);
+    for event in EVENTS {
+        let reason = IN_NO_SAMPLE.iter().find(|(kind, _)| *kind == event.kind).map(|(_, reason)| reason);
+        match (found.contains(event.name), reason) {
+            (false, None) => panic!("no capture in samples/ has {}", event.name),
+            (true, Some(reason)) => panic!("{} is in samples/, although {reason}", event.name),
+            (true, None) | (false, Some(_)) => {}
+        }
     }
 }
 
