@@ -289,7 +289,7 @@ pub fn compare_calls(rows: &[Row], report: &Value, manifest: &Manifest) {
 /// Who wrote last into the pipe that a call took from, before it did.
 fn written_by<'a>(row: &Row, writes: &[&'a Row]) -> Option<&'a Value> {
     let before = |write: &&&Row| write["pipe_out"] == row["pipe_in"] && write.number("seq") < row.number("seq");
-    writes.iter().filter(before).last().map(|write| &write["pid"])
+    writes.iter().rev().find(before).map(|write| &write["pid"])
 }
 
 fn group(event: &Value, tid: &Value) -> (String, String) {
