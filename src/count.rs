@@ -46,9 +46,25 @@ pub fn grouped(number: u64) -> String {
     out
 }
 
+/// A size with its unit: `4,096 B`, `40.2 MiB`; with a decimal place it is rounded.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    let unit = UNITS.into_iter().zip(1..).take_while(|(_, power)| bytes >> (10 * power) > 0).last();
+    match unit.filter(|_| bytes >= 10_000) {
+        Some((name, power)) => format!("{:.1} {name}", bytes as f64 / (1u64 << (10 * power)) as f64),
+        None => format!("{} B", grouped(bytes)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_short() {
+        assert_eq!([size(0), size(9_999)], ["0 B", "9,999 B"]);
+        assert_eq!([size(42_160_128), size(u64::MAX)], ["40.2 MiB", "16384.0 PiB"]);
+    }
 
     #[test]
     fn one_is_singular_and_thousands_are_grouped() {

@@ -54,14 +54,19 @@ impl Losses {
     /// Those that a ledger counts.
     pub fn of(ledger: &[LedgerRow]) -> Self {
         let mut losses = Losses::default();
+        losses.count(ledger);
+        losses
+    }
+
+    /// Adds those that the ledger of another file of the same recording counts.
+    pub fn count(&mut self, ledger: &[LedgerRow]) {
         for row in ledger {
             for (cause, lost) in row.causes() {
-                if let Some(entry) = losses.entry(Some(&row.event), cause.as_str()) {
+                if let Some(entry) = self.entry(Some(&row.event), cause.as_str()) {
                     entry.counted = Some(entry.counted.unwrap_or(0).saturating_add(lost));
                 }
             }
         }
-        losses
     }
 
     /// Adds what a `lost` row reports. Other rows report nothing.

@@ -1,5 +1,5 @@
-//! What a capture means, however it is shown: its processes, transfers and losses, its summary, what is selected of it,
-//! and instants.
+//! What a capture means, however it is shown: its processes, transfers and losses, its summary, its events in numbers,
+//! what is selected of it, and instants.
 //!
 //! Everything that shows a capture sees it through here: what is learned about processes, or how an event becomes a
 //! movement of bytes from one end to another, is decided once. Does no I/O and no rendering.
@@ -8,5 +8,6 @@ pub mod loss;
 pub mod process;
 pub mod select;
 pub mod summary;
+pub mod tally;
 pub mod time;
 pub mod transfer;

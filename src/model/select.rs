@@ -44,6 +44,10 @@ fn help_of_events() -> String {
     format!("Only these events: names and {}, separated by commas", sets().join(" "))
 }
 
+/// Columns that decide on every event, and say whose it is.
+const KEYS: [&str; 10] =
+    ["ts_ns", "mono_ns", "event", "pid", "comm", "start_ns", "target_pid", "target_comm", "target_start_ns", "errno"];
+
 /// From whose side an event is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum View {
@@ -158,6 +162,11 @@ impl CaptureFilter<'_> {
     /// What must be read.
     pub fn scan(&self) -> &Scan {
         &self.scan
+    }
+
+    /// The columns that [`CaptureFilter::decide`] looks at, and those that say whose an event is.
+    pub fn columns(&self) -> Vec<&'static str> {
+        KEYS.to_vec()
     }
 
     /// The same filter for one process alone, which is seen from `first` to `last` on CLOCK_MONOTONIC.

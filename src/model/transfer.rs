@@ -120,13 +120,10 @@ pub struct Transfer<'a> {
 impl<'a> Transfer<'a> {
     /// The transfer that an event is; `None` if it moved nothing, or in a direction that is not known.
     pub fn of(event: &Event<'a>) -> Option<Self> {
-        let bytes = u64::try_from(event.bytes?).ok().filter(|bytes| *bytes > 0)?;
         let direction = event.direction.map(Direction::parse);
         let kind = EventKind::of_name(event.event);
         let between_files = event.spec().is_some_and(EventSpec::is_between_files);
-        if event.direction.is_none() && !between_files {
-            return None;
-        }
+        let bytes = Self::bytes_of(event, between_files)?;
         let is_vmsplice = kind == Some(EventKind::Vmsplice);
         let outward = direction == Some(Ok(Direction::Out));
         let from_file =
@@ -141,6 +138,12 @@ impl<'a> Transfer<'a> {
             bytes,
             payload: event.payload,
         })
+    }
+
+    /// How many bytes an event moved, where it is known whether its bytes go between files; `None` if it is no transfer.
+    pub fn bytes_of(event: &Event<'_>, between_files: bool) -> Option<u64> {
+        let bytes = u64::try_from(event.bytes?).ok().filter(|bytes| *bytes > 0)?;
+        (event.direction.is_some() || between_files).then_some(bytes)
     }
 }
 

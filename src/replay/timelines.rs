@@ -14,9 +14,6 @@ use crate::schema::{Event, EventKind};
 
 /// Maximum number of processes: beyond that nobody reads them one after another.
 const LIMIT: usize = 100_000;
-/// Columns that say whether an event is wanted, and whose it is.
-const KEYS: [&str; 10] =
-    ["ts_ns", "mono_ns", "event", "pid", "comm", "start_ns", "target_pid", "target_comm", "target_start_ns", "errno"];
 
 /// One process and the span in which it is seen, on CLOCK_MONOTONIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +32,7 @@ pub struct Timeline {
 /// When the capture is damaged or holds too many processes.
 pub fn find(capture: &Capture, filter: &CaptureFilter<'_>) -> Result<Vec<Timeline>> {
     let mut found = Found::default();
-    let scan = Scan { columns: KEYS.to_vec(), ..filter.scan().clone() };
+    let scan = Scan { columns: filter.columns(), ..filter.scan().clone() };
     for batch in capture.scan(&scan)? {
         for event in batch?.iter() {
             found.note(&event, filter);

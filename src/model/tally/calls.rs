@@ -1,0 +1,148 @@
+//! What happened of each event: how often, with which errors, how many bytes, how long it took.
+
+use std::sync::Arc;
+
+use super::texts::{Texts, Words};
+use crate::schema::Event;
+use crate::schema::events::{EventSpec, event_by_name};
+
+/// Events that are told apart: those of this version and of later ones. The rest is counted in one.
+const LIMIT: usize = 256;
+
+/// How long calls took, where that is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Latency {
+    /// Calls of which it is known.
+    pub calls: u64,
+    /// Sum.
+    pub total_ns: u64,
+    /// Longest.
+    pub max_ns: u64,
+}
+
+impl Latency {
+    fn note(&mut self, ns: i64) {
+        let ns = u64::try_from(ns).unwrap_or(0);
+        self.calls += 1;
+        self.total_ns = self.total_ns.saturating_add(ns);
+        self.max_ns = self.max_ns.max(ns);
+    }
+
+    /// Mean; `None` where none is known.
+    pub fn mean_ns(&self) -> Option<u64> {
+        self.total_ns.checked_div(self.calls)
+    }
+}
+
+/// The rows of one event.
+#[derive(Clone, Debug)]
+pub struct OfEvent {
+    /// Its name; `None` for all events together that are not told apart.
+    pub event: Option<Arc<str>>,
+    /// Its entry in the table of events, if this version knows it.
+    pub spec: Option<&'static EventSpec>,
+    /// Rows.
+    pub calls: u64,
+    /// Errors, and how often each came.
+    pub errors: Words,
+    /// Sum of the column `bytes`.
+    pub bytes: u64,
+    /// How long they took.
+    pub latency: Latency,
+}
+
+/// All events.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    all: Vec<OfEvent>,
+    /// Where the event of the row before is.
+    last: usize,
+}
+
+impl Calls {
+    /// Counts a row; returns the place of its event.
+    pub fn note(&mut self, event: &Event<'_>, texts: &mut Texts) -> usize {
+        let at = self.place(event.event, texts);
+        self.last = at;
+        if let Some(of) = self.all.get_mut(at) {
+            of.calls += 1;
+            of.bytes = of.bytes.saturating_add(event.bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0));
+            if let Some(errno) = event.errno {
+                of.errors.note(errno, texts);
+            }
+            if let Some(ns) = event.dur_ns {
+                of.latency.note(ns);
+            }
+        }
+        at
+    }
+
+    pub fn get(&self, at: usize) -> Option<&OfEvent> {
+        self.all.get(at)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &OfEvent> {
+        self.all.iter()
+    }
+
+    fn place(&mut self, event: &str, texts: &mut Texts) -> usize {
+        let is = |of: &OfEvent| of.event.as_deref() == Some(event);
+        if self.all.get(self.last).is_some_and(is) {
+            return self.last;
+        }
+        if let Some(at) = self.all.iter().position(is) {
+            return at;
+        }
+        let name = if self.all.len() < LIMIT { texts.whole(event) } else { None };
+        if name.is_none()
+            && let Some(at) = self.all.iter().position(|of| of.event.is_none())
+        {
+            return at;
+        }
+        self.all.push(OfEvent {
+            spec: name.as_deref().and_then(event_by_name),
+            event: name,
+            calls: 0,
+            errors: Words::default(),
+            bytes: 0,
+            latency: Latency::default(),
+        });
+        self.all.len() - 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_event_is_counted() {
+        let (mut calls, mut texts) = (Calls::default(), Texts::default());
+        let read = Event { event: "pread", bytes: Some(8), dur_ns: Some(10), ..Event::default() };
+        let failed = Event { errno: Some("EIO"), bytes: Some(0), dur_ns: None, ..read };
+        let tee = Event { event: "tee", bytes: Some(-1), dur_ns: Some(-5), ..read };
+        let slow = Event { dur_ns: Some(30), ..read };
+        let places: Vec<usize> = [read, failed, tee, slow].iter().map(|e| calls.note(e, &mut texts)).collect();
+        assert_eq!(places, [0, 0, 1, 0]);
+        let pread = calls.get(0).unwrap();
+        assert_eq!((pread.calls, pread.bytes, pread.errors.total()), (3, 16, 1));
+        assert_eq!((pread.latency.calls, pread.latency.mean_ns(), pread.latency.max_ns), (2, Some(20), 30));
+        assert_eq!(pread.spec.unwrap().name, "pread");
+        let tee = calls.get(1).unwrap();
+        assert_eq!((tee.bytes, tee.latency.total_ns, Latency::default().mean_ns()), (0, 0, None));
+    }
+
+    #[test]
+    fn events_beyond_the_limit_are_counted_in_one() {
+        let (mut calls, mut texts) = (Calls::default(), Texts::default());
+        let names: Vec<String> = (0..LIMIT + 5).map(|number| format!("of_later_{number}")).collect();
+        for name in &names {
+            for _ in 0..2 {
+                calls.note(&Event { event: name, ..Event::default() }, &mut texts);
+            }
+        }
+        assert_eq!(calls.iter().count(), LIMIT + 1);
+        assert_eq!(calls.iter().map(|of| of.calls).sum::<u64>(), 2 * names.len() as u64);
+        assert_eq!(calls.get(LIMIT).map(|of| (of.event.is_none(), of.calls)), Some((true, 10)));
+    }
+}

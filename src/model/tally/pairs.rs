@@ -1,0 +1,365 @@
+//! Who reached whom: calls and bytes of each pair of caller and target.
+//!
+//! Pairs are those of the view `edges` of `vmtrace query`, which a test compares row by row. Calls that have no target are
+//! counted by caller.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::commands::Commands;
+use super::texts::{Texts, Words};
+use crate::schema::Event;
+use crate::schema::events::{EventSpec, Group};
+use crate::schema::vocabulary::{Direction, IovVerdict};
+
+/// Pairs that are told apart. What is beyond is counted together.
+pub const LIMIT: usize = 16_384;
+/// Uses that are told apart, of all pairs together.
+const USES: usize = 65_536;
+/// Places in which a pair is looked for first.
+const SLOTS: usize = 1_024;
+
+/// A process, with the names that it had last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Who {
+    /// Process id.
+    pub pid: i32,
+    /// `process_key`; `None` if it is not known.
+    pub key: Option<Arc<str>>,
+    /// Thread name, as captured.
+    pub comm: Option<Arc<str>>,
+    /// Executable, as captured.
+    pub exe: Option<Arc<str>>,
+    /// Effective user id.
+    pub uid: Option<u32>,
+    /// Command line of its last exec, as captured. Of callers alone.
+    pub command: Option<Arc<str>>,
+}
+
+/// From the first to the last of some events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// First, ns since 1970.
+    pub first_ts_ns: i64,
+    /// Last.
+    pub last_ts_ns: i64,
+    /// First, on CLOCK_MONOTONIC.
+    pub first_mono_ns: i64,
+    /// Last.
+    pub last_mono_ns: i64,
+}
+
+impl Span {
+    fn of(event: &Event<'_>) -> Self {
+        let (ts, mono) = (event.ts_ns, event.mono_ns);
+        Span { first_ts_ns: ts, last_ts_ns: ts, first_mono_ns: mono, last_mono_ns: mono }
+    }
+
+    pub(super) fn extend(span: &mut Option<Self>, event: &Event<'_>) {
+        let span = span.get_or_insert(Span::of(event));
+        span.first_ts_ns = span.first_ts_ns.min(event.ts_ns);
+        span.last_ts_ns = span.last_ts_ns.max(event.ts_ns);
+        span.first_mono_ns = span.first_mono_ns.min(event.mono_ns);
+        span.last_mono_ns = span.last_mono_ns.max(event.mono_ns);
+    }
+
+    /// How long, ns.
+    pub fn length_ns(&self) -> i64 {
+        self.last_mono_ns.saturating_sub(self.first_mono_ns)
+    }
+}
+
+/// The calls of one kind, with bytes that go one way.
+#[derive(Clone, Debug)]
+pub struct Use {
+    /// The event; `None` for those that are not told apart.
+    pub event: Option<Arc<str>>,
+    /// Its entry in the table of events, if this version knows it.
+    pub spec: Option<&'static EventSpec>,
+    /// Way of the bytes, seen from the caller; `None` if none move, or not to or from its memory.
+    pub direction: Option<Direction>,
+    /// Calls.
+    pub calls: u64,
+    /// Calls that moved bytes.
+    pub transfers: u64,
+    /// Sum of the column `bytes`.
+    pub bytes: u64,
+    /// Errors, and how often each came.
+    pub errors: Words,
+    /// From the first to the last call that moved bytes.
+    pub moved: Option<Span>,
+    /// The path through which the target was reached (/proc/PID/mem), as captured: the first of them.
+    pub path: Option<Arc<str>>,
+    /// Whether there were other paths.
+    pub has_more_paths: bool,
+    /// Place of its event.
+    place: usize,
+}
+
+/// A caller and its target.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// Who called.
+    pub caller: Who,
+    /// Whose memory was reached, or who fed the pipe; `None` for calls without a target.
+    pub target: Option<Who>,
+    /// Calls, and other rows with this caller and target.
+    pub calls: u64,
+    /// Calls that returned an error.
+    pub failures: u64,
+    /// Calls that moved bytes.
+    pub transfers: u64,
+    /// Bytes from the target to the caller, or out of the pipe that the target fed.
+    pub bytes_in: u64,
+    /// Bytes from the caller to the target.
+    pub bytes_out: u64,
+    /// Calls whose arguments changed during the call, or contradict what the kernel did.
+    pub conflicts: u64,
+    /// From the first to the last call.
+    pub span: Option<Span>,
+    /// By event and way of the bytes, in the order in which they came first.
+    pub uses: Vec<Use>,
+    /// Calls that are in no use, since there were too many.
+    pub calls_without_use: u64,
+    /// State of the command lines when the caller's was looked up.
+    command_version: u64,
+}
+
+/// Calls of pairs that are not told apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Beyond {
+    /// Calls.
+    pub calls: u64,
+    /// Those that returned an error.
+    pub failures: u64,
+    /// Bytes from the target to the caller.
+    pub bytes_in: u64,
+    /// Bytes from the caller to the target.
+    pub bytes_out: u64,
+}
+
+/// What a row says that is counted, its event looked up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Counted<'a> {
+    /// Place of the event.
+    pub place: usize,
+    /// Its name.
+    pub event: Option<&'a Arc<str>>,
+    /// Its entry in the table.
+    pub spec: Option<&'static EventSpec>,
+    /// Bytes that it moved, if it is a transfer.
+    pub moved: Option<u64>,
+}
+
+impl Counted<'_> {
+    fn is_between_files(&self) -> bool {
+        self.spec.is_some_and(EventSpec::is_between_files)
+    }
+}
+
+/// Process ids and keys of a caller and its target.
+type Key = (i32, Option<Arc<str>>, Option<(i32, Option<Arc<str>>)>);
+
+/// All pairs.
+#[derive(Debug)]
+pub(super) struct Pairs {
+    all: Vec<Pair>,
+    places: HashMap<Key, usize>,
+    /// For some ids of caller and target, where their pair probably is.
+    slots: Vec<usize>,
+    uses: usize,
+    beyond: Beyond,
+}
+
+impl Default for Pairs {
+    fn default() -> Self {
+        Pairs { all: Vec::new(), places: HashMap::new(), slots: vec![0; SLOTS], uses: 0, beyond: Beyond::default() }
+    }
+}
+
+impl Pairs {
+    /// Counts a row.
+    pub fn note(&mut self, event: &Event<'_>, counted: Counted<'_>, commands: &Commands, texts: &mut Texts) {
+        let failed = u64::from(event.errno.is_some());
+        let direction = event.direction.and_then(|direction| Direction::parse(direction).ok());
+        let bytes = event.bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0);
+        let bytes_in = if direction == Some(Direction::In) || counted.is_between_files() { bytes } else { 0 };
+        let bytes_out = if direction == Some(Direction::Out) { bytes } else { 0 };
+        let Some(pair) = self.place(event, texts).and_then(|place| self.all.get_mut(place)) else {
+            let beyond = &mut self.beyond;
+            beyond.calls += 1;
+            beyond.failures += failed;
+            beyond.bytes_in = beyond.bytes_in.saturating_add(bytes_in);
+            beyond.bytes_out = beyond.bytes_out.saturating_add(bytes_out);
+            return;
+        };
+        pair.calls += 1;
+        pair.failures += failed;
+        pair.transfers += u64::from(counted.moved.is_some());
+        pair.bytes_in = pair.bytes_in.saturating_add(bytes_in);
+        pair.bytes_out = pair.bytes_out.saturating_add(bytes_out);
+        pair.conflicts += u64::from(is_conflict(event));
+        Span::extend(&mut pair.span, event);
+        pair.name(event, commands, texts);
+        let known = pair.uses.iter().position(|u| u.place == counted.place && u.direction == direction);
+        let at = match known {
+            Some(at) => at,
+            None if self.uses >= USES => {
+                pair.calls_without_use += 1;
+                return;
+            }
+            None => {
+                self.uses += 1;
+                pair.uses.push(Use::new(counted, direction));
+                pair.uses.len() - 1
+            }
+        };
+        if let Some(found) = pair.uses.get_mut(at) {
+            found.note(event, counted.moved, bytes, texts);
+        }
+    }
+
+    /// Those with a target and those without, in the order in which they came first.
+    pub fn iter(&self) -> impl Iterator<Item = &Pair> {
+        self.all.iter()
+    }
+
+    pub fn beyond(&self) -> Beyond {
+        self.beyond
+    }
+
+    /// Where the pair of a row is, which is made if there is none; `None` if there are too many.
+    fn place(&mut self, event: &Event<'_>, texts: &mut Texts) -> Option<usize> {
+        let slot = slot(event.pid, event.target_pid);
+        let found = self.slots.get(slot).copied()?;
+        if self.all.get(found).is_some_and(|pair| pair.is_of(event)) {
+            return Some(found);
+        }
+        let key = key(event, texts)?;
+        let place = match self.places.get(&key) {
+            Some(place) => *place,
+            None if self.all.len() >= LIMIT => return None,
+            None => {
+                self.all.push(Pair::new(&key));
+                self.places.insert(key, self.all.len() - 1);
+                self.all.len() - 1
+            }
+        };
+        if let Some(slot) = self.slots.get_mut(slot) {
+            *slot = place;
+        }
+        Some(place)
+    }
+}
+
+fn slot(pid: i32, target: Option<i32>) -> usize {
+    let mixed = (pid as u32).wrapping_mul(0x9e37_79b1) ^ (target.unwrap_or(0) as u32).wrapping_mul(0x85eb_ca6b);
+    (mixed >> 16) as usize % SLOTS
+}
+
+/// `None` if the key of a process is longer than any, or if there is no room for it.
+fn key(event: &Event<'_>, texts: &mut Texts) -> Option<Key> {
+    let mut kept = |key: Option<&str>| match key {
+        Some(key) => texts.whole(key).map(Some),
+        None => Some(None),
+    };
+    let caller = kept(event.process_key)?;
+    let target = match event.target_pid {
+        Some(pid) => Some((pid, kept(event.target_key)?)),
+        None => None,
+    };
+    Some((event.pid, caller, target))
+}
+
+/// Whether the arguments changed during the call, or contradict what the kernel did.
+pub(super) fn is_conflict(event: &Event<'_>) -> bool {
+    event.toctou == Some(true) || event.iov_verdict.is_some_and(|verdict| IovVerdict::Conflict.is(verdict))
+}
+
+impl Pair {
+    fn new((pid, key, target): &Key) -> Self {
+        let who = |pid: &i32, key: &Option<Arc<str>>| Who { pid: *pid, key: key.clone(), ..Who::default() };
+        Pair {
+            caller: who(pid, key),
+            target: target.as_ref().map(|(pid, key)| who(pid, key)),
+            calls: 0,
+            failures: 0,
+            transfers: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            conflicts: 0,
+            span: None,
+            uses: Vec::new(),
+            calls_without_use: 0,
+            command_version: 0,
+        }
+    }
+
+    fn is_of(&self, event: &Event<'_>) -> bool {
+        let is = |who: &Who, pid: i32, key: Option<&str>| who.pid == pid && who.key.as_deref() == key;
+        is(&self.caller, event.pid, event.process_key)
+            && match (&self.target, event.target_pid) {
+                (Some(target), Some(pid)) => is(target, pid, event.target_key),
+                (None, None) => true,
+                (Some(_), None) | (None, Some(_)) => false,
+            }
+    }
+
+    /// Whether the target is the caller itself.
+    pub fn is_self(&self) -> bool {
+        self.target.as_ref().is_some_and(|target| target.pid == self.caller.pid && target.key == self.caller.key)
+    }
+
+    fn name(&mut self, event: &Event<'_>, commands: &Commands, texts: &mut Texts) {
+        texts.set(&mut self.caller.comm, Some(event.comm));
+        texts.set(&mut self.caller.exe, event.exe);
+        self.caller.uid = Some(event.uid);
+        if self.command_version != commands.version() {
+            self.command_version = commands.version();
+            self.caller.command = commands.get(self.caller.pid, self.caller.key.as_ref());
+        }
+        if let Some(target) = &mut self.target {
+            texts.set(&mut target.comm, event.target_comm);
+            texts.set(&mut target.exe, event.target_exe);
+            target.uid = event.target_uid.or(target.uid);
+        }
+    }
+}
+
+impl Use {
+    fn new(counted: Counted<'_>, direction: Option<Direction>) -> Self {
+        Use {
+            event: counted.event.cloned(),
+            spec: counted.spec,
+            direction,
+            calls: 0,
+            transfers: 0,
+            bytes: 0,
+            errors: Words::default(),
+            moved: None,
+            path: None,
+            has_more_paths: false,
+            place: counted.place,
+        }
+    }
+
+    fn note(&mut self, event: &Event<'_>, moved: Option<u64>, bytes: u64, texts: &mut Texts) {
+        self.calls += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+        if let Some(errno) = event.errno {
+            self.errors.note(errno, texts);
+        }
+        if moved.is_some() {
+            self.transfers += 1;
+            Span::extend(&mut self.moved, event);
+        }
+        if self.spec.is_some_and(|spec| spec.group == Group::Mem) && !self.has_more_paths {
+            let path = event.fd_in_path.or(event.fd_out_path);
+            match (&self.path, path) {
+                (Some(known), Some(path)) => self.has_more_paths = known.as_ref() != path,
+                (None, Some(path)) => self.path = texts.front(path),
+                (_, None) => {}
+            }
+        }
+    }
+}

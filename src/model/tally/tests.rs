@@ -1,0 +1,150 @@
+//! The fold on made-up events.
+
+use super::*;
+use crate::schema::columns::COLUMNS as ALL;
+
+fn call(event: &'static str, pid: i32, target: Option<i32>) -> Event<'static> {
+    Event {
+        event,
+        pid,
+        comm: "spy",
+        target_pid: target,
+        target_comm: target.map(|_| "victim"),
+        iov_verdict: Some("unverified"),
+        ..Event::default()
+    }
+}
+
+fn read(mono_ns: i64, bytes: i64) -> Event<'static> {
+    Event {
+        mono_ns,
+        ts_ns: 1_000 + mono_ns,
+        direction: Some("in"),
+        bytes: Some(bytes),
+        fd_in_path: Some("/proc/2/mem"),
+        payload_len: 4,
+        ..call("pread", 1, Some(2))
+    }
+}
+
+fn tally(events: &[Event<'_>]) -> Tally {
+    let mut tally = Tally::default();
+    events.iter().for_each(|event| tally.note(event));
+    tally
+}
+
+#[test]
+fn a_pair_has_its_calls_bytes_errors_and_span() {
+    let failed = Event { errno: Some("EIO"), bytes: Some(0), ..read(30, 0) };
+    let written = Event { direction: Some("out"), fd_in_path: None, fd_out_path: Some("/proc/2/mem"), ..read(25, 5) };
+    let other = Event { event: "pwrite", ..written };
+    let tally = tally(&[read(10, 100), read(20, 50), other, failed]);
+    let [pair] = tally.pairs().collect::<Vec<_>>()[..] else { panic!("one pair") };
+    assert_eq!((pair.calls, pair.failures, pair.transfers), (4, 1, 3));
+    assert_eq!((pair.bytes_in, pair.bytes_out), (150, 5));
+    let span = pair.span.unwrap();
+    assert_eq!((span.first_ts_ns, span.last_ts_ns, span.length_ns()), (1_010, 1_030, 20));
+    let [reads, writes] = &pair.uses[..] else { panic!("two uses") };
+    assert_eq!((reads.calls, reads.transfers, reads.bytes, reads.moved.unwrap().length_ns()), (3, 2, 150, 10));
+    assert_eq!(reads.errors.iter().collect::<Vec<_>>(), [("EIO", 1)]);
+    assert_eq!((reads.path.as_deref(), reads.has_more_paths), (Some("/proc/2/mem"), false));
+    assert_eq!((writes.event.as_deref(), writes.bytes), (Some("pwrite"), 5));
+    assert_eq!(tally.kept(), Kept { kept: 12, moved: 155 });
+    assert_eq!((tally.trust().unverified, tally.trust().calls(), tally.rows()), (4, 4, 4));
+    let paths = [read(1, 1), Event { fd_in_path: Some("/proc/2/task/3/mem"), ..read(2, 1) }, read(3, 1)];
+    assert!(self::tally(&paths).pairs().all(|pair| pair.uses.iter().all(|u| u.has_more_paths)));
+}
+
+/// A process that reuses the pid, or becomes another program, is not the one that was.
+#[test]
+fn names_are_those_of_the_last_row_and_keys_part_processes() {
+    let keyed = |key, comm, exe| Event { process_key: Some(key), comm, exe, uid: 7, ..read(1, 1) };
+    let tally = tally(&[
+        keyed("a", "zsh", Some("/bin/zsh")),
+        keyed("b", "other", None),
+        keyed("a", "cat", Some("/bin/cat")),
+        keyed("a", "cat2", None),
+    ]);
+    let callers: Vec<&Who> = tally.pairs().map(|pair| &pair.caller).collect();
+    assert_eq!(callers.len(), 2);
+    assert_eq!((callers[0].comm.as_deref(), callers[0].exe.as_deref()), (Some("cat2"), Some("/bin/cat")));
+    assert_eq!((callers[1].comm.as_deref(), callers[1].uid), (Some("other"), Some(7)));
+    let target = tally.pairs().next().unwrap().target.as_ref().unwrap();
+    assert_eq!((target.pid, target.comm.as_deref()), (2, Some("victim")));
+}
+
+#[test]
+fn a_command_line_is_that_of_the_callers_last_call() {
+    let exec = |argv| Event { argv: Some(argv), ..call("process_exec", 1, None) };
+    let tally = tally(&[exec("sh"), exec("dumper 2"), read(1, 1), exec("true"), call("ptrace", 1, None)]);
+    let command = |pair: &Pair| pair.caller.command.as_deref().map(str::to_string);
+    assert_eq!(tally.pairs().map(command).collect::<Vec<_>>(), [Some("dumper 2".to_string())]);
+    assert_eq!(tally.alone().map(command).collect::<Vec<_>>(), [Some("true".to_string())]);
+}
+
+#[test]
+fn lives_and_losses_are_no_calls() {
+    let events = [call("process_fork", 1, None), call("lost", 0, None), call("process_exit", 1, None)];
+    let tally = tally(&events);
+    assert_eq!((tally.pairs().count(), tally.alone().count(), tally.rows()), (0, 0, 2));
+    assert_eq!(tally.trust(), Trust::default());
+}
+
+#[test]
+fn conflicts_are_counted_once() {
+    let toctou = Event { toctou: Some(true), iov_verdict: Some("kernel"), ..read(1, 1) };
+    let both = Event { iov_verdict: Some("conflict"), ..toctou };
+    let tally = tally(&[toctou, both, read(2, 1), Event { iov_verdict: Some("of_later"), ..read(3, 1) }]);
+    assert_eq!((tally.conflicts(), tally.pairs().next().unwrap().conflicts), (2, 2));
+    assert_eq!(tally.trust(), Trust { kernel: 1, conflict: 1, unverified: 1, unknown: 1, unreadable: 0 });
+}
+
+/// As in the view `edges`: what splice, tee and sendfile move counts as received from whom fed the pipe.
+#[test]
+fn between_files_bytes_come_from_who_fed_the_pipe() {
+    let splice = Event { bytes: Some(64), pipe_in: Some(9), direction: None, ..call("splice", 1, Some(2)) };
+    let advice = Event { bytes: Some(4096), ..call("process_madvise", 1, Some(2)) };
+    let tally = tally(&[splice, advice]);
+    let pair = tally.pairs().next().unwrap();
+    assert_eq!((pair.bytes_in, pair.bytes_out, pair.transfers, pair.calls), (64, 0, 1, 2));
+    assert_eq!(tally.kept().moved, 64);
+    assert_eq!(tally.pipes().map(|pipe| pipe.taken.bytes).collect::<Vec<_>>(), [64]);
+}
+
+#[test]
+fn pairs_beyond_the_limit_are_counted_together() {
+    let mut tally = Tally::default();
+    let of = |pid: usize| Event { pid: pid as i32, errno: Some("EIO"), ..read(1, 3) };
+    for pid in (0..LIMIT + 2).chain([0, LIMIT]) {
+        tally.note(&of(pid));
+    }
+    assert_eq!(tally.pairs().count(), LIMIT);
+    assert_eq!(tally.beyond(), Beyond { calls: 3, failures: 3, bytes_in: 9, bytes_out: 0 });
+    assert_eq!(tally.pairs().map(|pair| pair.calls).sum::<u64>(), LIMIT as u64 + 1);
+    let long = "k".repeat(1 << 20);
+    tally.note(&Event { process_key: Some(&long), ..of(1) });
+    assert_eq!((tally.beyond().calls, tally.pairs().count()), (4, LIMIT), "no such key is kept");
+}
+
+#[test]
+fn extremes_do_not_overflow() {
+    let most = Event {
+        mono_ns: i64::MAX,
+        dur_ns: Some(i64::MAX),
+        bytes: Some(i64::MAX),
+        pipe_in: Some(1),
+        payload_len: u32::MAX,
+        ..read(0, 0)
+    };
+    let least = Event { mono_ns: i64::MIN, ts_ns: i64::MIN, bytes: Some(i64::MIN), dur_ns: Some(i64::MIN), ..most };
+    let tally = tally(&[most, most, most, least]);
+    let pair = tally.pairs().next().unwrap();
+    assert_eq!((pair.bytes_in, pair.span.unwrap().length_ns()), (u64::MAX, i64::MAX));
+    let of = tally.events().next().unwrap();
+    assert_eq!((of.bytes, of.latency.total_ns), (u64::MAX, u64::MAX));
+}
+
+#[test]
+fn every_column_that_is_counted_is_one() {
+    assert!(COLUMNS.iter().all(|name| ALL.iter().any(|column| column.name == *name)));
+}
