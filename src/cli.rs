@@ -32,6 +32,8 @@ enum Command {
     Replay(replay::Args),
     /// Show what a capture contains and how it was made
     Info(replay::info::Args),
+    /// Show who moved what from whom, in sentences and tables
+    Summary(replay::summary::Args),
     /// Query captures with SQL
     #[cfg(feature = "query")]
     Query(Box<crate::query::Args>),
@@ -82,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::Recover(args) => crate::record::recover::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Info(args) => replay::info::run(&args),
+        Command::Summary(args) => replay::summary::run(&args),
         #[cfg(feature = "query")]
         Command::Query(args) => crate::query::run(&args),
         #[cfg(not(feature = "query"))]

@@ -1,7 +1,7 @@
-//! `vmtrace replay` of every sample equals its golden file.
+//! `vmtrace replay` and `vmtrace summary` of every sample equal their golden files.
 //!
-//! A sample is a directory in samples/ with `*.parquet` and `replay.txt`; captures are printed in order of their
-//! names. `UPDATE_GOLDEN=1 cargo test --test golden` writes the golden files anew: read the difference before
+//! A sample is a directory in samples/ with `*.parquet`, `replay.txt` and `summary.txt`; captures are printed in order of
+//! their names. `UPDATE_GOLDEN=1 cargo test --test golden` writes the golden files anew: read the difference before
 //! committing it.
 
 use std::path::{Path, PathBuf};
@@ -14,27 +14,26 @@ fn sorted(dir: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// What replay prints of the captures of `sample`; run within it, so that no path of this machine is in it.
-fn replayed(sample: &Path) -> Option<String> {
+/// What a command prints of the captures of `sample`; run within it, so that no path of this machine is in it.
+fn printed(verb: &str, sample: &Path) -> Option<String> {
     let captures = sorted(sample).into_iter().filter(|p| p.extension().is_some_and(|e| e == "parquet"));
     let names: Vec<_> = captures.filter_map(|p| p.file_name().map(ToOwned::to_owned)).collect();
     if names.is_empty() {
         return None;
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_vmtrace"));
-    let output = command.arg("replay").args(&names).current_dir(sample).output().unwrap();
+    let output = command.arg(verb).args(&names).current_dir(sample).output().unwrap();
     assert!(output.status.success(), "{}: {}", sample.display(), String::from_utf8_lossy(&output.stderr));
     Some(String::from_utf8(output.stdout).unwrap())
 }
 
-#[test]
-fn samples_replay_as_their_golden_files_say() {
+fn compare(verb: &str) {
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
     let update = std::env::var_os("UPDATE_GOLDEN").is_some();
     let mut compared = 0;
     for sample in sorted(&samples).into_iter().filter(|p| p.is_dir()) {
-        let Some(out) = replayed(&sample) else { continue };
-        let golden = sample.join("replay.txt");
+        let Some(out) = printed(verb, &sample) else { continue };
+        let golden = sample.join(format!("{verb}.txt"));
         if update {
             std::fs::write(&golden, &out).unwrap();
         }
@@ -47,4 +46,14 @@ fn samples_replay_as_their_golden_files_say() {
         compared += 1;
     }
     assert!(compared > 0, "no sample was compared: {} holds no captures", samples.display());
+}
+
+#[test]
+fn samples_replay_as_their_golden_files_say() {
+    compare("replay");
+}
+
+#[test]
+fn samples_are_summarised_as_their_golden_files_say() {
+    compare("summary");
 }

@@ -1,4 +1,4 @@
-"""Reading a long capture: `replay` and `info`; and the table of benches/query."""
+"""Reading a long capture: `replay`, `info` and `summary`; and the table of benches/query."""
 
 import os
 import re
@@ -53,7 +53,8 @@ def measure(settings):
     window = [timed([vmtrace, "replay", str(capture), "-p", "4002", "--since", since, "--until", until]) for _ in range(runs)]
     first = [timed([vmtrace, "replay", str(capture)], first_line=True) for _ in range(runs)]
     info = [timed([vmtrace, "info", str(capture)]) for _ in range(runs)]
-    middle = [statistics.median(took for took, _ in what) for what in (window, first, info)]
+    summary = [timed([vmtrace, "summary", str(capture)]) for _ in range(runs)]
+    middle = [statistics.median(took for took, _ in what) for what in (window, first, info, summary)]
     section = Section(f"Reading a capture of {events:,} events, {size / 1e9:.2f} GB")
     how = f"median of {runs} processes, file in the page cache"
     names = f"replay of one pid's {float(until) - float(since):.1f} s out of 10M events ({window[0][1]:,} lines)"
@@ -61,8 +62,9 @@ def measure(settings):
         Row(names, middle[0], "{:.3f} s", how, 0.3, why=WHY),
         Row("first line of a replay of all 10M", middle[1] * 1e3, "{:.0f} ms", how, 50, why=WHY),
         Row("info of 10M events", middle[2] * 1e3, "{:.0f} ms", how, 20, why=WHY),
+        Row("summary of 10M events", middle[3], "{:.2f} s", how, 2, why=WHY),
     ]
-    spread = [[name, *(f"{f(t for t, _ in what) * 1e3:.0f} ms" for f in (min, statistics.median, max))] for name, what in (("window of a pid", window), ("first line", first), ("info", info))]
+    spread = [[name, *(f"{f(t for t, _ in what) * 1e3:.0f} ms" for f in (min, statistics.median, max))] for name, what in (("window of a pid", window), ("first line", first), ("info", info), ("summary", summary))]
     section.table(["", "least", "median", "most"], spread)
     asked = queries(settings, capture, events)
     capture.unlink()

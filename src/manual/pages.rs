@@ -146,6 +146,37 @@ pub const PAGES: &[Page] = &[
         see_also: &[],
     },
     Page {
+        name: "summary",
+        synopsis: &["vmtrace summary [OPTIONS] FILE..."],
+        description: &[
+            "Shows what captures contain in a few sentences, worst news first: lost events, calls whose arguments \
+             contradict what the kernel did, denied calls, who read or wrote how much of whose memory, which calls \
+             failed, how much of the moved bytes was kept, and how far arguments can be trusted. Tables of pairs of \
+             processes, of events and of pipes follow. They fit the width of the terminal.",
+            "A caller and its target are one pair, as in the view edges of vmtrace-query(1): In is what went from the \
+             target to the caller, or came out of a pipe that the target fed last; Out is the other way. What splice, tee \
+             and sendfile moved counts as In. Calls without a target are listed by caller. Names and command lines are those that a process had at its last call.",
+            "Files of one recording are summarised together; other files follow one another. A file that cannot be read \
+             to its end is not summarised.",
+            "-T json has everything, -T csv the pairs alone. Captured text is escaped.",
+        ],
+        status: &[
+            ("0", "Events were counted."),
+            ("1", "No event matched."),
+            ("2", "Wrong usage, or a file that cannot be read."),
+        ],
+        examples: &[
+            ("Show who moved what from whom:", "vmtrace summary trace.parquet"),
+            ("Show who accessed the memory of a process:", "vmtrace summary --brief -p 4211 trace.parquet"),
+            ("Show which calls failed:", "vmtrace summary --failed trace.parquet"),
+            (
+                "List the callers that read most, with another program:",
+                "vmtrace summary -T json trace.parquet | jq '.pairs[] | [.caller.comm, .bytes_in]'",
+            ),
+        ],
+        see_also: &[],
+    },
+    Page {
         name: "query",
         synopsis: &[
             "vmtrace query [OPTIONS] FILE... [SQL]",

@@ -5,6 +5,7 @@
 
 mod describe;
 pub mod info;
+pub mod summary;
 mod text;
 mod timelines;
 

@@ -24,6 +24,7 @@ mod output;
 mod prompt;
 mod secrets;
 mod strangers;
+mod tallies;
 mod transfers;
 mod windows;
 

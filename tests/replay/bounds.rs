@@ -11,7 +11,9 @@ use super::captures::{self, Made, make, readv};
 use super::forged::*;
 use super::{Ran, ran, vmtrace};
 
-const READERS: [&[&str]; 6] = [
+const READERS: [&[&str]; 8] = [
+    &["summary"],
+    &["summary", "-T", "json"],
     &["replay"],
     &["replay", "-T", "csv"],
     &["replay", "-T", "jsonl"],
@@ -65,7 +67,7 @@ const PAGES: &[&[&str]] = &[&["replay", "-T", "csv"], &["replay"], &["verify"]];
 /// What a message advises must be an option of the command that gave it.
 #[test]
 fn every_command_that_reads_captures_takes_the_option() {
-    let mut commands = vec!["replay", "info", "verify"];
+    let mut commands = vec!["replay", "info", "summary", "verify"];
     commands.extend(cfg!(feature = "record").then_some("recover"));
     commands.extend(cfg!(feature = "query").then_some("query"));
     for command in commands {

@@ -14,7 +14,7 @@ use super::vmtrace;
 
 fn errors(path: &Path, message: &str) {
     let path = path.to_str().unwrap();
-    for command in ["replay", "info"] {
+    for command in ["replay", "info", "summary"] {
         let ran = vmtrace(&[command, path]);
         assert_eq!((ran.status, ran.out.as_str()), (2, ""), "{command} {path}");
         assert!(ran.err.starts_with("vmtrace: ") && ran.err.contains(path), "{}", ran.err);

@@ -121,6 +121,9 @@ fn nothing_captured_reaches_the_terminal_as_it_is() {
         &["replay", "-T", "csv"],
         &["info"],
         &["info", "-T", "json"],
+        &["summary"],
+        &["summary", "-T", "json"],
+        &["summary", "-T", "csv"],
     ] {
         let ran = vmtrace(&[args, &[made.path(), made.path()]].concat());
         assert_eq!((ran.status, ran.err.as_str()), (0, ""), "{args:?}");
@@ -152,6 +155,11 @@ fn json_gives_hostile_text_back() {
     assert_eq!(event["ts"], i64::MAX.to_string());
     let info: serde_json::Value = serde_json::from_str(&vmtrace(&["info", "-T", "json", made.path()]).out).unwrap();
     assert_eq!(info["manifest"]["host"]["hostname"], EVIL);
+    let summary: serde_json::Value =
+        serde_json::from_str(&vmtrace(&["summary", "-T", "json", made.path()]).out).unwrap();
+    let pair = &summary["pairs"][0];
+    assert_eq!((&pair["caller"]["comm"], &pair["target"]["exe"]), (&EVIL.into(), &EVIL.into()));
+    assert_eq!(pair["by"][0]["errors"][0]["errno"], EVIL);
 }
 
 /// A name that a file can have, and that is not UTF-8 besides.
@@ -180,6 +188,9 @@ fn a_file_name_is_captured_text_too() {
         &["replay", "-T", "jsonl"],
         &["info"],
         &["info", "-T", "json"],
+        &["summary"],
+        &["summary", "-T", "json"],
+        &["summary", "-T", "csv"],
         &["verify"],
         &["verify", "-T", "json"],
         &["verify", "--allowed-signers"],
@@ -225,6 +236,13 @@ fn a_long_text_makes_no_long_line() {
     let made = make(&[Event { argv: Some(&long), event: "process_exec", ..at(1, "process_exec", SPY) }]);
     let out = vmtrace(&["replay", made.path()]).out;
     assert!(out.lines().all(|line| line.len() < 400), "{}", out.len());
+    let names =
+        Event { comm: &long, target_comm: Some(&long), errno: Some(&long), fd_in_path: Some(&long), ..readv(2) };
+    let denied = Event { errno: Some("EPERM"), event: "pread", ..names };
+    let piped = Event { pipe_in: Some(1), event: "pipe_read", errno: None, ..names };
+    let life = Event { argv: Some(&long), ..at(1, "process_exec", SPY) };
+    let out = vmtrace(&["summary", make(&[life, names, denied, piped]).path()]).out;
+    assert!(out.contains("was denied") && out.lines().all(|line| line.len() < 400), "{out:.2000}");
 }
 
 /// An error quotes a manifest's texts, and however long they are, stays a sentence that can be read.
@@ -252,7 +270,7 @@ fn nor_does_a_manifests_text_in_an_error() {
     let at = bytes.windows(from.len()).rposition(|window| window == from).unwrap();
     bytes[at..at + to.len()].copy_from_slice(to);
     std::fs::write(&made.path, bytes).unwrap();
-    for args in [&["info"][..], &["replay"], &["verify"]] {
+    for args in [&["info"][..], &["replay"], &["summary"], &["verify"]] {
         let ran = vmtrace(&[args, &[made.path()]].concat());
         let said = format!("{}{}", ran.out, ran.err);
         assert!(ran.status == 2 && said.contains("vmtrace.manifest that cannot be read"), "{args:?}: {said:.500}");

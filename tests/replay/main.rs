@@ -1,4 +1,4 @@
-//! `vmtrace replay`, `info` and `verify` as a user meets them: the program is run on captures made with the
+//! `vmtrace replay`, `info`, `summary` and `verify` as a user meets them: the program is run on captures made with the
 //! project's own writer, and on files that are none.
 
 mod bounds;
@@ -12,6 +12,7 @@ mod hostile;
 mod info;
 mod odd_names;
 mod select;
+mod summary;
 mod tamper;
 mod text;
 mod verify;

@@ -20,6 +20,9 @@ fn no_file_name_is_too_odd() {
         &["replay", "-T", "jsonl"],
         &["info"],
         &["info", "-T", "json"],
+        &["summary"],
+        &["summary", "-T", "csv"],
+        &["summary", "-T", "json"],
         &["verify"],
         &["verify", "-T", "json"],
     ] {
