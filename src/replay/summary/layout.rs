@@ -71,10 +71,11 @@ impl Table {
             });
             let (count, sum) = least.fold((0, 0), |(count, sum), width| (count + 1, sum + width));
             let fits = sum + BETWEEN * usize::saturating_sub(count, 1) <= width;
-            if !fits && matches!(kind, Kind::Extra | Kind::ExtraText) {
-                if let Some(width) = widths.get_mut(at) {
-                    *width = None;
-                }
+            if !fits
+                && matches!(kind, Kind::Extra | Kind::ExtraText)
+                && let Some(width) = widths.get_mut(at)
+            {
+                *width = None;
             }
         }
         self.cut(&mut widths, width);
