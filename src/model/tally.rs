@@ -1,6 +1,6 @@
 //! A capture in numbers: its events counted by pair of processes, by event and by pipe, in one pass.
 //!
-//! Owns what is counted, and its bounds: memory does not grow with the number of events, and what is not told apart is
+//! Owns what is counted, and its bounds: memory does not grow with the number of events, and what is not distinguished is
 //! counted together, never left out. The sentences and tables are those of `summary`.
 
 mod calls;
@@ -165,7 +165,7 @@ impl Tally {
         self.pipes.iter()
     }
 
-    /// Calls at pipes that are not told apart, since there were too many.
+    /// Calls at pipes that are not distinguished, since there were too many.
     pub fn beyond_pipes(&self) -> u64 {
         self.pipes.beyond()
     }

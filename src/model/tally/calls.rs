@@ -6,7 +6,7 @@ use super::texts::{Texts, Words};
 use crate::schema::Event;
 use crate::schema::events::{EventSpec, event_by_name};
 
-/// Events that are told apart: those of this version and of later ones. The rest is counted in one.
+/// Events that are distinguished: those of this version and of later ones. The rest is counted in one.
 const LIMIT: usize = 256;
 
 /// How long calls took, where that is known.
@@ -37,7 +37,7 @@ impl Latency {
 /// The rows of one event.
 #[derive(Clone, Debug)]
 pub struct OfEvent {
-    /// Its name; `None` for all events together that are not told apart.
+    /// Its name; `None` for all events together that are not distinguished.
     pub event: Option<Arc<str>>,
     /// Its entry in the table of events, if this version knows it.
     pub spec: Option<&'static EventSpec>,

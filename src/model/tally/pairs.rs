@@ -12,9 +12,9 @@ use crate::schema::Event;
 use crate::schema::events::{EventSpec, Group};
 use crate::schema::vocabulary::{Direction, IovVerdict};
 
-/// Pairs that are told apart. What is beyond is counted together.
+/// Pairs that are distinguished. What is beyond is counted together.
 pub const LIMIT: usize = 16_384;
-/// Uses that are told apart, of all pairs together.
+/// Uses that are distinguished, of all pairs together.
 const USES: usize = 65_536;
 /// Places in which a pair is looked for first.
 const SLOTS: usize = 1_024;
@@ -72,7 +72,7 @@ impl Span {
 /// The calls of one kind, with bytes that go one way.
 #[derive(Clone, Debug)]
 pub struct Use {
-    /// The event; `None` for those that are not told apart.
+    /// The event; `None` for those that are not distinguished.
     pub event: Option<Arc<str>>,
     /// Its entry in the table of events, if this version knows it.
     pub spec: Option<&'static EventSpec>,
@@ -125,7 +125,7 @@ pub struct Pair {
     command_version: u64,
 }
 
-/// Calls of pairs that are not told apart.
+/// Calls of pairs that are not distinguished.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Beyond {
     /// Calls.

@@ -1,6 +1,7 @@
 //! What went through each pipe: who put bytes in, who took them out.
 //!
-//! The same as the view `pipes` of `vmtrace query`: only what vmsplice, splice, tee, sendfile and pipe_read moved is known.
+//! The same as the view `pipes` of `vmtrace query`: only what vmsplice, splice, tee, sendfile, pipe_read
+//! and pipe_write moved is known.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,11 +10,11 @@ use super::pairs::Span;
 use super::texts::Texts;
 use crate::schema::{Event, EventKind};
 
-/// Pipes that are told apart. What is beyond is counted together.
+/// Pipes that are distinguished. What is beyond is counted together.
 const LIMIT: usize = 4_096;
-/// Processes that are told apart at one pipe: they are searched one by one.
+/// Processes that are distinguished at one pipe: they are searched one by one.
 const AT_A_PIPE: usize = 256;
-/// Processes that are told apart at all pipes.
+/// Processes that are distinguished at all pipes.
 const ENDS: usize = 65_536;
 
 /// What calls did with a pipe.

@@ -56,7 +56,7 @@ pub struct Words {
     others: u64,
 }
 
-/// Words that are told apart: there are some 130 errors.
+/// Words that are distinguished: there are some 130 errors.
 const WORDS: usize = 160;
 
 impl Words {

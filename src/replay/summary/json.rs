@@ -82,12 +82,12 @@ struct Unlisted {
     without_target: u64,
     events: u64,
     pipes: u64,
-    /// Calls of pairs that were too many to be told apart, and what they moved.
+    /// Calls of pairs that were too many to be distinguished, and what they moved.
     calls: u64,
     failures: u64,
     bytes_in: u64,
     bytes_out: u64,
-    /// Calls at pipes that were too many to be told apart.
+    /// Calls at pipes that were too many to be distinguished.
     calls_at_pipes: u64,
 }
 

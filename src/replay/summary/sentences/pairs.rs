@@ -35,7 +35,10 @@ enum Deed {
 impl Deed {
     fn of(of: &Use) -> Self {
         match (of.spec, of.direction) {
-            (Some(spec), _) if spec.group == Group::Pipe => Deed::Piped,
+            (Some(spec), direction) if spec.group == Group::Pipe => match direction {
+                Some(Direction::Out) => Deed::Other,
+                Some(Direction::In) | None => Deed::Piped,
+            },
             (Some(spec), _) if spec.kind == EventKind::PidfdGetfd => Deed::Taken,
             (Some(spec), _) if spec.bytes == Bytes::Advice => Deed::Advised,
             (_, Some(Direction::In)) => Deed::Read,
