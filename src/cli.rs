@@ -29,7 +29,7 @@ enum Command {
     #[cfg(feature = "record")]
     Recover(crate::record::recover::Args),
     /// Print a capture as timelines
-    Replay(replay::Args),
+    Replay(Box<replay::Args>),
     /// Show what a capture contains and how it was made
     Info(replay::info::Args),
     /// Show who moved what from whom, in sentences and tables

@@ -111,6 +111,9 @@ pub const PAGES: &[Page] = &[
             "Prints the events of captures as text, JSON lines or CSV. An arrow shows the direction of the bytes \
              as the caller sees it: a left arrow is a read, a right arrow is a write. With -p, events are shown \
              from the side of PID.",
+            "Options that select combine: an event must fit all of them. EXPR of --where compares columns of the \
+             capture with values: =, !=, <, <=, >, >=, ~ and !~ (glob patterns), is null, and, or, not, parentheses. \
+             No comparison with a null column holds.",
             "Captured text is escaped. Lost events are always printed, whatever is selected.",
         ],
         status: &[
@@ -122,6 +125,14 @@ pub const PAGES: &[Page] = &[
             (
                 "Print failed calls of a process and calls on it:",
                 "vmtrace replay trace.parquet -p 4211 --since 1.5s --failed",
+            ),
+            (
+                "Print calls of ordinary users that moved a mebibyte or more:",
+                "vmtrace replay trace.parquet --where 'bytes >= 1M and uid != 0'",
+            ),
+            (
+                "Print who touched a page of a process:",
+                "vmtrace replay trace.parquet -p 4211 --address 0x7f1200000000+4096",
             ),
             (
                 "Print the bytes that were written into other processes:",

@@ -1,14 +1,21 @@
 //! Which events are selected, and from whose side each is shown.
 //!
 //! Owns the meaning of the selecting options. They are checked once. Then they decide on each event, and for each
-//! capture what need not be read at all. Owns no reading and no output.
+//! capture what need not be read at all. `address` owns ranges of memory, `nearest` what is said where nothing fits.
+//! Owns no reading and no output.
+
+mod address;
+mod nearest;
 
 use anyhow::{Context, Result, anyhow};
 use globset::{GlobBuilder, GlobMatcher};
 
+pub use self::address::Span;
+pub use self::nearest::Nearest;
 use super::process::Identity;
-use super::time::{self, When};
+use super::time::{self, When, Zone};
 use crate::schema::events::sets;
+use crate::schema::expr::Expr;
 use crate::schema::manifest::Clocks;
 use crate::schema::reader::Scan;
 use crate::schema::{Event, EventKind, EventSet};
@@ -29,6 +36,15 @@ pub struct Select {
     /// Names and sets of events, separated by commas.
     #[arg(short, long = "events", value_name = "SET", help = help_of_events())]
     pub events: Vec<String>,
+    /// Only events for which EXPR holds: conditions on columns, as --trigger of `vmtrace record` takes them
+    #[arg(long = "where", value_name = "EXPR", value_parser = Expr::parse)]
+    pub condition: Option<Expr>,
+    /// Only events that took bytes from a pipe or put bytes into it; ID is its inode
+    #[arg(long = "pipe", value_name = "ID", value_delimiter = ',')]
+    pub pipes: Vec<u64>,
+    /// Only events with a range of memory that touches A, or LEN bytes from A; with -p, in the memory of PID
+    #[arg(long, value_name = "A[+LEN]", value_parser = Span::parse)]
+    pub address: Option<Span>,
     /// Only events from T on: seconds since the start (1.5, 250ms, 2m), UTC (2026-01-02T03:04:05Z), or @UNIX
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub since: Option<String>,
@@ -77,16 +93,27 @@ pub struct Filter {
     events: Option<EventSet>,
     names: Vec<&'static str>,
     failed: bool,
+    condition: Option<Expr>,
+    pipes: Vec<u64>,
+    address: Option<Span>,
     since: Option<When>,
     until: Option<When>,
 }
 
 impl Filter {
-    /// Checks the options.
+    /// Checks the options. A time without a zone is UTC.
     ///
     /// # Errors
     /// Names the option that is wrong, and what would be right.
     pub fn new(select: &Select) -> Result<Self> {
+        Filter::in_zone(select, Zone::Utc)
+    }
+
+    /// Checks the options, in which a time without a zone is in `zone`.
+    ///
+    /// # Errors
+    /// As [`Filter::new`].
+    pub fn in_zone(select: &Select, zone: Zone) -> Result<Self> {
         let comm = select.comm.as_deref().map(glob).transpose()?;
         let mut events: Option<EventSet> = None;
         for list in &select.events {
@@ -94,7 +121,7 @@ impl Filter {
             events = Some(events.map_or(set.clone(), |all| all.merge(set)));
         }
         let when = |name: &str, text: &Option<String>| {
-            text.as_deref().map(|t| time::parse(t).map_err(|e| anyhow!("{name}: {e}"))).transpose()
+            text.as_deref().map(|t| time::parse_in(t, zone).map_err(|e| anyhow!("{name}: {e}"))).transpose()
         };
         Ok(Filter {
             pids: select.pids.clone(),
@@ -103,9 +130,31 @@ impl Filter {
             names: events.as_ref().map(EventSet::names).unwrap_or_default(),
             events,
             failed: select.failed,
+            condition: select.condition.clone(),
+            pipes: select.pipes.clone(),
+            address: select.address,
             since: when("--since", &select.since)?,
             until: when("--until", &select.until)?,
         })
+    }
+
+    /// One sentence where all events of a capture, which are from `first` to `last` on CLOCK_MONOTONIC, are outside the
+    /// times that are selected.
+    pub fn outside(&self, start: &Clocks, (first, last): (i64, i64)) -> Option<String> {
+        let at = |mono_ns: i64| start.at(mono_ns).realtime_ns;
+        let after = |when: When, mono_ns: i64| match when {
+            When::Relative(ns) => start.monotonic_ns.saturating_add(ns) > mono_ns,
+            When::Absolute(ns) => ns > at(mono_ns),
+        };
+        let shown = |mono_ns: i64| {
+            let relative = time::seconds(mono_ns.into(), start.monotonic_ns.into());
+            format!("which is at {relative} ({})", time::utc(at(mono_ns)))
+        };
+        if self.since.is_some_and(|since| after(since, last)) {
+            return Some(format!("--since is after the last event, {}", shown(last)));
+        }
+        let is_before = self.until.is_some_and(|until| !after(until, first.saturating_sub(1)));
+        is_before.then(|| format!("--until is before the first event, {}", shown(first)))
     }
 
     /// The filter for the capture that started at `start`.
@@ -134,9 +183,40 @@ impl Filter {
         CaptureFilter { filter: self, scan, only: None, gaps_alone: false }
     }
 
+    /// Whether the options, apart from times and a condition, select every event.
     fn selects_any(&self) -> bool {
         let none = self.pids.is_empty() && self.peers.is_empty() && self.comm.is_none() && !self.failed;
-        none && self.events.is_none()
+        none && self.events.is_none() && self.pipes.is_empty() && self.address.is_none()
+    }
+
+    fn meets_condition(&self, event: &Event<'_>) -> bool {
+        self.condition.as_ref().is_none_or(|condition| condition.matches(event))
+    }
+
+    fn names_pipe(&self, event: &Event<'_>) -> bool {
+        let both = [event.pipe_in, event.pipe_out];
+        self.pipes.is_empty() || both.iter().flatten().any(|pipe| self.pipes.contains(pipe))
+    }
+
+    /// Whether the memory of a selected process is reached: that of the side of `view`, where processes are selected.
+    fn names_memory(&self, event: &Event<'_>, view: View) -> bool {
+        let Some(span) = self.address else { return true };
+        let sides = match view {
+            _ if self.pids.is_empty() || event.target_pid == Some(event.pid) => [true, true],
+            View::Caller => [true, false],
+            View::Target => [false, true],
+        };
+        let [local, remote] = sides;
+        (local && span.touches(event.local_iov)) || (remote && span.touches(event.remote_iov))
+    }
+
+    /// Whether the memory of that side belongs to a selected process.
+    fn owns_memory(&self, event: &Event<'_>, side: View) -> bool {
+        let pid = match side {
+            View::Caller => Some(event.pid),
+            View::Target => event.target_pid,
+        };
+        self.pids.is_empty() || pid.is_some_and(|pid| self.pids.contains(&pid))
     }
 
     fn names_side(&self, pid: i32, comm: Option<&str>) -> bool {
@@ -166,7 +246,19 @@ impl CaptureFilter<'_> {
 
     /// The columns that [`CaptureFilter::decide`] looks at, and those that say whose an event is.
     pub fn columns(&self) -> Vec<&'static str> {
-        KEYS.to_vec()
+        let mut columns = KEYS.to_vec();
+        if !self.filter.pipes.is_empty() {
+            columns.extend(["pipe_in", "pipe_out"]);
+        }
+        if self.filter.address.is_some() {
+            columns.extend(["local_iov", "remote_iov"]);
+        }
+        if let Some(condition) = &self.filter.condition {
+            columns.extend(condition.columns());
+        }
+        columns.sort_unstable();
+        columns.dedup();
+        columns
     }
 
     /// The same filter for one process alone, which is seen from `first` to `last` on CLOCK_MONOTONIC.
@@ -201,7 +293,8 @@ impl CaptureFilter<'_> {
         }
         let filter = self.filter;
         if event.event == EventKind::Lost.name() {
-            let counted = only.is_none() && (filter.selects_any() || filter.names.contains(&event.event));
+            let selected = filter.selects_any() || filter.names.contains(&event.event);
+            let counted = only.is_none() && selected && filter.meets_condition(event);
             return if counted { Decision::Show(View::Caller) } else { Decision::Gap };
         }
         if self.gaps_alone {
@@ -211,10 +304,14 @@ impl CaptureFilter<'_> {
         if !named || (filter.failed && event.errno.is_none()) {
             return Decision::Skip;
         }
+        if !filter.names_pipe(event) || !filter.meets_condition(event) {
+            return Decision::Skip;
+        }
         let may_tell = |side: Identity| only.is_none_or(|only| only.matches(side));
         if may_tell(Identity::caller(event))
             && filter.names_side(event.pid, Some(event.comm))
             && filter.names_peer(event.target_pid)
+            && filter.names_memory(event, View::Caller)
         {
             return Decision::Show(View::Caller);
         }
@@ -222,7 +319,8 @@ impl CaptureFilter<'_> {
             Some(target)
                 if may_tell(target)
                     && filter.names_side(target.pid, event.target_comm)
-                    && filter.names_peer(Some(event.pid)) =>
+                    && filter.names_peer(Some(event.pid))
+                    && filter.names_memory(event, View::Target) =>
             {
                 Decision::Show(View::Target)
             }
@@ -246,95 +344,4 @@ fn glob(pattern: &str) -> Result<GlobMatcher> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn select() -> Select {
-        Select::default()
-    }
-
-    fn decide(select: &Select, event: &Event<'_>) -> Decision {
-        let start = Clocks { monotonic_ns: 1_000, realtime_ns: 5_000, ..Clocks::default() };
-        Filter::new(select).unwrap().on(&start).decide(event)
-    }
-
-    const CALLER: Decision = Decision::Show(View::Caller);
-    const TARGET: Decision = Decision::Show(View::Target);
-
-    fn readv() -> Event<'static> {
-        Event {
-            event: "process_vm_readv",
-            pid: 10,
-            comm: "py-spy",
-            target_pid: Some(20),
-            target_comm: Some("python3"),
-            mono_ns: 2_000,
-            ts_ns: 6_000,
-            ..Event::default()
-        }
-    }
-
-    #[test]
-    fn a_pid_is_caller_or_target() {
-        let event = readv();
-        assert_eq!(decide(&select(), &event), CALLER);
-        assert_eq!(decide(&Select { pids: vec![10], ..select() }, &event), CALLER);
-        assert_eq!(decide(&Select { pids: vec![20], ..select() }, &event), TARGET);
-        assert_eq!(decide(&Select { pids: vec![10, 20], ..select() }, &event), CALLER);
-        assert_eq!(decide(&Select { pids: vec![30], ..select() }, &event), Decision::Skip);
-    }
-
-    #[test]
-    fn a_peer_is_the_other_side() {
-        let event = readv();
-        let peer = |peers| Select { peers, ..select() };
-        assert_eq!(decide(&peer(vec![20]), &event), CALLER);
-        assert_eq!(decide(&peer(vec![10]), &event), TARGET);
-        assert_eq!(decide(&Select { pids: vec![10], ..peer(vec![20]) }, &event), CALLER);
-        assert_eq!(decide(&Select { pids: vec![10], ..peer(vec![10]) }, &event), Decision::Skip);
-        assert_eq!(decide(&peer(vec![20]), &Event { target_pid: None, ..event }), Decision::Skip);
-    }
-
-    #[test]
-    fn names_are_globs() {
-        let comm = |glob: &str| Select { comm: Some(glob.into()), ..select() };
-        assert_eq!(decide(&comm("py-*"), &readv()), CALLER);
-        assert_eq!(decide(&comm("python?"), &readv()), TARGET);
-        assert_eq!(decide(&comm("*thon"), &readv()), Decision::Skip);
-        assert_eq!(decide(&comm("k*1"), &Event { comm: "kworker/0:1", ..readv() }), CALLER);
-        assert!(Filter::new(&comm("[a")).unwrap_err().to_string().starts_with("--comm: \"[a\" is not a glob"));
-    }
-
-    #[test]
-    fn sets_merge_and_failures_have_an_errno() {
-        let events = |lists: &[&str]| Select { events: lists.iter().map(|l| l.to_string()).collect(), ..select() };
-        assert_eq!(decide(&events(&["tee", "@vm"]), &readv()), CALLER);
-        assert_eq!(decide(&events(&["tee"]), &readv()), Decision::Skip);
-        assert_eq!(decide(&Select { failed: true, ..select() }, &readv()), Decision::Skip);
-        assert_eq!(decide(&Select { failed: true, ..select() }, &Event { errno: Some("EPERM"), ..readv() }), CALLER);
-        assert!(Filter::new(&events(&["nothing"])).unwrap_err().to_string().starts_with("-e: unknown event"));
-    }
-
-    #[test]
-    fn windows_include_their_ends() {
-        let window =
-            |since: &str, until: &str| Select { since: Some(since.into()), until: Some(until.into()), ..select() };
-        assert_eq!(decide(&window("1us", "1us"), &readv()), CALLER);
-        assert_eq!(decide(&window("1001ns", "2s"), &readv()), Decision::Skip);
-        assert_eq!(decide(&window("@0.000006", "@0.000006"), &readv()), CALLER);
-        assert_eq!(decide(&window("@0", "@0.0000059"), &readv()), Decision::Skip);
-        assert_eq!(decide(&window("-1s", "1us"), &readv()), CALLER);
-    }
-
-    #[test]
-    fn gaps_stay_visible() {
-        let lost = Event { event: "lost", mono_ns: 2_000, ..Event::default() };
-        assert_eq!(decide(&select(), &lost), CALLER);
-        assert_eq!(decide(&Select { pids: vec![10], ..select() }, &lost), Decision::Gap);
-        assert_eq!(decide(&Select { events: vec!["lost".into()], ..select() }, &lost), CALLER);
-        let later = Select { since: Some("1s".into()), ..select() };
-        assert_eq!(decide(&later, &lost), Decision::Skip);
-        let filter = Filter::new(&Select { pids: vec![10], ..select() }).unwrap();
-        assert_eq!(filter.on(&Clocks::default()).scan().pids, [10, 0]);
-    }
-}
+mod tests;

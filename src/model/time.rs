@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Local, MappedLocalTime, NaiveDate, NaiveDateTime, SecondsFormat, TimeZone, Utc};
 use clap::ValueEnum;
 
 use crate::schema::Event;
@@ -31,6 +31,26 @@ pub enum Notation {
     Mono,
 }
 
+impl Notation {
+    /// The zone of the times that it writes.
+    pub fn zone(self) -> Zone {
+        match self {
+            Notation::Local => Zone::Local,
+            Notation::Utc | Notation::Rel | Notation::Delta | Notation::Unix | Notation::Mono => Zone::Utc,
+        }
+    }
+}
+
+/// The zone of times that do not name theirs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Zone {
+    /// UTC.
+    #[default]
+    Utc,
+    /// This machine's.
+    Local,
+}
+
 /// An instant as an option names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
@@ -40,20 +60,27 @@ pub enum When {
     Absolute(i64),
 }
 
-/// Reads `1.5`, `+250ms`, `2m`, `@1700000000.5`, `2026-01-02T03:04:05Z`, or `2026-01-02 03:04:05` (UTC).
+/// Reads `1.5`, `+250ms`, `2m`, `@1700000000.5`, `2026-01-02T03:04:05Z`, or `2026-01-02 03:04:05` (in `zone`).
 ///
 /// # Errors
-/// Says which notations there are.
-pub fn parse(text: &str) -> Result<When, String> {
+/// Says which notations there are, or that the zone's clock skips or repeats that time.
+pub fn parse_in(text: &str, zone: Zone) -> Result<When, String> {
     let trimmed = text.trim();
     let when = match trimmed.strip_prefix('@') {
         Some(seconds) => decimal(seconds, SECOND).map(When::Absolute),
-        None => relative(trimmed).map(When::Relative).or_else(|| absolute(trimmed).map(When::Absolute)),
+        None => match relative(trimmed) {
+            Some(ns) => Some(When::Relative(ns)),
+            None => absolute(trimmed, zone)?.map(When::Absolute),
+        },
     };
     when.ok_or_else(|| {
+        let zone = match zone {
+            Zone::Utc => "UTC",
+            Zone::Local => "local",
+        };
         format!(
-            "{text:?} is not a time: give seconds since the start (1.5, 250ms, 2m), a UTC time \
-             (2026-01-02T03:04:05Z, 2026-01-02 03:04:05.678), or @seconds since 1970"
+            "{text:?} is not a time: give seconds since the start (1.5, 250ms, 2m), a {zone} time \
+             (2026-01-02 03:04:05.678), one with its zone (2026-01-02T03:04:05Z), or @seconds since 1970"
         )
     })
 }
@@ -93,15 +120,30 @@ fn decimal(number: &str, unit: i64) -> Option<i64> {
     whole.checked_mul(unit)?.checked_add(part)
 }
 
-fn absolute(text: &str) -> Option<i64> {
+fn absolute(text: &str, zone: Zone) -> Result<Option<i64>, String> {
     if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
-        return instant.timestamp_nanos_opt();
+        return Ok(instant.timestamp_nanos_opt());
     }
-    let bare = text.strip_suffix("UTC").or(text.strip_suffix('Z')).unwrap_or(text).trim_end();
+    let utc = text.strip_suffix("UTC").or(text.strip_suffix('Z'));
+    let bare = utc.unwrap_or(text).trim_end();
     let formats = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"];
     let instant = formats.iter().find_map(|f| NaiveDateTime::parse_from_str(bare, f).ok());
     let midnight = || NaiveDate::parse_from_str(bare, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0);
-    instant.or_else(midnight)?.and_utc().timestamp_nanos_opt()
+    let Some(instant) = instant.or_else(midnight) else { return Ok(None) };
+    match zone {
+        Zone::Local if utc.is_none() => in_zone(&Local, instant),
+        Zone::Local | Zone::Utc => Ok(instant.and_utc().timestamp_nanos_opt()),
+    }
+}
+
+/// The instant at which clocks in `zone` show `shown`.
+fn in_zone(zone: &impl TimeZone, shown: NaiveDateTime) -> Result<Option<i64>, String> {
+    let how = match zone.from_local_datetime(&shown) {
+        MappedLocalTime::Single(instant) => return Ok(instant.timestamp_nanos_opt()),
+        MappedLocalTime::Ambiguous(..) => "shows it twice",
+        MappedLocalTime::None => "skips it",
+    };
+    Err(format!("{shown} is no one time here: the clock {how}; add the offset from UTC, as in {shown:?}+01:00"))
 }
 
 /// Writes the instants of one capture.
@@ -110,12 +152,19 @@ pub struct Clock {
     notation: Notation,
     start_mono_ns: i64,
     last_mono_ns: Option<i64>,
+    micros: bool,
 }
 
 impl Clock {
     /// A clock for the capture that started at `start`.
     pub fn new(notation: Notation, start: &Clocks) -> Self {
-        Clock { notation, start_mono_ns: start.monotonic_ns, last_mono_ns: None }
+        Clock { notation, start_mono_ns: start.monotonic_ns, last_mono_ns: None, micros: false }
+    }
+
+    /// The same, which writes microseconds.
+    #[must_use]
+    pub fn in_micros(self) -> Self {
+        Clock { micros: true, ..self }
     }
 
     /// Lets the next line count as the first.
@@ -123,14 +172,19 @@ impl Clock {
         self.last_mono_ns = None;
     }
 
+    /// Counts an event as the line before, of which nothing is written.
+    pub fn pass(&mut self, event: &Event<'_>) {
+        self.last_mono_ns = Some(event.mono_ns);
+    }
+
     /// Appends the instant of `event`, right-aligned so that lines stay in columns.
     pub fn write(&mut self, out: &mut String, event: &Event<'_>) {
         let before = self.last_mono_ns.replace(event.mono_ns).unwrap_or(event.mono_ns);
-        let text = match self.notation {
-            Notation::Utc => utc(event.ts_ns),
-            Notation::Local => DateTime::from_timestamp_nanos(event.ts_ns)
-                .with_timezone(&Local)
-                .to_rfc3339_opts(SecondsFormat::Nanos, false),
+        let format = if self.micros { SecondsFormat::Micros } else { SecondsFormat::Nanos };
+        let instant = DateTime::from_timestamp_nanos(event.ts_ns);
+        let mut text = match self.notation {
+            Notation::Utc => instant.to_rfc3339_opts(format, true),
+            Notation::Local => instant.with_timezone(&Local).to_rfc3339_opts(format, false),
             Notation::Rel => seconds(event.mono_ns.into(), self.start_mono_ns.into()),
             Notation::Delta => {
                 let text = seconds(event.mono_ns.into(), before.into());
@@ -139,9 +193,15 @@ impl Clock {
             Notation::Unix => seconds(event.ts_ns.into(), 0),
             Notation::Mono => seconds(event.mono_ns.into(), 0),
         };
+        let decimals = !matches!(self.notation, Notation::Utc | Notation::Local);
+        if decimals && self.micros {
+            // The last three of nine.
+            text.truncate(text.len().saturating_sub(3));
+        }
         let width = match self.notation {
+            Notation::Rel | Notation::Delta if self.micros => 11,
             Notation::Rel | Notation::Delta => 13,
-            _ => 0,
+            Notation::Utc | Notation::Local | Notation::Unix | Notation::Mono => 0,
         };
         // Writing to a String cannot fail.
         let _ = write!(out, "{text:>width$}");
@@ -180,6 +240,54 @@ pub fn span(ns: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chrono::FixedOffset;
+
+    fn parse(text: &str) -> Result<When, String> {
+        parse_in(text, Zone::Utc)
+    }
+
+    /// A zone whose clock was turned from 2:00 to 3:00 on one day, and from 3:00 to 2:00 on another.
+    #[derive(Clone, Debug)]
+    struct Turned;
+
+    impl TimeZone for Turned {
+        type Offset = FixedOffset;
+
+        fn from_offset(_: &FixedOffset) -> Self {
+            Turned
+        }
+
+        fn offset_from_local_date(&self, _: &NaiveDate) -> MappedLocalTime<FixedOffset> {
+            MappedLocalTime::None
+        }
+
+        fn offset_from_local_datetime(&self, shown: &NaiveDateTime) -> MappedLocalTime<FixedOffset> {
+            let hours = |hours| FixedOffset::east_opt(hours * 3600).unwrap();
+            match shown.to_string().as_str() {
+                "2026-03-29 02:30:00" => MappedLocalTime::None,
+                "2026-10-25 02:30:00" => MappedLocalTime::Ambiguous(hours(2), hours(1)),
+                _ => MappedLocalTime::Single(hours(1)),
+            }
+        }
+
+        fn offset_from_utc_date(&self, _: &NaiveDate) -> FixedOffset {
+            FixedOffset::east_opt(3600).unwrap()
+        }
+
+        fn offset_from_utc_datetime(&self, _: &NaiveDateTime) -> FixedOffset {
+            FixedOffset::east_opt(3600).unwrap()
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_turned_skips_and_repeats_times() {
+        let at = |text: &str| in_zone(&Turned, text.parse().unwrap());
+        assert_eq!(at("1970-01-01T01:00:01"), Ok(Some(SECOND)));
+        let skipped = "2026-03-29 02:30:00 is no one time here: the clock skips it; add the offset from UTC, as in \
+                       2026-03-29T02:30:00+01:00";
+        assert_eq!(at("2026-03-29T02:30:00"), Err(skipped.to_string()));
+        assert!(at("2026-10-25T02:30:00").unwrap_err().contains("the clock shows it twice"));
+    }
 
     #[test]
     fn relative_times_are_exact() {
@@ -253,5 +361,13 @@ mod tests {
         assert_eq!(write(Notation::Unix), "1700000000.500000000");
         assert_eq!(write(Notation::Mono), "6.000000007");
         assert_eq!(span(4_500), "4.5µs");
+        let short = |notation| {
+            let mut text = String::new();
+            Clock::new(notation, &start).in_micros().write(&mut text, &event);
+            text
+        };
+        assert_eq!(short(Notation::Rel), "   1.000000");
+        assert_eq!(short(Notation::Utc), "2023-11-14T22:13:20.500000Z");
+        assert_eq!(short(Notation::Unix), "1700000000.500000");
     }
 }

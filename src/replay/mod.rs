@@ -23,7 +23,7 @@ use crate::model::process::Processes;
 use crate::model::select::{CaptureFilter, Decision, Filter, Select, View};
 use crate::model::time;
 use crate::schema::limits::{AllowLarge, Limits};
-use crate::schema::reader::Capture;
+use crate::schema::reader::{Capture, Scan};
 use crate::schema::{Event, EventBatch};
 use crate::terminal::{self, ColorWhen, status};
 
@@ -43,7 +43,7 @@ pub struct Args {
     /// Order of the text output
     #[arg(long, value_enum, default_value_t, help_heading = "Output")]
     by: Order,
-    /// How instants are written (text)
+    /// How instants are written (text); with local, --since and --until are in this machine's time zone, too
     #[arg(long, value_enum, default_value_t, help_heading = "Output")]
     time: time::Notation,
     /// Show captured bytes under each line (text)
@@ -115,7 +115,7 @@ impl<E: Export> Render for Exported<E> {
 /// # Errors
 /// Options that are wrong, or an output that cannot be written.
 pub fn run(args: &Args) -> Result<u8> {
-    let filter = Filter::new(&args.select)?;
+    let filter = Filter::in_zone(&args.select, args.time.zone())?;
     let mut replay = Replay {
         order: args.by,
         limits: args.large.limits(),
@@ -138,9 +138,31 @@ pub fn run(args: &Args) -> Result<u8> {
     }
     Ok(match (failed, replay.printed) {
         (true, _) => status::ERROR,
-        (false, 0) => status::NO_MATCH,
+        (false, 0) => {
+            replay.render.flush()?;
+            explain(&args.files, replay.limits, &filter)?;
+            status::NO_MATCH
+        }
         (false, _) => status::OK,
     })
+}
+
+/// Says of each option that nothing in the captures fits what comes nearest to it.
+fn explain(files: &[PathBuf], limits: Limits, filter: &Filter) -> Result<()> {
+    if let [file] = files {
+        let capture = Capture::open_within(file, limits)?;
+        let outside = capture.mono_span().and_then(|span| filter.outside(&capture.manifest().start, span));
+        outside.iter().for_each(|sentence| terminal::say_line(format_args!("{sentence}")));
+    }
+    let Some(mut nearest) = filter.nearest() else { return Ok(()) };
+    for path in files {
+        let capture = Capture::open_within(path, limits)?;
+        for batch in capture.scan(&Scan { columns: nearest.columns(), ..Scan::default() })? {
+            batch?.iter().for_each(|event| nearest.note(&event));
+        }
+    }
+    nearest.sentences().iter().for_each(|sentence| terminal::say_line(format_args!("{sentence}")));
+    Ok(())
 }
 
 fn renderer(args: &Args) -> Result<Box<dyn Render>> {

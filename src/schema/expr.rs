@@ -1,4 +1,4 @@
-//! Conditions on the columns of an event, as `--trigger EXPR` takes them: `errno = EPERM`, `event = process_vm_writev
+//! Conditions on the columns of an event, as `--trigger EXPR` and `--where EXPR` take them: `errno = EPERM`, `event = process_vm_writev
 //! and target_pid = 4211`, `bytes >= 1M or not comm ~ "ssh*"`.
 //!
 //! Owns what a condition means for a row. `parse` reads its text, `value` its values; there is no I/O. The meaning is
@@ -34,6 +34,13 @@ impl Expr {
         Ok(Expr { text: text.to_string(), root: parse::parse(text)? })
     }
 
+    /// The columns that it looks at; one may come twice.
+    pub fn columns(&self) -> Vec<&'static str> {
+        let mut columns = Vec::new();
+        self.root.add_columns(&mut columns);
+        columns
+    }
+
     /// Whether it holds for `event`.
     pub fn matches(&self, event: &Event<'_>) -> bool {
         self.root.holds(event) == Some(true)
@@ -65,6 +72,14 @@ enum Check {
 }
 
 impl Node {
+    fn add_columns(&self, columns: &mut Vec<&'static str>) {
+        match self {
+            Node::Test { column, .. } => columns.push(column.name),
+            Node::Not(node) => node.add_columns(columns),
+            Node::All(nodes) | Node::Any(nodes) => nodes.iter().for_each(|node| node.add_columns(columns)),
+        }
+    }
+
     /// `None` where that depends on a value that is null.
     fn holds(&self, event: &Event<'_>) -> Option<bool> {
         match self {

@@ -166,6 +166,12 @@ fn nesting_ends_before_the_stack_does() {
 }
 
 #[test]
+fn it_names_its_columns() {
+    let expr = Expr::parse("pid = 1 or not (comm ~ a* and payload is not null)").unwrap();
+    assert_eq!(expr.columns(), ["pid", "comm", "payload"]);
+}
+
+#[test]
 fn it_shows_as_it_was_given() {
     assert_eq!(Expr::parse("pid  =  1").unwrap().to_string(), "pid  =  1");
 }
