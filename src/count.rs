@@ -33,6 +33,23 @@ pub fn bytes(number: u64) -> Count<'static> {
     Count(number, "byte", "bytes")
 }
 
+/// A size in few characters: `4096`, `64K`, `40.2M`. K, M and the others are powers of
+/// 1024; what has a decimal place is rounded.
+pub fn short_size(bytes: u64) -> String {
+    const SMALL: u64 = 10_000;
+    let unit = ["K", "M", "G", "T", "P"].into_iter().zip(1..).take_while(|(_, power)| bytes >> (10 * power) > 0).last();
+    match unit {
+        Some((name, power)) if bytes >= SMALL => {
+            let unit = 1u64 << (10 * power);
+            match bytes.is_multiple_of(unit) {
+                true => format!("{}{name}", bytes / unit),
+                false => format!("{:.1}{name}", bytes as f64 / unit as f64),
+            }
+        }
+        Some(_) | None => bytes.to_string(),
+    }
+}
+
 /// 1234567 as 1,234,567.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -74,5 +91,22 @@ mod tests {
         assert_eq!(rows(1_234_567).to_string(), "1,234,567 rows");
         assert_eq!(Count(1, "row is", "rows are").to_string(), "1 row is");
         assert_eq!(grouped(u64::MAX), "18,446,744,073,709,551,615");
+    }
+
+    #[test]
+    fn short_sizes_have_a_letter_for_their_unit() {
+        for (bytes, text) in [
+            (0, "0"),
+            (9_999, "9999"),
+            (10_000, "9.8K"),
+            (65_536, "64K"),
+            (65_537, "64.0K"),
+            (1 << 20, "1M"),
+            (42_160_128, "40.2M"),
+            (1 << 40, "1T"),
+            (u64::MAX, "16384.0P"),
+        ] {
+            assert_eq!(short_size(bytes), text);
+        }
     }
 }

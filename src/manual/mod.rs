@@ -1,7 +1,7 @@
 //! `vmtrace man`: one manual page (man(7)) per command.
 //!
-//! Options come from the definition of the command line, everything else from [`pages`]. Does not depend on other
-//! commands.
+//! Options come from the definition of the command line, the signs of `replay` from their table, everything else from [`pages`].
+//! Does not depend on other commands.
 
 mod pages;
 
@@ -13,6 +13,7 @@ use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
 pub(crate) use self::pages::PAGES;
 use self::pages::Page;
+use crate::terminal::signs;
 
 /// Options of `vmtrace man`.
 #[derive(Debug, clap::Args)]
@@ -108,7 +109,7 @@ fn options(command: &clap::Command, out: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// Commands, exit status, examples, and where to read on.
+/// Commands, signs in the output, exit status, examples, and where to read on.
 fn back(vmtrace: &clap::Command, wanted: &str, commands: &[&str], page: &Page) -> Roff {
     let mut roff = Roff::new();
     if wanted == "vmtrace" {
@@ -117,6 +118,12 @@ fn back(vmtrace: &clap::Command, wanted: &str, commands: &[&str], page: &Page) -
             let about = command.get_about().map(ToString::to_string).unwrap_or_default();
             roff.control("TP", []).text(reference(&format!("vmtrace-{}", command.get_name()), "1"));
             roff.text([roman(about)]);
+        }
+    }
+    if wanted == "replay" {
+        roff.control("SH", ["OUTPUT"]).text([roman("Text has these signs:")]);
+        for (sign, meaning) in signs::LEGEND {
+            roff.control("TP", []).text([bold(*sign)]).text([roman(*meaning)]);
         }
     }
     roff.control("SH", ["EXIT STATUS"]);

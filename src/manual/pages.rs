@@ -106,14 +106,19 @@ pub const PAGES: &[Page] = &[
     },
     Page {
         name: "replay",
-        synopsis: &["vmtrace replay [OPTIONS] FILE..."],
+        synopsis: &["vmtrace replay [OPTIONS] FILE...", "vmtrace replay --legend"],
         description: &[
-            "Prints the events of captures as text, JSON lines or CSV. An arrow shows the direction of the bytes \
-             as the caller sees it: a left arrow is a read, a right arrow is a write. With -p, events are shown \
-             from the side of PID.",
+            "Prints the events of captures as text, JSON lines or CSV. Text has a heading for each process; an arrow shows \
+             the direction of the bytes as this process sees it: a left arrow is a read, a right arrow is a write. With \
+             -p, events are shown from the side of PID.",
             "Options that select combine: an event must fit all of them. EXPR of --where compares columns of the \
              capture with values: =, !=, <, <=, >, >=, ~ and !~ (glob patterns), is null, and, or, not, parentheses. \
              No comparison with a null column holds.",
+            "On a terminal, lines are cut to its width, with what matters first. Runs of alike events are folded: the \
+             first is printed, the others are counted. No event with an error, a loss, a conflict or another peer is \
+             folded. Processes that ran when the recording began are printed if an event refers to them. With \
+             --wide --no-fold --snapshots everything is printed, as into a pipe or a file. Text goes through the pager in \
+             the environment variable PAGER, or less.",
             "Captured text is escaped. Lost events are always printed, whatever is selected.",
         ],
         status: &[
@@ -140,7 +145,7 @@ pub const PAGES: &[Page] = &[
             ),
             ("Select with another program:", "vmtrace replay trace.parquet -T jsonl | jq 'select(.bytes > 4096)'"),
         ],
-        see_also: &[],
+        see_also: &[("less", "1")],
     },
     Page {
         name: "info",

@@ -5,9 +5,12 @@
 
 mod life;
 mod ranges;
+mod short;
 
 use std::fmt::{self, Arguments, Write};
+use std::ops::Range;
 
+pub use self::short::event as event_in_short;
 use crate::model::process::Processes;
 use crate::model::select::View;
 use crate::model::time;
@@ -15,6 +18,7 @@ use crate::schema::events::{EventSpec, Group};
 use crate::schema::vocabulary::{Abi, Direction, IovVerdict, PayloadStatus};
 use crate::schema::{Event, EventKind};
 use crate::terminal::escape::{Preview, Safe};
+use crate::terminal::{fit, signs};
 
 /// Columns of a payload preview.
 const PREVIEW: usize = 32;
@@ -77,9 +81,47 @@ impl Line {
     }
 
     /// The text without roles.
-    #[cfg(test)]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Adds the parts of another line.
+    pub fn append(&mut self, other: &Line) {
+        self.copy(other, 0..other.text.len());
+    }
+
+    /// Cuts the line, or each of its lines, at `most` columns, with `…` for what is cut off.
+    pub fn fit(&mut self, most: usize) {
+        if self.text.split('\n').all(|line| fit::columns(line) <= most) {
+            return;
+        }
+        let whole = std::mem::take(self);
+        let mut start = 0;
+        for line in whole.text.split_inclusive('\n') {
+            let content = line.strip_suffix('\n').unwrap_or(line);
+            let fits = fit::columns(content) <= most;
+            let kept = if fits { content } else { fit::cut(content, most.saturating_sub(1)) };
+            self.copy(&whole, start..start + kept.len());
+            if !fits {
+                self.add(Role::Dim, format_args!("{}", signs::MORE));
+            }
+            if content.len() < line.len() {
+                self.add(Role::Plain, format_args!("\n"));
+            }
+            start += line.len();
+        }
+    }
+
+    /// Adds the parts of a range of another line's text.
+    fn copy(&mut self, other: &Line, range: Range<usize>) {
+        let mut at = 0;
+        for (role, part) in other.parts() {
+            let inside = range.start.max(at)..range.end.min(at + part.len());
+            at += part.len();
+            if let Some(text) = other.text.get(inside).filter(|text| !text.is_empty()) {
+                self.add(role, format_args!("{text}"));
+            }
+        }
     }
 }
 
@@ -101,11 +143,44 @@ impl Way {
         }
     }
 
+    /// How the process at the other end has part in it.
+    fn how(self, event: &Event<'_>, view: View) -> &'static str {
+        // The target fed the pipe that the bytes were taken from: both descriptors show where they went.
+        let between_files = event.spec().is_some_and(EventSpec::is_between_files);
+        match (self, view) {
+            (Way::In, View::Caller) => "from ",
+            (Way::In, View::Target) => "from caller ",
+            (Way::Out, View::Caller) => "to ",
+            (Way::Out, View::Target) => "to caller ",
+            (Way::Unknown, View::Caller) if between_files => "fed by ",
+            (Way::Unknown, View::Caller) => "on ",
+            (Way::Unknown, View::Target) => "by caller ",
+        }
+    }
+
+    /// The same where an arrow says the rest.
+    fn how_in_short(self, event: &Event<'_>, view: View) -> &'static str {
+        match (self, view) {
+            (Way::In | Way::Out, View::Caller) => "",
+            (Way::In | Way::Out, View::Target) => "caller ",
+            (Way::Unknown, View::Caller | View::Target) => self.how(event, view),
+        }
+    }
+
+    /// What stands before the memory of the process whose line it is.
+    fn own(self) -> &'static str {
+        match self {
+            Way::In => "into",
+            Way::Out => "from",
+            Way::Unknown => "with",
+        }
+    }
+
     fn arrow(self) -> (Role, &'static str) {
         match self {
-            Way::In => (Role::In, "←"),
-            Way::Out => (Role::Out, "→"),
-            Way::Unknown => (Role::Dim, "·"),
+            Way::In => (Role::In, signs::IN),
+            Way::Out => (Role::Out, signs::OUT),
+            Way::Unknown => (Role::Dim, signs::NEITHER),
         }
     }
 }
@@ -144,92 +219,104 @@ pub fn event(line: &mut Line, event: &Event<'_>, view: View, processes: &Process
     if let Some(request) = event.ptrace_request.or(event.advice) {
         line.word(Role::Plain, format_args!("{}", Safe(request)));
     }
-    let has_peer = peer(line, event, view, way, processes);
+    let has_peer = peer(line, event, view, way.how(event, view), processes);
     match view {
         View::Caller => ranges::remote(line, event),
         View::Target => ranges::local(line, event),
     }
     ranges::descriptors(line, event, has_peer);
-    let own = match way {
-        Way::In => "into",
-        Way::Out => "from",
-        Way::Unknown => "with",
-    };
     match view {
-        View::Caller => ranges::after(line, own, |line| ranges::local(line, event)),
-        View::Target => ranges::after(line, own, |line| ranges::remote(line, event)),
+        View::Caller => ranges::after(line, way.own(), |line| ranges::local(line, event)),
+        View::Target => ranges::after(line, way.own(), |line| ranges::remote(line, event)),
     }
     if event.data != 0 {
         line.word(Role::Plain, format_args!("data {:#x}", event.data));
     }
     ranges::flags(line, event);
     marks(line, event);
+    thread(line, event);
     payload(line, event);
     if let Some(ns) = event.dur_ns {
         line.word(Role::Dim, format_args!("took {}", time::span(ns)));
     }
 }
 
-/// What came of it: bytes moved, of how many where fewer, or the error.
-fn outcome(line: &mut Line, event: &Event<'_>) {
-    let mut moved = String::new();
-    let role = match (event.errno, event.bytes, event.ret) {
-        (Some(errno), ..) => {
-            let _ = write!(moved, "{}", Safe(errno));
-            Role::Bad
-        }
-        (None, Some(bytes), _) => {
-            let asked = event.bytes_requested.filter(|asked| *asked != bytes);
-            let _ = match asked {
-                Some(asked) => write!(moved, "{bytes}/{asked} B"),
-                None => write!(moved, "{bytes} B"),
-            };
-            Role::Plain
-        }
-        (None, None, Some(ret)) => {
-            let _ = if ret == 0 { write!(moved, "ok") } else { write!(moved, "= {ret}") };
-            Role::Dim
-        }
-        (None, None, None) => Role::Dim,
-    };
-    line.add(role, format_args!(" {moved:>12}"));
+/// What came of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome<'a> {
+    /// An error.
+    Failed(&'a str),
+    /// Bytes moved, of how many where that is another number.
+    Moved { bytes: i64, asked: Option<i64> },
+    /// A value.
+    Returned(i64),
+    /// Nothing is known.
+    None,
 }
 
-/// Who is at the other end; says whether anyone is, and the descriptors are but the way to them.
-fn peer(line: &mut Line, event: &Event<'_>, view: View, way: Way, processes: &Processes) -> bool {
-    // The target fed the pipe that the bytes were taken from: both descriptors show where they went.
-    let between_files = event.spec().is_some_and(EventSpec::is_between_files);
-    let how = match (way, view) {
-        (Way::In, _) => "from",
-        (Way::Out, _) => "to",
-        (Way::Unknown, View::Caller) if between_files => "fed by",
-        (Way::Unknown, View::Caller) => "on",
-        (Way::Unknown, View::Target) => "by",
+impl<'a> Outcome<'a> {
+    fn of(event: &Event<'a>) -> Self {
+        match (event.errno, event.bytes, event.ret) {
+            (Some(errno), ..) => Outcome::Failed(errno),
+            (None, Some(bytes), _) => {
+                Outcome::Moved { bytes, asked: event.bytes_requested.filter(|asked| *asked != bytes) }
+            }
+            (None, None, Some(ret)) => Outcome::Returned(ret),
+            (None, None, None) => Outcome::None,
+        }
+    }
+
+    fn role(self) -> Role {
+        match self {
+            Outcome::Failed(_) => Role::Bad,
+            Outcome::Moved { .. } => Role::Plain,
+            Outcome::Returned(_) | Outcome::None => Role::Dim,
+        }
+    }
+}
+
+fn outcome(line: &mut Line, event: &Event<'_>) {
+    let outcome = Outcome::of(event);
+    let text = match outcome {
+        Outcome::Failed(errno) => Safe(errno).to_string(),
+        Outcome::Moved { bytes, asked: Some(asked) } => format!("{bytes}/{asked} B"),
+        Outcome::Moved { bytes, asked: None } => format!("{bytes} B"),
+        Outcome::Returned(0) => "ok".into(),
+        Outcome::Returned(value) => format!("= {value}"),
+        Outcome::None => String::new(),
     };
+    line.add(outcome.role(), format_args!(" {text:>12}"));
+}
+
+/// Who is at the other end, behind `how`; returns whether anyone is, and the descriptors are but the way to them.
+fn peer(line: &mut Line, event: &Event<'_>, view: View, how: &str, processes: &Processes) -> bool {
+    let between_files = event.spec().is_some_and(EventSpec::is_between_files);
     if view == View::Target {
         // The line is under the target; the caller is named in it.
-        line.word(Role::Plain, format_args!("{how} caller "));
+        line.word(Role::Plain, format_args!("{how}"));
         let name = processes.name(event.pid).or(Some(event.comm));
         line.add(Role::Name, format_args!("{}", Named { name, pid: event.pid }));
         return !between_files;
     }
     match (event.target_pid, event.target_pid_arg) {
-        (Some(pid), _) if pid == event.pid => line.word(Role::Plain, format_args!("{how} itself")),
+        (Some(pid), _) if pid == event.pid => line.word(Role::Plain, format_args!("{how}itself")),
         (Some(pid), passed) => {
             let name = event.target_comm.or_else(|| processes.name(pid));
-            line.word(Role::Plain, format_args!("{how} "));
+            line.word(Role::Plain, format_args!("{how}"));
             line.add(Role::Name, format_args!("{}", Named { name, pid }));
             if let Some(passed) = passed.filter(|passed| *passed != pid) {
                 line.word(Role::Dim, format_args!("(passed as {passed})"));
             }
             if event.target_ended == Some(true) {
-                line.word(Role::Dim, format_args!("(ended meanwhile)"));
+                line.word(Role::Dim, format_args!("{}", signs::ENDED));
             }
         }
         // ptrace(2): the pid of this request is ignored; the parent becomes the tracer.
         (None, _) if event.ptrace_request == Some("PTRACE_TRACEME") => return false,
-        (None, Some(passed)) => line.word(Role::Plain, format_args!("{how} pid {passed} (unresolved)")),
-        (None, None) if event.pidfd.is_some() => line.word(Role::Plain, format_args!("{how} a process (unresolved)")),
+        (None, Some(passed)) => line.word(Role::Plain, format_args!("{how}pid {passed} {}", signs::UNRESOLVED)),
+        (None, None) if event.pidfd.is_some() => {
+            line.word(Role::Plain, format_args!("{how}a process {}", signs::UNRESOLVED))
+        }
         (None, None) => return false,
     }
     if let Some(pidfd) = event.pidfd {
@@ -249,18 +336,21 @@ fn marks(line: &mut Line, event: &Event<'_>) {
         line.word(Role::Warn, format_args!("[direction {}]", Safe(unknown)));
     }
     if event.toctou == Some(true) {
-        line.word(Role::Bad, format_args!("[toctou: arguments changed under way]"));
+        line.word(Role::Bad, format_args!("{}", signs::TOCTOU));
     }
     match event.iov_verdict.map(IovVerdict::parse) {
         // Calls with one buffer have no array.
         Some(Ok(IovVerdict::Conflict)) if event.spec().is_some_and(|e| e.group == Group::Mem && !e.has_iovecs()) => {
-            line.word(Role::Bad, format_args!("[descriptor conflict]"));
+            line.word(Role::Bad, format_args!("{}", signs::DESCRIPTOR_CONFLICT));
         }
-        Some(Ok(IovVerdict::Conflict)) => line.word(Role::Bad, format_args!("[iovec conflict]")),
-        Some(Ok(IovVerdict::Unreadable)) => line.word(Role::Warn, format_args!("[iovec unreadable]")),
+        Some(Ok(IovVerdict::Conflict)) => line.word(Role::Bad, format_args!("{}", signs::IOVEC_CONFLICT)),
+        Some(Ok(IovVerdict::Unreadable)) => line.word(Role::Warn, format_args!("{}", signs::IOVEC_UNREADABLE)),
         Some(Ok(IovVerdict::Unverified | IovVerdict::Kernel)) | None => {}
         Some(Err(unknown)) => line.word(Role::Warn, format_args!("[iovec {}]", Safe(unknown))),
     }
+}
+
+fn thread(line: &mut Line, event: &Event<'_>) {
     if event.tid != event.pid {
         line.word(Role::Dim, format_args!("thread {}", Named { name: Some(event.comm), pid: event.tid }));
     }
@@ -270,15 +360,29 @@ fn payload(line: &mut Line, event: &Event<'_>) {
     if let Some(bytes) = event.payload.filter(|bytes| !bytes.is_empty()) {
         line.word(Role::Payload, format_args!("{}", Preview { bytes, width: PREVIEW }));
     }
+    payload_marks(line, event, true);
+    if event.payload_by_ref == Some(true) {
+        line.word(Role::Dim, format_args!("{}", signs::BY_REFERENCE));
+    }
+}
+
+/// How much of the payload is there; that a part of it was kept only `if_truncated`.
+fn payload_marks(line: &mut Line, event: &Event<'_>, if_truncated: bool) {
     let (len, total) = (event.payload_len, event.payload_total);
     match event.payload_status.map(PayloadStatus::parse) {
-        Some(Ok(PayloadStatus::Truncated)) => line.word(Role::Dim, format_args!("(first {len} of {total} B)")),
+        Some(Ok(PayloadStatus::Truncated)) if if_truncated => {
+            line.word(Role::Dim, format_args!("(first {len} of {total} B)"));
+        }
         Some(Ok(PayloadStatus::Fault)) => line.word(Role::Warn, format_args!("(fault: {len} of {total} B readable)")),
-        Some(Ok(PayloadStatus::Ok | PayloadStatus::Off | PayloadStatus::Dropped | PayloadStatus::None)) | None => {}
+        Some(Ok(
+            PayloadStatus::Truncated
+            | PayloadStatus::Ok
+            | PayloadStatus::Off
+            | PayloadStatus::Dropped
+            | PayloadStatus::None,
+        ))
+        | None => {}
         Some(Err(unknown)) => line.word(Role::Warn, format_args!("({}: {len} of {total} B)", Safe(unknown))),
-    }
-    if event.payload_by_ref == Some(true) {
-        line.word(Role::Dim, format_args!("(by reference)"));
     }
 }
 

@@ -4,17 +4,22 @@
 //! another, with what the model knows by then, and knows nothing of files or options. Captured text passes `terminal::escape` on its way out, wherever it goes.
 
 mod describe;
+mod dump;
+mod folding;
+mod form;
 pub mod info;
+mod snapshots;
 pub mod summary;
 mod text;
 mod timelines;
 
-use std::io::BufWriter;
+use std::io::{BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
+use self::form::Form;
 use self::text::{Look, Text};
 use crate::export::Export;
 use crate::export::csv::Csv;
@@ -25,7 +30,8 @@ use crate::model::time;
 use crate::schema::limits::{AllowLarge, Limits};
 use crate::schema::reader::{Capture, Scan};
 use crate::schema::{Event, EventBatch};
-use crate::terminal::{self, ColorWhen, status};
+use crate::terminal::pager::Output;
+use crate::terminal::{self, ColorWhen, signs, status};
 
 /// Options of `vmtrace replay`.
 #[derive(Debug, clap::Args)]
@@ -33,7 +39,7 @@ use crate::terminal::{self, ColorWhen, status};
 no event matched, 2 an error.")]
 pub struct Args {
     /// Captures to print, one after another
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "legend", value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
     select: Select,
@@ -46,7 +52,8 @@ pub struct Args {
     /// How instants are written (text); with local, --since and --until are in this machine's time zone, too
     #[arg(long, value_enum, default_value_t, help_heading = "Output")]
     time: time::Notation,
-    /// Show captured bytes under each line (text)
+    /// Show captured bytes under each line, with their addresses in the target's memory, or in the caller's if the target's
+    /// has no part in the call (text)
     #[arg(short = 'x', long, help_heading = "Output")]
     hexdump: bool,
     /// Output format
@@ -56,7 +63,19 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t, value_name = "WHEN", help_heading = "Output")]
     color: ColorWhen,
     #[command(flatten)]
+    form: Form,
+    /// Print what every sign in the text output means, and nothing else
+    #[arg(long, exclusive = true, help_heading = "Output")]
+    legend: bool,
+    #[command(flatten)]
     large: AllowLarge,
+}
+
+impl Args {
+    /// Whether the output may go through a pager.
+    fn pages(&self) -> bool {
+        self.format == Format::Text && !self.form.no_pager && std::io::stdout().is_terminal()
+    }
 }
 
 /// Order of the text output.
@@ -87,8 +106,12 @@ trait Render {
     fn capture(&mut self, capture: &Capture) -> Result<()>;
     /// Something else begins, out of the order of time, under `title` where that is not empty.
     fn section(&mut self, _title: &'static str) {}
-    /// An event, to be shown from the side of `view`, and the processes known so far.
-    fn event(&mut self, event: &Event<'_>, view: View, processes: &Processes) -> Result<()>;
+    /// An event, to be shown from the side of `view`, and the processes known so far. Returns whether it is shown now.
+    fn event(&mut self, event: &Event<'_>, view: View, processes: &Processes) -> Result<bool>;
+    /// A capture ends, or nothing more is wanted of it.
+    fn end(&mut self, _processes: &Processes) -> Result<()> {
+        Ok(())
+    }
     /// Everything so far goes out.
     fn flush(&mut self) -> Result<()>;
 }
@@ -101,8 +124,8 @@ impl<E: Export> Render for Exported<E> {
         self.0.capture(capture)
     }
 
-    fn event(&mut self, event: &Event<'_>, _view: View, _processes: &Processes) -> Result<()> {
-        self.0.event(event)
+    fn event(&mut self, event: &Event<'_>, _view: View, _processes: &Processes) -> Result<bool> {
+        self.0.event(event).map(|()| true)
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -115,6 +138,10 @@ impl<E: Export> Render for Exported<E> {
 /// # Errors
 /// Options that are wrong, or an output that cannot be written.
 pub fn run(args: &Args) -> Result<u8> {
+    if args.legend {
+        std::io::stdout().write_all(signs::legend().as_bytes())?;
+        return Ok(status::OK);
+    }
     let filter = Filter::in_zone(&args.select, args.time.zone())?;
     let mut replay = Replay {
         order: args.by,
@@ -125,6 +152,8 @@ pub fn run(args: &Args) -> Result<u8> {
         render: renderer(args)?,
     };
     let mut failed = false;
+    // A pager shows its text until it ends: nothing comes between.
+    let mut later = Vec::new();
     for path in &args.files {
         if let Err(error) = replay.file(path, &filter) {
             if terminal::is_broken_pipe(&error) {
@@ -132,15 +161,22 @@ pub fn run(args: &Args) -> Result<u8> {
             }
             // What was printed before the damage comes before the error.
             replay.render.flush()?;
-            terminal::report(&error);
+            if args.pages() {
+                later.push(error)
+            } else {
+                terminal::report(&error)
+            }
             failed = true;
         }
     }
-    Ok(match (failed, replay.printed) {
+    replay.render.flush()?;
+    let Replay { limits, printed, render, .. } = replay;
+    drop(render);
+    later.iter().for_each(terminal::report);
+    Ok(match (failed, printed) {
         (true, _) => status::ERROR,
         (false, 0) => {
-            replay.render.flush()?;
-            explain(&args.files, replay.limits, &filter)?;
+            explain(&args.files, limits, &filter)?;
             status::NO_MATCH
         }
         (false, _) => status::OK,
@@ -166,9 +202,14 @@ fn explain(files: &[PathBuf], limits: Limits, filter: &Filter) -> Result<()> {
 }
 
 fn renderer(args: &Args) -> Result<Box<dyn Render>> {
-    let text_only = args.format == Format::Text || (args.by == Order::Time && !args.hexdump);
-    ensure!(text_only, "--by process and --hexdump are for text; leave them out or use -T text");
-    let out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+    let asks_for_text = args.by != Order::Time || args.hexdump || args.form.is_given();
+    ensure!(
+        args.format == Format::Text || !asks_for_text,
+        "--by process, --hexdump{} are for text; leave them out or use -T text",
+        form::NAMES
+    );
+    let output = if args.pages() { Output::Unused } else { Output::Plain(std::io::stdout().lock()) };
+    let out = BufWriter::with_capacity(1 << 16, output);
     Ok(match args.format {
         Format::Text => Box::new(Text::new(
             out,
@@ -177,6 +218,9 @@ fn renderer(args: &Args) -> Result<Box<dyn Render>> {
                 hexdump: args.hexdump,
                 time: args.time,
                 name_files: args.files.len() > 1,
+                columns: args.form.columns(),
+                fold: args.form.folds() && !args.hexdump,
+                snapshots: args.form.shows_snapshots(),
             },
         )),
         Format::Jsonl => Box::new(Exported(Jsonl::new(out))),
@@ -204,10 +248,14 @@ impl Replay {
         self.render.capture(&capture)?;
         self.render.flush()?;
         let filter = filter.on(&capture.manifest().start);
-        match self.order {
+        let shown = match self.order {
             Order::Time => self.events(&capture, &filter),
             Order::Process => self.processes(&capture, &filter),
-        }
+        };
+        // What was held back comes before an error.
+        let ended = self.render.end(&self.processes);
+        self.render.flush()?;
+        shown.and(ended)
     }
 
     fn processes(&mut self, capture: &Capture, filter: &CaptureFilter<'_>) -> Result<()> {
@@ -250,11 +298,13 @@ impl Replay {
             self.processes.note(&event);
             match decision {
                 Decision::Skip => {}
-                Decision::Gap => self.render.event(&event, View::Caller, &self.processes)?,
+                Decision::Gap => {
+                    self.render.event(&event, View::Caller, &self.processes)?;
+                }
                 Decision::Show(view) => {
-                    self.render.event(&event, view, &self.processes)?;
+                    let shown = self.render.event(&event, view, &self.processes)?;
                     self.printed += 1;
-                    self.left -= 1;
+                    self.left -= u64::from(shown);
                 }
             }
             if self.left == 0 {

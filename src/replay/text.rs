@@ -10,14 +10,19 @@ use anyhow::Result;
 
 use super::Render;
 use super::describe::{self, Line, Named, Role};
+use super::dump;
+use super::folding::Run;
 use super::info::facts;
+use super::snapshots::{self, Snapshots};
+use crate::count::{self, Count};
 use crate::model::process::{self, Identity, Processes};
 use crate::model::select::View;
-use crate::model::time::{Clock, Notation};
+use crate::model::time::{self, Clock, Notation};
 use crate::schema::manifest::Clocks;
 use crate::schema::reader::Capture;
 use crate::schema::{Event, EventKind};
-use crate::terminal::escape::{HexRow, Safe};
+use crate::terminal::escape::Safe;
+use crate::terminal::signs;
 
 /// How text is to look.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +35,12 @@ pub struct Look {
     pub time: Notation,
     /// Whether each capture must be named, there being several.
     pub name_files: bool,
+    /// Columns of a line; lines are whole where there is no limit.
+    pub columns: Option<usize>,
+    /// Whether runs of alike events are folded.
+    pub fold: bool,
+    /// Whether all snapshots are shown.
+    pub snapshots: bool,
 }
 
 /// Writes timelines to `out`.
@@ -46,6 +57,10 @@ pub struct Text<W> {
     buffer: String,
     line: Line,
     first: bool,
+    run: Run,
+    snapshots: Snapshots,
+    /// Columns before the arrow of the line before.
+    indent: usize,
 }
 
 impl<W: Write> Text<W> {
@@ -61,6 +76,9 @@ impl<W: Write> Text<W> {
             buffer: String::new(),
             line: Line::default(),
             first: true,
+            run: Run::default(),
+            snapshots: Snapshots::default(),
+            indent: 0,
         }
     }
 
@@ -99,8 +117,11 @@ impl<W: Write> Text<W> {
         self.buffer.push('\n');
     }
 
-    /// Moves the line into the buffer, with or without colours.
+    /// Moves the line into the buffer, cut to the width, with or without colours.
     fn paint(&mut self) {
+        if let Some(columns) = self.look.columns {
+            self.line.fit(columns);
+        }
         for (role, part) in self.line.parts() {
             match sgr(role).filter(|_| self.look.color) {
                 Some(sgr) => {
@@ -109,6 +130,99 @@ impl<W: Write> Text<W> {
                 None => self.buffer.push_str(part),
             }
         }
+    }
+
+    /// What `write` writes into the buffer, taken out of it.
+    fn painted(&mut self, write: impl FnOnce(&mut Self)) -> String {
+        let start = self.buffer.len();
+        write(self);
+        self.buffer.split_off(start)
+    }
+
+    /// Writes an event, below a heading where one is needed.
+    fn print(&mut self, event: &Event<'_>, view: View, processes: &Processes) {
+        if event.event != EventKind::Lost.name() {
+            let focus = match view {
+                View::Caller => Some(Identity::caller(event)),
+                View::Target => Identity::target(event),
+            };
+            self.heading(focus.unwrap_or_else(|| Identity::caller(event)), processes);
+        }
+        let title = std::mem::take(&mut self.title);
+        if !title.is_empty() {
+            self.line.clear();
+            self.line.add(Role::Name, format_args!("\n{title}\n"));
+            self.paint();
+        }
+        self.describe(event, view, processes);
+        if self.look.hexdump {
+            self.dump(event);
+        }
+    }
+
+    /// Writes the line of an event.
+    fn describe(&mut self, event: &Event<'_>, view: View, processes: &Processes) {
+        // In ASCII.
+        let mut at = String::new();
+        self.clock.write(&mut at, event);
+        self.line.clear();
+        self.line.add(Role::Dim, format_args!("{at}"));
+        match self.look.columns {
+            None => {
+                self.line.add(Role::Plain, format_args!("  "));
+                self.indent = at.len() + 2;
+                describe::event(&mut self.line, event, view, processes);
+            }
+            Some(columns) => {
+                self.line.add(Role::Plain, format_args!(" "));
+                self.indent = at.len() + 1;
+                let left = columns.saturating_sub(self.indent);
+                describe::event_in_short(&mut self.line, event, view, processes, left);
+            }
+        }
+        self.paint();
+        self.buffer.push('\n');
+    }
+
+    fn dump(&mut self, event: &Event<'_>) {
+        for row in dump::rows(event, self.look.columns) {
+            self.line.clear();
+            self.line.add(Role::Payload, format_args!("{row}"));
+            self.paint();
+            self.buffer.push('\n');
+        }
+    }
+
+    /// Adds an event to the run.
+    fn fold(&mut self, event: &Event<'_>, view: View, processes: &Processes) {
+        let mut run = std::mem::take(&mut self.run);
+        let mut printed = false;
+        run.add(event, || {
+            printed = true;
+            self.painted(|text| text.describe(event, view, processes))
+        });
+        if !printed {
+            self.clock.pass(event);
+        }
+        self.run = run;
+    }
+
+    /// Writes what was folded of the run, which ends.
+    fn end_run(&mut self) {
+        let Some(folded) = self.run.end() else { return };
+        if folded.count == 1 {
+            self.buffer.push_str(&folded.only);
+            return;
+        }
+        let (count, span) = (count::grouped(folded.count), time::span(folded.span_ns));
+        let bytes = folded.bytes.map(|bytes| format!("{}, ", count::size(bytes))).unwrap_or_default();
+        self.line.clear();
+        self.line.add(
+            Role::Dim,
+            format_args!("{:indent$}{} {count} more like it, {bytes}{span}", "", signs::MORE, indent = self.indent),
+        );
+        self.paint();
+        self.buffer.push('\n');
     }
 
     fn write(&mut self) -> Result<()> {
@@ -122,6 +236,9 @@ impl<W: Write> Render for Text<W> {
     fn capture(&mut self, capture: &Capture) -> Result<()> {
         let manifest = capture.manifest();
         self.clock = Clock::new(self.look.time, &manifest.start);
+        if self.look.columns.is_some() {
+            self.clock = self.clock.in_micros();
+        }
         self.introduced.clear();
         self.current = None;
         self.title = "";
@@ -139,40 +256,53 @@ impl<W: Write> Render for Text<W> {
     }
 
     fn section(&mut self, title: &'static str) {
+        self.end_run();
         self.clock.restart();
         self.current = None;
         self.title = title;
     }
 
-    fn event(&mut self, event: &Event<'_>, view: View, processes: &Processes) -> Result<()> {
-        if event.event != EventKind::Lost.name() {
-            let focus = match view {
-                View::Caller => Some(Identity::caller(event)),
-                View::Target => Identity::target(event),
-            };
-            self.heading(focus.unwrap_or_else(|| Identity::caller(event)), processes);
-        }
-        let title = std::mem::take(&mut self.title);
-        if !title.is_empty() {
-            self.line.clear();
-            self.line.add(Role::Name, format_args!("\n{title}\n"));
-            self.paint();
-        }
-        self.line.clear();
-        let mut at = String::new();
-        self.clock.write(&mut at, event);
-        self.line.add(Role::Dim, format_args!("{at}"));
-        self.line.add(Role::Plain, format_args!("  "));
-        describe::event(&mut self.line, event, view, processes);
-        self.paint();
-        self.buffer.push('\n');
-        if self.look.hexdump {
-            for (index, bytes) in event.payload.unwrap_or_default().chunks(16).enumerate() {
-                self.line.clear();
-                self.line.add(Role::Payload, format_args!("      {}", HexRow { offset: index * 16, bytes }));
-                self.paint();
-                self.buffer.push('\n');
+    fn event(&mut self, event: &Event<'_>, view: View, processes: &Processes) -> Result<bool> {
+        if !self.look.snapshots {
+            if snapshots::is_snapshot(event) && self.snapshots.have_room() {
+                // It may come much later: the clock runs on as if it had not been there.
+                let clock = self.clock;
+                let text = self.painted(|text| text.describe(event, view, processes));
+                self.clock = clock;
+                self.snapshots.hold(Identity::caller(event), text);
+                return Ok(false);
             }
+            for held in self.snapshots.of(event) {
+                self.end_run();
+                self.heading(held.process, processes);
+                self.buffer.push_str(&held.text);
+            }
+        }
+        if self.look.fold {
+            if self.run.takes(event, view) {
+                self.fold(event, view, processes);
+                return Ok(true);
+            }
+            self.end_run();
+            self.run.begin(event);
+        }
+        self.print(event, view, processes);
+        self.write()?;
+        Ok(true)
+    }
+
+    fn end(&mut self, processes: &Processes) -> Result<()> {
+        self.end_run();
+        let (alone, left_out) = self.snapshots.end();
+        for held in alone {
+            self.heading(held.process, processes);
+            self.buffer.push_str(&held.text);
+        }
+        if let Ok(left_out @ 1..) = u64::try_from(left_out) {
+            let processes = Count(left_out, "process without an event is", "processes without an event are");
+            self.line.clear();
+            self.line.add(Role::Dim, format_args!("\n# {processes} left out: --snapshots shows all\n"));
+            self.paint();
         }
         self.write()
     }

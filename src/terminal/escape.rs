@@ -135,19 +135,33 @@ impl Display for Preview<'_> {
     }
 }
 
-/// One row of a hexdump: offset, up to 16 bytes in hexadecimal, and the same bytes as ASCII.
+/// One row of a hexdump: where its first byte is, the bytes in hexadecimal, and the same bytes as ASCII.
 #[derive(Clone, Copy, Debug)]
 pub struct HexRow<'a> {
-    /// Offset of the first byte within the payload.
-    pub offset: usize,
-    /// At most 16 bytes.
+    /// Where the first byte is.
+    pub at: HexPlace,
+    /// At most `per_row` bytes.
     pub bytes: &'a [u8],
+    /// Bytes for which there is space.
+    pub per_row: usize,
+}
+
+/// Where the first byte of a row is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HexPlace {
+    /// At this offset within the payload.
+    Offset(usize),
+    /// At this address of a process.
+    Address(u64),
 }
 
 impl Display for HexRow<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04x} ", self.offset)?;
-        for column in 0..16 {
+        match self.at {
+            HexPlace::Offset(offset) => write!(f, "      {offset:04x} ")?,
+            HexPlace::Address(address) => write!(f, "  {address:#14x} ")?,
+        }
+        for column in 0..self.per_row {
             if column == 8 {
                 f.write_char(' ')?;
             }
@@ -254,10 +268,14 @@ mod tests {
 
     #[test]
     fn hexdump_rows_line_up() {
-        let row = HexRow { offset: 16, bytes: b"AB\x1b" }.to_string();
-        assert_eq!(row, "0010  41 42 1b                                          |AB.|");
-        let full = HexRow { offset: 0, bytes: b"0123456789abcdef" }.to_string();
+        let at = HexPlace::Offset(16);
+        let row = HexRow { at, bytes: b"AB\x1b", per_row: 16 }.to_string();
+        assert_eq!(row, "      0010  41 42 1b                                          |AB.|");
+        let full = HexRow { at, bytes: b"0123456789abcdef", per_row: 16 }.to_string();
         assert_eq!(full.find('|'), row.find('|'));
+        let at = HexPlace::Address(0x7f12_0040_00a0);
+        let half = HexRow { at, bytes: b"01234567", per_row: 8 }.to_string();
+        assert_eq!(half, "  0x7f12004000a0  30 31 32 33 34 35 36 37  |01234567|");
         assert_eq!(Hex(b"\0\xfe").to_string(), "00fe");
     }
 

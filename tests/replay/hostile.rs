@@ -117,6 +117,8 @@ fn nothing_captured_reaches_the_terminal_as_it_is() {
         &["replay", "-x", "--by", "process"],
         &["replay", "-p", "42", "--time", "utc"],
         &["replay", "--time", "local"],
+        &["replay", "--width", "80", "--fold", "--no-snapshots"],
+        &["replay", "--width", "250", "-x", "--by", "process"],
         &["replay", "-T", "jsonl"],
         &["replay", "-T", "csv"],
         &["info"],
@@ -208,16 +210,31 @@ fn a_file_name_is_captured_text_too() {
     }
 }
 
+#[test]
+fn so_are_names_that_come_nearest() {
+    let made = make_with(&evil_manifest(), &[&[Event { event: "vmsplice", ..evil_event() }]]);
+    let ran = vmtrace(&["replay", "--comm", "x\x1b\u{202e}", made.path()]);
+    assert_eq!((ran.status, ran.err.lines().count()), (1, 1), "{}", ran.err);
+    assert!(ran.err.starts_with("vmtrace: --comm: no thread name matches "), "{}", ran.err);
+    assert_harmless(&["error"], &ran.err);
+}
+
 /// What is no option, no command and no value is quoted by the parser of the command line; so is our own name.
 #[test]
 fn so_are_words_of_the_command_line() {
     let word = evil_name();
     let text = word.to_string_lossy().into_owned();
     let option = format!("--{text}");
-    let value = format!("--time={text}");
-    for args in
-        [&["\x1b[31m"][..], &[&text], &["replay", &option], &["replay", &value, "x"], &["info", "-T", &text, "x"]]
-    {
+    let [time, condition, address] = ["time", "where", "address"].map(|option| format!("--{option}={text}"));
+    for args in [
+        &["\x1b[31m"][..],
+        &[&text],
+        &["replay", &option],
+        &["replay", &time, "x"],
+        &["replay", &condition, "x"],
+        &["replay", &address, "x"],
+        &["info", "-T", &text, "x"],
+    ] {
         let ran = vmtrace(args);
         assert_eq!(ran.status, 2, "{args:?}");
         assert!(ran.err.contains("error: ") && ran.err.contains("\\x1b"), "{args:?}: {}", ran.err);

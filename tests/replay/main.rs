@@ -6,16 +6,20 @@ mod captures;
 #[cfg(not(feature = "record"))]
 mod check;
 mod damage;
+mod folding;
 mod forged;
 mod formats;
 mod hostile;
 mod info;
+mod legend;
 mod odd_names;
 mod select;
 mod summary;
 mod tamper;
+mod terminal;
 mod text;
 mod verify;
+mod width;
 
 use std::process::{Command, Output, Stdio};
 

@@ -66,11 +66,16 @@ fn by_process_tells_both_sides() {
 }
 
 #[test]
-fn hexdumps_show_offset_bytes_and_text() {
+fn hexdumps_show_addresses_bytes_and_text() {
     let made = make(&[readv(1)]);
     let out = vmtrace(&["replay", "-x", made.path()]).out;
-    assert!(out.contains("      0000  7f 45 4c 46 02 01 01 00  00 00 00 00 00 00 00 00  |.ELF............|\n"));
-    assert!(out.contains("      0020  6f 72 6c 64 00 00 00 00                           |orld....|\n"));
+    assert!(out.contains("\n  0x7f12004000a0  7f 45 4c 46 02 01 01 00  00 00 00 00 00 00 00 00  |.ELF............|\n"));
+    assert!(out.contains("\n  0x7f12004000c0  6f 72 6c 64 00 00 00 00                           |orld....|\n"));
+    let narrow = vmtrace(&["replay", "-x", "--width", "80", made.path()]).out;
+    assert!(narrow.contains("\n  0x7f12004000c0  6f 72 6c 64 00 00 00 00  |orld....|\n"), "{narrow}");
+    let made = make(&[Event { remote_iov: None, local_iov: None, ..readv(1) }]);
+    let out = vmtrace(&["replay", "-x", made.path()]).out;
+    assert!(out.contains("\n      0020  6f 72 6c 64 00 00 00 00                           |orld....|\n"), "{out}");
 }
 
 #[test]

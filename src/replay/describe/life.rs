@@ -5,6 +5,7 @@ use crate::model::process::Processes;
 use crate::model::time;
 use crate::schema::{Event, EventKind};
 use crate::terminal::escape::Safe;
+use crate::terminal::signs;
 
 /// Characters shown of an argument list; the whole of it is in `-T jsonl`.
 const ARGV: usize = 120;
@@ -62,7 +63,7 @@ fn argv(line: &mut Line, event: &Event<'_>) {
             let end = argv.char_indices().nth(ARGV).map_or(argv.len(), |(at, _)| at);
             line.word(Role::Plain, format_args!("{}", Safe(argv.get(..end).unwrap_or_default())));
             if end < argv.len() {
-                line.add(Role::Dim, format_args!("… +{} B", argv.len() - end));
+                line.add(Role::Dim, format_args!("{} +{} B", signs::MORE, argv.len() - end));
             }
         }
         (None, Some(exe)) => line.word(Role::Plain, format_args!("{}", Safe(exe))),
@@ -92,7 +93,7 @@ pub(super) fn gap(line: &mut Line, event: &Event<'_>) {
     let count = event.lost_count.unwrap_or(0);
     let what = event.lost_event.unwrap_or("event");
     let cause = event.lost_cause.unwrap_or("cause unknown");
-    line.add(Role::Bad, format_args!("!  GAP: {count} × {} lost ({})", Safe(what), Safe(cause)));
+    line.add(Role::Bad, format_args!("{}  GAP: {count} × {} lost ({})", signs::GAP, Safe(what), Safe(cause)));
     if let Some(ns) = event.dur_ns {
         line.add(Role::Bad, format_args!(" in the {} before this", time::span(ns)));
     }

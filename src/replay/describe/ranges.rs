@@ -25,6 +25,31 @@ pub(super) fn remote(line: &mut Line, event: &Event<'_>) {
     }
 }
 
+/// The same without a length that is `said` already, and of several ranges only the first.
+pub(super) fn local_in_short(line: &mut Line, event: &Event<'_>, said: Option<u64>) {
+    first(line, event.local_iov, event.liovcnt, said);
+}
+
+/// The same of the target's memory.
+pub(super) fn remote_in_short(line: &mut Line, event: &Event<'_>, said: Option<u64>) {
+    match (event.ptrace_request, event.remote_iov.and_then(|iov| iov.get(0))) {
+        (Some(request), Some(addr)) if addr.len == 0 => argument(line, request, addr.base),
+        _ => first(line, event.remote_iov, event.riovcnt, said),
+    }
+}
+
+fn first(line: &mut Line, iov: Option<Iovecs<'_>>, count: Option<u64>, said: Option<u64>) {
+    let Some(range) = iov.and_then(|iov| iov.get(0)) else { return list(line, iov, count) };
+    let stored = iov.map_or(0, |iov| iov.len() as u64);
+    let more = count.unwrap_or(0).max(stored) - 1;
+    line.word(Role::Plain, format_args!("{:#x}", range.base));
+    if more > 0 {
+        line.add(Role::Dim, format_args!(", +{more} more"));
+    } else if said != Some(range.len) {
+        line.add(Role::Plain, format_args!("+{}", range.len));
+    }
+}
+
 /// ptrace's `addr` where it does not name memory of the target: what it is depends on the request (ptrace(2)).
 fn argument(line: &mut Line, request: &str, addr: u64) {
     match request {

@@ -1,0 +1,125 @@
+//! The text output on a terminal: one of tmux, whose screen is read.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use super::captures::*;
+use super::vmtrace;
+
+/// A server of tmux with one terminal, which is ended with this value.
+struct Screen {
+    socket: tempfile::TempDir,
+}
+
+impl Screen {
+    /// Runs a command of a shell on a terminal of so many columns, and waits until it has ended.
+    fn of(columns: u16, command: &str) -> Self {
+        let screen = Screen { socket: tempfile::tempdir().unwrap() };
+        let columns = columns.to_string();
+        // The screen stays until it has been read: `cat` waits for what never comes.
+        let command = format!("{command}; tmux wait-for -S ended; cat");
+        let new = ["-f", "/dev/null", "new-session", "-d", "-x", &columns, "-y", "200", &command];
+        let started = screen.tmux(&new);
+        assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
+        assert!(screen.tmux(&["wait-for", "ended"]).status.success());
+        screen
+    }
+
+    fn tmux(&self, args: &[&str]) -> Output {
+        let socket = self.socket.path().join("socket");
+        let mut tmux = Command::new("timeout");
+        tmux.args(["120", "tmux", "-S"]).arg(&socket).args(args);
+        tmux.env("SHELL", "/bin/sh").env("TZ", "UTC-1").env_remove("TMUX").env_remove("NO_COLOR");
+        tmux.env("LC_ALL", "C.UTF-8").output().expect("tmux (scripts/install-deps test)")
+    }
+
+    /// The lines on it.
+    fn lines(&self) -> Vec<String> {
+        let shown = self.tmux(&["capture-pane", "-p"]);
+        let text = String::from_utf8(shown.stdout).unwrap();
+        text.trim_end().lines().map(str::to_string).collect()
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        self.tmux(&["kill-server"]);
+    }
+}
+
+/// What a terminal of so many columns shows of `vmtrace replay` with `args`.
+fn shown(columns: u16, path: &Path, args: &str) -> Vec<String> {
+    paged("", columns, path, args)
+}
+
+/// The same with this PAGER.
+fn paged(pager: &str, columns: u16, path: &Path, args: &str) -> Vec<String> {
+    let vmtrace = env!("CARGO_BIN_EXE_vmtrace");
+    Screen::of(columns, &format!("PAGER='{pager}' '{vmtrace}' replay {args} '{}'; echo status $?", path.display()))
+        .lines()
+}
+
+#[test]
+fn lines_fit_the_terminal() {
+    let made = make(&everything());
+    for columns in [80, 132] {
+        let width = columns.to_string();
+        let narrow = vmtrace(&["replay", "--width", &width, "--fold", "--no-snapshots", made.path()]).out;
+        let narrow: Vec<&str> = narrow.lines().map(str::trim_end).chain(["status 0"]).collect();
+        assert_eq!(
+            shown(columns, &made.path, ""),
+            narrow,
+            "no line is broken, and each is as long as the terminal allows"
+        );
+    }
+}
+
+#[test]
+fn whole_lines_are_for_those_who_ask() {
+    let made = make(&everything());
+    let whole = vmtrace(&["replay", made.path()]).out;
+    let whole: Vec<&str> = whole.lines().map(str::trim_end).chain(["status 0"]).collect();
+    assert_eq!(shown(300, &made.path, "--wide --no-fold --snapshots"), whole);
+}
+
+#[test]
+fn runs_are_folded_and_bystanders_left_out() {
+    let mut events = vec![at(0, "process_snapshot", BASH)];
+    events.extend((1..50).map(readv));
+    let made = make(&events);
+    let lines = shown(100, &made.path, "");
+    assert!(lines.iter().any(|line| line.ends_with("… 48 more like it, 3,072 B, 48.0µs")), "{lines:#?}");
+    assert!(lines.iter().any(|line| line.ends_with("--snapshots shows all")), "{lines:#?}");
+    let lines = shown(100, &made.path, "--no-fold --snapshots");
+    assert_eq!(lines.iter().filter(|line| line.contains("process_vm_readv")).count(), 49, "{lines:#?}");
+    assert!(lines.iter().any(|line| line.contains("process_snapshot")), "{lines:#?}");
+}
+
+#[test]
+fn text_goes_through_the_pager() {
+    let made = make(&[readv(1)]);
+    let through = |pager: &str, args: &str| paged(pager, 100, &made.path, args);
+    let marked = |lines: &[String]| lines.iter().filter(|line| line.starts_with('>')).count();
+    let (direct, through_sed) = (through("", ""), through("sed \"s/^/> /\"", ""));
+    assert_eq!((marked(&direct), marked(&through_sed)), (0, direct.len() - 1), "{through_sed:#?}");
+    assert_eq!(through("sed \"s/^/> /\"", "--no-pager"), direct);
+    assert_eq!(marked(&through("sed \"s/^/> /\"", "-T csv")), 0, "for other programs");
+    let missing = through("/nonexistent/pager", "");
+    assert!(
+        missing[0].starts_with("vmtrace: cannot start the pager /nonexistent/pager (PAGER): No such file"),
+        "{missing:#?}"
+    );
+    assert_eq!(missing[missing.len() - direct.len() + 1..], direct[1..], "printed without one");
+}
+
+/// What ends early has shown enough; and an error is seen when the pager has ended.
+#[test]
+fn a_pager_may_end_before_the_text() {
+    let made = make(&[readv(1)]);
+    let lines = paged("sed -n 1p\\;1q", 100, &made.path, "");
+    assert_eq!(lines.last().map(String::as_str), Some("status 0"), "{lines:#?}");
+    let lines = paged("sed \"s/^/> /\"", 100, &made.path, "/nonexistent.parquet");
+    let error = lines.iter().position(|line| line.starts_with("vmtrace: cannot open /nonexistent.parquet"));
+    assert_eq!(error, Some(lines.len() - 2), "{lines:#?}");
+    assert_eq!(lines.last().map(String::as_str), Some("status 2"));
+}
