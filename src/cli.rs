@@ -33,7 +33,7 @@ enum Command {
     /// Show what a capture contains and how it was made
     Info(replay::info::Args),
     /// Show who moved what from whom, in sentences and tables
-    Summary(replay::summary::Args),
+    Summary(Box<replay::summary::Args>),
     /// Query captures with SQL
     #[cfg(feature = "query")]
     Query(Box<crate::query::Args>),
