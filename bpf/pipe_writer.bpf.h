@@ -171,25 +171,19 @@ static __noinline int fed_end(struct pipe_key *key, struct vmt_process *feeder, 
 	return late;
 }
 
-/* A recorded call has taken bytes out of a pipe, or failed: what is written into it matters from now on. */
-static __noinline int pipe_taken(struct pipe_key *key, long ret)
-{
-	struct vmt_switches *s = switches();
-
-	if (!s || ret <= 0)
-		return 0;
-	s->pipes_fed = 1;
-	if (!fed_place(key))
-		pipe_refused();
-	return 0;
-}
-
-static __always_inline void side_taken(const struct vmt_fd *fd, long ret)
+/* A recorded call has taken bytes out of a side, or failed: what is written into a pipe there matters from now on.
+ * Apart, so that the key is not on the stack of its callers. */
+static __noinline int side_taken(const struct vmt_fd *fd, long ret)
 {
 	struct pipe_key key = pipe_key_of(fd);
+	struct vmt_switches *s = switches();
 
-	if (is_pipe(fd))
-		pipe_taken(&key, ret);
+	if (!s || ret <= 0 || !is_pipe(fd))
+		return 0;
+	s->pipes_fed = 1;
+	if (!fed_place(&key))
+		pipe_refused();
+	return 0;
 }
 
 /* ---- What was read before a pipe was known ---- */
@@ -321,20 +315,21 @@ static __always_inline void feed_announce(struct scratch *scratch, const struct 
 	scratch->held.feeding = fed_begin(&scratch->held.fed, &hdr->self);
 }
 
-/* Whether a file is a pipe that may be known. False until the first one is. */
-static __always_inline bool is_file_pipe(struct file *file, struct pipe_key *key)
+/* Whether a file is a pipe of which a read or write is such an event. A function of its own, so that what it needs is
+ * not on the stack of sys_exit. */
+static __noinline int is_pipe_of(struct file *file, __u32 event)
 {
-	struct vmt_switches *s = switches();
+	struct pipe_key key = {};
 	struct inode *inode;
 
-	if (!s || !s->pipes_fed || !file)
-		return false;
+	if (!file)
+		return 0;
 	inode = peek(file, struct file, f_inode);
 	if ((peek(inode, struct inode, i_mode) & S_IFMT) != S_IFIFO)
-		return false;
-	key->ino = peek(inode, struct inode, i_ino);
-	key->dev = peek(inode, struct inode, i_sb, s_dev);
-	return true;
+		return 0;
+	key.ino = peek(inode, struct inode, i_ino);
+	key.dev = peek(inode, struct inode, i_sb, s_dev);
+	return event == VMT_PIPE_WRITE ? bpf_map_lookup_elem(&fed_pipes, &key) != NULL : is_fed(&key);
 }
 
 /* Which event a call is if its file is a known pipe; 0 for calls that a pipe refuses. preadv2 and pwritev2 take the
@@ -360,12 +355,10 @@ static __always_inline __u32 pipe_event(__u32 kind)
 static __always_inline bool pipe_io_concerns(struct file *file, __u32 event)
 {
 	struct task_struct *task = current_task();
-	struct pipe_key key = {};
+	struct vmt_switches *s = switches();
 
-	if (!is_wanted(event) || !is_file_pipe(file, &key) || task_read(task, tgid) == knobs.recorder_tgid ||
-	    !caller_admitted(task) || is_bystander(task))
-		return false;
-	return event == VMT_PIPE_WRITE ? bpf_map_lookup_elem(&fed_pipes, &key) != NULL : is_fed(&key);
+	return s && s->pipes_fed && is_wanted(event) && is_pipe_of(file, event) &&
+	       task_read(task, tgid) != knobs.recorder_tgid && caller_admitted(task) && !is_bystander(task);
 }
 
 /* The pipe has bytes of the caller of `hdr` now. */
