@@ -8,11 +8,13 @@ mod commands;
 mod pairs;
 mod pipes;
 mod texts;
+mod uses;
 
 pub use self::calls::{Latency, OfEvent};
-pub use self::pairs::{Beyond, LIMIT, Pair, Span, Use, Who};
+pub use self::pairs::{Beyond, LIMIT, Pair, Span, Who};
 pub use self::pipes::{AtPipe, Pipe, Sum, Way};
 pub use self::texts::Words;
+pub use self::uses::{Denied, Use, is_denial};
 
 use self::calls::Calls;
 use self::commands::Commands;
@@ -106,6 +108,7 @@ pub struct Tally {
     pipes: Pipes,
     trust: Trust,
     kept: Kept,
+    overfull: u64,
     conflicts: u64,
     span: Option<Span>,
 }
@@ -116,7 +119,7 @@ impl Tally {
         if event.event == EventKind::Lost.name() {
             return;
         }
-        let Tally { texts, commands, calls, pairs, pipes, trust, kept, conflicts, span } = self;
+        let Tally { texts, commands, calls, pairs, pipes, trust, kept, overfull, conflicts, span } = self;
         Span::extend(span, event);
         let place = calls.note(event, texts);
         let Some(of) = calls.get(place) else { return };
@@ -124,7 +127,10 @@ impl Tally {
         let moved = Transfer::bytes_of(event, spec.is_some_and(EventSpec::is_between_files));
         if let Some(bytes) = moved {
             kept.moved = kept.moved.saturating_add(bytes);
-            kept.kept = kept.kept.saturating_add(event.payload_len.into());
+            // What is more than moved was not kept of it: the row contradicts itself.
+            let payload = u64::from(event.payload_len);
+            kept.kept = kept.kept.saturating_add(payload.min(bytes));
+            *overfull += u64::from(payload > bytes);
         }
         pipes.note(event, texts);
         let is_call = spec.is_none_or(|spec| spec.group.is_of_calls());
@@ -133,11 +139,12 @@ impl Tally {
             *conflicts += u64::from(pairs::is_conflict(event));
         }
         if spec.is_some_and(|spec| spec.group == Group::Process) {
-            commands.note(event, texts);
+            commands.note(event);
         }
         if is_call || event.target_pid.is_some() {
             pairs.note(event, Counted { place, event: of.event.as_ref(), spec, moved }, commands, texts);
         }
+        commands.forget(event);
     }
 
     /// Each caller and target, in the order in which they came first: the rows of the view `edges`.
@@ -150,7 +157,7 @@ impl Tally {
         self.pairs.iter().filter(|pair| pair.target.is_none())
     }
 
-    /// Calls that are in no pair, since there were more than [`LIMIT`].
+    /// Calls that are in no pair, since there were more than [`LIMIT`], or keys longer than any.
     pub fn beyond(&self) -> Beyond {
         self.pairs.beyond()
     }
@@ -183,6 +190,11 @@ impl Tally {
     /// How much of what moved was captured.
     pub fn kept(&self) -> Kept {
         self.kept
+    }
+
+    /// Transfers with more payload than they moved, which no capture of vmtrace has.
+    pub fn overfull(&self) -> u64 {
+        self.overfull
     }
 
     /// From the first to the last event.

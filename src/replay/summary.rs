@@ -18,9 +18,7 @@ use anyhow::{Result, ensure};
 use clap::ValueEnum;
 
 use self::gather::Report;
-use crate::count;
 use crate::model::select::{Filter, Select};
-use crate::model::tally::LIMIT;
 use crate::schema::limits::AllowLarge;
 use crate::terminal::{self, json_line, status};
 
@@ -150,10 +148,9 @@ impl Output {
             Format::Json => json_line(&mut self.out, &json::Facts::of(report, most))?,
             Format::Csv => {
                 self.csv.report(&mut self.out, report, most)?;
-                let beyond = report.tally.beyond().calls;
-                if beyond > 0 {
-                    let calls = count::Count(beyond, "call is", "calls are");
-                    terminal::say(&format!("{calls} in no row: there are more than {LIMIT} pairs of processes"));
+                let file = report.files.first().map(|file| file.display().to_string()).unwrap_or_default();
+                for caveat in sentences::caveats(report) {
+                    terminal::say_line(format_args!("{file}: {caveat}"));
                 }
             }
         }

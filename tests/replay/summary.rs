@@ -40,6 +40,9 @@ fn the_worst_news_comes_first() {
          /proc/42/mem.",
         "py-spy[4211] (dump --pid 42) wrote 72 B into python3[42] in 2 writes over 1.7ms through process_vm_writev and \
          ptrace.",
+        "worker[900] moved 8,192 B between files in 2 calls over 100.0µs through splice and sendfile.",
+        "worker[900] duplicated 4,096 B of pipes in 1 call through tee.",
+        "worker[900] put 4,096 B into pipes in 1 call through vmsplice.",
         "py-spy[4211] (dump --pid 42) made 1 ptrace request on python3[42].",
         "py-spy[4211] (dump --pid 42) tried process_vm_readv and failed (ESRCH).",
         "Kept of the bytes that moved: 0.6 % (snaplen 256). Arguments of 4 of 12 calls are unverified and of 7 of 12 calls \
@@ -47,7 +50,100 @@ fn the_worst_news_comes_first() {
     ];
     assert_eq!(sentences(&[], made.path()), wanted);
     let top = sentences(&["--top", "1"], made.path());
-    assert!(top.contains(&"… and 3 more sentences like these: --top lists more.".to_string()), "{top:#?}");
+    assert!(top.contains(&"… and 6 more sentences like these: --top lists more.".to_string()), "{top:#?}");
+}
+
+/// Every call is in a sentence, whether it moved anything or not.
+#[test]
+fn calls_that_moved_nothing_are_said() {
+    let nothing = |us| Event { bytes: Some(0), ret: Some(0), payload_len: 0, ..readv(us) };
+    let fails = |us| Event { errno: Some("EIO"), bytes: None, ..nothing(us) };
+    let mem = |us| Event { event: "pread", fd_in_path: Some("/proc/42/mem"), ..nothing(us) };
+    let tee = on_python(Event { bytes: Some(93), pipe_in: Some(1), ..at(7, "tee", 900) });
+    let said = |events: &[Event<'_>]| {
+        let mut said = sentences(&[], make(events).path());
+        said.pop();
+        said
+    };
+    assert_eq!(
+        said(&[nothing(1), nothing(2), fails(3), tee]),
+        [
+            "worker[900] duplicated 93 B of pipes that python3[42] fed in 1 call through tee.",
+            "py-spy[4211] called process_vm_readv on python3[42] 2 times and moved nothing; 1 read failed (EIO).",
+        ]
+    );
+    assert_eq!(
+        said(&[readv(1), nothing(2)]),
+        ["py-spy[4211] read 64 B of python3[42] in 1 read through process_vm_readv; 1 read moved nothing."]
+    );
+    assert_eq!(said(&[mem(1)]), ["py-spy[4211] called pread on python3[42] through /proc/42/mem and moved nothing."]);
+    let unknown = Event { target_pid: None, target_comm: None, ..readv(1) };
+    assert_eq!(said(&[unknown]), ["py-spy[4211] read 64 B of an unknown process in 1 read through process_vm_readv."]);
+}
+
+/// A process may become another program, of another user, after it was denied.
+#[test]
+fn who_was_denied_is_named_as_it_was() {
+    let denied = |us, uid| Event { errno: Some("EPERM"), bytes: None, uid, comm: "rank0", ..readv(us) };
+    let later = Event { comm: "sshd", uid: 0, ..readv(9) };
+    let made = make(&[denied(1, 1000), later]);
+    let said = sentences(&[], made.path());
+    assert_eq!(
+        said[..2],
+        [
+            "rank0[4211], later sshd, of uid 1000 tried process_vm_readv on python3[42] and was denied (EPERM).",
+            "sshd[4211], earlier rank0, read 64 B of python3[42] in 1 read through process_vm_readv.",
+        ]
+    );
+    let made = make(&[denied(1, 1000), denied(2, 7)]);
+    let wanted =
+        "rank0[4211] of uid 1000 and others tried process_vm_readv on python3[42] 2 times and was denied (EPERM).";
+    assert_eq!(sentences(&[], made.path())[0], wanted);
+}
+
+/// What is said of losses, where the ledger has a row of `tee` beside those of `events`.
+fn with_ledger_row(events: &[Event<'_>], row: LedgerRow) -> Made {
+    let ledger = [ledger(events), vec![LedgerRow { event: "tee".into(), ..row }]].concat();
+    make_with(&Manifest { ledger, ..manifest() }, &[events])
+}
+
+#[test]
+fn nothing_was_lost_only_where_that_is_known() {
+    let of = |row| sentences(&[], with_ledger_row(&[readv(1)], row).path());
+    let nothing = |said: &[String]| said.last().unwrap().contains("Nothing was lost.");
+    assert!(nothing(&of(LedgerRow::default())));
+    let unknown = of(LedgerRow { unknown: 1_000, ..LedgerRow::default() });
+    assert!(!nothing(&unknown) && unknown[0].starts_with("1,000 calls more may have been"), "{unknown:#?}");
+    let forgotten = of(LedgerRow { seen: 700, forgotten: 700, ..LedgerRow::default() });
+    assert_eq!(forgotten[0], "700 events were dropped by the flight recorder, since no trigger came in time.");
+    assert!(forgotten.last().unwrap().contains("Nothing else was lost."), "{forgotten:#?}");
+}
+
+#[test]
+fn an_empty_recording_says_what_was_lost() {
+    let made = with_ledger_row(&[], LedgerRow::default());
+    assert_eq!(vmtrace(&["summary", made.path()]).status, 1);
+    assert_eq!(sentences(&[], made.path()), ["No event was recorded.", "Nothing was lost."]);
+    let made = with_ledger_row(&[], LedgerRow { seen: 5, lost_ring_full: 5, ..LedgerRow::default() });
+    assert_eq!(sentences(&[], made.path()), ["5 events were LOST: 5 tee (ring full).", "No event was recorded."]);
+}
+
+#[test]
+fn a_payload_larger_than_what_moved_is_a_contradiction() {
+    let over = Event { bytes: Some(10), payload_len: 256, ..readv(1) };
+    let said = sentences(&[], make(&[over]).path());
+    assert!(said[0].starts_with("The file contradicts itself: 1 call has more payload than moved."), "{said:#?}");
+    assert!(said.last().unwrap().starts_with("Kept of the bytes that moved: all"), "{said:#?}");
+}
+
+/// The rows do not show what is missing.
+#[test]
+fn csv_reports_what_is_missing_on_stderr() {
+    let made = with_ledger_row(&[readv(1)], LedgerRow { seen: 5, lost_ring_full: 5, ..LedgerRow::default() });
+    let ran = vmtrace(&["summary", "-T", "csv", made.path()]);
+    assert_eq!((ran.status, ran.out.lines().count()), (0, 2));
+    assert!(ran.err.ends_with(&format!("{}: 5 events were LOST: 5 tee (ring full).\n", made.path())), "{}", ran.err);
+    assert_eq!(vmtrace(&["summary", "-T", "csv", make(&[readv(1)]).path()]).err, "");
 }
 
 #[test]

@@ -6,8 +6,10 @@ use super::texts::{Texts, Words};
 use crate::schema::Event;
 use crate::schema::events::{EventSpec, event_by_name};
 
-/// Events that are distinguished: those of this version and of later ones. The rest is counted in one.
+/// Events that are distinguished: those of this version always, of later ones up to so many. The rest is counted in one.
 const LIMIT: usize = 256;
+/// Bytes of the longest name of an event that is distinguished.
+const NAME: usize = 256;
 
 /// How long calls took, where that is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,7 +64,7 @@ pub(super) struct Calls {
 impl Calls {
     /// Counts a row; returns the place of its event.
     pub fn note(&mut self, event: &Event<'_>, texts: &mut Texts) -> usize {
-        let at = self.place(event.event, texts);
+        let at = self.place(event.event);
         self.last = at;
         if let Some(of) = self.all.get_mut(at) {
             of.calls += 1;
@@ -85,7 +87,7 @@ impl Calls {
         self.all.iter()
     }
 
-    fn place(&mut self, event: &str, texts: &mut Texts) -> usize {
+    fn place(&mut self, event: &str) -> usize {
         let is = |of: &OfEvent| of.event.as_deref() == Some(event);
         if self.all.get(self.last).is_some_and(is) {
             return self.last;
@@ -93,14 +95,16 @@ impl Calls {
         if let Some(at) = self.all.iter().position(is) {
             return at;
         }
-        let name = if self.all.len() < LIMIT { texts.whole(event) } else { None };
+        let spec = event_by_name(event);
+        let has_room = self.all.len() < LIMIT && event.len() <= NAME;
+        let name = (spec.is_some() || has_room).then(|| Arc::from(event));
         if name.is_none()
             && let Some(at) = self.all.iter().position(|of| of.event.is_none())
         {
             return at;
         }
         self.all.push(OfEvent {
-            spec: name.as_deref().and_then(event_by_name),
+            spec,
             event: name,
             calls: 0,
             errors: Words::default(),
@@ -144,5 +148,9 @@ mod tests {
         assert_eq!(calls.iter().count(), LIMIT + 1);
         assert_eq!(calls.iter().map(|of| of.calls).sum::<u64>(), 2 * names.len() as u64);
         assert_eq!(calls.get(LIMIT).map(|of| (of.event.is_none(), of.calls)), Some((true, 10)));
+        let fork = calls.note(&Event { event: "process_fork", ..Event::default() }, &mut texts);
+        assert_eq!(calls.get(fork).unwrap().spec.unwrap().name, "process_fork", "an event of this version is one");
+        let long = "x".repeat(NAME + 1);
+        assert_eq!(calls.note(&Event { event: &long, ..Event::default() }, &mut texts), LIMIT);
     }
 }

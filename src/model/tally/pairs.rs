@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::commands::Commands;
-use super::texts::{Texts, Words};
+use super::texts::Texts;
+use super::uses::Use;
 use crate::schema::Event;
-use crate::schema::events::{EventSpec, Group};
+use crate::schema::events::EventSpec;
 use crate::schema::vocabulary::{Direction, IovVerdict};
 
 /// Pairs that are distinguished. What is beyond is counted together.
@@ -28,11 +29,13 @@ pub struct Who {
     pub key: Option<Arc<str>>,
     /// Thread name, as captured.
     pub comm: Option<Arc<str>>,
+    /// The first of its names, if it had several. Of callers alone.
+    pub earlier_comm: Option<Arc<str>>,
     /// Executable, as captured.
     pub exe: Option<Arc<str>>,
     /// Effective user id.
     pub uid: Option<u32>,
-    /// Command line of its last exec, as captured. Of callers alone.
+    /// Command line of its last exec: the beginning, with `…` where it went on. Of callers alone.
     pub command: Option<Arc<str>>,
 }
 
@@ -69,33 +72,6 @@ impl Span {
     }
 }
 
-/// The calls of one kind, with bytes that go one way.
-#[derive(Clone, Debug)]
-pub struct Use {
-    /// The event; `None` for those that are not distinguished.
-    pub event: Option<Arc<str>>,
-    /// Its entry in the table of events, if this version knows it.
-    pub spec: Option<&'static EventSpec>,
-    /// Way of the bytes, seen from the caller; `None` if none move, or not to or from its memory.
-    pub direction: Option<Direction>,
-    /// Calls.
-    pub calls: u64,
-    /// Calls that moved bytes.
-    pub transfers: u64,
-    /// Sum of the column `bytes`.
-    pub bytes: u64,
-    /// Errors, and how often each came.
-    pub errors: Words,
-    /// From the first to the last call that moved bytes.
-    pub moved: Option<Span>,
-    /// The path through which the target was reached (/proc/PID/mem), as captured: the first of them.
-    pub path: Option<Arc<str>>,
-    /// Whether there were other paths.
-    pub has_more_paths: bool,
-    /// Place of its event.
-    place: usize,
-}
-
 /// A caller and its target.
 #[derive(Clone, Debug)]
 pub struct Pair {
@@ -109,7 +85,7 @@ pub struct Pair {
     pub failures: u64,
     /// Calls that moved bytes.
     pub transfers: u64,
-    /// Bytes from the target to the caller, or out of the pipe that the target fed.
+    /// Bytes to the caller from its target, or out of the pipe that the target fed.
     pub bytes_in: u64,
     /// Bytes from the caller to the target.
     pub bytes_out: u64,
@@ -125,7 +101,7 @@ pub struct Pair {
     command_version: u64,
 }
 
-/// Calls of pairs that are not distinguished.
+/// Calls of pairs that are not distinguished: there are too many, or their keys are too long.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Beyond {
     /// Calls.
@@ -183,7 +159,9 @@ impl Pairs {
         let failed = u64::from(event.errno.is_some());
         let direction = event.direction.and_then(|direction| Direction::parse(direction).ok());
         let bytes = event.bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0);
-        let bytes_in = if direction == Some(Direction::In) || counted.is_between_files() { bytes } else { 0 };
+        // Between files, bytes come from who fed the pipe, where that is known.
+        let from_target = counted.is_between_files() && event.target_pid.is_some();
+        let bytes_in = if direction == Some(Direction::In) || from_target { bytes } else { 0 };
         let bytes_out = if direction == Some(Direction::Out) { bytes } else { 0 };
         let Some(pair) = self.place(event, texts).and_then(|place| self.all.get_mut(place)) else {
             let beyond = &mut self.beyond;
@@ -215,7 +193,7 @@ impl Pairs {
             }
         };
         if let Some(found) = pair.uses.get_mut(at) {
-            found.note(event, counted.moved, bytes, texts);
+            found.note(event, &pair.caller, counted.moved, bytes, texts);
         }
     }
 
@@ -235,11 +213,13 @@ impl Pairs {
         if self.all.get(found).is_some_and(|pair| pair.is_of(event)) {
             return Some(found);
         }
-        let key = key(event, texts)?;
-        let place = match self.places.get(&key) {
+        // Keys are kept only with their pair.
+        let known = key(event, |key| texts.known_key(key)).and_then(|key| self.places.get(&key));
+        let place = match known {
             Some(place) => *place,
             None if self.all.len() >= LIMIT => return None,
             None => {
+                let key = key(event, |key| texts.key(key))?;
                 self.all.push(Pair::new(&key));
                 self.places.insert(key, self.all.len() - 1);
                 self.all.len() - 1
@@ -257,10 +237,10 @@ fn slot(pid: i32, target: Option<i32>) -> usize {
     (mixed >> 16) as usize % SLOTS
 }
 
-/// `None` if the key of a process is longer than any, or if there is no room for it.
-fn key(event: &Event<'_>, texts: &mut Texts) -> Option<Key> {
+/// `None` if the key of a process is not `kept`.
+fn key(event: &Event<'_>, mut kept: impl FnMut(&str) -> Option<Arc<str>>) -> Option<Key> {
     let mut kept = |key: Option<&str>| match key {
-        Some(key) => texts.whole(key).map(Some),
+        Some(key) => kept(key).map(Some),
         None => Some(None),
     };
     let caller = kept(event.process_key)?;
@@ -311,55 +291,21 @@ impl Pair {
     }
 
     fn name(&mut self, event: &Event<'_>, commands: &Commands, texts: &mut Texts) {
-        texts.set(&mut self.caller.comm, Some(event.comm));
+        if self.caller.comm.as_deref() != Some(event.comm) {
+            let before = self.caller.comm.take();
+            self.caller.earlier_comm = self.caller.earlier_comm.take().or(before);
+            texts.set(&mut self.caller.comm, Some(event.comm));
+        }
         texts.set(&mut self.caller.exe, event.exe);
         self.caller.uid = Some(event.uid);
         if self.command_version != commands.version() {
             self.command_version = commands.version();
-            self.caller.command = commands.get(self.caller.pid, self.caller.key.as_ref());
+            self.caller.command = commands.get(self.caller.pid, self.caller.key.as_deref());
         }
         if let Some(target) = &mut self.target {
             texts.set(&mut target.comm, event.target_comm);
             texts.set(&mut target.exe, event.target_exe);
             target.uid = event.target_uid.or(target.uid);
-        }
-    }
-}
-
-impl Use {
-    fn new(counted: Counted<'_>, direction: Option<Direction>) -> Self {
-        Use {
-            event: counted.event.cloned(),
-            spec: counted.spec,
-            direction,
-            calls: 0,
-            transfers: 0,
-            bytes: 0,
-            errors: Words::default(),
-            moved: None,
-            path: None,
-            has_more_paths: false,
-            place: counted.place,
-        }
-    }
-
-    fn note(&mut self, event: &Event<'_>, moved: Option<u64>, bytes: u64, texts: &mut Texts) {
-        self.calls += 1;
-        self.bytes = self.bytes.saturating_add(bytes);
-        if let Some(errno) = event.errno {
-            self.errors.note(errno, texts);
-        }
-        if moved.is_some() {
-            self.transfers += 1;
-            Span::extend(&mut self.moved, event);
-        }
-        if self.spec.is_some_and(|spec| spec.group == Group::Mem) && !self.has_more_paths {
-            let path = event.fd_in_path.or(event.fd_out_path);
-            match (&self.path, path) {
-                (Some(known), Some(path)) => self.has_more_paths = known.as_ref() != path,
-                (None, Some(path)) => self.path = texts.front(path),
-                (_, None) => {}
-            }
         }
     }
 }

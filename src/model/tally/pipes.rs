@@ -149,9 +149,12 @@ impl Pipes {
         let at = match pipe.processes.iter().position(is) {
             Some(at) => at,
             None => {
-                let has_room = self.ends < ENDS && pipe.processes.len() < AT_A_PIPE;
-                let key = event.process_key.map(|key| texts.whole(key));
-                let (Some(comm), None | Some(Some(_)), true) = (texts.whole(event.comm), &key, has_room) else {
+                if self.ends >= ENDS || pipe.processes.len() >= AT_A_PIPE {
+                    pipe.calls_of_others += 1;
+                    return;
+                }
+                let key = event.process_key.map(|key| texts.key(key));
+                let (Some(comm), None | Some(Some(_))) = (texts.name(event.comm), &key) else {
                     pipe.calls_of_others += 1;
                     return;
                 };

@@ -83,6 +83,60 @@ fn a_command_line_is_that_of_the_callers_last_call() {
 }
 
 #[test]
+fn who_was_denied_is_who_it_was_then() {
+    let denied = |uid, comm| Event { errno: Some("EPERM"), uid, comm, bytes: None, ..read(1, 1) };
+    let exec = |argv| Event { argv: Some(argv), ..call("process_exec", 1, None) };
+    let failed = Event { errno: Some("EIO"), uid: 1, comm: "early", ..read(1, 1) };
+    let root = Event { uid: 0, comm: "sshd", ..read(2, 1) };
+    let made = [failed, exec("rank 0"), denied(1000, "rank0"), exec("sshd -D"), root];
+    let of = |events: &[Event<'_>]| {
+        let tally = tally(events);
+        let pair = tally.pairs().next().unwrap().clone();
+        (pair.caller, pair.uses[0].denied.clone().unwrap())
+    };
+    let (caller, then) = of(&made);
+    assert_eq!((then.comm.as_deref(), then.command.as_deref()), (Some("rank0"), Some("rank 0")));
+    assert_eq!((then.uid, then.has_more_uids), (1000, false));
+    assert_eq!((caller.comm.as_deref(), caller.earlier_comm.as_deref()), (Some("sshd"), Some("early")));
+    let (_, then) = of(&[denied(1000, "a"), denied(0, "a")]);
+    assert_eq!((then.uid, then.has_more_uids), (1000, true));
+    assert_eq!(tally(&[failed, root]).pairs().next().unwrap().uses[0].denied, None);
+}
+
+#[test]
+fn no_more_is_kept_than_moved() {
+    let over = Event { payload_len: 256, ..read(1, 10) };
+    let tally = tally(&[over, read(2, 6), Event { bytes: Some(0), ..over }]);
+    assert_eq!((tally.kept(), tally.overfull()), (Kept { kept: 14, moved: 16 }, 1));
+}
+
+/// An ordinary recording of a build: thousands of processes with long command lines, before anybody is denied anything.
+#[test]
+fn a_recording_of_many_processes_is_counted_as_any_other() {
+    let mut tally = Tally::default();
+    let filler = "x".repeat(2_000);
+    for pid in 0..20_000 {
+        let (argv, key) = (format!("cc {pid} {filler}"), format!("{pid:0200}"));
+        let life = Event { pid, process_key: Some(&key), argv: Some(&argv), ..call("process_fork", pid, None) };
+        tally.note(&life);
+        tally.note(&Event { event: "process_exec", ..life });
+    }
+    let denied = Event { errno: Some("EPERM"), bytes: None, process_key: Some("k"), ..read(1, 1) };
+    let tee = Event { pipe_in: Some(1), pipe_out: Some(2), bytes: Some(8), ..call("tee", 1, None) };
+    tally.note(&denied);
+    tally.note(&Event { payload_len: 8, ..tee });
+    tally.note(&call("process_exit", 1, None));
+    assert_eq!(tally.beyond(), Beyond::default());
+    assert_eq!(tally.trust().calls(), 2, "lives are no calls");
+    let [pair] = tally.pairs().collect::<Vec<_>>()[..] else { panic!("one pair") };
+    assert_eq!(pair.uses[0].errors.iter().collect::<Vec<_>>(), [("EPERM", 1)]);
+    assert!(tally.events().all(|of| of.event.is_some()));
+    assert_eq!(tally.kept(), Kept { kept: 8, moved: 8 });
+    let at: Vec<_> = tally.pipes().flat_map(|pipe| &pipe.processes).map(|at| at.comm.as_deref()).collect();
+    assert_eq!(at, [Some("spy"); 2]);
+}
+
+#[test]
 fn lives_and_losses_are_no_calls() {
     let events = [call("process_fork", 1, None), call("lost", 0, None), call("process_exit", 1, None)];
     let tally = tally(&events);
@@ -109,6 +163,9 @@ fn between_files_bytes_come_from_who_fed_the_pipe() {
     assert_eq!((pair.bytes_in, pair.bytes_out, pair.transfers, pair.calls), (64, 0, 1, 2));
     assert_eq!(tally.kept().moved, 64);
     assert_eq!(tally.pipes().map(|pipe| pipe.taken.bytes).collect::<Vec<_>>(), [64]);
+    let alone = self::tally(&[Event { target_pid: None, ..splice }]);
+    let callers: Vec<_> = alone.alone().map(|of| (of.bytes_in, of.transfers, of.uses[0].bytes)).collect();
+    assert_eq!(callers, [(0, 1, 64)], "nothing came to the caller");
 }
 
 #[test]

@@ -2,7 +2,9 @@
 //!
 //! Numbers are never cut. Text is, with `…`; columns that are less needed are left out before that.
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
+
+use crate::terminal::fit;
 
 /// Columns of text that remain of a cell, however narrow the table.
 const LEAST: usize = 12;
@@ -127,15 +129,7 @@ fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_string();
     }
-    let mut kept = String::new();
-    let mut left = width.saturating_sub(1);
-    for c in text.chars() {
-        let Some(rest) = left.checked_sub(c.width().unwrap_or(0)) else { break };
-        left = rest;
-        kept.push(c);
-    }
-    kept.push('…');
-    kept
+    format!("{}…", fit::cut(text, width.saturating_sub(1)))
 }
 
 /// Appends a sentence in lines of at most `width` columns, the following ones indented. Words stay whole.
@@ -207,6 +201,13 @@ mod tests {
         let narrower = rendered(34);
         assert_eq!(narrower[0].split_whitespace().collect::<Vec<_>>(), ["Caller", "Target", "Calls"]);
         assert_eq!(rendered(1).len(), 3, "what does not fit is printed wider");
+    }
+
+    #[test]
+    fn an_escape_is_not_cut() {
+        assert_eq!(cut("ab\\x1bcd", 6), "ab…");
+        assert_eq!(cut("ab\\x1bcd", 7), "ab\\x1b…");
+        assert_eq!(cut("ab\\x1bcd", 8), "ab\\x1bcd");
     }
 
     #[test]

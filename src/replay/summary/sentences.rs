@@ -17,15 +17,31 @@ const NAMED: usize = 5;
 
 /// All sentences; at most `top` about pairs of processes of each kind.
 pub fn all(report: &Report, top: usize) -> Vec<String> {
+    let mut all = missing(report);
+    if report.rows == 0 {
+        all.push("No event was recorded.".into());
+    } else if report.matched == 0 {
+        all.push("No event matches.".into());
+    }
+    pairs::all(&mut all, &report.tally, top);
+    all.extend(pairs::beyond(&report.tally));
+    all.extend(trust(report));
+    all
+}
+
+/// What the pairs do not show, for an output that has nothing else.
+pub fn caveats(report: &Report) -> Vec<String> {
+    let mut all = missing(report);
+    all.extend(pairs::beyond(&report.tally));
+    all
+}
+
+/// What is not in the recording, or not in these files.
+fn missing(report: &Report) -> Vec<String> {
     let mut all = Vec::new();
     all.extend(lost(report));
     all.extend(ledger(report));
     all.extend(files(report));
-    if report.matched == 0 {
-        all.push("No event matches.".into());
-    }
-    pairs::all(&mut all, &report.tally, top);
-    all.extend(trust(report));
     all
 }
 
@@ -73,6 +89,16 @@ fn ledger(report: &Report) -> Vec<String> {
         let calls = Count(report.total.unknown, "call", "calls");
         all.push(format!("{calls} more may have been such events: vmtrace info shows the gaps."));
     }
+    if report.total.forgotten > 0 {
+        let were = Count(report.total.forgotten, "event was", "events were");
+        all.push(format!("{were} dropped by the flight recorder, since no trigger came in time."));
+    }
+    if report.tally.overfull() > 0 {
+        let calls = Count(report.tally.overfull(), "call has", "calls have");
+        all.push(format!(
+            "The file contradicts itself: {calls} more payload than moved. vmtrace verify checks the file."
+        ));
+    }
     all
 }
 
@@ -95,15 +121,26 @@ fn files(report: &Report) -> Option<String> {
 
 /// What was kept, that nothing was lost, and how far arguments can be trusted.
 fn trust(report: &Report) -> Option<String> {
-    if report.tally.rows() == 0 {
-        return None;
+    let mut all = Vec::new();
+    if report.tally.rows() > 0 {
+        all.push(kept(report));
     }
-    let mut all = vec![kept(report)];
-    if report.losses.iter().all(|(_, _, lost)| lost.count() == 0) && report.balances && !report.ledger_from_rows {
-        all.push("Nothing was lost.".into());
+    if nothing_was_lost(report) {
+        let else_ = if report.total.forgotten > 0 { "else " } else { "" };
+        all.push(format!("Nothing {else_}was lost."));
     }
     all.extend(arguments(report));
-    Some(all.join(" "))
+    (!all.is_empty()).then(|| all.join(" "))
+}
+
+/// Whether it is known that nothing was.
+fn nothing_was_lost(report: &Report) -> bool {
+    let losses = &report.losses;
+    losses.iter().all(|(_, _, lost)| lost.count() == 0)
+        && losses.unlisted() == 0
+        && report.balances
+        && !report.ledger_from_rows
+        && report.total.unknown == 0
 }
 
 fn kept(report: &Report) -> String {

@@ -231,8 +231,11 @@ fn at(pipe: &Pipe, ways: &[Way]) -> String {
     }
     let more = names.len().saturating_sub(AT_PIPE);
     names.truncate(AT_PIPE);
-    if more > 0 {
-        names.push(format!("+{more} more"));
+    match (more, pipe.calls_of_others) {
+        (0, 0) => {}
+        (0, _) => names.push("and maybe others".into()),
+        (more, 0) => names.push(format!("+{more} more")),
+        (more, _) => names.push(format!("+{more} or more")),
     }
     if names.is_empty() { NONE.to_string() } else { names.join(", ") }
 }

@@ -5,8 +5,9 @@ use crate::replay::describe::Named;
 use crate::schema::events::Group;
 use crate::terminal::escape::Safe;
 
-/// Characters shown of a name, and of a command line.
-const NAME: usize = 40;
+/// Characters shown of a name.
+pub const NAME: usize = 40;
+/// Characters shown of a command line.
 const COMMAND: usize = 40;
 /// Characters shown of a path.
 const PATH: usize = 60;
@@ -28,14 +29,22 @@ pub fn name(who: &Who) -> String {
     }
 }
 
-/// `python3[26274] (dumper.py 25296)`: with its arguments, and with its program where that has another name.
+/// `python3[26274] (dumper.py 25296)`: with its arguments, and with its program where that has another name. Where the
+/// process had another name before: `sshd[7] (-D), earlier rank0,`.
 pub fn with_command(who: &Who) -> String {
-    let Some(command) = who.command.as_deref() else { return name(who) };
+    let earlier = match who.earlier_comm.as_deref() {
+        Some(earlier) if who.earlier_comm != who.comm => format!(", earlier {},", short(earlier, NAME)),
+        Some(_) | None => String::new(),
+    };
+    let command = who.command.as_deref().unwrap_or_default();
     let (program, arguments) = command.split_once(' ').unwrap_or((command, ""));
     let is_named = program.rsplit('/').next() == who.comm.as_deref();
     let shown = if is_named { arguments } else { command };
-    let shown = shown.trim();
-    if shown.is_empty() { name(who) } else { format!("{} ({})", name(who), short(shown, COMMAND)) }
+    let shown = match shown.trim() {
+        "" => String::new(),
+        shown => format!(" ({})", short(shown, COMMAND)),
+    };
+    format!("{}{shown}{earlier}", name(who))
 }
 
 /// Through what calls reached their target: the path of /proc/PID/mem, or else the event.
@@ -121,6 +130,9 @@ mod tests {
         assert_eq!(shown("dumper", Some("./dumper")), "dumper[7]");
         assert_eq!(shown("dumper", None), "dumper[7]");
         assert_eq!(with_command(&Who { pid: 7, ..Who::default() }), "pid 7");
+        let renamed = Who { earlier_comm: Some("rank0".into()), ..who("sshd", Some("sshd -D")) };
+        assert_eq!(with_command(&renamed), "sshd[7] (-D), earlier rank0,");
+        assert_eq!(with_command(&Who { earlier_comm: Some("sshd".into()), ..renamed }), "sshd[7] (-D)");
         let long = shown("a", Some(&format!("x\x1b{}", "y".repeat(500))));
         assert!(long.starts_with("a[7] (x\\x1byyy") && long.ends_with("y…)") && long.len() < 80, "{long}");
         assert!(name(&who(&"é".repeat(500), None)).ends_with("é…[7]"));

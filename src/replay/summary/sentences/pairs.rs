@@ -4,14 +4,14 @@ use std::cmp::Reverse;
 
 use super::super::words::{self, Errors, list, name, times, with_command};
 use crate::count::{self, Count, grouped};
-use crate::model::tally::{Beyond, LIMIT, Pair, Span, Tally, Use, Who};
+use crate::model::tally::{Beyond, Pair, Span, Tally, Use, Who, is_denial};
 use crate::model::time;
 use crate::schema::EventKind;
 use crate::schema::events::{Bytes, Group};
 use crate::schema::vocabulary::Direction;
 
-/// Errors of calls that were refused.
-const DENIED: [&str; 2] = ["EPERM", "EACCES"];
+/// A process that could not be identified.
+const UNKNOWN: &str = "an unknown process";
 
 /// What calls did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,12 @@ enum Deed {
     Written,
     /// Bytes came out of a pipe that the target fed.
     Piped,
+    /// Bytes were duplicated from one pipe into another, and stayed.
+    Duplicated,
+    /// Bytes went into a pipe.
+    Put,
+    /// Bytes went from one file into another.
+    Moved,
     /// A descriptor was taken.
     Taken,
     /// Advice was given.
@@ -33,10 +39,12 @@ enum Deed {
 }
 
 impl Deed {
-    fn of(of: &Use) -> Self {
+    fn of(of: &Use, has_target: bool) -> Self {
         match (of.spec, of.direction) {
+            (Some(spec), _) if spec.kind == EventKind::Tee => Deed::Duplicated,
             (Some(spec), direction) if spec.group == Group::Pipe => match direction {
-                Some(Direction::Out) => Deed::Other,
+                Some(Direction::Out) => Deed::Put,
+                None if spec.is_between_files() && !has_target => Deed::Moved,
                 Some(Direction::In) | None => Deed::Piped,
             },
             (Some(spec), _) if spec.kind == EventKind::PidfdGetfd => Deed::Taken,
@@ -48,8 +56,26 @@ impl Deed {
         }
     }
 
-    const ALL: [Deed; 7] =
-        [Deed::Read, Deed::Written, Deed::Piped, Deed::Taken, Deed::Advised, Deed::Controlled, Deed::Other];
+    const ALL: [Deed; 10] = [
+        Deed::Read,
+        Deed::Written,
+        Deed::Piped,
+        Deed::Duplicated,
+        Deed::Put,
+        Deed::Moved,
+        Deed::Taken,
+        Deed::Advised,
+        Deed::Controlled,
+        Deed::Other,
+    ];
+
+    /// Whether it is done with bytes; else with as many calls as succeeded.
+    fn moves_bytes(self) -> bool {
+        match self {
+            Deed::Read | Deed::Written | Deed::Piped | Deed::Duplicated | Deed::Put | Deed::Moved => true,
+            Deed::Taken | Deed::Advised | Deed::Controlled | Deed::Other => false,
+        }
+    }
 }
 
 /// Appends what is to be said; of each kind at most `top` sentences.
@@ -57,11 +83,15 @@ pub fn all(all: &mut Vec<String>, tally: &Tally, top: usize) {
     conflicts(all, tally, top);
     denied(all, tally, top);
     deeds(all, tally, top);
-    beyond(all, tally.beyond());
 }
 
 /// The first of `sentences`, by how much there is to say, and how many there are beside them.
-fn first(all: &mut Vec<String>, mut sentences: Vec<(u64, String)>, top: usize, what: (&str, &str)) {
+fn first<Weight: Ord + Copy>(
+    all: &mut Vec<String>,
+    mut sentences: Vec<(Weight, String)>,
+    top: usize,
+    what: (&str, &str),
+) {
     // Stable: as they came first.
     sentences.sort_by_key(|(weight, _)| Reverse(*weight));
     let more = sentences.len().saturating_sub(top) as u64;
@@ -102,9 +132,8 @@ fn denied(all: &mut Vec<String>, tally: &Tally, top: usize) {
         }
         let on = target(pair).map(|target| format!(" on {target}")).unwrap_or_default();
         let sentence = format!(
-            "{}{} tried {}{on}{} and was denied ({}).",
-            with_command(&pair.caller),
-            user(&pair.caller),
+            "{} tried {}{on}{} and was denied ({}).",
+            then(pair, of),
             words::event(of.event.as_deref()),
             times(count),
             words::errors(&errors.all)
@@ -114,13 +143,21 @@ fn denied(all: &mut Vec<String>, tally: &Tally, top: usize) {
     first(all, sentences, top, ("more kind of denied call", "more kinds of denied calls"));
 }
 
-/// ` of uid 1000`.
-fn user(who: &Who) -> String {
-    who.uid.filter(|uid| *uid != u32::MAX).map(|uid| format!(" of uid {uid}")).unwrap_or_default()
-}
-
-fn is_denial(error: &str) -> bool {
-    DENIED.contains(&error)
+/// The caller as it was when it was denied: `rank0[7] (pair.py), later sshd, of uid 1000`.
+fn then(pair: &Pair, of: &Use) -> String {
+    let now = &pair.caller;
+    let Some(denied) = &of.denied else { return with_command(now) };
+    let who = Who { comm: denied.comm.clone(), command: denied.command.clone(), earlier_comm: None, ..now.clone() };
+    let later = match now.comm.as_deref() {
+        Some(later) if now.comm != denied.comm => format!(", later {},", words::short(later, words::NAME)),
+        Some(_) | None => String::new(),
+    };
+    let uid = match (denied.uid, denied.has_more_uids) {
+        (u32::MAX, _) => String::new(),
+        (uid, true) => format!(" of uid {uid} and others"),
+        (uid, false) => format!(" of uid {uid}"),
+    };
+    format!("{}{later}{uid}", with_command(&who))
 }
 
 /// The target as a sentence names it, if there is one.
@@ -137,7 +174,7 @@ struct Done {
     bytes: u64,
     failures: u64,
     errors: Errors,
-    denied: u64,
+    events: Vec<String>,
     means: Vec<String>,
     first_ns: Option<i64>,
     last_ns: Option<i64>,
@@ -146,17 +183,14 @@ struct Done {
 impl Done {
     fn of(pair: &Pair, deed: Deed) -> Self {
         let mut done = Done::default();
-        for of in pair.uses.iter().filter(|of| Deed::of(of) == deed) {
+        for of in pair.uses.iter().filter(|of| Deed::of(of, pair.target.is_some()) == deed) {
             done.calls += of.calls;
             done.transfers += of.transfers;
             done.bytes = done.bytes.saturating_add(of.bytes);
             done.failures += of.errors.total();
-            done.denied += of.errors.iter().filter(|(error, _)| is_denial(error)).map(|(_, count)| count).sum::<u64>();
             done.errors.add(&of.errors, |error| !is_denial(error));
-            let means = words::means(of);
-            if !done.means.contains(&means) {
-                done.means.push(means);
-            }
+            add(&mut done.events, words::event(of.event.as_deref()));
+            add(&mut done.means, words::means(of));
             let min = |a: Option<i64>, b: i64| Some(a.map_or(b, |a| a.min(b)));
             let max = |a: Option<i64>, b: i64| Some(a.map_or(b, |a| a.max(b)));
             if let Some(Span { first_mono_ns, last_mono_ns, .. }) = of.moved {
@@ -179,15 +213,25 @@ impl Done {
     }
 }
 
+fn add(names: &mut Vec<String>, name: String) {
+    if !names.contains(&name) {
+        names.push(name);
+    }
+}
+
 fn deeds(all: &mut Vec<String>, tally: &Tally, top: usize) {
     let mut sentences = Vec::new();
     for pair in both(tally) {
         for deed in Deed::ALL {
             let done = Done::of(pair, deed);
             if let Some(sentence) = sentence(pair, deed, &done) {
-                // What a process does with itself, and what moved nothing, comes last.
-                let weight = if done.transfers == 0 || deed == Deed::Advised { 0 } else { done.bytes };
-                sentences.push((if pair.is_self() { 0 } else { weight }, sentence));
+                // What reached another process comes first; last, what a process does with itself, and what moved nothing.
+                let weight = match pair.target {
+                    _ if done.transfers == 0 || deed == Deed::Advised || pair.is_self() => (0, 0),
+                    None => (1, done.bytes),
+                    Some(_) => (2, done.bytes),
+                };
+                sentences.push((weight, sentence));
             }
         }
     }
@@ -196,76 +240,106 @@ fn deeds(all: &mut Vec<String>, tally: &Tally, top: usize) {
 
 /// `None` where there is nothing to say, or where it is said as denied.
 fn sentence(pair: &Pair, deed: Deed, done: &Done) -> Option<String> {
-    let who = with_command(&pair.caller);
-    let succeeded = done.succeeded();
-    let Some(target) = target(pair) else { return failed(&who, None, done) };
+    let (who, target) = (with_command(&pair.caller), target(pair));
+    let on = target.as_ref().map(|target| format!(" on {target}")).unwrap_or_default();
+    let (succeeded, failures) = (done.succeeded(), done.errors.total());
+    let (one, many) = match deed {
+        Deed::Read => ("read", "reads"),
+        Deed::Written => ("write", "writes"),
+        Deed::Controlled => ("request", "requests"),
+        Deed::Piped | Deed::Duplicated | Deed::Put | Deed::Moved | Deed::Taken | Deed::Advised | Deed::Other => {
+            ("call", "calls")
+        }
+    };
     let through = format!(" through {}", list(&done.means));
-    let number = |number: u64, one: &str, many: &str| Count(number, one, many).to_string();
-    let (size, over) = (count::size(done.bytes), done.over());
-    let (text, one, many) = match deed {
-        Deed::Read if done.transfers > 0 => {
-            let reads = number(done.transfers, "read", "reads");
-            (format!("read {size} of {target} in {reads}{over}{through}"), "read", "reads")
+    let mut text = if deed.moves_bytes() && done.transfers > 0 {
+        let what = with_bytes(deed, target.as_deref(), &count::size(done.bytes));
+        let mut text = format!("{what} in {}{}{through}", Count(done.transfers, one, many), done.over());
+        let nothing = succeeded.saturating_sub(done.transfers);
+        if nothing > 0 {
+            text.push_str(&format!("; {} moved nothing", Count(nothing, one, many)));
         }
-        Deed::Written if done.transfers > 0 => {
-            let writes = number(done.transfers, "write", "writes");
-            (format!("wrote {size} into {target} in {writes}{over}{through}"), "write", "writes")
-        }
-        Deed::Piped if done.transfers > 0 => {
-            let (calls, fed) = (number(done.transfers, "call", "calls"), fed_by(&target));
-            (format!("took {size} out of pipes {fed} in {calls}{over}{through}"), "call", "calls")
-        }
-        Deed::Taken if succeeded > 0 => {
-            let descriptors = number(succeeded, "descriptor", "descriptors");
-            (format!("took {descriptors} of {target}{through}"), "call", "calls")
-        }
-        Deed::Advised if succeeded > 0 => {
-            let calls = number(succeeded, "call", "calls");
-            (format!("gave advice about {size} of the memory of {target} in {calls}{through}"), "call", "calls")
-        }
-        Deed::Controlled if succeeded > 0 => (
-            format!("made {} on {target}", number(succeeded, "ptrace request", "ptrace requests")),
-            "request",
-            "requests",
-        ),
-        Deed::Other if succeeded > 0 => {
-            (format!("called {} on {target}{}", list(&done.means), times(succeeded)), "call", "calls")
-        }
-        Deed::Read | Deed::Written | Deed::Piped | Deed::Taken | Deed::Advised | Deed::Controlled | Deed::Other => {
-            return failed(&who, Some(&target), done);
-        }
+        text
+    } else if deed.moves_bytes() && succeeded > 0 {
+        let through = if done.means == done.events { "" } else { &through };
+        format!("called {}{on}{}{through} and moved nothing", list(&done.events), times(succeeded))
+    } else if succeeded > 0 {
+        without_bytes(deed, target.as_deref(), done)
+    } else if failures > 0 {
+        let (means, errors) = (list(&done.means), words::errors(&done.errors.all));
+        return Some(format!("{who} tried {means}{on}{} and failed ({errors}).", times(failures)));
+    } else {
+        return None;
     };
-    let failures = done.errors.total();
-    let failed = match failures {
-        0 => String::new(),
-        failures => format!("; {} failed ({})", number(failures, one, many), words::errors(&done.errors.all)),
-    };
-    Some(format!("{who} {text}{failed}."))
+    if failures > 0 {
+        text.push_str(&format!("; {} failed ({})", Count(failures, one, many), words::errors(&done.errors.all)));
+    }
+    Some(format!("{who} {text}."))
 }
 
-/// Whose pipes.
-fn fed_by(target: &str) -> String {
-    if target == "itself" { "that it fed itself".into() } else { format!("that {target} fed") }
+/// What calls did that moved `size`.
+fn with_bytes(deed: Deed, target: Option<&str>, size: &str) -> String {
+    let process = target.unwrap_or(UNKNOWN);
+    match deed {
+        Deed::Read => format!("read {size} of {process}"),
+        Deed::Written => format!("wrote {size} into {process}"),
+        Deed::Piped => format!("took {size} out of pipes{}", fed_by(target)),
+        Deed::Duplicated => format!("duplicated {size} of pipes{}", fed_by(target)),
+        Deed::Put => format!("put {size} into pipes{}", target.map(|of| format!(" of {of}")).unwrap_or_default()),
+        Deed::Moved | Deed::Taken | Deed::Advised | Deed::Controlled | Deed::Other => {
+            format!("moved {size} between files")
+        }
+    }
 }
 
-/// That all calls failed, and none of them was denied.
-fn failed(who: &str, target: Option<&str>, done: &Done) -> Option<String> {
-    let failures = done.errors.total();
+/// What other calls did.
+fn without_bytes(deed: Deed, target: Option<&str>, done: &Done) -> String {
+    let (succeeded, process) = (done.succeeded(), target.unwrap_or(UNKNOWN));
     let on = target.map(|target| format!(" on {target}")).unwrap_or_default();
-    let (means, errors) = (list(&done.means), words::errors(&done.errors.all));
-    (failures > 0).then(|| format!("{who} tried {means}{on}{} and failed ({errors}).", times(failures)))
+    let through = list(&done.means);
+    match deed {
+        Deed::Taken => {
+            let descriptors = Count(succeeded, "descriptor", "descriptors");
+            format!("took {descriptors} of {process} through {through}")
+        }
+        Deed::Advised => {
+            let (size, calls) = (count::size(done.bytes), Count(succeeded, "call", "calls"));
+            format!("gave advice about {size} of the memory of {process} in {calls} through {through}")
+        }
+        Deed::Controlled => format!("made {}{on}", Count(succeeded, "ptrace request", "ptrace requests")),
+        Deed::Read | Deed::Written | Deed::Piped | Deed::Duplicated | Deed::Put | Deed::Moved | Deed::Other => {
+            format!("called {through}{on}{}", times(succeeded))
+        }
+    }
 }
 
-fn beyond(all: &mut Vec<String>, beyond: Beyond) {
-    let Beyond { calls, failures, bytes_in, bytes_out } = beyond;
+/// Whose pipes, if that is known.
+fn fed_by(target: Option<&str>) -> String {
+    match target {
+        Some("itself") => " that it fed itself".into(),
+        Some(target) => format!(" that {target} fed"),
+        None => String::new(),
+    }
+}
+
+/// What is in no sentence about a pair.
+pub fn beyond(tally: &Tally) -> Vec<String> {
+    let mut all = Vec::new();
+    let Beyond { calls, failures, bytes_in, bytes_out } = tally.beyond();
     if calls > 0 {
         all.push(format!(
-            "{} of pairs beyond the first {} are in no pair here: {} in, {} out, {} failed.",
-            Count(calls, "call", "calls"),
-            grouped(LIMIT as u64),
+            "{} in no pair here, since there are more pairs or longer keys than can be distinguished: {} in, {} out, {} \
+             failed.",
+            Count(calls, "call is", "calls are"),
             count::size(bytes_in),
             count::size(bytes_out),
             grouped(failures)
         ));
     }
+    let without_use = both(tally).map(|pair| pair.calls_without_use).sum::<u64>();
+    if without_use > 0 {
+        let calls = Count(without_use, "call of these pairs is", "calls of these pairs are");
+        all.push(format!("{calls} in no sentence, since there are more kinds of calls than can be distinguished."));
+    }
+    all
 }
