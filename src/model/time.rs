@@ -231,8 +231,9 @@ pub fn span(ns: i64) -> String {
     let value = ns as f64;
     match ns.unsigned_abs() {
         0..1_000 => format!("{ns}ns"),
-        1_000..1_000_000 => format!("{:.1}µs", value / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1}ms", value / 1e6),
+        // What is rounded up to a thousand has the next unit.
+        1_000..999_950 => format!("{:.1}µs", value / 1e3),
+        999_950..999_950_000 => format!("{:.1}ms", value / 1e6),
         _ => format!("{:.3}s", value / 1e9),
     }
 }
@@ -361,6 +362,8 @@ mod tests {
         assert_eq!(write(Notation::Unix), "1700000000.500000000");
         assert_eq!(write(Notation::Mono), "6.000000007");
         assert_eq!(span(4_500), "4.5µs");
+        assert_eq!([span(999_949), span(999_950), span(999_999)], ["999.9µs", "1.0ms", "1.0ms"]);
+        assert_eq!([span(999_949_999), span(999_950_000), span(999)], ["999.9ms", "1.000s", "999ns"]);
         let short = |notation| {
             let mut text = String::new();
             Clock::new(notation, &start).in_micros().write(&mut text, &event);

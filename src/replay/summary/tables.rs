@@ -239,3 +239,24 @@ fn at(pipe: &Pipe, ways: &[Way]) -> String {
     }
     if names.is_empty() { NONE.to_string() } else { names.join(", ") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::Event;
+
+    #[test]
+    fn processes_at_a_pipe_that_are_not_named_are_counted_as_far_as_they_are_known() {
+        let names = |processes: i32| {
+            let mut tally = Tally::default();
+            for pid in 0..processes {
+                let put = Event { pid, comm: "w", event: "vmsplice", pipe_out: Some(1), ..Event::default() };
+                tally.note(&Event { bytes: Some(1), ..put });
+            }
+            tally.pipes().map(|pipe| at(pipe, &[Way::In])).collect::<String>()
+        };
+        assert_eq!(names(2), "w[0], w[1]");
+        assert_eq!(names(6), "w[0], w[1], w[2], w[3], +2 more");
+        assert_eq!(names(300), "w[0], w[1], w[2], w[3], +252 or more");
+    }
+}

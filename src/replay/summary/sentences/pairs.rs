@@ -343,3 +343,32 @@ pub fn beyond(tally: &Tally) -> Vec<String> {
     }
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::tally::LIMIT;
+    use crate::schema::Event;
+
+    fn call(pid: usize, event: &'static str) -> Event<'static> {
+        let pid = i32::try_from(pid).unwrap();
+        Event { pid, event, target_pid: Some(1), direction: Some("in"), bytes: Some(8), ..Event::default() }
+    }
+
+    #[test]
+    fn calls_that_are_in_no_pair_or_in_no_sentence_are_counted() {
+        let mut tally = Tally::default();
+        let events = ["pread", "preadv", "read", "readv", "process_vm_readv"];
+        for pid in 0..LIMIT {
+            events.iter().for_each(|event| tally.note(&call(pid, event)));
+        }
+        let without = "16,384 calls of these pairs are in no sentence, since there are more kinds of calls than can be \
+                       distinguished.";
+        assert_eq!(beyond(&tally), [without]);
+        tally.note(&Event { errno: Some("EIO"), ..call(LIMIT, "pread") });
+        let pairs = "1 call is in no pair here, since there are more pairs or longer keys than can be distinguished: 8 B \
+                     in, 0 B out, 1 failed.";
+        assert_eq!(beyond(&tally), [pairs, without]);
+        assert_eq!(beyond(&Tally::default()), [""; 0]);
+    }
+}
