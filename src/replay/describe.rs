@@ -49,6 +49,21 @@ pub enum Role {
 pub struct Line {
     text: String,
     ends: Vec<(Role, usize)>,
+    /// Bytes that it takes, where that is limited: a file may claim a text of any length.
+    most: Option<usize>,
+    /// Whether there were more. No more is taken then.
+    is_full: bool,
+}
+
+impl Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.is_full |= self.most.is_some_and(|most| self.text.len().saturating_add(text.len()) > most);
+        if self.is_full {
+            return Err(fmt::Error);
+        }
+        self.text.push_str(text);
+        Ok(())
+    }
 }
 
 impl Line {
@@ -56,12 +71,13 @@ impl Line {
     pub fn clear(&mut self) {
         self.text.clear();
         self.ends.clear();
+        self.is_full = false;
     }
 
     /// Adds a part as it is.
     pub fn add(&mut self, role: Role, text: Arguments<'_>) {
-        // Writing to a String cannot fail.
-        let _ = self.text.write_fmt(text);
+        // Fails where the line is full.
+        let _ = self.write_fmt(text);
         self.ends.push((role, self.text.len()));
     }
 
@@ -92,14 +108,14 @@ impl Line {
 
     /// Cuts the line, or each of its lines, at `most` columns, with `…` for what is cut off.
     pub fn fit(&mut self, most: usize) {
-        if self.text.split('\n').all(|line| fit::columns(line) <= most) {
+        if self.text.split('\n').all(|line| fit::fits(line, most)) {
             return;
         }
         let whole = std::mem::take(self);
         let mut start = 0;
         for line in whole.text.split_inclusive('\n') {
             let content = line.strip_suffix('\n').unwrap_or(line);
-            let fits = fit::columns(content) <= most;
+            let fits = fit::fits(content, most);
             let kept = if fits { content } else { fit::cut(content, most.saturating_sub(1)) };
             self.copy(&whole, start..start + kept.len());
             if !fits {
@@ -219,7 +235,7 @@ pub fn event(line: &mut Line, event: &Event<'_>, view: View, processes: &Process
     if let Some(request) = event.ptrace_request.or(event.advice) {
         line.word(Role::Plain, format_args!("{}", Safe(request)));
     }
-    let has_peer = peer(line, event, view, way.how(event, view), processes);
+    let has_peer = peer(line, event, view, way.how(event, view), processes, &|named| named.to_string());
     match view {
         View::Caller => ranges::remote(line, event),
         View::Target => ranges::local(line, event),
@@ -233,7 +249,8 @@ pub fn event(line: &mut Line, event: &Event<'_>, view: View, processes: &Process
         line.word(Role::Plain, format_args!("data {:#x}", event.data));
     }
     ranges::flags(line, event);
-    marks(line, event);
+    abi(line, event);
+    doubts(line, event, false);
     thread(line, event);
     payload(line, event);
     if let Some(ns) = event.dur_ns {
@@ -288,14 +305,22 @@ fn outcome(line: &mut Line, event: &Event<'_>) {
     line.add(outcome.role(), format_args!(" {text:>12}"));
 }
 
-/// Who is at the other end, behind `how`; returns whether anyone is, and the descriptors are but the way to them.
-fn peer(line: &mut Line, event: &Event<'_>, view: View, how: &str, processes: &Processes) -> bool {
+/// Who is at the other end, behind `how` and as `write` writes the name; returns whether anyone is, and the descriptors are
+/// but the way to them.
+fn peer(
+    line: &mut Line,
+    event: &Event<'_>,
+    view: View,
+    how: &str,
+    processes: &Processes,
+    write: &dyn Fn(Named<'_>) -> String,
+) -> bool {
     let between_files = event.spec().is_some_and(EventSpec::is_between_files);
     if view == View::Target {
         // The line is under the target; the caller is named in it.
         line.word(Role::Plain, format_args!("{how}"));
         let name = processes.name(event.pid).or(Some(event.comm));
-        line.add(Role::Name, format_args!("{}", Named { name, pid: event.pid }));
+        line.add(Role::Name, format_args!("{}", write(Named { name, pid: event.pid })));
         return !between_files;
     }
     match (event.target_pid, event.target_pid_arg) {
@@ -303,7 +328,7 @@ fn peer(line: &mut Line, event: &Event<'_>, view: View, how: &str, processes: &P
         (Some(pid), passed) => {
             let name = event.target_comm.or_else(|| processes.name(pid));
             line.word(Role::Plain, format_args!("{how}"));
-            line.add(Role::Name, format_args!("{}", Named { name, pid }));
+            line.add(Role::Name, format_args!("{}", write(Named { name, pid })));
             if let Some(passed) = passed.filter(|passed| *passed != pid) {
                 line.word(Role::Dim, format_args!("(passed as {passed})"));
             }
@@ -325,8 +350,8 @@ fn peer(line: &mut Line, event: &Event<'_>, view: View, how: &str, processes: &P
     !between_files
 }
 
-/// Whatever a careful reader must not miss.
-fn marks(line: &mut Line, event: &Event<'_>) {
+/// An unusual way into the kernel, and a direction that this version does not know.
+fn abi(line: &mut Line, event: &Event<'_>) {
     match event.abi.map(Abi::parse) {
         Some(Ok(Abi::Native)) | None => {}
         Some(Ok(abi @ (Abi::Compat32 | Abi::IoUring))) => line.word(Role::Warn, format_args!("[{}]", abi.as_str())),
@@ -335,16 +360,21 @@ fn marks(line: &mut Line, event: &Event<'_>) {
     if let Some(Err(unknown)) = event.direction.map(Direction::parse) {
         line.word(Role::Warn, format_args!("[direction {}]", Safe(unknown)));
     }
+}
+
+/// What contradicts the record: a careful reader must not miss it.
+fn doubts(line: &mut Line, event: &Event<'_>, in_short: bool) {
+    let of = |sign: signs::Doubt| if in_short { sign.in_short } else { sign.whole };
     if event.toctou == Some(true) {
-        line.word(Role::Bad, format_args!("{}", signs::TOCTOU));
+        line.word(Role::Bad, format_args!("{}", of(signs::TOCTOU)));
     }
     match event.iov_verdict.map(IovVerdict::parse) {
         // Calls with one buffer have no array.
         Some(Ok(IovVerdict::Conflict)) if event.spec().is_some_and(|e| e.group == Group::Mem && !e.has_iovecs()) => {
-            line.word(Role::Bad, format_args!("{}", signs::DESCRIPTOR_CONFLICT));
+            line.word(Role::Bad, format_args!("{}", of(signs::DESCRIPTOR_CONFLICT)));
         }
-        Some(Ok(IovVerdict::Conflict)) => line.word(Role::Bad, format_args!("{}", signs::IOVEC_CONFLICT)),
-        Some(Ok(IovVerdict::Unreadable)) => line.word(Role::Warn, format_args!("{}", signs::IOVEC_UNREADABLE)),
+        Some(Ok(IovVerdict::Conflict)) => line.word(Role::Bad, format_args!("{}", of(signs::IOVEC_CONFLICT))),
+        Some(Ok(IovVerdict::Unreadable)) => line.word(Role::Warn, format_args!("{}", of(signs::IOVEC_UNREADABLE))),
         Some(Ok(IovVerdict::Unverified | IovVerdict::Kernel)) | None => {}
         Some(Err(unknown)) => line.word(Role::Warn, format_args!("[iovec {}]", Safe(unknown))),
     }

@@ -8,6 +8,9 @@ use std::collections::HashMap;
 use crate::model::process::{self, Identity};
 use crate::schema::{Event, EventKind};
 
+/// Bytes of all that are held, beyond which no more are: a file may claim names of any length.
+const BYTES: usize = 16 << 20;
+
 /// Snapshots that are held back, as they will be printed.
 #[derive(Debug, Default)]
 pub struct Snapshots {
@@ -15,6 +18,8 @@ pub struct Snapshots {
     /// How many are held, and how many were.
     held: usize,
     number: u64,
+    /// Bytes of their text.
+    bytes: usize,
     /// Whether there was an event that is none of them.
     others: bool,
 }
@@ -37,13 +42,14 @@ pub fn is_snapshot(event: &Event<'_>) -> bool {
 impl Snapshots {
     /// Whether one more may be held.
     pub fn have_room(&self) -> bool {
-        self.held < process::LIMIT
+        self.held < process::LIMIT && self.bytes < BYTES
     }
 
     /// Holds one.
     pub fn hold(&mut self, process: Identity, text: String) {
         self.number += 1;
         self.held += 1;
+        self.bytes = self.bytes.saturating_add(text.len());
         self.by_pid.entry(process.pid).or_default().push(Held { process, text, number: self.number });
     }
 
@@ -65,6 +71,7 @@ impl Snapshots {
             self.by_pid.remove(&process.pid);
         }
         self.held -= taken.len();
+        self.bytes -= taken.iter().map(|held| held.text.len()).sum::<usize>().min(self.bytes);
         taken
     }
 
@@ -107,6 +114,20 @@ mod tests {
         assert_eq!(texts(&snapshots.of(&call)), [""; 0], "each once");
         let (shown, left_out) = snapshots.end();
         assert_eq!((texts(&shown), left_out), (vec![], 1));
+    }
+
+    #[test]
+    fn text_that_is_held_is_bounded() {
+        let mut snapshots = Snapshots::default();
+        let long = "x".repeat(BYTES / 4);
+        let held = (1..).take_while(|pid| {
+            let has_room = snapshots.have_room();
+            snapshots.hold(Identity::caller(&event(*pid, 1)), long.clone());
+            has_room
+        });
+        assert_eq!(held.count(), 4);
+        assert_eq!(snapshots.of(&event(1, 1)).len() + snapshots.of(&event(2, 1)).len(), 2);
+        assert!(snapshots.have_room(), "those that are taken are held no more");
     }
 
     #[test]

@@ -250,7 +250,7 @@ impl<W: Write> Render for Text<W> {
             let name = capture.path().display().to_string();
             self.line.add(Role::Name, format_args!("==> {} <==\n", Safe(&name)));
         }
-        facts::header(&mut self.line, capture);
+        facts::header(&mut self.line, capture, self.look.columns.is_some());
         self.paint();
         self.write()
     }

@@ -17,7 +17,13 @@ impl Display for Safe<'_> {
             ' '..='~' if c != '\\' => f.write_char(c),
             c if c.is_ascii() => f.write_str(Escape::of(c as u8).as_str()),
             c if is_visible(c) => f.write_char(c),
-            c => write!(f, "\\u{{{:x}}}", c as u32),
+            c => {
+                // At once: who writes no more than there is room for gets no half of it.
+                let mut escape = [0; 10];
+                escape.iter_mut().zip(c.escape_unicode()).for_each(|(slot, c)| *slot = c as u8);
+                let length = c.escape_unicode().len().min(escape.len());
+                f.write_str(escape.get(..length).and_then(|e| std::str::from_utf8(e).ok()).unwrap_or("?"))
+            }
         })
     }
 }

@@ -11,6 +11,9 @@ const USUAL: usize = 80;
 /// Fewest and most columns that are used: nobody reads longer lines, and shorter ones have no room for what matters.
 const USED: [usize; 2] = [40, 250];
 
+/// Bytes of the longest escape, behind its backslash.
+const LONGEST: usize = "u{10ffff}".len();
+
 /// Columns for text on stdout; `None` where that is no terminal.
 pub fn stdout_columns() -> Option<usize> {
     let stdout = std::io::stdout();
@@ -21,6 +24,11 @@ pub fn stdout_columns() -> Option<usize> {
 /// Columns that `text` takes.
 pub fn columns(text: &str) -> usize {
     units(text).map(UnicodeWidthStr::width).sum()
+}
+
+/// Whether `text` takes at most `most` columns. No more of it is read than is needed for the answer.
+pub fn fits(text: &str, most: usize) -> bool {
+    cut(text, most).len() == text.len()
 }
 
 /// The longest beginning of `text` that takes at most `most` columns.
@@ -51,7 +59,7 @@ fn escape(text: &str) -> Option<usize> {
     let first = body.chars().next()?;
     let length = match first {
         'x' => 3,
-        'u' if body.starts_with("u{") => body.find('}')? + 1,
+        'u' if body.starts_with("u{") => body.bytes().take(LONGEST).position(|byte| byte == b'}')? + 1,
         first => first.len_utf8(),
     };
     text.get(..1 + length).map(str::len)
@@ -69,6 +77,16 @@ mod tests {
         assert_eq!(columns("… ← 5"), 5);
         assert_eq!(columns("e\u{301}"), 1, "an accent of its own");
         assert_eq!(columns(""), 0);
+    }
+
+    #[test]
+    fn text_fits_or_not() {
+        for text in ["", "abc", "日本", "e\u{301}", "a\\x1b\\u{10ffff}"] {
+            let wide = columns(text);
+            assert!(fits(text, wide), "{text}");
+            assert!(wide == 0 || !fits(text, wide - 1), "{text}");
+        }
+        assert_eq!(cut("\\u{10ffff}", 9), "");
     }
 
     #[test]

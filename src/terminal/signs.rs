@@ -19,14 +19,26 @@ pub const UNRESOLVED: &str = "(unresolved)";
 pub const ENDED: &str = "(ended meanwhile)";
 /// The pages themselves were passed on.
 pub const BY_REFERENCE: &str = "(by reference)";
+/// A sign that contradicts the record.
+#[derive(Clone, Copy, Debug)]
+pub struct Doubt {
+    /// In whole lines.
+    pub whole: &'static str,
+    /// In lines of few columns, which have room for it always.
+    pub in_short: &'static str,
+}
+
 /// The arguments did not stay the same.
-pub const TOCTOU: &str = "[toctou: arguments changed under way]";
+pub const TOCTOU: Doubt = Doubt { whole: "[toctou: arguments changed under way]", in_short: "[toctou]" };
 /// The array of ranges is not that which the kernel used.
-pub const IOVEC_CONFLICT: &str = "[iovec conflict]";
+pub const IOVEC_CONFLICT: Doubt = Doubt { whole: "[iovec conflict]", in_short: "[conflict]" };
 /// The descriptor is not that which the kernel used.
-pub const DESCRIPTOR_CONFLICT: &str = "[descriptor conflict]";
+pub const DESCRIPTOR_CONFLICT: Doubt = Doubt { whole: "[descriptor conflict]", in_short: "[fd conflict]" };
 /// The array of ranges could not be read.
-pub const IOVEC_UNREADABLE: &str = "[iovec unreadable]";
+pub const IOVEC_UNREADABLE: Doubt = Doubt { whole: "[iovec unreadable]", in_short: "[unreadable]" };
+
+/// What a sign of short lines means, which stands in the legend behind the same of whole lines.
+const SAME_IN_SHORT: &str = "the same in a short line";
 
 /// Every sign and its meaning, in the order of a line.
 pub const LEGEND: &[(&str, &str)] = &[
@@ -40,7 +52,7 @@ pub const LEGEND: &[(&str, &str)] = &[
     ("4096/8192 B", "bytes moved, and bytes requested"),
     ("ok, = N", "the call returned 0, or N"),
     ("EPERM, ...", "the call failed: errno(3)"),
-    ("from, to NAME[PID]", "the process at the other end; in short lines NAME alone"),
+    ("from, to NAME[PID]", "the process at the other end; in short lines NAME[PID] alone"),
     ("caller NAME[PID]", "the process at the other end, which made the call"),
     ("fed by NAME[PID]", "the process that put bytes into this pipe last"),
     ("pid N", "a process without a known name"),
@@ -49,10 +61,14 @@ pub const LEGEND: &[(&str, &str)] = &[
     (UNRESOLVED, "no process was found by this number"),
     (ENDED, "the target had ended when the call returned"),
     ("via pidfd N", "the target was named by a PID file descriptor"),
-    (TOCTOU, "user memory changed during the call"),
-    (IOVEC_CONFLICT, "the ranges contradict what the kernel did"),
-    (DESCRIPTOR_CONFLICT, "the descriptor contradicts what the kernel did"),
-    (IOVEC_UNREADABLE, "the ranges could not be read"),
+    (TOCTOU.whole, "user memory changed during the call"),
+    (TOCTOU.in_short, SAME_IN_SHORT),
+    (IOVEC_CONFLICT.whole, "the ranges contradict what the kernel did"),
+    (IOVEC_CONFLICT.in_short, SAME_IN_SHORT),
+    (DESCRIPTOR_CONFLICT.whole, "the descriptor contradicts what the kernel did"),
+    (DESCRIPTOR_CONFLICT.in_short, SAME_IN_SHORT),
+    (IOVEC_UNREADABLE.whole, "the ranges could not be read"),
+    (IOVEC_UNREADABLE.in_short, SAME_IN_SHORT),
     ("[compat32]", "a 32-bit call"),
     ("[io_uring]", "made by io_uring"),
     ("0xADDRESS+N", "N bytes of memory; +N is left out if N is said already"),

@@ -137,6 +137,19 @@ fn a_dictionary_is_not_multiplied_by_its_rows() {
     assert!(peak_of_children() < MEMORY, "{}", peak_of_children());
 }
 
+/// What is held back is bounded by its size, too.
+#[test]
+fn processes_that_are_held_back_take_little_memory() {
+    let snapshot = |row| captures::at(row, "process_snapshot", captures::BASH);
+    let made = make(&(0..5_000).map(snapshot).collect::<Vec<_>>());
+    with_pages(&made.path, vec![("exe", repeated(5_000, 200_000))]);
+    let ran = vmtrace(&["replay", "--no-snapshots", made.path()]);
+    assert_eq!((ran.status, ran.err.as_str()), (0, ""));
+    let line = format!(" process_snapshot  {}… +199880 B\n", "x".repeat(120));
+    assert_eq!(ran.out.matches(&line).count(), 5_000);
+    assert!(peak_of_children() < MEMORY, "{}", peak_of_children());
+}
+
 #[test]
 fn lengths_are_no_more_than_values() {
     let made = rows(1);

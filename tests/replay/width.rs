@@ -6,6 +6,7 @@ use unicode_width::UnicodeWidthStr;
 use vmtrace::schema::Event;
 
 use super::captures::*;
+use super::forged::{repeated, with_pages};
 use super::vmtrace;
 
 fn columns(text: &str) -> usize {
@@ -51,12 +52,91 @@ fn what_matters_comes_first() {
     }
     assert!(out.contains("! GAP") || out.contains("!  GAP"), "{out}");
     let odd = out.lines().find(|line| line.contains("process_vm_writev")).unwrap();
-    assert!(odd.contains(" python3[42] [toctou:") && odd.ends_with('…'), "what is odd comes before addresses: {odd}");
+    assert!(odd.ends_with(" python3[42] [toctou] [conflict] …"), "what is odd comes before addresses: {odd}");
     let wide = vmtrace(&["replay", "--width", "250", made.path()]).out;
     let line = wide.lines().find(|line| line.contains("0.002100")).unwrap();
     let end = "← 4096/8192 process_vm_readv  python3[42] 0x7f0000001000, +1023 more \
                \"\\x7fELF\\x02\\x01\\x01\\x00\\x00\\x00\"… into 0x558100000000 took 4.5µs";
     assert!(line.ends_with(end), "{line}");
+}
+
+/// The traced program chooses names: none of them hides that its call contradicts the record.
+#[test]
+fn no_name_hides_a_contradiction() {
+    let forged = Event {
+        toctou: Some(true),
+        iov_verdict: Some("conflict"),
+        ptrace_request: Some("of a later version, and long"),
+        event: "process_vm_writev",
+        ..readv(1)
+    };
+    let longest = "\x01".repeat(15);
+    for name in ["x", "python3", longest.as_str(), &"日".repeat(500), &"\u{301}\u{dd4}".repeat(9_000)] {
+        let named = Event { comm: name, target_comm: Some(name), ..forged };
+        let descriptor = Event { event: "pread", ..named };
+        let made = make(&[named, descriptor, Event { ptrace_request: None, ..named }]);
+        for (width, side) in [("60", "4211"), ("60", "42"), ("80", "4211"), ("80", "42"), ("133", "42")] {
+            let out = vmtrace(&["replay", "--width", width, "-p", side, made.path()]).out;
+            let marks: Vec<&str> = out.lines().filter(|line| line.contains("[toctou]")).collect();
+            assert_eq!(marks.len(), 3, "{width} {name:.20}: {out}");
+            assert_eq!(marks.iter().filter(|line| line.contains(" [conflict]")).count(), 2, "{width}: {out}");
+            assert!(marks[1].contains(" [fd conflict]"), "{width}: {out}");
+        }
+    }
+}
+
+#[test]
+fn a_name_is_cut_and_the_number_is_not() {
+    let end = |name: &str, width: &str| {
+        let event = Event { target_comm: Some(name), remote_iov: None, payload: None, ..readv(1) };
+        let made = make(&[event]);
+        let out = vmtrace(&["replay", "--width", width, made.path()]).out;
+        let line = out.lines().last().unwrap();
+        line.split_once("process_vm_readv  ").map(|(_, end)| end.to_string()).unwrap_or_default()
+    };
+    assert!(end("a-name-of-20-columns", "100").starts_with("a-name-of-20-columns[42]"));
+    assert!(end("a-name-of-21-columns!", "100").starts_with("a-name-of-21-column…[42]"));
+    assert!(end(&"\x01".repeat(15), "100").starts_with("\\x01\\x01\\x01\\x01…[42]"));
+    assert!(end(&"日本".repeat(15), "100").starts_with("日本日本日本日本日…[42]"));
+    let narrow = end("a-name-of-20-columns", "60");
+    assert!(narrow.contains("…[42]"), "{narrow}");
+}
+
+/// A name of a megabyte in each row: its beginning is enough.
+#[test]
+fn a_name_of_any_length_is_cut_first() {
+    let rows: Vec<_> = (0..300).map(readv).collect();
+    let made = make(&rows);
+    let leaves = ["target_comm", "ptrace_request", "fd_out_path"].map(|leaf| (leaf, repeated(300, 1_300_000)));
+    for (leaf, pages) in leaves {
+        let made = make(&rows);
+        with_pages(&made.path, vec![(leaf, pages)]);
+        let ran = vmtrace(&["replay", "--width", "80", made.path()]);
+        assert_eq!((ran.status, ran.err.as_str()), (0, ""), "{leaf}");
+        assert!(columns(&ran.out) <= 80, "{leaf}");
+        assert_eq!(ran.out.lines().filter(|line| line.contains(" process_vm_readv ")).count(), 300, "{leaf}");
+    }
+    with_pages(&made.path, vec![("target_comm", repeated(300, 1_300_000))]);
+    let out = vmtrace(&["replay", "--width", "80", made.path()]).out;
+    let peer = format!(" process_vm_readv  {}…[42] ", "x".repeat(19));
+    assert_eq!(out.matches(&peer).count(), 300, "{out}");
+}
+
+#[test]
+fn only_the_command_is_cut_from_a_header() {
+    let events = [readv(1)];
+    let mut manifest = vmtrace::schema::Manifest { ledger: ledger(&events), ..manifest() };
+    manifest.ledger[0].lost_ring_full = 700;
+    manifest.ledger[0].seen += 700;
+    manifest.argv.push("x".repeat(300));
+    let made = make_with(&manifest, &[&events]);
+    for width in ["40", "80", "250"] {
+        let out = vmtrace(&["replay", "--width", width, made.path()]).out;
+        let line = out.lines().nth(1).unwrap();
+        assert!(line.starts_with("# 1 event · 700 LOST · vmtrace ") && line.ends_with('…'), "{out}");
+    }
+    let whole = vmtrace(&["replay", made.path()]).out;
+    assert!(whole.lines().nth(1).unwrap().ends_with("x · 1 event · 700 LOST"), "{whole}");
 }
 
 #[test]

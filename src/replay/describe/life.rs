@@ -7,7 +7,7 @@ use crate::schema::{Event, EventKind};
 use crate::terminal::escape::Safe;
 use crate::terminal::signs;
 
-/// Characters shown of an argument list; the whole of it is in `-T jsonl`.
+/// Characters shown of an argument list, or of the path that stands for it; the whole of it is in `-T jsonl`.
 const ARGV: usize = 120;
 
 /// A step in the life of a process.
@@ -36,6 +36,11 @@ impl Step {
     }
 }
 
+/// Whether an event is a step in the life of a process.
+pub(super) fn is_one(event: &Event<'_>) -> bool {
+    Step::of(event).is_some()
+}
+
 /// Writes a process event; returns whether it is one.
 pub(super) fn describe(line: &mut Line, event: &Event<'_>, processes: &Processes) -> bool {
     let Some(step) = Step::of(event) else { return false };
@@ -58,16 +63,11 @@ fn parent(line: &mut Line, how: &str, event: &Event<'_>, processes: &Processes) 
 }
 
 fn argv(line: &mut Line, event: &Event<'_>) {
-    match (event.argv.filter(|argv| !argv.is_empty()), event.exe) {
-        (Some(argv), _) => {
-            let end = argv.char_indices().nth(ARGV).map_or(argv.len(), |(at, _)| at);
-            line.word(Role::Plain, format_args!("{}", Safe(argv.get(..end).unwrap_or_default())));
-            if end < argv.len() {
-                line.add(Role::Dim, format_args!("{} +{} B", signs::MORE, argv.len() - end));
-            }
-        }
-        (None, Some(exe)) => line.word(Role::Plain, format_args!("{}", Safe(exe))),
-        (None, None) => {}
+    let Some(argv) = event.argv.filter(|argv| !argv.is_empty()).or(event.exe) else { return };
+    let end = argv.char_indices().nth(ARGV).map_or(argv.len(), |(at, _)| at);
+    line.word(Role::Plain, format_args!("{}", Safe(argv.get(..end).unwrap_or_default())));
+    if end < argv.len() {
+        line.add(Role::Dim, format_args!("{} +{} B", signs::MORE, argv.len() - end));
     }
 }
 

@@ -1,9 +1,10 @@
 //! One event in as many columns as there are: time, way, bytes, call, peer, what is odd, address, payload, and then whatever else
 //! there is room for.
 //!
-//! Owns the order and what may be left out. The words are those of the whole form.
+//! Owns the order and what may be left out. What contradicts the record is not: it has its columns before a name that the
+//! traced program chose gets any. The other words are those of the whole form.
 
-use super::{Line, Outcome, PREVIEW, Role, Way, life, marks, payload_marks, peer, ranges, thread};
+use super::{Line, Named, Outcome, PREVIEW, Role, Way, abi, doubts, life, payload_marks, peer, ranges, thread};
 use crate::count;
 use crate::model::process::Processes;
 use crate::model::select::View;
@@ -16,6 +17,10 @@ use crate::terminal::{fit, signs};
 const LEAST: usize = 8;
 /// Columns of the sign that something is missing.
 const MORE: usize = 2;
+/// Most columns of a name: those of the longest that the kernel keeps, and a few for escapes.
+const NAME: usize = 20;
+/// Characters taken of a word that is escaped as a whole.
+const WORD: usize = 64;
 
 /// Writes `event` as seen from the side of `view` into at most `columns` columns: everything after the time.
 pub fn event(line: &mut Line, event: &Event<'_>, view: View, processes: &Processes, columns: usize) {
@@ -36,27 +41,35 @@ fn describe(room: &mut Room, event: &Event<'_>, view: View, processes: &Processe
         room.add(|part| life::gap(part, event));
         return;
     }
+    let is_life = life::is_one(event);
+    if !is_life {
+        room.reserve(|part| {
+            doubts(part, event, true);
+            abi(part, event);
+        });
+    }
     let way = Way::of(event, view);
     let (role, arrow) = way.arrow();
     room.add(|part| {
         part.add(role, format_args!("{arrow}"));
         outcome(part, event);
-        part.word(Role::Plain, format_args!("{:<17}", Safe(event.event).to_string()));
+        part.word(Role::Plain, format_args!("{:<17}", front(event.event)));
     });
-    let mut is_life = false;
-    room.add(|part| is_life = life::describe(part, event, processes));
     if is_life {
+        room.add(|part| {
+            life::describe(part, event, processes);
+        });
         return;
     }
     if let Some(request) = event.ptrace_request.or(event.advice) {
         room.add(|part| part.word(Role::Plain, format_args!("{}", Safe(request))));
     }
     let mut has_peer = false;
-    room.add(|part| has_peer = peer(part, event, view, way.how_in_short(event, view), processes));
-    room.add(|part| {
-        marks(part, event);
-        payload_marks(part, event, false);
-    });
+    let how = way.how_in_short(event, view);
+    let most = room.left.saturating_sub(" ".len() + how.len());
+    room.add(|part| has_peer = peer(part, event, view, how, processes, &|named| name(named, most)));
+    room.add_reserved();
+    room.add(|part| payload_marks(part, event, false));
     let said = event.bytes_requested.or(event.bytes).and_then(|bytes| u64::try_from(bytes).ok());
     // Behind the peer stands an address of the peer, and behind a word one of the process whose line it is.
     match view {
@@ -95,7 +108,7 @@ fn outcome(line: &mut Line, event: &Event<'_>) {
     let size = |bytes: i64| u64::try_from(bytes).map_or_else(|_| bytes.to_string(), count::short_size);
     let outcome = Outcome::of(event);
     let text = match outcome {
-        Outcome::Failed(errno) => Safe(errno).to_string(),
+        Outcome::Failed(errno) => front(errno),
         Outcome::Moved { bytes, asked: Some(asked) } => format!("{}/{}", size(bytes), size(asked)),
         Outcome::Moved { bytes, asked: None } => size(bytes),
         Outcome::Returned(0) => "ok".into(),
@@ -103,6 +116,28 @@ fn outcome(line: &mut Line, event: &Event<'_>) {
         Outcome::None => String::new(),
     };
     line.word(outcome.role(), format_args!("{text:>9}"));
+}
+
+/// The beginning of a word, made safe: a file may claim one of any length.
+fn front(word: &str) -> String {
+    let front = word.char_indices().nth(WORD).map_or(word, |(end, _)| word.get(..end).unwrap_or_default());
+    let more = if front.len() < word.len() { signs::MORE } else { "" };
+    format!("{}{more}", Safe(front))
+}
+
+/// `name[pid]` in at most so many columns: the name is cut, and the number is not.
+fn name(named: Named<'_>, most: usize) -> String {
+    let Some(name) = named.name.filter(|name| !name.is_empty()) else { return named.to_string() };
+    let pid = format!("[{}]", named.pid);
+    let most = most.saturating_sub(pid.len()).min(NAME);
+    let text = front(name);
+    if fit::fits(&text, most) {
+        return text + &pid;
+    }
+    match fit::cut(&text, most.saturating_sub(1)) {
+        "" => Named { name: None, ..named }.to_string(),
+        kept => format!("{kept}{}{pid}", signs::MORE),
+    }
 }
 
 fn payload(room: &mut Room, event: &Event<'_>) {
@@ -138,6 +173,8 @@ fn payload(room: &mut Room, event: &Event<'_>) {
 struct Room {
     line: Line,
     part: Line,
+    /// What has its columns already.
+    reserved: Line,
     /// Columns that are left.
     left: usize,
     /// Whether something that matters is not there.
@@ -146,7 +183,24 @@ struct Room {
 
 impl Room {
     fn of(columns: usize) -> Self {
-        Room { line: Line::default(), part: Line::default(), left: columns, missing: false }
+        let [line, part, reserved] = [(); 3].map(|()| Line::default());
+        Room { line, part, reserved, left: columns, missing: false }
+    }
+
+    /// Keeps the columns of what `write` writes, until [`Room::add_reserved`].
+    fn reserve(&mut self, write: impl FnOnce(&mut Line)) {
+        let most = self.left.saturating_sub(LEAST);
+        self.write(write);
+        if most >= LEAST {
+            self.part.fit(most);
+            self.left -= fit::columns(self.part.text());
+            self.reserved = std::mem::take(&mut self.part);
+        }
+    }
+
+    /// Adds what has its columns already.
+    fn add_reserved(&mut self) {
+        self.line.append(&self.reserved);
     }
 
     /// Adds what `write` writes, cut if there is no room for all of it.
@@ -174,15 +228,22 @@ impl Room {
 
     /// Adds what `write` writes if there is room for it; returns whether there is. It is the part then.
     fn fits(&mut self, write: impl FnOnce(&mut Line)) -> bool {
-        self.part.clear();
-        write(&mut self.part);
-        let columns = fit::columns(self.part.text());
-        let fits = columns <= self.left;
+        self.write(write);
+        let fits = !self.part.is_full && fit::fits(self.part.text(), self.left);
         if fits {
             self.line.append(&self.part);
-            self.left -= columns;
+            self.left -= fit::columns(self.part.text());
         }
         fits
+    }
+
+    /// Makes a part of what `write` writes, or of the beginning of it that is sure to be enough.
+    fn write(&mut self, write: impl FnOnce(&mut Line)) {
+        // Signs of several characters take several bytes in one column.
+        const BYTES: usize = 16;
+        self.part.clear();
+        self.part.most = Some((self.left + LEAST).saturating_mul(BYTES));
+        write(&mut self.part);
     }
 
     /// Something is missing: nothing that matters less comes in its place.

@@ -109,8 +109,9 @@ fn problems(summary: &Summary<'_>) -> Vec<String> {
     problems
 }
 
-/// Two lines that introduce a capture: where, when, how long; by which command, how much, what is missing.
-pub fn header(line: &mut Line, capture: &Capture) {
+/// Two lines that introduce a capture: where, when, how long; by which command, how much, what is missing. If lines are
+/// short, the command comes last: it may be cut, and what is missing may not.
+pub fn header(line: &mut Line, capture: &Capture, in_short: bool) {
     let summary = Summary::of(capture);
     let Manifest { host, tool, argv, start, .. } = summary.manifest;
     line.add(Role::Dim, format_args!("# {}", Safe(&host.hostname)));
@@ -120,17 +121,32 @@ pub fn header(line: &mut Line, capture: &Capture) {
         line.add(Role::Dim, format_args!(" · {}", time::span(ns)));
     }
     line.add(Role::Dim, format_args!(" · {} {}\n# ", Safe(&tool.name), Safe(&tool.version)));
+    if in_short {
+        counts(line, &summary);
+        line.add(Role::Dim, format_args!(" · "));
+        command(line, argv);
+    } else {
+        command(line, argv);
+        line.add(Role::Dim, format_args!(" · "));
+        counts(line, &summary);
+    }
+    line.add(Role::Plain, format_args!("\n"));
+}
+
+fn command(line: &mut Line, argv: &[String]) {
     for (index, word) in argv.iter().enumerate() {
         let space = if index == 0 { "" } else { " " };
         line.add(Role::Plain, format_args!("{space}{}", Word(word)));
     }
-    line.add(Role::Dim, format_args!(" · {}", count::events(summary.rows)));
+}
+
+fn counts(line: &mut Line, summary: &Summary<'_>) {
+    line.add(Role::Dim, format_args!("{}", count::events(summary.rows)));
     if summary.lost() > 0 {
         line.add(Role::Bad, format_args!(" · {} LOST", summary.lost()));
     } else {
         line.add(Role::Dim, format_args!(" · none lost"));
     }
-    line.add(Role::Plain, format_args!("\n"));
 }
 
 /// A word of a command line, quoted where a shell would need it.
