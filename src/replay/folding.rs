@@ -1,13 +1,15 @@
 //! Runs of alike events, of which the first is printed and the others are counted.
 //!
-//! Owns which events are alike: same caller and thread, same call, same way, same peer and descriptors. Addresses, payloads and
-//! whole numbers of bytes may differ. An event with an error, a loss, a contradiction or a doubt is like no other.
+//! Owns which events are alike: same caller and thread, same call, same way, same peer and descriptors, same result where that is
+//! no number of bytes. Addresses, payloads and whole numbers of bytes may differ. An event with an error, a loss, a
+//! contradiction, a doubt or ranges that are not known is like no other.
 
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 use crate::model::process::Identity;
 use crate::model::select::View;
-use crate::schema::events::Group;
+use crate::schema::events::{EventSpec, Group};
+use crate::schema::types::Iovecs;
 use crate::schema::vocabulary::{Abi, Direction, IovVerdict, PayloadStatus};
 use crate::schema::{Event, EventKind};
 
@@ -33,6 +35,8 @@ pub struct Folded {
     pub bytes: Option<u64>,
     /// From the first event of the run to the last.
     pub span_ns: i64,
+    /// How long the longest took; `None` where none says.
+    pub longest_ns: Option<i64>,
     /// The only one of them, as it would be printed: one line is not folded into another.
     pub only: String,
 }
@@ -55,6 +59,7 @@ impl Run {
         if let Some(bytes) = event.bytes.and_then(|bytes| u64::try_from(bytes).ok()) {
             folded.bytes = Some(folded.bytes.unwrap_or(0).saturating_add(bytes));
         }
+        folded.longest_ns = folded.longest_ns.max(event.dur_ns);
         folded.span_ns = event.mono_ns.saturating_sub(self.start_mono_ns);
         folded.only = if folded.count == 1 { print() } else { String::new() };
     }
@@ -78,6 +83,8 @@ fn common(hasher: &mut impl Hasher, event: &Event<'_>, view: View) {
     let partly = e.bytes.zip(e.bytes_requested).is_some_and(|(moved, asked)| moved < asked);
     // A word that is moved is data; elsewhere it is a part of the request.
     let data = if e.bytes.is_none() { e.data } else { 0 };
+    // What is returned is a number of bytes, or what was asked for.
+    let returned = if e.bytes.is_none() { e.ret } else { None };
     let caller = (Identity::caller(e), e.tid, e.uid, e.comm, e.exe, e.container, view == View::Caller);
     let call = (e.event, e.ptrace_request, e.advice);
     let how = (
@@ -90,6 +97,8 @@ fn common(hasher: &mut impl Hasher, event: &Event<'_>, view: View) {
         data,
         e.bytes.is_some(),
         e.ret == Some(0),
+        returned,
+        e.payload_status,
     );
     let target = (Identity::target(e), e.target_pid_arg, e.target_comm, e.target_ended, e.pidfd);
     let from = (e.fd_in, e.pipe_in, e.fd_in_kind, e.fd_in_path, e.fd_in_peer_addr, e.fd_in_peer_port);
@@ -108,6 +117,10 @@ fn may_fold(event: &Event<'_>) -> bool {
     let payload = !matches!(event.payload_status.map(PayloadStatus::parse), Some(Ok(PayloadStatus::Fault) | Err(_)));
     let known = !matches!(event.direction.map(Direction::parse), Some(Err(_)))
         && !matches!(event.abi.map(Abi::parse), Some(Err(_)));
+    let unread = |iov: Option<Iovecs<'_>>, count: Option<u64>| count > Some(iov.map_or(0, |iov| iov.len() as u64));
+    let ranges = !unread(event.local_iov, event.liovcnt)
+        && !unread(event.remote_iov, event.riovcnt)
+        && (event.bytes_requested.is_some() || !event.spec().is_some_and(EventSpec::has_iovecs));
     let failed = event.errno.is_some() || event.ret.is_some_and(|ret| ret < 0 && event.bytes.is_some());
     is_call
         && event.event != EventKind::Lost.name()
@@ -116,12 +129,16 @@ fn may_fold(event: &Event<'_>) -> bool {
         && event.target_ended != Some(true)
         && verdict
         && payload
+        && ranges
         && known
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::types::Iovec;
+
+    const ONE: &[Iovec] = &[Iovec { base: 1, len: 64 }];
 
     fn read() -> Event<'static> {
         Event {
@@ -174,6 +191,27 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_is_named() {
+        let mut run = Run::default();
+        run.takes(&read(), View::Caller);
+        run.begin(&Event { dur_ns: Some(9), ..read() });
+        for dur_ns in [None, Some(3), Some(7), None] {
+            let next = Event { dur_ns, ..read() };
+            assert!(run.takes(&next, View::Caller));
+            run.add(&next, String::new);
+        }
+        assert_eq!(run.end().unwrap().longest_ns, Some(7), "of those that are not printed");
+    }
+
+    #[test]
+    fn ranges_that_are_known_do_not_matter() {
+        let known = Event { riovcnt: Some(1), remote_iov: Some(Iovecs::Pairs(ONE)), liovcnt: Some(0), ..read() };
+        assert_eq!(folded(&[known; 3]), [2]);
+        let splice = Event { event: "splice", bytes_requested: None, ..read() };
+        assert_eq!(folded(&[splice; 3]), [2], "it has none");
+    }
+
+    #[test]
     fn whoever_stands_alone_is_printed() {
         let mut run = Run::default();
         run.takes(&read(), View::Caller);
@@ -198,6 +236,9 @@ mod tests {
             Event { direction: Some("of_later"), ..read() },
             Event { abi: Some("of_later"), ..read() },
             Event { target_ended: Some(true), ..read() },
+            Event { riovcnt: Some(1), ..read() },
+            Event { liovcnt: Some(2), local_iov: Some(Iovecs::Pairs(ONE)), ..read() },
+            Event { bytes_requested: None, ..read() },
         ] {
             assert_eq!(folded(&[event; 3]), [0; 0], "{event:?}");
         }
@@ -220,12 +261,15 @@ mod tests {
             Event { errno: Some("EPERM"), ..read() },
             Event { ptrace_request: Some("PTRACE_CONT"), ..read() },
             Event { payload_by_ref: Some(true), ..read() },
+            Event { payload_status: Some("dropped"), ..read() },
         ] {
             assert_eq!(folded(&[read(), read(), other, read(), read()]), [1, 1], "{other:?}");
             assert_eq!(folded(&[read(), read(), read()]), [2]);
         }
         let request = |data| Event { ptrace_request: Some("PTRACE_CONT"), bytes: None, data, ..read() };
         assert_eq!(folded(&[request(0), request(0), request(9)]), [1], "a signal is passed on");
+        let message = |ret| Event { ret: Some(ret), ..request(0) };
+        assert_eq!(folded(&[message(5), message(5), message(6)]), [1], "what is returned is no number of bytes");
         let word = |data| Event { data, bytes: Some(8), bytes_requested: Some(8), ..request(0) };
         assert_eq!(folded(&[word(0), word(9)]), [1], "words that are moved differ");
     }

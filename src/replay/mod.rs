@@ -106,14 +106,19 @@ trait Render {
     fn capture(&mut self, capture: &Capture) -> Result<()>;
     /// Something else begins, out of the order of time, under `title` where that is not empty.
     fn section(&mut self, _title: &'static str) {}
-    /// An event, to be shown from the side of `view`, and the processes known so far. Returns whether it is shown now.
-    fn event(&mut self, event: &Event<'_>, view: View, processes: &Processes) -> Result<bool>;
-    /// A capture ends, or nothing more is wanted of it.
-    fn end(&mut self, _processes: &Processes) -> Result<()> {
-        Ok(())
+    /// An event, to be shown from the side of `view`, and the processes known so far. Returns how many events are shown now, of
+    /// the `left` at most that may be: some were held back, and it may be itself.
+    fn event(&mut self, event: &Event<'_>, view: View, processes: &Processes, left: u64) -> Result<u64>;
+    /// A capture ends, or nothing more is wanted of it. Returns how many events are shown now, of the `left` that may be.
+    fn end(&mut self, _processes: &Processes, _left: u64) -> Result<u64> {
+        Ok(0)
     }
     /// Everything so far goes out.
     fn flush(&mut self) -> Result<()>;
+    /// Everything has been shown, and whoever reads it has ended.
+    fn close(&mut self) -> Result<()> {
+        self.flush()
+    }
 }
 
 /// A format for other programs, to which it does not matter from which side an event is shown.
@@ -124,8 +129,8 @@ impl<E: Export> Render for Exported<E> {
         self.0.capture(capture)
     }
 
-    fn event(&mut self, event: &Event<'_>, _view: View, _processes: &Processes) -> Result<bool> {
-        self.0.event(event).map(|()| true)
+    fn event(&mut self, event: &Event<'_>, _view: View, _processes: &Processes, _left: u64) -> Result<u64> {
+        self.0.event(event).map(|()| 1)
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -152,35 +157,49 @@ pub fn run(args: &Args) -> Result<u8> {
         render: renderer(args)?,
     };
     let mut failed = false;
+    let mut has_gone = false;
     // A pager shows its text until it ends: nothing comes between.
     let mut later = Vec::new();
     for path in &args.files {
-        if let Err(error) = replay.file(path, &filter) {
-            if terminal::is_broken_pipe(&error) {
-                return Ok(status::OK);
-            }
-            // What was printed before the damage comes before the error.
-            replay.render.flush()?;
-            if args.pages() {
-                later.push(error)
-            } else {
-                terminal::report(&error)
-            }
-            failed = true;
+        let Err(error) = replay.file(path, &filter) else { continue };
+        if terminal::is_broken_pipe(&error) {
+            has_gone = true;
+            break;
+        }
+        failed = true;
+        // What was printed before the damage comes before the error.
+        let flushed = replay.render.flush();
+        if args.pages() {
+            later.push(error)
+        } else {
+            terminal::report(&error)
+        }
+        has_gone = reader_has_gone(flushed)?;
+        if has_gone {
+            break;
         }
     }
-    replay.render.flush()?;
-    let Replay { limits, printed, render, .. } = replay;
-    drop(render);
+    let closed = replay.render.close();
     later.iter().for_each(terminal::report);
-    Ok(match (failed, printed) {
+    has_gone |= reader_has_gone(closed)?;
+    Ok(match (failed, replay.printed) {
         (true, _) => status::ERROR,
+        // Nobody waits for what else there is.
+        (false, _) if has_gone => status::OK,
         (false, 0) => {
-            explain(&args.files, limits, &filter)?;
+            explain(&args.files, replay.limits, &filter)?;
             status::NO_MATCH
         }
         (false, _) => status::OK,
     })
+}
+
+/// Whether output could not be written as nobody reads it any more.
+fn reader_has_gone(written: Result<()>) -> Result<bool> {
+    match written {
+        Err(error) if terminal::is_broken_pipe(&error) => Ok(true),
+        written => written.map(|()| false),
+    }
 }
 
 /// Says of each option that nothing in the captures fits what comes nearest to it.
@@ -252,14 +271,18 @@ impl Replay {
             Order::Time => self.events(&capture, &filter),
             Order::Process => self.processes(&capture, &filter),
         };
-        // What was held back comes before an error.
-        let ended = self.render.end(&self.processes);
-        self.render.flush()?;
-        shown.and(ended)
+        // What was held back comes before an error, which counts more than that nobody reads on.
+        let ended = self.render.end(&self.processes, self.left);
+        let flushed = self.render.flush();
+        shown?;
+        self.left = self.left.saturating_sub(ended?);
+        flushed
     }
 
     fn processes(&mut self, capture: &Capture, filter: &CaptureFilter<'_>) -> Result<()> {
-        for timeline in timelines::find(capture, filter)? {
+        let render = &mut self.render;
+        // It writes nothing, and would go on for nobody.
+        for timeline in timelines::find(capture, filter, || render.flush())? {
             self.render.section("");
             self.events(capture, &filter.only(timeline.process, timeline.first, timeline.last))?;
         }
@@ -299,12 +322,12 @@ impl Replay {
             match decision {
                 Decision::Skip => {}
                 Decision::Gap => {
-                    self.render.event(&event, View::Caller, &self.processes)?;
+                    self.render.event(&event, View::Caller, &self.processes, self.left)?;
                 }
                 Decision::Show(view) => {
-                    let shown = self.render.event(&event, view, &self.processes)?;
+                    let shown = self.render.event(&event, view, &self.processes, self.left)?;
                     self.printed += 1;
-                    self.left -= u64::from(shown);
+                    self.left = self.left.saturating_sub(shown);
                 }
             }
             if self.left == 0 {

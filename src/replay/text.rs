@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 
 use anyhow::Result;
 
@@ -13,7 +13,7 @@ use super::describe::{self, Line, Named, Role};
 use super::dump;
 use super::folding::Run;
 use super::info::facts;
-use super::snapshots::{self, Snapshots};
+use super::snapshots::{self, Held, Snapshots};
 use crate::count::{self, Count};
 use crate::model::process::{self, Identity, Processes};
 use crate::model::select::View;
@@ -22,6 +22,7 @@ use crate::schema::manifest::Clocks;
 use crate::schema::reader::Capture;
 use crate::schema::{Event, EventKind};
 use crate::terminal::escape::Safe;
+use crate::terminal::pager::Output;
 use crate::terminal::signs;
 
 /// How text is to look.
@@ -45,8 +46,8 @@ pub struct Look {
 
 /// Writes timelines to `out`.
 #[derive(Debug)]
-pub struct Text<W> {
-    out: W,
+pub struct Text {
+    out: BufWriter<Output>,
     look: Look,
     clock: Clock,
     /// The version of each process that was introduced.
@@ -63,9 +64,9 @@ pub struct Text<W> {
     indent: usize,
 }
 
-impl<W: Write> Text<W> {
+impl Text {
     /// A renderer that writes to `out`.
-    pub fn new(out: W, look: Look) -> Self {
+    pub fn new(out: BufWriter<Output>, look: Look) -> Self {
         Text {
             out,
             look,
@@ -215,14 +216,26 @@ impl<W: Write> Text<W> {
             return;
         }
         let (count, span) = (count::grouped(folded.count), time::span(folded.span_ns));
+        let longest = folded.longest_ns.map(|ns| format!(", longest took {}", time::span(ns))).unwrap_or_default();
         let bytes = folded.bytes.map(|bytes| format!("{}, ", count::size(bytes))).unwrap_or_default();
         self.line.clear();
         self.line.add(
             Role::Dim,
-            format_args!("{:indent$}{} {count} more like it, {bytes}{span}", "", signs::MORE, indent = self.indent),
+            format_args!(
+                "{:indent$}{} {count} more like it, {bytes}{span}{longest}",
+                "",
+                signs::MORE,
+                indent = self.indent
+            ),
         );
         self.paint();
         self.buffer.push('\n');
+    }
+
+    /// Writes a snapshot that was held back, below its heading.
+    fn release(&mut self, held: &Held, processes: &Processes) {
+        self.heading(held.process, processes);
+        self.buffer.push_str(&held.text);
     }
 
     fn write(&mut self) -> Result<()> {
@@ -232,7 +245,7 @@ impl<W: Write> Text<W> {
     }
 }
 
-impl<W: Write> Render for Text<W> {
+impl Render for Text {
     fn capture(&mut self, capture: &Capture) -> Result<()> {
         let manifest = capture.manifest();
         self.clock = Clock::new(self.look.time, &manifest.start);
@@ -262,7 +275,8 @@ impl<W: Write> Render for Text<W> {
         self.title = title;
     }
 
-    fn event(&mut self, event: &Event<'_>, view: View, processes: &Processes) -> Result<bool> {
+    fn event(&mut self, event: &Event<'_>, view: View, processes: &Processes, left: u64) -> Result<u64> {
+        let mut released = 0;
         if !self.look.snapshots {
             if snapshots::is_snapshot(event) && self.snapshots.have_room() {
                 // It may come much later: the clock runs on as if it had not been there.
@@ -270,33 +284,41 @@ impl<W: Write> Render for Text<W> {
                 let text = self.painted(|text| text.describe(event, view, processes));
                 self.clock = clock;
                 self.snapshots.hold(Identity::caller(event), text);
-                return Ok(false);
+                return Ok(0);
             }
             for held in self.snapshots.of(event) {
+                if released == left {
+                    break;
+                }
                 self.end_run();
-                self.heading(held.process, processes);
-                self.buffer.push_str(&held.text);
+                self.release(&held, processes);
+                released += 1;
+            }
+            // Nothing is left for the event itself.
+            if released == left {
+                return self.write().map(|()| released);
             }
         }
         if self.look.fold {
             if self.run.takes(event, view) {
                 self.fold(event, view, processes);
-                return Ok(true);
+                return Ok(released + 1);
             }
             self.end_run();
             self.run.begin(event);
         }
         self.print(event, view, processes);
         self.write()?;
-        Ok(true)
+        Ok(released + 1)
     }
 
-    fn end(&mut self, processes: &Processes) -> Result<()> {
+    fn end(&mut self, processes: &Processes, left: u64) -> Result<u64> {
         self.end_run();
         let (alone, left_out) = self.snapshots.end();
-        for held in alone {
-            self.heading(held.process, processes);
-            self.buffer.push_str(&held.text);
+        let mut released = 0;
+        for (held, number) in alone.iter().zip(1..=left) {
+            self.release(held, processes);
+            released = number;
         }
         if let Ok(left_out @ 1..) = u64::try_from(left_out) {
             let processes = Count(left_out, "process without an event is", "processes without an event are");
@@ -304,11 +326,19 @@ impl<W: Write> Render for Text<W> {
             self.line.add(Role::Dim, format_args!("\n# {processes} left out: --snapshots shows all\n"));
             self.paint();
         }
-        self.write()
+        self.write()?;
+        Ok(released)
     }
 
     fn flush(&mut self) -> Result<()> {
         Ok(self.out.flush()?)
+    }
+
+    fn close(&mut self) -> Result<()> {
+        let flushed = self.out.flush();
+        // If a pager failed, that is why nobody reads.
+        self.out.get_mut().close()?;
+        Ok(flushed?)
     }
 }
 

@@ -26,11 +26,15 @@ pub struct Timeline {
     pub last: i64,
 }
 
-/// The processes with events that `filter` wants, by their first event.
+/// The processes with events that `filter` wants, by their first event. It asks `goes_on` now and then.
 ///
 /// # Errors
-/// When the capture is damaged or holds too many processes.
-pub fn find(capture: &Capture, filter: &CaptureFilter<'_>) -> Result<Vec<Timeline>> {
+/// When the capture is damaged or holds too many processes, and those of `goes_on`.
+pub fn find(
+    capture: &Capture,
+    filter: &CaptureFilter<'_>,
+    mut goes_on: impl FnMut() -> Result<()>,
+) -> Result<Vec<Timeline>> {
     let mut found = Found::default();
     let scan = Scan { columns: filter.columns(), ..filter.scan().clone() };
     for batch in capture.scan(&scan)? {
@@ -42,6 +46,7 @@ pub fn find(capture: &Capture, filter: &CaptureFilter<'_>) -> Result<Vec<Timelin
             "{}: more than {LIMIT} processes; name some with -p",
             capture.path().display()
         );
+        goes_on()?;
     }
     found.timelines.sort_by_key(|timeline| timeline.first);
     Ok(found.timelines)

@@ -2,8 +2,10 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal, StdoutLock, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 
+use anyhow::{Result, ensure};
 use nix::sys::signal::{SigHandler, Signal, signal};
 
 use super::{is_dumb, say_line};
@@ -22,6 +24,19 @@ pub enum Output {
     Paged(Pager),
     /// To stdout.
     Plain(StdoutLock<'static>),
+}
+
+impl Output {
+    /// Waits until a pager has ended. Nothing can be written then.
+    ///
+    /// # Errors
+    /// When it failed: it may not have shown what it was given.
+    pub fn close(&mut self) -> Result<()> {
+        match self {
+            Output::Paged(pager) => pager.close(),
+            Output::Unused | Output::Plain(_) => Ok(()),
+        }
+    }
 }
 
 impl Write for Output {
@@ -45,11 +60,15 @@ impl Write for Output {
     }
 }
 
-/// A pager that runs. It is waited for where it is dropped.
+/// A pager that runs. It is waited for where it is closed or dropped.
 #[derive(Debug)]
 pub struct Pager {
+    /// Its command, as it was named.
+    name: String,
     child: Child,
     stdin: Option<ChildStdin>,
+    /// What ^C did before.
+    interrupt: Option<SigHandler>,
 }
 
 impl Pager {
@@ -59,23 +78,51 @@ impl Pager {
             return None;
         }
         let named = std::env::var_os("PAGER");
-        let mut child = match command(named.as_deref())?.spawn() {
-            Ok(child) => child,
+        let command = command(named.as_deref())?;
+        // Nobody asked for less.
+        let name = named.as_deref().map(|named| named.to_string_lossy().into_owned());
+        match Pager::run(command, name.clone().unwrap_or_else(|| USUAL.into())) {
+            Ok(pager) => Some(pager),
             Err(error) => {
-                // Nobody asked for less.
-                if let Some(named) = named {
-                    let named = named.to_string_lossy().into_owned();
-                    say_line(format_args!("cannot start the pager {named} (PAGER): {error}; printing without one"));
+                if let Some(name) = name {
+                    say_line(format_args!("cannot start the pager {name} (PAGER): {error}; printing without one"));
                 }
-                return None;
+                None
             }
-        };
+        }
+    }
+
+    fn run(mut command: Command, name: String) -> io::Result<Self> {
+        let mut child = command.spawn()?;
         // ^C is for the pager: it stops a search, for example. Without us it would fight with the shell for the terminal.
         // SAFETY: no handler is installed.
-        let _ = unsafe { signal(Signal::SIGINT, SigHandler::SigIgn) };
+        let interrupt = unsafe { signal(Signal::SIGINT, SigHandler::SigIgn) }.ok();
         let stdin = child.stdin.take();
-        Some(Pager { child, stdin })
+        Ok(Pager { name, child, stdin, interrupt })
     }
+
+    /// Waits until it has ended. ^C is for us again.
+    fn close(&mut self) -> Result<()> {
+        self.stdin = None;
+        let ended = self.child.wait();
+        if let Some(interrupt) = self.interrupt.take() {
+            // SAFETY: it is what was set before.
+            let _ = unsafe { signal(Signal::SIGINT, interrupt) };
+        }
+        let status = ended?;
+        ensure!(
+            status.success() || was_interrupted(status),
+            "the pager {} (PAGER) failed ({status}): it may not have shown everything; --no-pager prints without one",
+            self.name
+        );
+        Ok(())
+    }
+}
+
+/// Whether the user ended it with ^C, or a shell says so.
+fn was_interrupted(status: ExitStatus) -> bool {
+    let signal = Signal::SIGINT as i32;
+    status.signal() == Some(signal) || status.code() == Some(128 + signal)
 }
 
 impl Write for Pager {
@@ -94,16 +141,15 @@ impl Write for Pager {
 
 impl Drop for Pager {
     fn drop(&mut self) {
-        self.stdin = None;
-        // A shell says so itself if there is no such program.
-        let _ = self.child.wait();
+        let _ = self.close();
     }
 }
 
 /// The command of a pager; `None` where there shall be none.
 fn command(named: Option<&OsStr>) -> Option<Command> {
     let named = named.map_or_else(|| OsString::from(USUAL), OsStr::to_os_string);
-    if named.is_empty() || named == "cat" {
+    let is_blank = named.as_encoded_bytes().iter().all(u8::is_ascii_whitespace);
+    if is_blank || named == "cat" {
         return None;
     }
     let is_plain = |c: u8| c.is_ascii_alphanumeric() || b"/._-+".contains(&c) || !c.is_ascii();
@@ -131,13 +177,40 @@ mod tests {
         all.map(|word| word.to_str().unwrap().to_string()).collect()
     }
 
+    /// A pager with these arguments of a shell.
+    fn run(line: &str) -> Pager {
+        let mut sh = Command::new("sh");
+        sh.args(["-c", line]).stdin(Stdio::piped());
+        Pager::run(sh, line.into()).unwrap()
+    }
+
+    /// One test, since ^C is one for the whole process.
+    #[test]
+    fn a_pager_has_the_terminal_until_it_ends() {
+        // SAFETY: no handler is installed.
+        let now = |handler| unsafe { signal(Signal::SIGINT, handler) }.unwrap();
+        now(SigHandler::SigDfl);
+        for end in [|mut pager: Pager| drop(pager.close()), drop] {
+            let pager = run("cat >&2");
+            assert!(matches!(now(SigHandler::SigIgn), SigHandler::SigIgn), "^C is for the pager");
+            end(pager);
+            assert!(matches!(now(SigHandler::SigDfl), SigHandler::SigDfl), "^C is for us again");
+        }
+        for (line, failed) in [("exit 3", true), ("kill -TERM $$", true), ("kill -INT $$", false), ("exit 130", false)]
+        {
+            assert_eq!(run(line).close().is_err(), failed, "{line}");
+        }
+        let error = run("exit 3").close().unwrap_err().to_string();
+        assert!(error.starts_with("the pager exit 3 (PAGER) failed (exit status: 3): "), "{error}");
+    }
+
     #[test]
     fn a_pager_is_a_program_or_a_line_for_the_shell() {
         assert_eq!(words(None), ["less"]);
         assert_eq!(words(Some("/usr/bin/most")), ["/usr/bin/most"]);
         assert_eq!(words(Some("less -S")), ["sh", "-c", "less -S"]);
         assert_eq!(words(Some("sed 's/a/b/' | less")), ["sh", "-c", "sed 's/a/b/' | less"]);
-        for none in ["", "cat"] {
+        for none in ["", " ", " \t", "cat"] {
             assert_eq!(words(Some(none)), [""; 0]);
         }
     }

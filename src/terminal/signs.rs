@@ -52,7 +52,7 @@ pub const LEGEND: &[(&str, &str)] = &[
     ("4096/8192 B", "bytes moved, and bytes requested"),
     ("ok, = N", "the call returned 0, or N"),
     ("EPERM, ...", "the call failed: errno(3)"),
-    ("from, to NAME[PID]", "the process at the other end; in short lines NAME[PID] alone"),
+    ("from, to NAME[PID]", "the process at the other end; in short lines NAME alone"),
     ("caller NAME[PID]", "the process at the other end, which made the call"),
     ("fed by NAME[PID]", "the process that put bytes into this pipe last"),
     ("pid N", "a process without a known name"),

@@ -49,6 +49,31 @@ fn what_must_be_seen_stands_between() {
 }
 
 #[test]
+fn what_is_like_no_other_is_not_folded() {
+    let mut events = run(15);
+    events[3] = Event { remote_iov: None, riovcnt: Some(5), ..events[3] };
+    events[7] = Event { bytes_requested: None, ..events[7] };
+    events[11] = Event { payload: None, payload_status: Some("dropped"), ..events[11] };
+    let shown = lines(&events, &["--fold"]);
+    assert_eq!(shown.iter().filter(|line| line.starts_with("… 2 more like it")).count(), 4, "{shown:?}");
+    assert!(shown.iter().any(|line| line.contains("[5 ranges unread]")), "{shown:?}");
+    let request = |us, ret| {
+        on_python(Event { ptrace_request: Some("PTRACE_GETEVENTMSG"), ret: Some(ret), ..at(us, "ptrace", SPY) })
+    };
+    let results: Vec<_> = [0, 5, 6, 7, 7, 7].into_iter().zip(1..).map(|(ret, us)| request(us, ret)).collect();
+    let shown = lines(&results, &["--fold"]);
+    let starts: Vec<String> = shown.iter().map(|line| line.chars().filter(|c| *c != ' ').take(4).collect()).collect();
+    assert_eq!(starts, ["·okp", "·=5p", "·=6p", "·=7p", "…2mo"], "{shown:?}");
+}
+
+#[test]
+fn the_longest_of_a_run_is_named() {
+    let mut events = run(5);
+    events.iter_mut().zip([1, 2, 30_000_000_000, 4, 5]).for_each(|(event, ns)| event.dur_ns = Some(ns));
+    assert_eq!(lines(&events, &["--fold"])[1], "… 4 more like it, 256 B, 4.0ms, longest took 30.000s");
+}
+
+#[test]
 fn another_caller_ends_a_run_and_gets_its_heading() {
     let mut events = run(8);
     events[4] = at(5_000, "ptrace", BASH);
@@ -106,6 +131,27 @@ fn processes_that_only_ran_are_left_out() {
     assert_eq!(counted(&["--no-snapshots"]), everything().len() - 1);
     assert_eq!(counted(&["--no-snapshots", "-c", "1"]), 1, "what is left out does not count");
     assert_eq!(counted(&["--no-snapshots", "--by", "process"]), counted(&["--by", "process"]) - 1);
+}
+
+#[test]
+fn what_was_held_back_counts_when_it_is_printed() {
+    let snapshots: Vec<_> = (0..20).map(|pid| at(pid.into(), "process_snapshot", 1000 + pid)).collect();
+    let of = |events: &[Event<'_>], args: &[&str]| {
+        let made = make(events);
+        let out = vmtrace(&[&["replay", "--no-snapshots", made.path()], args].concat()).out;
+        let shown = out.lines().filter(|line| line.starts_with("  "));
+        shown.map(|line| if line.contains("process_snapshot") { 's' } else { 'e' }).collect::<String>()
+    };
+    for count in ["1", "2", "20", "21"] {
+        let wanted = "s".repeat(count.parse::<usize>().unwrap().min(20));
+        assert_eq!(of(&snapshots, &["-c", count]), wanted);
+    }
+    let with_others = [&snapshots[..], &run(3)].concat();
+    assert_eq!(of(&with_others, &["-c", "2", "-e", "process_snapshot"]), "ss");
+    let both = [at(1, "process_snapshot", SPY), at(2, "process_snapshot", PYTHON), readv(3), readv(4)];
+    for (count, wanted) in [("1", "s"), ("2", "ss"), ("3", "sse"), ("4", "ssee"), ("9", "ssee")] {
+        assert_eq!(of(&both, &["-c", count]), wanted);
+    }
 }
 
 #[test]

@@ -112,6 +112,32 @@ fn text_goes_through_the_pager() {
     assert_eq!(missing[missing.len() - direct.len() + 1..], direct[1..], "printed without one");
 }
 
+/// What a pager did not show is not taken for shown.
+#[test]
+fn a_pager_that_fails_is_named() {
+    let made = make(&[readv(1)]);
+    for (pager, status) in [("false", 1), ("exit 3", 3), ("nosuch -R", 127)] {
+        let lines = paged(pager, 200, &made.path, "");
+        let said = format!("vmtrace: the pager {pager} (PAGER) failed (exit status: {status}): ");
+        assert!(lines.iter().any(|line| line.starts_with(&said)), "{lines:#?}");
+        assert_eq!(lines.last().map(String::as_str), Some("status 2"), "{lines:#?}");
+    }
+    let blank = paged(" ", 100, &made.path, "");
+    assert_eq!(blank, paged("", 100, &made.path, ""), "it names no pager");
+}
+
+/// A pager that ends before it has read all, as one does that the user quits.
+#[test]
+fn an_error_is_seen_though_the_pager_was_quit() {
+    let made = make(&(0..3_000).map(readv).collect::<Vec<_>>());
+    let lines = paged("true", 100, &made.path, "--no-fold");
+    assert_eq!(lines, ["status 0"], "whoever quits wants no more");
+    let lines = paged("true", 100, &made.path, "--no-fold /nonexistent.parquet");
+    let [error, status] = &lines[..] else { panic!("{lines:#?}") };
+    assert!(error.starts_with("vmtrace: cannot open /nonexistent.parquet: "), "{lines:#?}");
+    assert_eq!(status, "status 2");
+}
+
 /// What ends early has shown enough; and an error is seen when the pager has ended.
 #[test]
 fn a_pager_may_end_before_the_text() {
