@@ -82,6 +82,9 @@ fn no_name_hides_a_contradiction() {
             assert_eq!(marks.iter().filter(|line| line.contains(" [conflict]")).count(), 2, "{width}: {out}");
             assert!(marks[1].contains(" [fd conflict]"), "{width}: {out}");
         }
+        let out = vmtrace(&["replay", "--width", "40", "--time", "utc", made.path()]).out;
+        assert_eq!(out.matches("[toctou]").count(), 3, "{out}");
+        assert!(columns(&out) <= 40, "{out}");
     }
 }
 

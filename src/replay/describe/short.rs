@@ -189,9 +189,10 @@ impl Room {
 
     /// Keeps the columns of what `write` writes, until [`Room::add_reserved`].
     fn reserve(&mut self, write: impl FnOnce(&mut Line)) {
-        let most = self.left.saturating_sub(LEAST);
+        // It matters more than what else would stand in so few columns.
+        let most = if self.left < 2 * LEAST { self.left } else { self.left - LEAST };
         self.write(write);
-        if most >= LEAST {
+        if most > 0 {
             self.part.fit(most);
             self.left -= fit::columns(self.part.text());
             self.reserved = std::mem::take(&mut self.part);
