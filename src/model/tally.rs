@@ -7,19 +7,22 @@ mod calls;
 mod commands;
 mod pairs;
 mod pipes;
+mod row;
 mod texts;
 mod uses;
 
 pub use self::calls::{Latency, OfEvent};
-pub use self::pairs::{Beyond, LIMIT, Pair, Span, Who};
+pub use self::pairs::{Beyond, LIMIT, Pair};
 pub use self::pipes::{AtPipe, Pipe, Sum, Way};
+pub use self::row::{Span, Who};
 pub use self::texts::Words;
 pub use self::uses::{Denied, Use, is_denial};
 
 use self::calls::Calls;
 use self::commands::Commands;
-use self::pairs::{Counted, Pairs};
+use self::pairs::Pairs;
 use self::pipes::Pipes;
+use self::row::Counted;
 use self::texts::Texts;
 use crate::model::transfer::Transfer;
 use crate::schema::events::{EventSpec, Group};

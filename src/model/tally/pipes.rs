@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::pairs::Span;
+use super::row::Span;
 use super::texts::Texts;
 use crate::schema::{Event, EventKind};
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::pairs::{Counted, Span, Who};
+use super::row::{Counted, Span, Who};
 use super::texts::{Texts, Words};
 use crate::schema::Event;
 use crate::schema::events::{EventSpec, Group};
