@@ -318,6 +318,11 @@ struct iov_iter___iov {
 	const struct iovec *iov;
 };
 
+/* Before 5.14; bit 0 is the direction. */
+struct iov_iter___type {
+	__u32 type;
+};
+
 /* io_uring/splice.c: what IORING_OP_SPLICE and _TEE keep in a request. */
 struct io_splice {
 	long long off_out;
@@ -392,6 +397,7 @@ typedef void (*btf_trace_io_uring_complete___data)(void *, void *ring, __u64 use
 
 /* include/linux/uio.h; before 6.0 an iov_iter of user memory always has an array. */
 enum iter_type {
+	ITER_IOVEC = 0xfe,
 	ITER_UBUF = 0xff,
 };
 

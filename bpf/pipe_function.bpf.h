@@ -340,6 +340,19 @@ static __always_inline __u64 iter_before(struct iov_iter *iter, __u64 moved)
 	return done >= moved ? (__u64)BPF_CORE_READ(range, iov_base) + done - moved : 0;
 }
 
+/* Whether an iov_iter is of the caller's memory. Before 5.12 sendfile writes into a pipe by way of pipe_write(), from
+ * pages: that is an event of its own. */
+static __always_inline bool is_of_user(struct iov_iter *iter)
+{
+	struct iov_iter___type *older = (void *)iter;
+	__u32 type =
+		bpf_core_field_exists(older->type) ? BPF_CORE_READ(older, type) & ~1U : BPF_CORE_READ(iter, iter_type);
+
+	return type == bpf_core_enum_value(enum iter_type, ITER_IOVEC) ||
+	       (bpf_core_enum_value_exists(enum iter_type, ITER_UBUF) &&
+		type == bpf_core_enum_value(enum iter_type, ITER_UBUF));
+}
+
 static __always_inline int pipe_io_function(struct kiocb *iocb, struct iov_iter *iter, long ret, __u32 event)
 {
 	struct file *file = BPF_CORE_READ(iocb, ki_filp);
@@ -350,7 +363,7 @@ static __always_inline int pipe_io_function(struct kiocb *iocb, struct iov_iter 
 	__u32 at = sizeof(*ev);
 	__u64 base;
 
-	if (ret <= 0 || !pipe_io_concerns(file, event))
+	if (ret <= 0 || (event == VMT_PIPE_WRITE && !is_of_user(iter)) || !pipe_io_concerns(file, event))
 		return 0;
 	call.compat = (task_read(task, thread_info.status) & TS_COMPAT) != 0;
 	call.slot = slot_take();
