@@ -104,6 +104,16 @@ static __always_inline bool reaches_selected(struct task_struct *task, const str
 	return is_tracked(number) || is_process_of(bpf_map_lookup_elem(&departed_selected, &number), target);
 }
 
+/* Whether a thread's process was selected until it ended. The last thread to end need not be the last to get here: what it
+ * leaves is noted and no longer tracked by then. */
+static __always_inline bool ended_selected(struct task_struct *task)
+{
+	__s32 number = task->tgid;
+	struct departed *departed = bpf_map_lookup_elem(&departed_selected, &number);
+
+	return departed && departed->process.start_boottime == task->group_leader->start_boottime;
+}
+
 /* A call on a target has returned. The recorder waits for as many as were under way when the target ended. A call that
  * found nobody, or nothing to copy, began later and is not one of them. */
 static __always_inline void departed_returned(const struct vmt_process *target, long ret)

@@ -164,7 +164,7 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	if (is_bystander(task))
 		return 0;
 	selected = knobs.select_all || is_tracked(tgid);
-	if (selected && task->pid != tgid)
+	if (task->pid != tgid && (selected || ended_selected(task)))
 		departed_note(task, true);
 	if (task->signal->live.counter || !ends_first(task))
 		return 0;

@@ -26,14 +26,12 @@ impl Peer {
 
     /// Forks a peer with a second thread, whose id is its `tid`.
     pub fn fork_with_thread() -> Result<Self> {
-        Self::fork_doing(|| {
-            let (sender, receiver) = std::sync::mpsc::channel();
-            std::thread::spawn(move || {
-                let _ = sender.send(sys::gettid());
-                std::thread::park();
-            });
-            Ok(receiver.recv()?)
-        })
+        Self::fork_doing(|| second_thread(std::thread::park))
+    }
+
+    /// The same with a thread that keeps a CPU busy.
+    pub fn fork_with_busy_thread() -> Result<Self> {
+        Self::fork_doing(|| second_thread(std::hint::spin_loop))
     }
 
     fn fork_doing(set_up: fn() -> Result<i32>) -> Result<Self> {
@@ -108,6 +106,18 @@ pub fn in_child(work: impl FnOnce(&OwnedFd) -> Result<()>) -> Result<(i32, Vec<u
             Ok((pid, output))
         }
     }
+}
+
+/// Starts a thread that repeats `step` until the process ends; returns its id.
+fn second_thread(step: fn()) -> Result<i32> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let _ = sender.send(sys::gettid());
+        loop {
+            step();
+        }
+    });
+    Ok(receiver.recv()?)
 }
 
 fn live(set_up: fn() -> Result<i32>, wait: &OwnedFd, tell: &OwnedFd) -> ! {

@@ -55,6 +55,7 @@ edges! {
     target_gone_before_the_call_returns "dying-vm";
     target_of_mem_gone_before_the_call_returns "dying-mem";
     target_of_a_threads_mem_gone_before_the_call_returns "dying-mem-task";
+    mem_of_threads_that_ended_together "dead-pairs-mem";
     mem_of_a_process_that_shares_memory "shared-memory";
     int80_from_64_bit_code "int80";
     int80_on_memory_above_4_gib "int80-mem";

@@ -126,6 +126,25 @@ pub fn mem_task(report: &mut Report) -> Result<()> {
     of_file(report, &victim, &fd)
 }
 
+/// /proc/PID/task/TID/mem of processes whose two threads end at the same time, on two CPUs: any of the two may be the last.
+/// It shows whose memory it was, and nothing is left to read.
+pub fn mem_pairs(report: &mut Report) -> Result<()> {
+    let memory = Buffer::new(Region::shared, &[LEN])?;
+    for _ in 0..50 {
+        let peer = Peer::fork_with_busy_thread()?;
+        let fd = mem::open_task(peer.pid(), peer.tid())?;
+        let pid = peer.pid();
+        let victim = Victim { pid, tid: peer.tid(), address: memory.addr(), bytes: Vec::new(), comm: COMM.into() };
+        // Killed and waited for here.
+        std::mem::forget(peer);
+        victim.end()?;
+        let ret = mem::call(MemCall::Pread, &fd, memory.iov(), memory.addr());
+        let entry = mem::entry(MemCall::Pread, ret, &fd, &memory, memory.addr()).with("target_pid", pid);
+        report.call(entry.with("target_comm", COMM).with("target_ended", true));
+    }
+    Ok(())
+}
+
 fn of_file(report: &mut Report, victim: &Victim, fd: &OwnedFd) -> Result<()> {
     let (region, range) = local()?;
     let local = Ranges([range]);

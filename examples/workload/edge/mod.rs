@@ -73,6 +73,7 @@ const CASES: &[Case] = &[
     ("dying-vm", dying::vm),
     ("dying-mem", dying::mem),
     ("dying-mem-task", dying::mem_task),
+    ("dead-pairs-mem", dying::mem_pairs),
     ("shared-memory", dying::shared_memory),
     ("swapped-descriptors", descriptors::swapped),
     ("swapped-received", descriptors::received),
