@@ -38,9 +38,10 @@ mod record {
     use std::path::{Path, PathBuf};
     use std::process::Command;
 
+    use anyhow::ensure;
     use anyhow::{Context, Result};
     use bindgen::callbacks::{DeriveInfo, ParseCallbacks};
-    use libbpf_cargo::SkeletonBuilder;
+    use libbpf_rs::libbpf_sys::API_HEADERS;
 
     /// The BPF programs, compiled.
     const OBJECT: &str = "vmtrace.bpf.o";
@@ -101,12 +102,25 @@ mod record {
             .context("wire.rs cannot be written")
     }
 
+    /// Compiles the programs with the headers of the libbpf that is linked. libbpf's linker leaves out the DWARF of clang, which
+    /// contains paths of this machine. (libbpf-cargo does the same, with 30 crates more.)
     fn programs(out: &Path) -> Result<()> {
-        SkeletonBuilder::new()
-            .source("bpf/vmtrace.bpf.c")
-            .obj(out.join(OBJECT))
-            .clang_args(["-mcpu=v3", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror"])
-            .build()
-            .context("bpf/vmtrace.bpf.c could not be built (is clang installed?)")
+        let (headers, compiled) = (out.join("include/bpf"), out.join("compiled.o"));
+        std::fs::create_dir_all(&headers)?;
+        for (name, text) in API_HEADERS {
+            std::fs::write(headers.join(name), text)?;
+        }
+        let status = Command::new("clang")
+            .args(["-target", "bpf", "-mcpu=v3", "-D__TARGET_ARCH_x86", "-g", "-O2", "-fno-stack-protector"])
+            .args(["-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-I"])
+            .arg(out.join("include"))
+            .args(["-c", "bpf/vmtrace.bpf.c", "-o"])
+            .arg(&compiled)
+            .status()
+            .context("clang is missing: install it")?;
+        ensure!(status.success(), "bpf/vmtrace.bpf.c could not be compiled (clang: {status})");
+        let mut linker = libbpf_rs::Linker::new(out.join(OBJECT)).context("libbpf's linker cannot be used")?;
+        linker.add_file(&compiled).context("the compiled BPF programs cannot be linked")?;
+        linker.link().context("the BPF programs cannot be linked")
     }
 }

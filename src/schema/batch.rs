@@ -1,8 +1,8 @@
 //! Rows to record batches: the writing half of the row type.
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
-use arrow::error::ArrowError;
+use arrow_array::RecordBatch;
+use arrow_schema::ArrowError;
+use arrow_schema::SchemaRef;
 
 use super::columns::{Builders, Event, arrow_schema};
 
@@ -97,7 +97,7 @@ mod tests {
     fn a_column_of_another_type_is_named() {
         let batch = RecordBatch::try_from_iter([(
             "pid",
-            std::sync::Arc::new(arrow::array::StringArray::from(vec!["1"])) as arrow::array::ArrayRef,
+            std::sync::Arc::new(arrow_array::StringArray::from(vec!["1"])) as arrow_array::ArrayRef,
         )])
         .unwrap();
         assert_eq!(EventBatch::new(&batch).unwrap_err(), "column pid is Utf8, not Int32");

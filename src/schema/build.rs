@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanBufferBuilder, DictionaryArray, Int32Array, StringBuilder};
-use arrow::buffer::{NullBuffer, ScalarBuffer};
-use arrow::error::ArrowError;
+use arrow_array::builder::{BooleanBufferBuilder, StringBuilder};
+use arrow_array::{ArrayRef, DictionaryArray, Int32Array};
+use arrow_buffer::{NullBuffer, ScalarBuffer};
+use arrow_schema::ArrowError;
 
 /// Values of which none is kept while all are the type's default.
 #[derive(Debug, Default)]
@@ -186,9 +187,9 @@ mod tests {
         let mut column = DictionaryColumn::default();
         texts.iter().for_each(|text| column.append(Some(text)));
         let array = column.finish(false).unwrap();
-        let array = array.as_any().downcast_ref::<DictionaryArray<arrow::datatypes::Int32Type>>().unwrap();
+        let array = array.as_any().downcast_ref::<DictionaryArray<arrow_array::types::Int32Type>>().unwrap();
         assert_eq!(array.values().len(), 700);
-        let values = array.downcast_dict::<arrow::array::StringArray>().unwrap();
+        let values = array.downcast_dict::<arrow_array::StringArray>().unwrap();
         assert!(values.into_iter().eq(texts.iter().map(|text| Some(text.as_str()))));
     }
 }

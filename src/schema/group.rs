@@ -7,7 +7,7 @@
 use std::io::Read;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use arrow::array::RecordBatch;
+use arrow_array::RecordBatch;
 use bytes::Bytes;
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::errors::ParquetError;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use arrow::buffer::NullBuffer;
+use arrow_buffer::NullBuffer;
 
 use super::hybrid::{width_of, write, write_run};
 

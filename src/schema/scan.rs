@@ -10,7 +10,7 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
-use arrow::array::{Array, BooleanArray, Int32Array, Int64Array, RecordBatch};
+use arrow_array::{Array, BooleanArray, Int32Array, Int64Array, RecordBatch};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowPredicateFn, ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowFilter,

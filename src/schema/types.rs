@@ -6,15 +6,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, BinaryArray, BooleanArray, BooleanBuilder, DictionaryArray, ListArray, PrimitiveArray,
-    StringArray, StructArray, UInt64Array,
+use arrow_array::builder::BooleanBuilder;
+use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType, UInt32Type, UInt64Type};
+use arrow_array::{
+    Array, ArrayRef, BinaryArray, BooleanArray, DictionaryArray, ListArray, PrimitiveArray, StringArray, StructArray,
+    UInt64Array,
 };
-use arrow::buffer::{OffsetBuffer, ScalarBuffer};
-use arrow::datatypes::{
-    DataType, Field, Fields, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType, UInt32Type, UInt64Type,
-};
-use arrow::error::ArrowError;
+use arrow_buffer::{OffsetBuffer, ScalarBuffer};
+use arrow_schema::ArrowError;
+use arrow_schema::{DataType, Field, Fields, TimeUnit};
 
 use super::build::{DictionaryColumn, Filled, Nullable, Validity};
 

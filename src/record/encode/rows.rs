@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use anyhow::{Result, anyhow};
-use arrow::array::RecordBatch;
+use arrow_array::RecordBatch;
 
 use crate::record::decode::Sink;
 use crate::record::ledger::{Outcomes, count};

@@ -3,7 +3,7 @@
 //! Owns which operators and values fit a column. If the values of a column are known, a value that it cannot have is
 //! refused: a trigger that never fires would be noticed too late.
 
-use arrow::datatypes::DataType;
+use arrow_schema::DataType;
 use globset::GlobBuilder;
 
 use super::Check;
