@@ -5,6 +5,8 @@
 mod attach;
 mod counters;
 mod families;
+#[cfg(test)]
+mod frames;
 mod functions;
 mod gaps;
 mod holders;

@@ -10,7 +10,7 @@ use libbpf_rs::{ErrorKind, MapCore, MapHandle, Object, ObjectBuilder, PrintLevel
 
 use crate::record::wire::{VMT_SPARES, vmt_knobs};
 
-const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/vmtrace.bpf.o"));
+pub(super) const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/vmtrace.bpf.o"));
 
 /// The section that holds [`vmt_knobs`].
 const KNOBS: &str = ".rodata.knobs";
