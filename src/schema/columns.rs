@@ -163,8 +163,8 @@ fn column<T: ColumnType>(batch: &RecordBatch, name: &str) -> Result<Option<T::Ar
     if array.data_type() != &T::data_type() {
         return Err(format!("column {name} is {}, not {}", array.data_type(), T::data_type()));
     }
-    match array.as_any().downcast_ref::<T::Array>() {
-        Some(typed) => Ok(Some(typed.clone())),
+    match T::typed(array) {
+        Some(typed) => Ok(Some(typed)),
         None => Err(format!("column {name} does not hold {}", T::data_type())),
     }
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use arrow_array::builder::BooleanBuilder;
 use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType, UInt32Type, UInt64Type};
 use arrow_array::{
-    Array, ArrayRef, BinaryArray, BooleanArray, DictionaryArray, ListArray, PrimitiveArray, StringArray, StructArray,
-    UInt64Array,
+    Array, ArrayRef, BinaryArray, BooleanArray, DictionaryArray, Int32Array, ListArray, PrimitiveArray, StringArray,
+    StructArray, UInt64Array,
 };
 use arrow_buffer::{OffsetBuffer, ScalarBuffer};
 use arrow_schema::ArrowError;
@@ -24,8 +24,8 @@ pub trait ColumnType {
     type Value<'a>: Copy + Default + std::fmt::Debug + PartialEq;
     /// Collects values of one batch.
     type Builder: Default;
-    /// The Arrow array the values are read back from.
-    type Array: Array + Clone + 'static;
+    /// What the values are read back from: the Arrow array, or its parts.
+    type Array: Clone + std::fmt::Debug;
     /// Whether the column may hold null.
     const NULLABLE: bool;
 
@@ -38,8 +38,15 @@ pub trait ColumnType {
     /// # Errors
     /// When Arrow refuses the parts, which would be a defect of this module.
     fn finish(builder: &mut Self::Builder) -> Result<ArrayRef, ArrowError>;
+    /// The array of this type that `array` is; `None` if it is another.
+    fn typed(array: &dyn Array) -> Option<Self::Array>;
     /// The value at `row`; `row` must be below the array's length.
     fn value(array: &Self::Array, row: usize) -> Self::Value<'_>;
+}
+
+/// The array as it is.
+fn plain<T: Array + Clone + 'static>(array: &dyn Array) -> Option<T> {
+    array.as_any().downcast_ref::<T>().cloned()
 }
 
 /// A Rust number that Arrow stores as it is.
@@ -63,6 +70,9 @@ macro_rules! number_column {
                 let values = ScalarBuffer::from(builder.take());
                 let array = PrimitiveArray::<$arrow>::try_new(values, None)?;
                 Ok(Arc::new(array.with_data_type($data_type)))
+            }
+            fn typed(array: &dyn Array) -> Option<Self::Array> {
+                plain(array)
             }
             fn value(array: &Self::Array, row: usize) -> Self::Value<'_> {
                 array.value(row)
@@ -88,6 +98,9 @@ macro_rules! number_column {
                 let nulls = Some(builder.valid.take());
                 let array = PrimitiveArray::<$arrow>::try_new(ScalarBuffer::from(builder.values.take()), nulls)?;
                 Ok(Arc::new(array.with_data_type($data_type)))
+            }
+            fn typed(array: &dyn Array) -> Option<Self::Array> {
+                plain(array)
             }
             fn value(array: &Self::Array, row: usize) -> Self::Value<'_> {
                 array.is_valid(row).then(|| array.value(row))
@@ -127,6 +140,9 @@ impl ColumnType for OptBool {
     fn finish(builder: &mut Self::Builder) -> Result<ArrayRef, ArrowError> {
         Ok(Arc::new(builder.0.finish()))
     }
+    fn typed(array: &dyn Array) -> Option<Self::Array> {
+        plain(array)
+    }
     fn value(array: &Self::Array, row: usize) -> Self::Value<'_> {
         array.is_valid(row).then(|| array.value(row))
     }
@@ -146,11 +162,26 @@ fn dictionary_type() -> DataType {
     DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
 }
 
-/// A dictionary's text at `row`. Keys are checked: a damaged file may hold any number there.
-fn dictionary_text(array: &DictionaryArray<Int32Type>, row: usize) -> Option<&str> {
-    let values = array.values().as_any().downcast_ref::<StringArray>()?;
-    let key = array.key(row)?;
-    (key < values.len() && values.is_valid(key)).then(|| values.value(key))
+/// A dictionary of text, whose values are looked for once and not for each row.
+#[derive(Clone, Debug)]
+pub struct Words {
+    keys: Int32Array,
+    values: StringArray,
+}
+
+impl Words {
+    fn of(array: &dyn Array) -> Option<Self> {
+        let array = array.as_any().downcast_ref::<DictionaryArray<Int32Type>>()?;
+        let values = array.values().as_any().downcast_ref::<StringArray>()?;
+        Some(Words { keys: array.keys().clone(), values: values.clone() })
+    }
+
+    /// The text at `row`. Keys are checked: a damaged file may hold any number there.
+    fn get(&self, row: usize) -> Option<&str> {
+        let key = self.keys.is_valid(row).then(|| self.keys.value(row))?;
+        let key = usize::try_from(key).ok().filter(|key| *key < self.values.len())?;
+        self.values.is_valid(key).then(|| self.values.value(key))
+    }
 }
 
 /// Repeating text, never null.
@@ -160,7 +191,7 @@ pub struct Text;
 impl ColumnType for Text {
     type Value<'a> = &'a str;
     type Builder = DictionaryColumn;
-    type Array = DictionaryArray<Int32Type>;
+    type Array = Words;
     const NULLABLE: bool = false;
     fn data_type() -> DataType {
         dictionary_type()
@@ -171,8 +202,11 @@ impl ColumnType for Text {
     fn finish(builder: &mut Self::Builder) -> Result<ArrayRef, ArrowError> {
         builder.finish(false)
     }
+    fn typed(array: &dyn Array) -> Option<Self::Array> {
+        Words::of(array)
+    }
     fn value(array: &Self::Array, row: usize) -> Self::Value<'_> {
-        dictionary_text(array, row).unwrap_or_default()
+        array.get(row).unwrap_or_default()
     }
 }
 
@@ -183,7 +217,7 @@ pub struct OptText;
 impl ColumnType for OptText {
     type Value<'a> = Option<&'a str>;
     type Builder = DictionaryColumn;
-    type Array = DictionaryArray<Int32Type>;
+    type Array = Words;
     const NULLABLE: bool = true;
     fn data_type() -> DataType {
         dictionary_type()
@@ -194,8 +228,11 @@ impl ColumnType for OptText {
     fn finish(builder: &mut Self::Builder) -> Result<ArrayRef, ArrowError> {
         builder.finish(true)
     }
+    fn typed(array: &dyn Array) -> Option<Self::Array> {
+        Words::of(array)
+    }
     fn value(array: &Self::Array, row: usize) -> Self::Value<'_> {
-        dictionary_text(array, row)
+        array.get(row)
     }
 }
 
@@ -235,6 +272,9 @@ impl ColumnType for OptBytes {
         let offsets = OffsetBuffer::new(ScalarBuffer::from(part.offsets));
         let nulls = Some(part.valid.take());
         Ok(Arc::new(BinaryArray::try_new(offsets, part.values.into(), nulls)?))
+    }
+    fn typed(array: &dyn Array) -> Option<Self::Array> {
+        plain(array)
     }
     fn value(array: &Self::Array, row: usize) -> Self::Value<'_> {
         array.is_valid(row).then(|| array.value(row))
@@ -359,6 +399,9 @@ impl ColumnType for OptIovecs {
         let nulls = Some(part.valid.take());
         Ok(Arc::new(ListArray::try_new(iovec_item(), offsets, Arc::new(items), nulls)?))
     }
+    fn typed(array: &dyn Array) -> Option<Self::Array> {
+        plain(array)
+    }
     fn value(array: &Self::Array, row: usize) -> Self::Value<'_> {
         if array.is_null(row) {
             return None;
@@ -381,10 +424,10 @@ mod tests {
         let mut builder = T::Builder::default();
         values.iter().for_each(|v| T::append(&mut builder, *v));
         let array = T::finish(&mut builder).unwrap();
-        let typed = array.as_any().downcast_ref::<T::Array>().unwrap();
+        let typed = T::typed(&array).unwrap();
         assert_eq!(array.data_type(), &T::data_type());
         for (row, value) in values.iter().enumerate() {
-            assert!(same::<T>(*value, typed, row), "row {row}");
+            assert!(same::<T>(*value, &typed, row), "row {row}");
         }
         array
     }
@@ -393,8 +436,8 @@ mod tests {
         let mut again = T::Builder::default();
         T::append(&mut again, value);
         let again = T::finish(&mut again).unwrap();
-        let again = again.as_any().downcast_ref::<T::Array>().unwrap();
-        format!("{:?}", T::value(again, 0)) == format!("{:?}", T::value(array, row))
+        let again = T::typed(&again).unwrap();
+        format!("{:?}", T::value(&again, 0)) == format!("{:?}", T::value(array, row))
     }
 
     #[test]
