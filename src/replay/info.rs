@@ -21,7 +21,7 @@ use crate::terminal::{self, Format, json_line, status};
 /// Options of `vmtrace info`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Captures to describe
+    /// Captures to describe; - is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Output format

@@ -38,7 +38,7 @@ use crate::terminal::{self, ColorWhen, signs, status};
 #[command(after_help = "Gaps in the recording (lost events) are always shown. Exit status: 0 events were printed, 1 \
 no event matched, 2 an error.")]
 pub struct Args {
-    /// Captures to print, one after another
+    /// Captures to print, one after another; - is standard input
     #[arg(required_unless_present = "legend", value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]

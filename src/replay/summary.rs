@@ -36,7 +36,7 @@ const TOP: usize = 10;
 always reported, whatever is selected. Exit status: 0 events were counted, 1 no event matched, 2 an error."
 )]
 pub struct Args {
-    /// Captures to summarise
+    /// Captures to summarise; - is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]

@@ -40,6 +40,7 @@ pub mod reader;
 mod scan;
 pub(crate) mod seal;
 pub mod sign;
+pub mod stdin;
 mod structure;
 mod thrift;
 pub mod types;

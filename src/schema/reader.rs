@@ -32,6 +32,7 @@ use super::limits::{Limits, MAX_FOOTER, is_modest};
 use super::manifest::{self, KEY_MANIFEST, KEY_SCHEMA_VERSION, Manifest};
 use super::partial;
 pub use super::scan::{Events, Scan};
+use super::stdin;
 
 /// An opened capture: its footer has been read and checked, its events not yet.
 #[derive(Debug)]
@@ -64,11 +65,16 @@ impl Capture {
         Self::open_within(path, Limits::default())
     }
 
-    /// As [`Capture::open`], within other limits.
+    /// As [`Capture::open`], within other limits. `-` is standard input.
     ///
     /// # Errors
     /// Those of [`Capture::open`].
     pub fn open_within(path: &Path, limits: Limits) -> Result<Self> {
+        if path == Path::new(stdin::DASH) {
+            let file = stdin::open().context(stdin::NAME)?;
+            let size = file.metadata().context(stdin::NAME)?.len();
+            return Self::fetched(Path::new(stdin::NAME), file, size, limits, &|_, _| Ok(()));
+        }
         let (file, size) = open_file(path)?;
         if is_unfinished(&file, size) {
             let name = path.display();

@@ -36,7 +36,7 @@ Exit status: 0 intact and complete; 3 intact, but it records loss, or a file bet
 2 it cannot be read, or there is nothing to check it against."
 )]
 pub struct Args {
-    /// Captures to verify
+    /// Captures to verify; - is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Require FILE.sig to be a signature by one of these (ssh-keygen(1), ALLOWED SIGNERS)

@@ -14,6 +14,7 @@ mod info;
 mod legend;
 mod odd_names;
 mod select;
+mod stdin;
 mod summary;
 mod tamper;
 mod terminal;
