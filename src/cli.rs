@@ -34,6 +34,8 @@ enum Command {
     Info(replay::info::Args),
     /// Show who moved what from whom, in sentences and tables
     Summary(Box<replay::summary::Args>),
+    /// Show what is known of a process's memory at an instant
+    Memory(replay::memory::Args),
     /// Query captures with SQL
     #[cfg(feature = "query")]
     Query(Box<crate::query::Args>),
@@ -85,6 +87,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Info(args) => replay::info::run(&args),
         Command::Summary(args) => replay::summary::run(&args),
+        Command::Memory(args) => replay::memory::run(&args),
         #[cfg(feature = "query")]
         Command::Query(args) => crate::query::run(&args),
         #[cfg(not(feature = "query"))]

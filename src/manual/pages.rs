@@ -193,6 +193,46 @@ pub const PAGES: &[Page] = &[
         see_also: &[],
     },
     Page {
+        name: "memory",
+        synopsis: &[
+            "vmtrace memory [OPTIONS] -p PID FILE... [A[+LEN]]",
+            "vmtrace memory [OPTIONS] -p PID FILE... --history A[+LEN]",
+        ],
+        description: &[
+            "Shows what is known of the memory of a process at an instant, from the bytes that recorded calls moved: a \
+             hexdump, and for each run of bytes the event that shows it, its age, and its state. Without a range it \
+             lists all ranges of which bytes are known, with the dumps of small ones.",
+            "A byte is seen where a read showed that it was there, and written where a write brought it there. Both ends \
+             of a call count: process_vm_readv(2) shows the memory of the target, and writes into that of the caller. \
+             An exec begins a new memory, a fork copies what is known. What a process does with its own memory is not \
+             recorded, so a byte can have changed since.",
+            "Bytes are not known, and printed as two dots, where no event shows them, or where a later write was not \
+             captured whole (--snaplen of vmtrace-record(1)). Two question marks stand for a byte of which two calls show \
+             different values, if both were under way at the same time. If the capture does not say when calls \
+             began, the one that returned last counts; `order unknown` marks bytes for which that may be wrong. Bytes that \
+             are older than a loss are marked `can be stale`.",
+            "--history prints every event that touched a range, with the bytes before and after it as far as they are \
+             known. Files of one recording are read together. Captured bytes are escaped.",
+        ],
+        status: &[
+            ("0", "Something is known."),
+            ("1", "Nothing is known; a message says what comes nearest."),
+            ("2", "Wrong usage, or a file that cannot be read."),
+        ],
+        examples: &[
+            ("List what is known when a process ended:", "vmtrace memory -p 4211 trace.parquet"),
+            (
+                "Show 64 bytes as they were at an instant:",
+                "vmtrace memory -p 4211 --at 1.5s trace.parquet 0x7f1200000000+64",
+            ),
+            (
+                "Show who changed them, and what was there before:",
+                "vmtrace memory -p 4211 trace.parquet --history 0x7f1200000000+64",
+            ),
+        ],
+        see_also: &[("process_vm_readv", "2"), ("proc_pid_mem", "5")],
+    },
+    Page {
         name: "query",
         synopsis: &[
             "vmtrace query [OPTIONS] FILE... [SQL]",

@@ -8,6 +8,7 @@ mod dump;
 mod folding;
 mod form;
 pub mod info;
+pub mod memory;
 mod snapshots;
 pub mod summary;
 mod text;

@@ -6,7 +6,7 @@
 mod csv;
 mod gather;
 mod json;
-mod layout;
+pub(super) mod layout;
 mod sentences;
 mod tables;
 mod words;

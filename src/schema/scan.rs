@@ -27,9 +27,6 @@ use super::window::{self, Column};
 
 /// Bytes read in search of the end of a page's header, at first and at most.
 const HEADER: [usize; 2] = [256, 1 << 20];
-/// Columns that a scan's condition may look at.
-const CONDITION: [&str; 4] = ["ts_ns", "mono_ns", "pid", "target_pid"];
-
 /// Which events a scan must bring; it may bring more. All conditions must hold.
 #[derive(Clone, Debug, Default)]
 pub struct Scan {
@@ -51,6 +48,16 @@ impl Scan {
     fn is_everything(&self) -> bool {
         let bounds = [self.since_mono_ns, self.until_mono_ns, self.since_ts_ns, self.until_ts_ns];
         self.pids.is_empty() && bounds.iter().all(Option::is_none)
+    }
+
+    /// Columns that the conditions look at.
+    fn condition(&self) -> Vec<&'static str> {
+        let is_bounded = |since: Option<i64>, until: Option<i64>| since.is_some() || until.is_some();
+        let mut columns = Vec::new();
+        columns.extend(is_bounded(self.since_ts_ns, self.until_ts_ns).then_some("ts_ns"));
+        columns.extend(is_bounded(self.since_mono_ns, self.until_mono_ns).then_some("mono_ns"));
+        columns.extend(["pid", "target_pid"].into_iter().filter(|_| !self.pids.is_empty()));
+        columns
     }
 
     /// Which rows of `batch` meet the conditions, as far as it has their columns.
@@ -131,7 +138,7 @@ impl Events {
         let columns =
             |names: &[&'static str]| ProjectionMask::columns(self.metadata.parquet_schema(), names.iter().copied());
         let wanted = if self.scan.columns.is_empty() { ProjectionMask::all() } else { columns(&self.scan.columns) };
-        let condition = columns(if self.scan.is_everything() { &[] } else { &CONDITION });
+        let condition = columns(&self.scan.condition());
         let rows = self.rows_at_a_time(group, |leaf| wanted.leaf_included(leaf) || condition.leaf_included(leaf));
         let rows = rows.with_context(|| format!("row group {group}"))?;
         let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())

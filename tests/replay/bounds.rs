@@ -11,9 +11,10 @@ use super::captures::{self, Made, make, readv};
 use super::forged::*;
 use super::{Ran, ran, vmtrace};
 
-const READERS: [&[&str]; 8] = [
+const READERS: [&[&str]; 9] = [
     &["summary"],
     &["summary", "-T", "json"],
+    &["memory", "-p", "42"],
     &["replay"],
     &["replay", "-T", "csv"],
     &["replay", "-T", "jsonl"],
@@ -67,7 +68,7 @@ const PAGES: &[&[&str]] = &[&["replay", "-T", "csv"], &["replay"], &["verify"]];
 /// What a message advises must be an option of the command that gave it.
 #[test]
 fn every_command_that_reads_captures_takes_the_option() {
-    let mut commands = vec!["replay", "info", "summary", "verify"];
+    let mut commands = vec!["replay", "info", "summary", "memory", "verify"];
     commands.extend(cfg!(feature = "record").then_some("recover"));
     commands.extend(cfg!(feature = "query").then_some("query"));
     for command in commands {

@@ -14,9 +14,9 @@ use super::vmtrace;
 
 fn errors(path: &Path, message: &str) {
     let path = path.to_str().unwrap();
-    for command in ["replay", "info", "summary"] {
-        let ran = vmtrace(&[command, path]);
-        assert_eq!((ran.status, ran.out.as_str()), (2, ""), "{command} {path}");
+    for args in [&["replay"][..], &["info"], &["summary"], &["memory", "-p", "42"]] {
+        let ran = vmtrace(&[args, &[path]].concat());
+        assert_eq!((ran.status, ran.out.as_str()), (2, ""), "{args:?} {path}");
         assert!(ran.err.starts_with("vmtrace: ") && ran.err.contains(path), "{}", ran.err);
         assert!(ran.err.contains(message), "{message:?} is not in {}", ran.err);
         assert_eq!(ran.err.lines().count(), 1, "one sentence: {}", ran.err);

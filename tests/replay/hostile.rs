@@ -198,6 +198,7 @@ fn a_file_name_is_captured_text_too() {
         &["summary"],
         &["summary", "-T", "json"],
         &["summary", "-T", "csv"],
+        &["memory", "-p", "42"],
         &["verify"],
         &["verify", "-T", "json"],
         &["verify", "--allowed-signers"],

@@ -1,4 +1,4 @@
-//! `vmtrace replay`, `info`, `summary` and `verify` as a user meets them: the program is run on captures made with the
+//! `vmtrace replay`, `info`, `summary`, `memory` and `verify` as a user meets them: the program is run on captures made with the
 //! project's own writer, and on files that are none.
 
 mod bounds;
@@ -12,6 +12,7 @@ mod formats;
 mod hostile;
 mod info;
 mod legend;
+mod memory;
 mod odd_names;
 mod select;
 mod stdin;

@@ -23,6 +23,7 @@ fn no_file_name_is_too_odd() {
         &["summary"],
         &["summary", "-T", "csv"],
         &["summary", "-T", "json"],
+        &["memory", "-p", "42"],
         &["verify"],
         &["verify", "-T", "json"],
     ] {

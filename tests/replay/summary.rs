@@ -287,7 +287,7 @@ fn a_damaged_file_is_not_summarised_and_others_are() {
 }
 
 /// What a command prints on a terminal of so many columns.
-fn on_a_terminal(columns: u16, args: &[&str]) -> String {
+pub fn on_a_terminal(columns: u16, args: &[&str]) -> String {
     let (mut master, mut slave) = (-1, -1);
     let size = libc::winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: both are places for a descriptor; the size is read, and there is neither a name nor a mode.

@@ -3,6 +3,7 @@
 //! Owns the notation `A[+LEN]`, which is that of ranges in the output of `replay`.
 
 use std::fmt;
+use std::ops::Range;
 
 use crate::schema::types::{Iovec, Iovecs};
 
@@ -33,6 +34,21 @@ impl Span {
             format!("{first:#x}+{length} ends above the highest address: at most {} bytes follow", u64::MAX - first)
         })?;
         Ok(Span { first, last })
+    }
+
+    /// The range of `length` bytes, at least one, that begins where this one does.
+    ///
+    /// # Errors
+    /// Says that it would end above the highest address.
+    pub fn of_length(self, length: u64) -> Result<Self, String> {
+        let last = self.first.checked_add(length.max(1) - 1);
+        let last = last.ok_or_else(|| format!("{:#x}+{length} ends above the highest address", self.first))?;
+        Ok(Span { last, ..self })
+    }
+
+    /// The addresses; the end is the first one behind it, or the highest one.
+    pub fn range(self) -> Range<u64> {
+        self.first..self.last.saturating_add(1)
     }
 
     /// Whether one of `ranges` has a byte in it.
