@@ -197,6 +197,8 @@ pub const PAGES: &[Page] = &[
         synopsis: &[
             "vmtrace memory [OPTIONS] -p PID FILE... [A[+LEN]]",
             "vmtrace memory [OPTIONS] -p PID FILE... --history A[+LEN]",
+            "vmtrace memory [OPTIONS] -p PID FILE... --diff T1 T2 [A[+LEN]]",
+            "vmtrace memory [OPTIONS] -p PID FILE... --search BYTES",
         ],
         description: &[
             "Shows what is known of the memory of a process at an instant, from the bytes that recorded calls moved: a \
@@ -212,7 +214,10 @@ pub const PAGES: &[Page] = &[
              began, the one that returned last counts; `order unknown` marks bytes for which that may be wrong. Bytes that \
              are older than a loss are marked `can be stale`.",
             "--history prints every event that touched a range, with the bytes before and after it as far as they are \
-             known. Files of one recording are read together. Captured bytes are escaped.",
+             known. --diff prints what differs between two instants: bytes that are known at both and changed, that are known \
+             at the second alone, or at the first alone. --search prints where and from when to when bytes were known to \
+             stand. -o writes the bytes of a range into a file, with zeros where they are not known, and what is known of them into \
+             a second file. Files of one recording are read together. Captured bytes are escaped.",
         ],
         status: &[
             ("0", "Something is known."),

@@ -13,6 +13,7 @@ mod history;
 mod image;
 mod lives;
 mod origin;
+mod search;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ pub use self::history::{Entry, History, Touch};
 pub use self::image::{Claim, Doubt, Way};
 pub use self::lives::{LIFE_COLUMNS, Life, Lives};
 pub use self::origin::{Order, Origin};
+pub use self::search::{Hit, Search};
 
 use self::effects::{Effect, Effects};
 use self::image::Image;
@@ -98,6 +100,7 @@ pub struct Memory {
     threads: HashMap<i32, i64>,
     blind: Option<(i64, Blind)>,
     history: Option<History>,
+    search: Option<Search>,
     unverified: bool,
     /// The name that came last, which most events have again.
     name: Option<Arc<str>>,
@@ -115,6 +118,7 @@ impl Memory {
             threads: HashMap::new(),
             blind: None,
             history: None,
+            search: None,
             unverified: false,
             name: None,
         }
@@ -124,6 +128,14 @@ impl Memory {
     #[must_use]
     pub fn with_history(self) -> Self {
         Memory { history: Some(History::default()), ..self }
+    }
+
+    /// Looks for `pattern`, at least one byte, in what is known and in all that comes to be known.
+    #[must_use]
+    pub fn with_search(self, pattern: &[u8]) -> Self {
+        let mut search = Search::new(pattern);
+        search.look_at_all(&self.image, &self.span);
+        Memory { search: Some(search), ..self }
     }
 
     /// The memory of a child that was created at the instant of this one: it begins as a copy.
@@ -160,6 +172,9 @@ impl Memory {
             self.unverified = false;
             if let Some(history) = &mut self.history {
                 history.exec(event.seq, event.mono_ns);
+            }
+            if let Some(search) = &mut self.search {
+                search.clear(event.mono_ns);
             }
         }
         let sides = [(is_target, View::Target), (is_caller, View::Caller)];
@@ -216,6 +231,13 @@ impl Memory {
             // A read of which nothing was captured changes nothing.
             if effect.bytes.is_some() || way == Way::Written {
                 self.image.put(effect.range.clone(), effect.bytes, way, origin);
+                match self.search.as_mut().filter(|_| !is_pending) {
+                    Some(search) if effect.bytes.is_some() => {
+                        search.look(&self.image, effect.range.clone(), origin.mono_ns);
+                    }
+                    Some(search) => search.overwritten(effect.range.clone(), origin.mono_ns),
+                    None => {}
+                }
             }
         }
         if let (Some(before), Some(history)) = (before, &mut self.history) {
@@ -285,6 +307,11 @@ impl Memory {
         self.image.claims(range)
     }
 
+    /// The bytes of `range`, `None` where one is not known.
+    pub fn read(&self, range: Range<u64>) -> Vec<Option<u8>> {
+        self.image.read(range)
+    }
+
     /// Whether a write that the capture does not show, or does not show where, can have changed what an event shows.
     pub fn is_stale(&self, origin: &Origin) -> bool {
         self.blind.is_some_and(|(until, _)| origin.earliest_ns() < until)
@@ -303,6 +330,11 @@ impl Memory {
     /// Whether the ranges of any event were read from memory when the call returned.
     pub fn is_unverified(&self) -> bool {
         self.unverified
+    }
+
+    /// Where and when the bytes stood that are looked for.
+    pub fn search(&self) -> Option<&Search> {
+        self.search.as_ref()
     }
 
     /// Every event that touched the span.

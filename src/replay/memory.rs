@@ -1,64 +1,34 @@
 //! `vmtrace memory`: what is known of a process's memory at an instant, and which event shows it.
 //!
-//! Owns the options. `recording` reads captures into `model::memory`; `text` and `json` show it.
+//! Owns the options. `recording` reads captures into `model::memory`; `text`, `json` and `raw` show it.
 
+mod diff;
 mod json;
+mod options;
+mod raw;
 mod recording;
 mod text;
 mod words;
 
 use std::io::Write;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail, ensure};
 
 use self::json::Facts;
-use self::recording::{Found, Part, Question, Recording};
+pub use self::options::Args;
+use self::options::{Pattern, instant, range_of, words};
+use self::recording::{Found, Part, Question, Recording, What};
 use self::text::{Look, Text};
+use crate::count;
 use crate::model::memory::Claim;
 use crate::model::select::{Filter, Select, Span};
-use crate::model::time::{self, Zone};
-use crate::schema::limits::AllowLarge;
 use crate::schema::reader::Scan;
 use crate::terminal::fit::stdout_columns;
 use crate::terminal::{self, Format, json_line, status};
 
-/// Bytes that an address without a length stands for.
-const LENGTH: u64 = 64;
 /// Ranges that are listed in text, where `--top` gives no other number.
 const TOP: usize = 10;
-
-/// Options of `vmtrace memory`.
-#[derive(Debug, clap::Args)]
-#[command(
-    after_help = "A byte is `seen` where a read showed that it was there, `written` where a write brought it there, as \
-long ago as the line says. The process itself can have changed it since: that is not recorded. `··` is a byte that is not \
-known. `??` is one of which two calls that ran at the same time show different values. `can be stale` means that lost events \
-may have changed it. Exit status: 0 something is known, 1 nothing is known, 2 an error."
-)]
-pub struct Args {
-    /// Captures of one recording; behind them a range of memory to show, as A+LEN, or as A for 64 bytes
-    #[arg(required = true, value_name = "FILE|A[+LEN]")]
-    words: Vec<PathBuf>,
-    /// The process whose memory is shown
-    #[arg(short, long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
-    pid: i32,
-    /// The instant: seconds since the start (1.5, 250ms, 2m), UTC (2026-01-02T03:04:05Z), or @UNIX [default: the end]
-    #[arg(long, value_name = "T", allow_hyphen_values = true)]
-    at: Option<String>,
-    /// Show every event that read or wrote this range, with its bytes before and after
-    #[arg(long, value_name = "A[+LEN]")]
-    history: Option<String>,
-    /// List at most N ranges [default: 10 in text, else all]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Output")]
-    top: Option<u32>,
-    /// Output format
-    #[arg(short = 'T', long, value_enum, default_value_t, help_heading = "Output")]
-    format: Format,
-    #[command(flatten)]
-    large: AllowLarge,
-}
 
 /// Runs `vmtrace memory`; returns the exit status.
 ///
@@ -66,26 +36,37 @@ pub struct Args {
 /// Options that are wrong, files that cannot be read, or an output that cannot be written.
 pub fn run(args: &Args) -> Result<u8> {
     let (files, range) = words(&args.words)?;
-    let history =
-        args.history.as_deref().map(|text| range_of(text).map_err(|e| anyhow!("--history: {e}"))).transpose()?;
+    let history = args.history.as_deref().map(|text| range_of("--history: ", text)).transpose()?;
     if let (Some(_), Some(_)) = (range, history) {
         bail!("--history has a range of its own: leave the other one out");
     }
-    let at =
-        args.at.as_deref().map(|at| time::parse_in(at, Zone::Utc).map_err(|e| anyhow!("--at: {e}"))).transpose()?;
+    ensure!(args.raw.is_none() || range.is_some(), "-o needs a range behind the files: A+LEN");
+    let (option, times) = match &args.diff {
+        Some(both) => ("--diff", both.as_slice()),
+        None => ("--at", args.at.as_slice()),
+    };
+    let times = times.iter().map(|at| instant(option, at)).collect::<Result<Vec<_>>>()?;
     let recording = Recording::open(files, args.large.limits())?;
-    let at_ns = at.map(|at| recording.instant(at));
-    if let Some(sentence) = at_ns.and_then(|at_ns| outside(&recording, at_ns)) {
+    let instants: Vec<i64> = times.into_iter().map(|at| recording.instant(at)).collect();
+    if let Some(sentence) = instants.iter().find_map(|at_ns| outside(&recording, option, *at_ns)) {
         return nothing(&sentence);
     }
-    let span = history.or(range);
-    let whole = 0..u64::MAX;
-    let question = Question { pid: args.pid, at_ns, span: span.map_or(whole, Span::range), history: history.is_some() };
-    let found = match recording.find(&question)? {
+    let what = match (history, &args.search) {
+        (Some(_), _) => What::History,
+        (None, Some(Pattern(bytes))) => What::Search(bytes.clone()),
+        (None, None) => What::State,
+    };
+    let span = history.or(range).map_or(0..u64::MAX, Span::range);
+    let question = |at_ns| Question { pid: args.pid, at_ns, span: span.clone(), what: what.clone() };
+    let found = match recording.find(option, &question(instants.first().copied()))? {
         Ok(found) => found,
         Err(sentence) => return nothing(&sentence),
     };
-    show(args, &recording, &found, history, range)
+    let Some(later) = instants.get(1) else { return show(args, &recording, &found, history.or(range)) };
+    match recording.find(option, &question(Some(*later)))? {
+        Ok(later) => differences(args, &recording, &found, &later),
+        Err(sentence) => nothing(&sentence),
+    }
 }
 
 fn nothing(sentence: &str) -> Result<u8> {
@@ -93,81 +74,114 @@ fn nothing(sentence: &str) -> Result<u8> {
     Ok(status::NO_MATCH)
 }
 
+fn is_empty(found: &Found) -> bool {
+    !found.memory.claims(0..u64::MAX).any(|claim| claim.bytes.is_some())
+}
+
 /// Shows what was found; says what comes nearest where that is nothing.
-fn show(args: &Args, recording: &Recording, found: &Found, history: Option<Span>, range: Option<Span>) -> Result<u8> {
-    let is_empty = match (history, found.memory.history()) {
-        (Some(_), Some(history)) => history.iter().next().is_none(),
-        (Some(_), None) | (None, _) => !found.memory.claims(0..u64::MAX).any(|claim| claim.bytes.is_some()),
+fn show(args: &Args, recording: &Recording, found: &Found, span: Option<Span>) -> Result<u8> {
+    let is_nothing = match (found.memory.history(), found.memory.search()) {
+        (Some(history), _) => history.iter().next().is_none(),
+        (None, Some(search)) => search.iter().next().is_none(),
+        (None, None) => is_empty(found),
     };
-    if is_empty {
-        let sentence = match history.or(range) {
-            Some(span) => nearest(recording, found, span)?,
-            None => {
-                format!("nothing is known of the memory of process {} at {}", args.pid, recording.shown(found.at_ns))
-            }
-        };
-        return nothing(&sentence);
+    if is_nothing {
+        return nothing(&nearest(recording, found, span)?);
     }
-    let top = args.top.and_then(|top| usize::try_from(top).ok());
-    let mut out = std::io::stdout().lock();
+    if let (Some(path), Some(span)) = (&args.raw, span) {
+        let beside = raw::write(path, args.force, recording, found, span.range())?;
+        let (known, all) = (json::known(found, span.range()), span.range().end - span.range().start);
+        let known = format!("{} of {} known", count::grouped(known), count::bytes(all));
+        terminal::say_line(format_args!("wrote {}: {known}, as {} says", path.display(), beside.display()));
+        return Ok(status::OK);
+    }
     match args.format {
         Format::Text => {
-            let look = Look { columns: stdout_columns(), top: top.unwrap_or(TOP) };
-            let mut text = Text { recording, found, look, out: String::new() };
-            match (history, range) {
-                (Some(span), _) => text.history(span.range()),
-                (None, Some(span)) => text.range(span.range(), json::known(found, span.range())),
-                (None, None) => text.list(&ranges(found)),
+            let mut text = Text { recording, found, look: look(args.top()), out: String::new() };
+            match span {
+                _ if found.memory.search().is_some() => text.search(),
+                Some(span) if found.memory.history().is_some() => text.history(span.range()),
+                Some(span) => text.range(span.range(), json::known(found, span.range())),
+                None => text.list(&ranges(found)),
             }
-            out.write_all(text.out.as_bytes())?;
+            print(&text.out)
         }
         Format::Json => {
-            let facts = match (history, range) {
-                (Some(_), _) => Facts::history(recording, found),
-                (None, Some(span)) => Facts::ranges(recording, found, &[span.range()]),
-                (None, None) => {
+            let most = args.top().unwrap_or(usize::MAX);
+            let facts = match span {
+                _ if found.memory.search().is_some() => Facts::search(recording, found, most),
+                Some(_) if found.memory.history().is_some() => Facts::history(recording, found),
+                Some(span) => Facts::ranges(recording, found, &[span.range()]),
+                None => {
                     let ranges = ranges(found);
-                    Facts::ranges(recording, found, ranges.get(..top.unwrap_or(usize::MAX)).unwrap_or(&ranges))
+                    Facts::ranges(recording, found, ranges.get(..most).unwrap_or(&ranges))
                 }
             };
-            json_line(&mut out, &facts)?;
+            print_json(&facts)
         }
     }
-    out.flush()?;
+}
+
+/// Shows what differs between two instants.
+fn differences(args: &Args, recording: &Recording, before: &Found, after: &Found) -> Result<u8> {
+    let pid = args.pid;
+    if before.life.process != after.life.process {
+        let since = recording.shown(after.life.first_ns);
+        return nothing(&format!("--diff: at T2 another process has pid {pid}, first seen at {since}"));
+    }
+    if is_empty(before) && is_empty(after) {
+        let at = recording.shown(after.at_ns);
+        return nothing(&format!("nothing is known of the memory of process {pid} at T1, nor at {at}"));
+    }
+    let differences = diff::of(before, after);
+    match args.format {
+        Format::Text => {
+            let mut text = Text { recording, found: after, look: look(args.top()), out: String::new() };
+            text.differences(before, &differences);
+            print(&text.out)
+        }
+        Format::Json => {
+            let most = args.top().unwrap_or(usize::MAX);
+            print_json(&Facts::differences(recording, before, after, differences.get(..most).unwrap_or(&differences)))
+        }
+    }
+}
+
+fn look(top: Option<usize>) -> Look {
+    Look { columns: stdout_columns(), top: top.unwrap_or(TOP) }
+}
+
+fn print(text: &str) -> Result<u8> {
+    std::io::stdout().lock().write_all(text.as_bytes())?;
     Ok(status::OK)
 }
 
-/// Files, and the range behind them.
-fn words(words: &[PathBuf]) -> Result<(&[PathBuf], Option<Span>)> {
-    let Some((last, files)) = words.split_last().filter(|(last, files)| !files.is_empty() && is_range(last)) else {
-        return Ok((words, None));
-    };
-    let range = last.to_str().map_or_else(|| Err("is not text".to_string()), range_of);
-    Ok((files, Some(range.map_err(|error| anyhow!("{error}"))?)))
-}
-
-/// Whether a word begins as a range does, and is no file.
-fn is_range(word: &Path) -> bool {
-    word.to_str().is_some_and(|text| text.starts_with(|c: char| c.is_ascii_digit())) && !word.exists()
-}
-
-fn range_of(text: &str) -> Result<Span, String> {
-    if text.contains('+') { Span::parse(text) } else { Span::parse(text).and_then(|span| span.of_length(LENGTH)) }
+fn print_json(facts: &Facts) -> Result<u8> {
+    json_line(&mut std::io::stdout().lock(), facts)?;
+    Ok(status::OK)
 }
 
 /// A sentence where an instant is outside the recording.
-fn outside(recording: &Recording, at_ns: i64) -> Option<String> {
+fn outside(recording: &Recording, option: &str, at_ns: i64) -> Option<String> {
     let (first, last) = recording.span;
     match at_ns {
-        at if at < first => Some(format!("--at is before the recording, which begins at {}", recording.shown(first))),
-        at if at > last => Some(format!("--at is after the recording, which ends at {}", recording.shown(last))),
+        at if at < first => {
+            Some(format!("{option} is before the recording, which begins at {}", recording.shown(first)))
+        }
+        at if at > last => Some(format!("{option} is after the recording, which ends at {}", recording.shown(last))),
         _ => None,
     }
 }
 
-/// The sentence about a range of which nothing is known.
-fn nearest(recording: &Recording, found: &Found, span: Span) -> Result<String> {
-    let pid = found.life.process.pid;
+/// The sentence about what is not there.
+fn nearest(recording: &Recording, found: &Found, span: Option<Span>) -> Result<String> {
+    let (pid, at) = (found.life.process.pid, recording.shown(found.at_ns));
+    if found.memory.search().is_some() {
+        return Ok(format!(
+            "--search: these bytes are nowhere in what is known of the memory of process {pid} until {at}"
+        ));
+    }
+    let Some(span) = span else { return Ok(format!("nothing is known of the memory of process {pid} at {at}")) };
     let select = Select { pids: vec![pid], address: Some(span), ..Select::default() };
     let filter = Filter::new(&select)?;
     if let Some(mut nearest) = filter.nearest() {
@@ -182,7 +196,7 @@ fn nearest(recording: &Recording, found: &Found, span: Span) -> Result<String> {
             return Ok(sentence.trim_start_matches("--address: ").to_string());
         }
     }
-    Ok(format!("nothing is known of {span} in process {pid} at {}", recording.shown(found.at_ns)))
+    Ok(format!("nothing is known of {span} in process {pid} at {at}"))
 }
 
 /// Ranges of which every byte is known.

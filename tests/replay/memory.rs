@@ -181,6 +181,100 @@ fn a_reused_pid_has_a_memory_of_its_own() {
 }
 
 #[test]
+fn two_instants_are_compared() {
+    let made = make(&edit());
+    let wanted = [
+        "python3[42] from 0.002500000 to 0.004000000: bytes changed 8, new 0, unknown again 0",
+        "0x7f1200400000+8  changed  2 process_vm_writev by py-spy[4211]: \"password\" → \"PASSWORD\"",
+    ];
+    let out = lines(made.path(), &["--diff", "0.0025", "0.004"]);
+    assert_eq!(out[..2], wanted);
+    let facts = json(made.path(), &["-p", "42", "--diff", "0.001", "0.0025", "0x7f1200400002+3"]);
+    let difference = &facts["differences"][0];
+    assert_eq!((&difference["change"], &difference["before"]), (&"new".into(), &Value::Null));
+    assert_eq!((&difference["after"], &difference["address"]), (&"737377".into(), &"0x7f1200400002".into()));
+    assert!(lines(made.path(), &["--diff", "0.004", "0.005"])[0].ends_with("bytes changed 0, new 0, unknown again 0"));
+    let cut = Event { payload_status: Some("truncated"), ..write(3_000, b"pasS") };
+    let exec = Event { comm: "python3", ..at(4_000, "process_exec", PYTHON) };
+    let made = make(&[read(2_000, b"password"), cut, exec]);
+    let wanted = [
+        "0x7f1200400003+1  changed  1 process_vm_writev by py-spy[4211]: \"s\" → \"S\"",
+        "0x7f1200400004+4  unknown  1 process_vm_writev by py-spy[4211]: \"word\" → not kept",
+    ];
+    assert_eq!(lines(made.path(), &["--diff", "0.0025", "0.0035"])[1..3], wanted);
+    let ended = lines(made.path(), &["--diff", "0.0025", "0.005"]);
+    assert_eq!(ended[1], "0x7f1200400000+8  unknown  another program: \"password\" → not kept");
+    let wanted =
+        "nothing is known of the memory of process 42 at T1, nor at 0.001500000 (2023-11-14T22:13:20.001500000Z)";
+    let snapshot = make(&edit());
+    assert_eq!(nothing(snapshot.path(), &["-p", "42", "--diff", "0.001", "0.0015"]), wanted);
+    let wanted = "--diff is after the recording, which ends at 2.410000000 (2023-11-14T22:13:22.410000000Z)";
+    assert_eq!(nothing(made.path(), &["-p", "42", "--diff", "0.001", "5"]), wanted);
+}
+
+#[test]
+fn bytes_are_found_with_the_times_at_which_they_stood() {
+    let child = |event| Event { start_ns: 400_000_000, comm: "child", ..event };
+    let fork = child(Event { parent_pid: Some(PYTHON), ..at(2_500, "process_fork", 77) });
+    let exec = child(at(5_000, "process_exec", 77));
+    let made = make(&[read(2_000, b"password"), fork, write(3_000, b"PASSWORD"), exec]);
+    let found = |pid: &str, bytes: &str| {
+        let ran = vmtrace(&["memory", "-p", pid, made.path(), "--search", bytes]);
+        assert_eq!((ran.status, ran.err.as_str()), (0, ""));
+        ran.out.lines().map(str::to_string).collect::<Vec<_>>()
+    };
+    let old = found("42", "word");
+    assert_eq!(old[0], "python3[42] until 2.410000000: found 1 time");
+    assert_eq!(old[1], "  0.002000000 to   0.003000000  0x7f1200400004  0 process_vm_readv by py-spy[4211]");
+    let new = found("42", "0x574f5244");
+    assert_eq!(new[1], "  0.003000000 to       the end  0x7f1200400004  2 process_vm_writev by py-spy[4211]");
+    let copied = found("77", "word");
+    assert_eq!(copied[1], "  0.002000000 to   0.005000000  0x7f1200400004  0 process_vm_readv by py-spy[4211]");
+    let facts = json(made.path(), &["-p", "42", "--search", "WORD"]);
+    assert_eq!((&facts["hits"][0]["from_ns"], &facts["hits"][0]["until_ns"]), (&3_000_000.into(), &Value::Null));
+    let nowhere = "--search: these bytes are nowhere in what is known of the memory of process 42 until 2.410000000 \
+                   (2023-11-14T22:13:22.410000000Z)";
+    assert_eq!(nothing(made.path(), &["-p", "42", "--search", "passWORD"]), nowhere);
+}
+
+#[test]
+fn bytes_are_written_to_a_file_with_what_is_known_of_them_beside_it() {
+    let made = make(&edit());
+    let out = made.dir.path().join("raw");
+    let beside = made.dir.path().join("raw.json");
+    let write = |more: &[&str]| {
+        let args = ["memory", "-p", "42", made.path(), "0x7f12003ffffe+12", "--raw", out.to_str().unwrap()];
+        vmtrace(&[&args, more].concat())
+    };
+    let ran = write(&[]);
+    let wanted = format!("vmtrace: wrote {}: 8 of 12 bytes known, as {} says\n", out.display(), beside.display());
+    assert_eq!((ran.status, ran.out.as_str(), ran.err), (0, "", wanted));
+    assert_eq!(std::fs::read(&out).unwrap(), b"\0\0PASSWORD\0\0");
+    let facts: Value = serde_json::from_slice(&std::fs::read(&beside).unwrap()).unwrap();
+    let range = &facts["ranges"][0];
+    assert_eq!((&range["known"], &range["runs"][0]["address"]), (&8.into(), &"0x7f1200400000".into()));
+    // Neither of the two is replaced, nor written without the other.
+    for path in [&out, &beside] {
+        std::fs::write(path, "mine").unwrap();
+        let ran = write(&[]);
+        assert!(
+            ran.status == 2 && ran.err.contains(" exists: choose another -o, or replace it with --force"),
+            "{}",
+            ran.err
+        );
+        assert_eq!(std::fs::read(path).unwrap(), b"mine");
+        std::fs::remove_file(path).unwrap();
+    }
+    std::fs::write(&beside, "mine").unwrap();
+    assert_eq!(write(&[]).status, 2);
+    assert!(!out.exists());
+    assert_eq!(write(&["--force"]).status, 0);
+    assert_ne!(std::fs::read(&beside).unwrap(), b"mine");
+    let ran = vmtrace(&["memory", "-p", "42", made.path(), "-o", out.to_str().unwrap()]);
+    assert!(ran.status == 2 && ran.err.contains("-o needs a range behind the files: A+LEN"), "{}", ran.err);
+}
+
+#[test]
 fn what_does_not_exist_is_answered_with_what_comes_nearest() {
     let made = make(&edit());
     let say = |args: &[&str]| nothing(made.path(), args);

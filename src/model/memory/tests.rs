@@ -79,6 +79,38 @@ fn no_byte_of_calls_that_overlap_is_claimed_wrongly() {
     assert!(known > 10_000, "{known}");
 }
 
+/// Where two bytes that follow one another stand, looked up anew after every row.
+#[test]
+fn a_search_finds_what_looking_at_all_of_it_finds() {
+    let mut found = 0;
+    for seed in 200..230 {
+        let mut dice = Dice(seed);
+        let run = driver::run(&mut dice, Mode::Overlapping, 200);
+        let first = 1 + dice.below(248) as u8;
+        let pattern = [first, first + 1];
+        let mut memory = Memory::new(identity(10), run.end, ALL).with_search(&pattern);
+        let mut wanted: Vec<(u64, i64, Option<i64>)> = Vec::new();
+        for event in run.rows.iter().map(driver::Row::event) {
+            memory.note(&event).unwrap();
+            let bytes = memory.read(BASE..BASE + SIZE);
+            let stands: Vec<u64> = (BASE..)
+                .zip(bytes.windows(2))
+                .filter(|(_, window)| window.iter().zip(pattern).all(|(byte, wanted)| *byte == Some(wanted)))
+                .map(|(address, _)| address)
+                .collect();
+            let gone = wanted.iter_mut().filter(|(address, _, until)| until.is_none() && !stands.contains(address));
+            gone.for_each(|(.., until)| *until = Some(event.mono_ns));
+            let known: Vec<u64> = wanted.iter().filter(|(.., until)| until.is_none()).map(|hit| hit.0).collect();
+            let new = stands.into_iter().filter(|address| !known.contains(address));
+            wanted.extend(new.map(|address| (address, event.mono_ns, None)));
+        }
+        let hits = memory.search().unwrap().iter().map(|hit| (hit.address, hit.origin.mono_ns, hit.until_ns));
+        assert_eq!(hits.collect::<Vec<_>>(), wanted, "{seed}");
+        found += wanted.len();
+    }
+    assert!(found > 50, "{found}");
+}
+
 /// A capture of one memory, made of single events.
 #[derive(Default)]
 struct Scene {

@@ -5,10 +5,11 @@ use std::ops::Range;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::diff::{Change, Difference};
 use super::recording::{Found, Recording};
 use super::text;
 use super::words;
-use crate::model::memory::{Claim, Doubt, Entry, Origin, Touch};
+use crate::model::memory::{Claim, Doubt, Entry, Hit, Origin, Touch};
 use crate::model::time;
 
 /// A process at an instant.
@@ -31,6 +32,8 @@ pub struct Facts {
 enum What {
     Ranges(Vec<Ranged>),
     History(Vec<Value>),
+    Differences(Vec<Value>),
+    Hits(Vec<Value>),
 }
 
 #[derive(Debug, Serialize)]
@@ -77,6 +80,43 @@ impl Facts {
             }
         });
         Facts::of(recording, found, What::History(entries.collect()))
+    }
+}
+
+impl Facts {
+    /// What differs since an earlier instant.
+    pub fn differences(recording: &Recording, before: &Found, after: &Found, differences: &[Difference<'_>]) -> Self {
+        let of = |difference: &Difference<'_>| {
+            let Difference { range, change, .. } = difference;
+            // Of bytes that were known at one of the instants, there are as many as were kept.
+            let value = |found: &Found, other| {
+                if *change == other { None } else { Some(hex(&found.memory.read(range.clone()))) }
+            };
+            json!({
+                "address": address(range.start),
+                "length": range.end - range.start,
+                "change": change.word(),
+                "before": value(before, Change::New),
+                "after": value(after, Change::Unknown),
+                "by": difference.by.map(by),
+            })
+        };
+        Facts::of(recording, after, What::Differences(differences.iter().map(of).collect()))
+    }
+
+    /// Where and when bytes stood.
+    pub fn search(recording: &Recording, found: &Found, most: usize) -> Self {
+        let since_start = |mono_ns: i64| mono_ns.saturating_sub(recording.start.monotonic_ns);
+        let hits = found.memory.search().into_iter().flat_map(|search| search.iter());
+        let of = |hit: &Hit| {
+            json!({
+                "address": address(hit.address),
+                "from_ns": since_start(hit.origin.mono_ns),
+                "until_ns": hit.until_ns.map(since_start),
+                "by": by(&hit.origin),
+            })
+        };
+        Facts::of(recording, found, What::Hits(hits.take(most).map(of).collect()))
     }
 }
 

@@ -95,8 +95,19 @@ pub struct Question {
     pub at_ns: Option<i64>,
     /// Addresses.
     pub span: Range<u64>,
-    /// Whether every event counts that touches them.
-    pub history: bool,
+    /// What of it.
+    pub what: What,
+}
+
+/// What is wanted of a memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// What is known at the instant.
+    State,
+    /// Every event until then.
+    History,
+    /// Every place at which these bytes stood until then.
+    Search(Vec<u8>),
 }
 
 impl Recording {
@@ -179,22 +190,22 @@ impl Recording {
         Ok(lives)
     }
 
-    /// The memory that is asked for; a sentence where there is none.
+    /// The memory that is asked for; a sentence about the option that names the instant where there is none.
     ///
     /// # Errors
     /// When a file cannot be read to its end, or more is known than can be kept.
-    pub fn find(&self, question: &Question) -> Result<Result<Found, String>> {
+    pub fn find(&self, option: &str, question: &Question) -> Result<Result<Found, String>> {
         let pid = question.pid;
         let mut names = Processes::default();
         let lives = self.lives(pid, question.at_ns.unwrap_or(i64::MAX), Some(&mut names))?;
         let Some(first) = lives.iter().next() else { return Ok(Err(self.nobody(pid)?)) };
         let Some(life) = lives.at(question.at_ns.unwrap_or(i64::MAX)).copied() else {
-            return Ok(Err(format!("--at: process {pid} is first seen at {}", self.shown(first.first_ns))));
+            return Ok(Err(format!("{option}: process {pid} is first seen at {}", self.shown(first.first_ns))));
         };
         let end = life.ended_ns.unwrap_or(self.span.1);
         let at_ns = question.at_ns.unwrap_or(end);
         if at_ns > end {
-            return Ok(Err(format!("--at: process {pid} had ended by then, at {}", self.shown(end))));
+            return Ok(Err(format!("{option}: process {pid} had ended by then, at {}", self.shown(end))));
         }
         let memory = self.rebuild(question, &lives, at_ns)?;
         let name = names.get(life.process).map(|process| process.name.clone()).filter(|name| !name.is_empty());
@@ -222,7 +233,7 @@ impl Recording {
     fn rebuild(&self, question: &Question, lives: &Lives, at_ns: i64) -> Result<Memory> {
         let mut steps: Vec<(Life, i64)> = lives.at(at_ns).map(|life| (*life, at_ns)).into_iter().collect();
         while let Some((life, until)) = steps.last().copied() {
-            let is_whole = life.exec_ns.is_some() && (steps.len() > 1 || !question.history);
+            let is_whole = life.exec_ns.is_some() && (steps.len() > 1 || question.what == What::State);
             let Some((forked, parent)) = life.forked.filter(|(at, _)| *at <= until && !is_whole) else { break };
             let of_parent = self.lives(parent, forked, None)?;
             let parent = of_parent.at(forked).filter(|life| life.ended_ns.is_none_or(|ended| ended >= forked));
@@ -238,10 +249,12 @@ impl Recording {
                 None => Memory::new(process, until, question.span.clone()),
                 Some(parent) => parent.forked(process, until),
             };
-            if is_last && question.history {
-                next = next.with_history();
-            }
-            let exec = life.exec_ns.filter(|_| !(is_last && question.history));
+            next = match &question.what {
+                What::History if is_last => next.with_history(),
+                What::Search(bytes) if is_last => next.with_search(bytes),
+                What::State | What::History | What::Search(_) => next,
+            };
+            let exec = life.exec_ns.filter(|_| !is_last || question.what == What::State);
             self.run(&mut next, exec.or(life.forked.map(|(at, _)| at)))?;
             memory = Some(next);
         }

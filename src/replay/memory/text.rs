@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
+use super::diff::{Change, Difference};
 use super::recording::{Found, Recording};
 use super::words::{self, Byte};
 use crate::count::{self, Count, grouped};
@@ -213,7 +214,7 @@ impl Text<'_> {
         let at = self.recording.seconds(origin.mono_ns);
         let event = words::event(origin, self.found.life.process.pid);
         let (way_word, length) = (words::way_word(*way), range.end - range.start);
-        let mut line = match self.look.columns {
+        let line = match self.look.columns {
             Some(columns) if columns < ROOMY => {
                 // Microseconds, and where it is in the range, if it is not all of it.
                 let at = at.get(..at.len().saturating_sub(3)).unwrap_or_default();
@@ -224,7 +225,13 @@ impl Text<'_> {
             Some(_) | None => format!("{at:>13}  {way_word:7}  {:#x}+{length}  {event}: ", range.start),
         };
         let is_news = before.iter().any(Option::is_some) && before != after;
-        let values = if *way == Way::Written || is_news { 2 } else { 1 };
+        let before = (*way == Way::Written || is_news).then_some(before.as_slice());
+        self.values(line, before, after);
+    }
+
+    /// Writes a line, with values behind it, or below it where they do not fit.
+    fn values(&mut self, mut line: String, before: Option<&[Option<u8>]>, after: &[Option<u8>]) {
+        let values = 1 + usize::from(before.is_some());
         // Quotes, an arrow, and the sign that it goes on.
         let room = |columns: usize| (columns.saturating_sub(3) / values).saturating_sub(3);
         let mut width = self.look.columns.map_or(WIDE, |columns| room(columns.saturating_sub(fit::columns(&line))));
@@ -233,13 +240,60 @@ impl Text<'_> {
             line = " ".repeat(INDENT);
             width = room(self.look.columns.unwrap_or(WIDE).saturating_sub(INDENT));
         }
-        if values == 2 {
+        if let Some(before) = before {
             // Writing to a String cannot fail.
             let _ = write!(line, "{} → ", words::quoted(before, width));
         }
-        let is_lost = *way == Way::Written && after.iter().all(Option::is_none);
+        let is_lost = before.is_some() && after.iter().all(Option::is_none);
         line.push_str(&if is_lost { "not kept".to_string() } else { words::quoted(after, width) });
         self.line(&line);
+    }
+
+    /// What differs since an earlier instant.
+    pub fn differences(&mut self, before: &Found, differences: &[Difference<'_>]) {
+        let sum = |change| {
+            let of_kind = differences.iter().filter(|difference| difference.change == change);
+            grouped(of_kind.map(|difference| difference.range.end - difference.range.start).sum())
+        };
+        let (from, to) = (self.recording.seconds(before.at_ns), self.recording.seconds(self.found.at_ns));
+        let [changed, new, unknown] = [Change::Changed, Change::New, Change::Unknown].map(sum);
+        let bytes = format!("bytes changed {changed}, new {new}, unknown again {unknown}");
+        self.sentence(&format!("{} from {from} to {to}: {bytes}", self.who()));
+        for difference in differences.iter().take(self.look.top) {
+            let range = &difference.range;
+            let by = difference.by.map(|by| words::event(by, self.found.life.process.pid));
+            let by = by.unwrap_or_else(|| "another program".to_string());
+            let line =
+                format!("{:#x}+{}  {:7}  {by}: ", range.start, range.end - range.start, difference.change.word());
+            let front = range.start..range.end.min(range.start.saturating_add(SMALL));
+            let [old, new] = [before, self.found].map(|found| found.memory.read(front.clone()));
+            match difference.change {
+                Change::Changed | Change::Unknown => self.values(line, Some(&old), &new),
+                Change::New => self.values(line, None, &new),
+            }
+        }
+        if let Some(more @ 1..) = differences.len().checked_sub(self.look.top) {
+            self.sentence(&format!("… and {}: --top lists more.", Count(more as u64, "more range", "more ranges")));
+        }
+        self.caveats();
+    }
+
+    /// Where and when bytes stood.
+    pub fn search(&mut self) {
+        let Some(search) = self.found.memory.search() else { return };
+        let hits = search.iter().count() as u64;
+        let times = Count(hits.saturating_add(search.beyond()), "time", "times");
+        self.sentence(&format!("{} until {}: found {times}", self.who(), self.recording.seconds(self.found.at_ns)));
+        for hit in search.iter().take(self.look.top) {
+            let event = words::event(&hit.origin, self.found.life.process.pid);
+            let (at, address) = (self.recording.seconds(hit.origin.mono_ns), hit.address);
+            let until = hit.until_ns.map_or_else(|| "the end".to_string(), |until| self.recording.seconds(until));
+            self.line(&format!("{at:>13} to {until:>13}  {address:#x}  {event}"));
+        }
+        if let Some(more @ 1..) = hits.saturating_add(search.beyond()).checked_sub(self.look.top as u64) {
+            self.sentence(&format!("… and {}: --top lists more.", Count(more, "more time", "more times")));
+        }
+        self.caveats();
     }
 }
 
