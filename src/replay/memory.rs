@@ -10,11 +10,12 @@ mod recording;
 mod text;
 mod words;
 
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::ops::Range;
 
 use anyhow::{Result, bail, ensure};
 
+use self::diff::Differences;
 use self::json::Facts;
 pub use self::options::Args;
 use self::options::{Pattern, instant, range_of, words};
@@ -97,24 +98,26 @@ fn show(args: &Args, recording: &Recording, found: &Found, span: Option<Span>) -
     }
     match args.format {
         Format::Text => {
-            let mut text = Text { recording, found, look: look(args.top()), out: String::new() };
+            let mut text = Text::new(recording, found, look(args.top()));
             match span {
                 _ if found.memory.search().is_some() => text.search(),
                 Some(span) if found.memory.history().is_some() => text.history(span.range()),
                 Some(span) => text.range(span.range(), json::known(found, span.range())),
                 None => text.list(&ranges(found)),
             }
-            print(&text.out)
+            text.end()?;
+            Ok(status::OK)
         }
         Format::Json => {
             let most = args.top().unwrap_or(usize::MAX);
             let facts = match span {
                 _ if found.memory.search().is_some() => Facts::search(recording, found, most),
                 Some(_) if found.memory.history().is_some() => Facts::history(recording, found),
-                Some(span) => Facts::ranges(recording, found, &[span.range()]),
+                Some(span) => Facts::ranges(recording, found, vec![span.range()]),
                 None => {
-                    let ranges = ranges(found);
-                    Facts::ranges(recording, found, ranges.get(..most).unwrap_or(&ranges))
+                    let mut ranges = ranges(found);
+                    ranges.truncate(most);
+                    Facts::ranges(recording, found, ranges)
                 }
             };
             print_json(&facts)
@@ -133,16 +136,17 @@ fn differences(args: &Args, recording: &Recording, before: &Found, after: &Found
         let at = recording.shown(after.at_ns);
         return nothing(&format!("nothing is known of the memory of process {pid} at T1, nor at {at}"));
     }
-    let differences = diff::of(before, after);
+    let differences = Differences::of(before, after);
     match args.format {
         Format::Text => {
-            let mut text = Text { recording, found: after, look: look(args.top()), out: String::new() };
+            let mut text = Text::new(recording, after, look(args.top()));
             text.differences(before, &differences);
-            print(&text.out)
+            text.end()?;
+            Ok(status::OK)
         }
         Format::Json => {
             let most = args.top().unwrap_or(usize::MAX);
-            print_json(&Facts::differences(recording, before, after, differences.get(..most).unwrap_or(&differences)))
+            print_json(&Facts::differences(recording, before, after, &differences, most))
         }
     }
 }
@@ -151,13 +155,10 @@ fn look(top: Option<usize>) -> Look {
     Look { columns: stdout_columns(), top: top.unwrap_or(TOP) }
 }
 
-fn print(text: &str) -> Result<u8> {
-    std::io::stdout().lock().write_all(text.as_bytes())?;
-    Ok(status::OK)
-}
-
-fn print_json(facts: &Facts) -> Result<u8> {
-    json_line(&mut std::io::stdout().lock(), facts)?;
+fn print_json(facts: &Facts<'_>) -> Result<u8> {
+    let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+    json_line(&mut out, facts)?;
+    out.flush()?;
     Ok(status::OK)
 }
 

@@ -9,7 +9,7 @@ use super::origin::Origin;
 /// Entries that are kept.
 const LIMIT: usize = 10_000;
 /// Bytes that are kept of each entry, before and after.
-const BYTES: u64 = 4_096;
+const BYTES: u64 = 1_024;
 
 /// An entry of a history.
 #[derive(Clone, Debug)]

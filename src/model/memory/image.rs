@@ -9,9 +9,9 @@ use std::sync::Arc;
 use super::origin::{Order, Origin};
 
 /// Pieces that are kept at most.
-const MOST_PIECES: usize = 400_000;
-/// Bytes that are kept at most. A piece holds on to at most four times its own bytes.
-const MOST_BYTES: u64 = 48 << 20;
+const MOST_PIECES: usize = 300_000;
+/// Bytes that are kept at most. A piece holds on to at most twice its own bytes.
+const MOST_BYTES: u64 = 32 << 20;
 
 /// How an event shows bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl Part {
     fn part(&self, from: usize, len: usize) -> Part {
         let start = self.range.start.saturating_add(from).min(self.range.end);
         let end = start.saturating_add(len).min(self.range.end);
-        if (end - start).saturating_mul(4) >= self.all.len() {
+        if (end - start).saturating_mul(2) >= self.all.len() {
             return Part { all: Arc::clone(&self.all), range: start..end };
         }
         let all: Arc<[u8]> = self.all.get(start..end).unwrap_or_default().into();

@@ -5,6 +5,9 @@ use std::ops::Range;
 use super::recording::Found;
 use crate::model::memory::{Claim, Origin};
 
+/// Differences that are kept.
+const LIMIT: usize = 100_000;
+
 /// How bytes differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -38,53 +41,89 @@ pub struct Difference<'a> {
     pub by: Option<&'a Origin>,
 }
 
-/// Every difference, in the order of addresses.
-pub fn of<'a>(before: &'a Found, after: &'a Found) -> Vec<Difference<'a>> {
-    let whole = 0..u64::MAX;
-    let mut differences = Vec::new();
-    // What is known later: it was not known, or it was another value.
-    for claim in after.memory.claims(whole.clone()) {
+/// The differences between two instants.
+#[derive(Debug, Default)]
+pub struct Differences<'a> {
+    list: Vec<Difference<'a>>,
+    /// The one that may go on.
+    last: Option<Difference<'a>>,
+    /// Bytes that changed, that are new, and that are unknown again.
+    pub bytes: [u64; 3],
+    /// Differences that are not kept, since there are too many.
+    pub beyond: u64,
+}
+
+impl<'a> Differences<'a> {
+    /// Those of two instants.
+    pub fn of(before: &'a Found, after: &'a Found) -> Self {
+        let mut all = Differences::default();
+        after.memory.claims(0..u64::MAX).for_each(|claim| all.later(before, &claim));
+        // What nothing is said of later: another program began.
+        for claim in before.memory.claims(0..u64::MAX).filter(Claim::is_known) {
+            let mut at = claim.range.start;
+            for is in after.memory.claims(claim.range.clone()) {
+                all.add(Change::Unknown, at..is.range.start, None);
+                at = is.range.end;
+            }
+            all.add(Change::Unknown, at..claim.range.end, None);
+        }
+        all.next(None);
+        all.list.sort_by_key(|difference| difference.range.start);
+        all
+    }
+
+    /// Those that are kept, in the order of addresses.
+    pub fn iter(&self) -> impl Iterator<Item = &Difference<'a>> {
+        self.list.iter()
+    }
+
+    /// What a claim of the later instant says of bytes that were not known, or were others.
+    fn later(&mut self, before: &'a Found, claim: &Claim<'a>) {
+        let by = Some(claim.origin.as_ref());
+        let was = || before.memory.claims(claim.range.clone()).filter(Claim::is_known);
         let Some(bytes) = claim.bytes.filter(|_| claim.is_known()) else {
-            let known = before.memory.claims(claim.range.clone()).filter(Claim::is_known);
-            known.for_each(|was| add(&mut differences, Change::Unknown, was.range, Some(claim.origin)));
-            continue;
+            was().for_each(|was| self.add(Change::Unknown, was.range, by));
+            return;
         };
         let mut at = claim.range.start;
-        for was in before.memory.claims(claim.range.clone()).filter(Claim::is_known) {
-            add(&mut differences, Change::New, at..was.range.start, Some(claim.origin));
+        for was in was() {
+            self.add(Change::New, at..was.range.start, by);
             let from = (was.range.start - claim.range.start) as usize;
             let pairs = was.bytes.unwrap_or_default().iter().zip(bytes.get(from..).unwrap_or_default());
             for (address, (old, new)) in was.range.clone().zip(pairs) {
                 if old != new {
-                    add(&mut differences, Change::Changed, address..address + 1, Some(claim.origin));
+                    self.add(Change::Changed, address..address + 1, by);
                 }
             }
             at = was.range.end;
         }
-        add(&mut differences, Change::New, at..claim.range.end, Some(claim.origin));
+        self.add(Change::New, at..claim.range.end, by);
     }
-    // What nothing is said of later: another program began.
-    for claim in before.memory.claims(whole).filter(Claim::is_known) {
-        let mut at = claim.range.start;
-        for is in after.memory.claims(claim.range.clone()) {
-            add(&mut differences, Change::Unknown, at..is.range.start, None);
-            at = is.range.end;
-        }
-        add(&mut differences, Change::Unknown, at..claim.range.end, None);
-    }
-    differences.sort_by_key(|difference| difference.range.start);
-    differences
-}
 
-fn add<'a>(differences: &mut Vec<Difference<'a>>, change: Change, range: Range<u64>, by: Option<&'a Origin>) {
-    if range.is_empty() {
-        return;
-    }
-    let seq = |by: Option<&Origin>| by.map(|by| by.seq);
-    match differences.last_mut() {
-        Some(last) if last.range.end == range.start && last.change == change && seq(last.by) == seq(by) => {
-            last.range.end = range.end;
+    fn add(&mut self, change: Change, range: Range<u64>, by: Option<&'a Origin>) {
+        if range.is_empty() {
+            return;
         }
-        _ => differences.push(Difference { change, range, by }),
+        let sum = match change {
+            Change::Changed => &mut self.bytes[0],
+            Change::New => &mut self.bytes[1],
+            Change::Unknown => &mut self.bytes[2],
+        };
+        *sum += range.end - range.start;
+        let seq = |by: Option<&Origin>| by.map(|by| by.seq);
+        match &mut self.last {
+            Some(last) if last.range.end == range.start && last.change == change && seq(last.by) == seq(by) => {
+                last.range.end = range.end;
+            }
+            Some(_) | None => self.next(Some(Difference { change, range, by })),
+        }
+    }
+
+    fn next(&mut self, next: Option<Difference<'a>>) {
+        match std::mem::replace(&mut self.last, next) {
+            Some(last) if self.list.len() < LIMIT => self.list.push(last),
+            Some(_) => self.beyond += 1,
+            None => {}
+        }
     }
 }

@@ -2,21 +2,22 @@
 
 use std::ops::Range;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use super::diff::{Change, Difference};
+use super::diff::{Change, Difference, Differences};
 use super::recording::{Found, Recording};
 use super::text;
 use super::words;
 use crate::model::memory::{Claim, Doubt, Entry, Hit, Origin, Touch};
 use crate::model::time;
+use crate::terminal::escape::Hex;
 
 /// A process at an instant.
-#[derive(Debug, Serialize)]
-pub struct Facts {
+#[derive(Serialize)]
+pub struct Facts<'a> {
     pid: i32,
-    comm: Option<String>,
+    comm: Option<&'a str>,
     start_ticks: Option<i64>,
     at_ns: i64,
     at: String,
@@ -24,31 +25,42 @@ pub struct Facts {
     caveats: Vec<String>,
     /// Runs of bytes, or entries of a history.
     #[serde(flatten)]
-    what: What,
+    what: What<'a>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
-enum What {
-    Ranges(Vec<Ranged>),
-    History(Vec<Value>),
-    Differences(Vec<Value>),
-    Hits(Vec<Value>),
+enum What<'a> {
+    Ranges(Vec<Ranged<'a>>),
+    History(Lazy<'a>),
+    Differences(Lazy<'a>),
+    Hits(Lazy<'a>),
 }
 
-#[derive(Debug, Serialize)]
-struct Ranged {
+/// Values that are made when they are written, one after another: there may be many.
+struct Lazy<'a>(Box<dyn Fn() -> Values<'a> + 'a>);
+
+type Values<'a> = Box<dyn Iterator<Item = Value> + 'a>;
+
+impl Serialize for Lazy<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq((self.0)())
+    }
+}
+
+#[derive(Serialize)]
+struct Ranged<'a> {
     address: String,
     length: u64,
     known: u64,
-    runs: Vec<Value>,
+    runs: Lazy<'a>,
 }
 
-impl Facts {
-    fn of(recording: &Recording, found: &Found, what: What) -> Self {
+impl<'a> Facts<'a> {
+    fn of(recording: &Recording, found: &'a Found, what: What<'a>) -> Self {
         Facts {
             pid: found.life.process.pid,
-            comm: found.name.clone(),
+            comm: found.name.as_deref(),
             start_ticks: found.life.process.start,
             at_ns: found.at_ns.saturating_sub(recording.start.monotonic_ns),
             at: recording.seconds(found.at_ns),
@@ -59,56 +71,57 @@ impl Facts {
     }
 
     /// What is known of some ranges.
-    pub fn ranges(recording: &Recording, found: &Found, ranges: &[Range<u64>]) -> Self {
-        let of = |range: &Range<u64>| Ranged {
+    pub fn ranges(recording: &Recording, found: &'a Found, ranges: Vec<Range<u64>>) -> Self {
+        let of = |range: Range<u64>| Ranged {
             address: address(range.start),
             length: range.end - range.start,
             known: known(found, range.clone()),
-            runs: found.memory.claims(range.clone()).map(|claim| run(&claim, found)).collect(),
+            runs: Lazy(Box::new(move || Box::new(found.memory.claims(range.clone()).map(|claim| run(&claim, found))))),
         };
-        Facts::of(recording, found, What::Ranges(ranges.iter().map(of).collect()))
+        Facts::of(recording, found, What::Ranges(ranges.into_iter().map(of).collect()))
     }
 
     /// What happened to a range.
-    pub fn history(recording: &Recording, found: &Found) -> Self {
-        let entries = found.memory.history().into_iter().flat_map(|history| history.iter());
-        let entries = entries.map(|entry| match entry {
+    pub fn history(recording: &'a Recording, found: &'a Found) -> Self {
+        let of = |entry: &Entry| match entry {
             Entry::Touch(touch) => touched(touch),
             Entry::Exec { seq, mono_ns } => {
                 let at = mono_ns.saturating_sub(recording.start.monotonic_ns);
                 json!({ "event": "process_exec", "seq": seq, "at_ns": at })
             }
-        });
-        Facts::of(recording, found, What::History(entries.collect()))
+        };
+        let all = move || found.memory.history().into_iter().flat_map(|history| history.iter()).map(of);
+        Facts::of(recording, found, What::History(Lazy(Box::new(move || Box::new(all())))))
     }
-}
 
-impl Facts {
     /// What differs since an earlier instant.
-    pub fn differences(recording: &Recording, before: &Found, after: &Found, differences: &[Difference<'_>]) -> Self {
+    pub fn differences(
+        recording: &Recording,
+        before: &'a Found,
+        after: &'a Found,
+        differences: &'a Differences<'a>,
+        most: usize,
+    ) -> Self {
         let of = |difference: &Difference<'_>| {
-            let Difference { range, change, .. } = difference;
-            // Of bytes that were known at one of the instants, there are as many as were kept.
-            let value = |found: &Found, other| {
-                if *change == other { None } else { Some(hex(&found.memory.read(range.clone()))) }
-            };
+            let Difference { range, change, by: event } = difference;
+            let value = |found: &Found, unless| (*change != unless).then(|| hex(&found.memory.read(range.clone())));
             json!({
                 "address": address(range.start),
                 "length": range.end - range.start,
                 "change": change.word(),
                 "before": value(before, Change::New),
                 "after": value(after, Change::Unknown),
-                "by": difference.by.map(by),
+                "by": event.map(by),
             })
         };
-        Facts::of(recording, after, What::Differences(differences.iter().map(of).collect()))
+        let all = move || differences.iter().take(most).map(of);
+        Facts::of(recording, after, What::Differences(Lazy(Box::new(move || Box::new(all())))))
     }
 
     /// Where and when bytes stood.
-    pub fn search(recording: &Recording, found: &Found, most: usize) -> Self {
+    pub fn search(recording: &'a Recording, found: &'a Found, most: usize) -> Self {
         let since_start = |mono_ns: i64| mono_ns.saturating_sub(recording.start.monotonic_ns);
-        let hits = found.memory.search().into_iter().flat_map(|search| search.iter());
-        let of = |hit: &Hit| {
+        let of = move |hit: &Hit| {
             json!({
                 "address": address(hit.address),
                 "from_ns": since_start(hit.origin.mono_ns),
@@ -116,7 +129,8 @@ impl Facts {
                 "by": by(&hit.origin),
             })
         };
-        Facts::of(recording, found, What::Hits(hits.take(most).map(of).collect()))
+        let all = move || found.memory.search().into_iter().flat_map(|search| search.iter()).take(most).map(of);
+        Facts::of(recording, found, What::Hits(Lazy(Box::new(move || Box::new(all())))))
     }
 }
 
@@ -131,7 +145,7 @@ fn address(at: u64) -> String {
 }
 
 fn run(claim: &Claim<'_>, found: &Found) -> Value {
-    let bytes = claim.bytes.filter(|_| claim.is_known()).map(|bytes| crate::terminal::escape::Hex(bytes).to_string());
+    let bytes = claim.bytes.filter(|_| claim.is_known()).map(|bytes| Hex(bytes).to_string());
     let conflict = match claim.doubt {
         Doubt::Conflict(other) => Some(other.seq),
         Doubt::None | Doubt::Unordered => None,

@@ -1,7 +1,7 @@
 //! The bytes of a range as a file, and beside it which of them are known.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -32,9 +32,10 @@ pub fn write(path: &Path, force: bool, recording: &Recording, found: &Found, ran
         let at = claim.range.start - range.start;
         raw.file().write_all_at(claim.bytes.unwrap_or_default(), at).with_context(name)?;
     }
-    let mut text = Vec::new();
-    json_line(&mut text, &Facts::ranges(recording, found, &[range]))?;
-    facts.file().write_all(&text).with_context(|| format!("cannot write {}", beside.display()))?;
+    let mut text = BufWriter::new(facts.file());
+    let written = json_line(&mut text, &Facts::ranges(recording, found, vec![range])).and_then(|()| text.flush());
+    written.with_context(|| format!("cannot write {}", beside.display()))?;
+    drop(text);
     facts.publish()?;
     raw.publish()?;
     Ok(beside)

@@ -1,9 +1,10 @@
 //! The text of `vmtrace memory`: hexdumps with the event that shows each run of bytes, and the history of a range.
 
 use std::fmt::Write as _;
+use std::io::{self, Stdout, Write};
 use std::ops::Range;
 
-use super::diff::{Change, Difference};
+use super::diff::{Change, Differences};
 use super::recording::{Found, Recording};
 use super::words::{self, Byte};
 use crate::count::{self, Count, grouped};
@@ -13,6 +14,8 @@ use crate::replay::describe::Named;
 use crate::replay::summary::layout;
 use crate::terminal::fit;
 
+/// Bytes of text that are written at a time.
+const PART: usize = 1 << 16;
 /// Bytes of a range that is shown whole in a list.
 const SMALL: u64 = 256;
 /// Runs that are listed of a range that is not.
@@ -38,20 +41,48 @@ pub struct Look {
 /// Writes what was found.
 pub struct Text<'a> {
     /// Where from.
-    pub recording: &'a Recording,
+    recording: &'a Recording,
     /// What.
-    pub found: &'a Found,
+    found: &'a Found,
     /// How.
-    pub look: Look,
-    /// The text so far.
-    pub out: String,
+    look: Look,
+    /// The text that has not been written yet.
+    out: String,
+    /// Where it goes.
+    sink: Stdout,
+    written: io::Result<()>,
 }
 
-impl Text<'_> {
+impl<'a> Text<'a> {
+    /// A text of what was found.
+    pub fn new(recording: &'a Recording, found: &'a Found, look: Look) -> Self {
+        Text { recording, found, look, out: String::new(), sink: io::stdout(), written: Ok(()) }
+    }
+
+    /// Writes what is left.
+    ///
+    /// # Errors
+    /// When something could not be written.
+    pub fn end(mut self) -> io::Result<()> {
+        self.spill();
+        self.written
+    }
+
+    /// A dump may be long: the text is written in parts.
+    fn spill(&mut self) {
+        if self.written.is_ok() {
+            self.written = self.sink.write_all(self.out.as_bytes());
+        }
+        self.out.clear();
+    }
+
     fn line(&mut self, line: &str) {
         let cut = self.look.columns.map(|columns| fit::cut(line, columns));
         self.out.push_str(cut.unwrap_or(line));
         self.out.push('\n');
+        if self.out.len() >= PART {
+            self.spill();
+        }
     }
 
     fn sentence(&mut self, sentence: &str) {
@@ -250,13 +281,9 @@ impl Text<'_> {
     }
 
     /// What differs since an earlier instant.
-    pub fn differences(&mut self, before: &Found, differences: &[Difference<'_>]) {
-        let sum = |change| {
-            let of_kind = differences.iter().filter(|difference| difference.change == change);
-            grouped(of_kind.map(|difference| difference.range.end - difference.range.start).sum())
-        };
+    pub fn differences(&mut self, before: &Found, differences: &Differences<'_>) {
         let (from, to) = (self.recording.seconds(before.at_ns), self.recording.seconds(self.found.at_ns));
-        let [changed, new, unknown] = [Change::Changed, Change::New, Change::Unknown].map(sum);
+        let [changed, new, unknown] = differences.bytes.map(grouped);
         let bytes = format!("bytes changed {changed}, new {new}, unknown again {unknown}");
         self.sentence(&format!("{} from {from} to {to}: {bytes}", self.who()));
         for difference in differences.iter().take(self.look.top) {
@@ -272,8 +299,9 @@ impl Text<'_> {
                 Change::New => self.values(line, None, &new),
             }
         }
-        if let Some(more @ 1..) = differences.len().checked_sub(self.look.top) {
-            self.sentence(&format!("… and {}: --top lists more.", Count(more as u64, "more range", "more ranges")));
+        let all = (differences.iter().count() as u64).saturating_add(differences.beyond);
+        if let Some(more @ 1..) = all.checked_sub(self.look.top as u64) {
+            self.sentence(&format!("… and {}: --top lists more.", Count(more, "more range", "more ranges")));
         }
         self.caveats();
     }
