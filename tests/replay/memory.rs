@@ -99,6 +99,21 @@ fn a_history_has_the_bytes_before_and_after() {
     assert_eq!(part["history"][0]["after"], "7264");
 }
 
+/// The same of 64 bytes that were really edited, in five lines.
+#[test]
+fn who_changed_the_bytes_of_a_sample_is_said_in_five_lines() {
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/samples/mem-editor/mem-editor.parquet");
+    let ran = vmtrace(&["memory", "-p", "16547", sample, "--history", "0x7ff915281000+64"]);
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert!(lines.len() <= 5, "{}", ran.out);
+    for n in 0..2 {
+        let by = ["write", "writev"][n];
+        let (before, after) = (format!("\"line {n}: to edit by "), format!(" → \"LINE {n}: TO EDIT BY "));
+        let is_told = |line: &&str| line.contains(&format!("{by} by editor[16539]: {before}")) && line.contains(&after);
+        assert!(lines.iter().any(is_told), "{}", ran.out);
+    }
+}
+
 /// The kernel writes what a caller reads into the caller's memory, over its ranges in turn.
 #[test]
 fn the_callers_memory_is_known_too() {

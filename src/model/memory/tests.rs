@@ -1,6 +1,7 @@
 //! Bytes of simulated programs at random instants, and single events.
 
 mod driver;
+mod plan;
 
 use self::driver::{BASE, Dice, Mode, PROGRAMS, Run, SIZE};
 use super::*;
