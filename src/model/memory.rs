@@ -101,7 +101,8 @@ pub struct Memory {
     blind: Option<(i64, Blind)>,
     history: Option<History>,
     search: Option<Search>,
-    unverified: bool,
+    /// How many events had ranges that are the kernel's own, and how many others.
+    events: [u64; 2],
     /// The name that came last, which most events have again.
     name: Option<Arc<str>>,
 }
@@ -119,7 +120,7 @@ impl Memory {
             blind: None,
             history: None,
             search: None,
-            unverified: false,
+            events: [0; 2],
             name: None,
         }
     }
@@ -169,7 +170,7 @@ impl Memory {
             self.image.clear();
             self.since_ns = event.mono_ns;
             self.blind = None;
-            self.unverified = false;
+            self.events = [0; 2];
             if let Some(history) = &mut self.history {
                 history.exec(event.seq, event.mono_ns);
             }
@@ -215,7 +216,8 @@ impl Memory {
         // A call reads before it writes.
         effects.list.sort_by_key(|effect| effect.way == Way::Written);
         let origin = Arc::new(self.origin(event, begin_ns));
-        self.unverified |= !origin.verified;
+        let [verified, unverified] = &mut self.events;
+        *(if origin.verified { verified } else { unverified }) += 1;
         for way in [Way::Seen, Way::Written] {
             let some: Vec<&Effect<'_>> = effects.list.iter().filter(|effect| effect.way == way).collect();
             self.apply(&some, way, &origin, is_pending);
@@ -225,8 +227,8 @@ impl Memory {
     fn apply(&mut self, effects: &[&Effect<'_>], way: Way, origin: &Arc<Origin>, is_pending: bool) {
         let (first, last) = (effects.iter().map(|e| e.range.start).min(), effects.iter().map(|e| e.range.end).max());
         let (Some(first), Some(last)) = (first, last) else { return };
-        let is_told = self.history.is_some() && !is_pending;
-        let before = is_told.then(|| History::begin(&self.image, first..last));
+        let is_noted = self.history.is_some() && !is_pending;
+        let before = is_noted.then(|| History::begin(&self.image, first..last));
         for effect in effects {
             // A read of which nothing was captured changes nothing.
             if effect.bytes.is_some() || way == Way::Written {
@@ -327,9 +329,9 @@ impl Memory {
         (self.since_ns != i64::MIN).then_some(self.since_ns)
     }
 
-    /// Whether the ranges of any event were read from memory when the call returned.
-    pub fn is_unverified(&self) -> bool {
-        self.unverified
+    /// Of how many events the ranges are the kernel's own, and of how many others they are not verified.
+    pub fn events(&self) -> [u64; 2] {
+        self.events
     }
 
     /// Where and when the bytes stood that are looked for.

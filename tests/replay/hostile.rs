@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;
 
 use vmtrace::schema::manifest::{Hook, LedgerRow, Segment};
+use vmtrace::schema::types::{Iovec, Iovecs};
 use vmtrace::schema::{Event, Manifest};
 
 use super::captures::*;
@@ -137,6 +138,44 @@ fn nothing_captured_reaches_the_terminal_as_it_is() {
         assert_harmless(args, &ran.out);
         assert_harmless(args, &ran.err);
     }
+}
+
+/// Numbers that no kernel gives, in the columns from which memory is rebuilt.
+#[test]
+fn memory_is_rebuilt_of_absurd_numbers() {
+    const RANGES: &[Iovec] = &[
+        Iovec { base: 8, len: 4 },
+        Iovec { base: u64::MAX, len: u64::MAX },
+        Iovec { base: 0, len: u64::MAX },
+        Iovec { base: u64::MAX - 3, len: 2 },
+    ];
+    let kinds = ["process_madvise", "pipe_read", "lost", "ptrace", "pread", "process_vm_readv", "process_vm_writev"];
+    let of_life = ["process_exec", "process_fork"];
+    let mut events = Vec::new();
+    for event in of_life.into_iter().chain(kinds) {
+        for (direction, bytes, mono_ns) in
+            [("in", i64::MAX, 5), ("out", -1, i64::MIN), ("in", 4, 6), ("out", 4, i64::MAX)]
+        {
+            let (local_iov, remote_iov) = (Some(Iovecs::Pairs(RANGES)), Some(Iovecs::Pairs(RANGES)));
+            let named = Event { event, direction: Some(direction), bytes: Some(bytes), mono_ns, ..evil_event() };
+            let plain = Event { errno: None, iov_verdict: None, payload_status: None, parent_pid: Some(42), ..named };
+            let known = Event { ptrace_request: Some("PTRACE_POKEDATA"), data: u64::MAX, lost_event: None, ..plain };
+            // Its own life comes before what others do to it.
+            let (pid, mono_ns) = if of_life.contains(&event) { (42, 4) } else { (43, mono_ns) };
+            events.push(Event { pid, start_ns: 200_000_000, mono_ns, local_iov, remote_iov, ..known });
+        }
+    }
+    let made = make_with(&evil_manifest(), &[&events]);
+    let lists = [&[][..], &["0"], &["0xfffffffffffffff0+15"], &["8+4", "-T", "json"], &["--history", "8+4"]];
+    let mut shown = 0;
+    let others = [&["--search", "evil"][..], &["--diff", "0", "1"], &["--at", "-1"], &["-T", "json"]];
+    for args in lists.into_iter().chain(others) {
+        let ran = vmtrace(&[&["memory", "-p", "42", made.path()], args].concat());
+        assert!((0..=2).contains(&ran.status) && !ran.err.contains("panicked"), "{args:?}: {}", ran.err);
+        assert_harmless(args, &(ran.out + &ran.err));
+        shown += u32::from(ran.status == 0);
+    }
+    assert!(shown > 3, "{shown}");
 }
 
 #[test]

@@ -109,8 +109,8 @@ fn who_changed_the_bytes_of_a_sample_is_said_in_five_lines() {
     for n in 0..2 {
         let by = ["write", "writev"][n];
         let (before, after) = (format!("\"line {n}: to edit by "), format!(" → \"LINE {n}: TO EDIT BY "));
-        let is_told = |line: &&str| line.contains(&format!("{by} by editor[16539]: {before}")) && line.contains(&after);
-        assert!(lines.iter().any(is_told), "{}", ran.out);
+        let is_said = |line: &&str| line.contains(&format!("{by} by editor[16539]: {before}")) && line.contains(&after);
+        assert!(lines.iter().any(is_said), "{}", ran.out);
     }
 }
 
@@ -141,6 +141,21 @@ fn what_was_not_captured_is_not_shown_as_zeros() {
     assert_eq!(nothing(made.path(), &["-p", "42", ADDRESS]), wanted);
     let history = lines(made.path(), &["--history", ADDRESS]);
     assert!(history[2].ends_with(": \"password\" → not kept"), "{history:#?}");
+}
+
+/// Where only some ranges are the kernel's own, that is said, and JSON says of which events.
+#[test]
+fn unverified_addresses_are_said() {
+    let kernel = Event { iov_verdict: Some("kernel"), ..write(3_000, b"PASSWORD") };
+    let made = make(&[read(2_000, b"password"), kernel]);
+    let caveat = "Addresses of 1 of 2 events are unverified: -T json says of which.";
+    assert_eq!(lines(made.path(), &[]).last().unwrap(), caveat);
+    assert!(lines(made.path(), &["--history", ADDRESS])[0].ends_with(": 2 events, some addresses unverified"));
+    let facts = json(made.path(), &["-p", "42", "--history", ADDRESS]);
+    let verified = [0, 1].map(|n| facts["history"][n]["by"]["verified"].as_bool().unwrap());
+    assert_eq!(verified, [false, true]);
+    let made = make(&[kernel]);
+    assert_eq!(lines(made.path(), &[]).len(), 4, "nothing is to be said");
 }
 
 #[test]

@@ -215,7 +215,11 @@ impl<'a> Text<'a> {
     pub fn history(&mut self, range: Range<u64>) {
         let Some(history) = self.found.memory.history() else { return };
         let touches = history.iter().filter(|entry| matches!(entry, Entry::Touch(_))).count();
-        let unverified = if self.found.memory.is_unverified() { ", addresses unverified" } else { "" };
+        let unverified = match self.found.memory.events() {
+            [_, 0] => "",
+            [0, _] => ", addresses unverified",
+            [_, _] => ", some addresses unverified",
+        };
         let (who, at) = (self.who(), self.recording.seconds(self.found.at_ns));
         let length = range.end - range.start;
         let events = count::events(touches as u64);
@@ -341,8 +345,13 @@ pub fn caveats(recording: &Recording, found: &Found) -> Vec<String> {
         let events = Count(recording.unplaced, "event is", "events are");
         caveats.push(format!("{events} missing, and when they happened is not known: all bytes can be stale."));
     }
-    if found.memory.is_unverified() {
-        caveats.push("Addresses are unverified: they were read when the call returned.".to_string());
+    match found.memory.events() {
+        [_, 0] => {}
+        [0, _] => caveats.push("Addresses are unverified: they were read when the call returned.".to_string()),
+        [verified, unverified] => {
+            let (some, all) = (grouped(unverified), count::events(verified.saturating_add(unverified)));
+            caveats.push(format!("Addresses of {some} of {all} are unverified: -T json says of which."));
+        }
     }
     if found.lives > 1 {
         let (pid, since) = (found.life.process.pid, recording.seconds(found.life.first_ns));
