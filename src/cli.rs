@@ -36,6 +36,8 @@ enum Command {
     Summary(Box<replay::summary::Args>),
     /// Show what is known of a process's memory at an instant
     Memory(replay::memory::Args),
+    /// Show where the bytes that went through pipes came from, and where they went
+    Flows(replay::flows::Args),
     /// Query captures with SQL
     #[cfg(feature = "query")]
     Query(Box<crate::query::Args>),
@@ -88,6 +90,7 @@ pub fn main() -> ExitCode {
         Command::Info(args) => replay::info::run(&args),
         Command::Summary(args) => replay::summary::run(&args),
         Command::Memory(args) => replay::memory::run(&args),
+        Command::Flows(args) => replay::flows::run(&args),
         #[cfg(feature = "query")]
         Command::Query(args) => crate::query::run(&args),
         #[cfg(not(feature = "query"))]

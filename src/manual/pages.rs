@@ -238,6 +238,41 @@ pub const PAGES: &[Page] = &[
         see_also: &[("process_vm_readv", "2"), ("proc_pid_mem", "5")],
     },
     Page {
+        name: "flows",
+        synopsis: &["vmtrace flows [OPTIONS] FILE...", "vmtrace flows [OPTIONS] FILE... SEQ"],
+        description: &[
+            "Shows where the bytes that went through pipes came from, and where they went: from which process, address \
+             or file, through which pipes, and by whom they were moved on. A pipe is a queue, so the numbers of bytes \
+             that recorded calls put in and took out show which bytes a reader got. In front of a flow stands its place among the bytes \
+             that recorded calls put into its first pipe.",
+            "Each flow has a certainty. exact: the place of the bytes in the queue is known, since the pipe was seen \
+             empty. by reference: the same, but vmsplice put pages in, not bytes: the reader got what was in them when \
+             it read. bounded: the flow holds under the condition that stands below the flows, for example that the \
+             pipe held nothing before its first recorded call. unknown: not known; the reason stands below the flows. \
+             Where events were lost, all is unknown until the pipe is seen empty.",
+            "Where the payloads of both ends were kept, they are compared. Bytes that came out otherwise than they went \
+             in are reported; unless they went by reference, the rows contradict each other, and the flow is unknown.",
+            "A number SEQ behind the files is a row (column seq): the answer has at most five lines, what that call \
+             moved, where from or where to, and how certain that is. Flows that are alike are folded in text, and not \
+             with -T json and -T csv. Captured text is escaped.",
+        ],
+        status: &[
+            ("0", "Flows were printed."),
+            ("1", "No flow matched."),
+            ("2", "Wrong usage, or a file that cannot be read."),
+        ],
+        examples: &[
+            ("Show all flows:", "vmtrace flows trace.parquet"),
+            ("Show where the bytes of one vmsplice ended up:", "vmtrace flows trace.parquet 16"),
+            ("Show what a process got from another:", "vmtrace flows --from 4211 --to 4212 trace.parquet"),
+            (
+                "List the rows between which bytes changed, with another program:",
+                "vmtrace flows -T json trace.parquet | jq 'select(.differs_at) | [.source.seq, .sink.seq]'",
+            ),
+        ],
+        see_also: &[("pipe", "7"), ("vmsplice", "2")],
+    },
+    Page {
         name: "query",
         synopsis: &[
             "vmtrace query [OPTIONS] FILE... [SQL]",

@@ -1,9 +1,10 @@
-//! What a capture means, however it is shown: its processes, transfers and losses, its summary, its events in numbers,
-//! what is selected of it, the memory of its processes, and instants.
+//! What a capture means, however it is shown: its processes and their memory, transfers and losses, the flows of bytes
+//! through pipes, its summary, its events in numbers, what is selected of it, and instants.
 //!
 //! Everything that shows a capture sees it through here: what is learned about processes, or how an event becomes a
 //! movement of bytes from one end to another, is decided once. Does no I/O and no rendering.
 
+pub mod flow;
 pub mod loss;
 pub mod memory;
 pub mod process;

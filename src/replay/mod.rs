@@ -5,6 +5,7 @@
 
 mod describe;
 mod dump;
+pub mod flows;
 mod folding;
 mod form;
 pub mod info;

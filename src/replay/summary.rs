@@ -4,7 +4,7 @@
 //! `sentences` and `tables` put them into words, `json` and `csv` are for other programs.
 
 mod csv;
-mod gather;
+pub(super) mod gather;
 mod json;
 pub(super) mod layout;
 mod sentences;

@@ -26,6 +26,13 @@ pub struct Group {
     files: Vec<(Option<u64>, PathBuf)>,
 }
 
+impl Group {
+    /// The files, in the order of the recording.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|(_, path)| path.as_path())
+    }
+}
+
 /// Captures by recording, in the order in which they were given; and whether one could not be opened, which has been reported.
 pub fn groups(paths: &[PathBuf], limits: Limits) -> (Vec<Group>, bool) {
     if let [only] = paths {
@@ -138,6 +145,7 @@ impl Report {
         let columns = columns(filter);
         each(capture, &Scan { columns, ..filter.scan().clone() }, |batch| {
             batch.iter().for_each(|event| self.note(&event, filter));
+            Ok(())
         })
     }
 
@@ -183,8 +191,11 @@ fn columns(filter: &CaptureFilter<'_>) -> Vec<&'static str> {
     columns
 }
 
-/// Gives `take` one batch of events after another. One is decoded while one is counted: a batch may be large.
-fn each(capture: &Capture, scan: &Scan, mut take: impl FnMut(&EventBatch)) -> Result<()> {
+/// Gives `take` one batch of events after another, until it fails. One is decoded while one is taken: a batch may be large.
+///
+/// # Errors
+/// When the capture cannot be read, and those of `take`.
+pub fn each(capture: &Capture, scan: &Scan, mut take: impl FnMut(&EventBatch) -> Result<()>) -> Result<()> {
     let batches = capture.scan(scan)?;
     std::thread::scope(|scope| {
         // The thread ends with the receiver.
@@ -192,7 +203,7 @@ fn each(capture: &Capture, scan: &Scan, mut take: impl FnMut(&EventBatch)) -> Re
         let decode = move || batches.into_iter().map_while(|batch| send.send(batch).ok()).for_each(drop);
         std::thread::Builder::new().spawn_scoped(scope, decode).context("cannot start a thread to decode with")?;
         for batch in taken {
-            take(&batch?);
+            take(&batch?)?;
         }
         Ok(())
     })

@@ -1,0 +1,251 @@
+//! A call that moved bytes through pipes: what is kept of it, and what it did with which pipe.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::threads::Thread;
+use crate::schema::types::Iovec;
+use crate::schema::vocabulary::{DescriptorKind, Direction, PayloadStatus};
+use crate::schema::{Event, EventKind};
+
+/// Bytes of payload that are kept of a call and compared.
+pub(super) const PAYLOAD: usize = 1_024;
+/// Ranges that are kept of a call. Bytes behind them have no address.
+const RANGES: usize = 32;
+/// Bytes that are kept of a name.
+const NAME: usize = 256;
+/// Names that are kept at a time.
+const NAMES: usize = 4_096;
+
+/// A pipe. A named one has the inode number of its file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct PipeId {
+    pub inode: u64,
+    pub named: bool,
+}
+
+/// What a call did with pipes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Roles {
+    /// The pipe that bytes came from.
+    pub takes: Option<PipeId>,
+    /// They stay in it (tee).
+    pub copies: bool,
+    /// The pipe that bytes went into.
+    pub puts: Option<PipeId>,
+}
+
+/// What an event did with pipes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// It moved bytes; at most one of its ends is no pipe, or none is one.
+    Moves(Roles),
+    /// It may have moved bytes through a pipe that the row does not identify.
+    Unidentified,
+    /// Nothing.
+    None,
+}
+
+/// Whether events of a kind move bytes through pipes.
+pub(super) fn is_of_pipes(kind: EventKind) -> bool {
+    OF_PIPES.contains(&kind)
+}
+
+/// The events that move bytes through pipes.
+pub(super) const OF_PIPES: [EventKind; 6] = [
+    EventKind::Vmsplice,
+    EventKind::Splice,
+    EventKind::Tee,
+    EventKind::Sendfile,
+    EventKind::PipeRead,
+    EventKind::PipeWrite,
+];
+
+impl Use {
+    /// What `event`, which is of `kind`, did.
+    pub fn of(event: &Event<'_>, kind: EventKind) -> Self {
+        if event.bytes.is_none_or(|bytes| bytes <= 0) {
+            return Use::None;
+        }
+        let (from_file, to_file) = match kind {
+            EventKind::PipeRead => (true, false),
+            EventKind::PipeWrite => (false, true),
+            EventKind::Vmsplice => match event.direction.map(Direction::parse) {
+                Some(Ok(Direction::In)) => (true, false),
+                Some(Ok(Direction::Out)) => (false, true),
+                Some(Err(_)) | None => return Use::Unidentified,
+            },
+            EventKind::Splice | EventKind::Tee | EventKind::Sendfile => (true, true),
+            _ => return Use::None,
+        };
+        let must = matches!(kind, EventKind::PipeRead | EventKind::PipeWrite | EventKind::Vmsplice | EventKind::Tee);
+        let takes = if from_file { side(event.fd_in_kind, event.pipe_in, must) } else { Some(None) };
+        let puts = if to_file { side(event.fd_out_kind, event.pipe_out, must) } else { Some(None) };
+        match (takes, puts) {
+            (Some(takes), Some(puts)) => Use::Moves(Roles { takes, copies: kind == EventKind::Tee, puts }),
+            _ => Use::Unidentified,
+        }
+    }
+}
+
+/// The pipe that a descriptor is, or that it is none; `None` if it may be any pipe.
+fn side(kind: Option<&str>, inode: Option<u64>, must_be_pipe: bool) -> Option<Option<PipeId>> {
+    let known = kind.map(DescriptorKind::parse);
+    let named = known == Some(Ok(DescriptorKind::Fifo));
+    if let Some(inode) = inode {
+        return Some(Some(PipeId { inode, named }));
+    }
+    match known {
+        _ if must_be_pipe => None,
+        Some(Ok(DescriptorKind::Pipe | DescriptorKind::Fifo | DescriptorKind::Registered | DescriptorKind::Closed)) => {
+            None
+        }
+        Some(Ok(_)) => Some(None),
+        Some(Err(_)) | None => None,
+    }
+}
+
+/// A file or socket that bytes came from or went to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Its kind, as captured.
+    pub kind: Option<Arc<str>>,
+    /// Its path, or the address of a socket and its peer.
+    pub name: Option<Arc<str>>,
+    /// Where in the file the call began, if the caller passed an offset.
+    pub offset: Option<i64>,
+}
+
+/// A call that moved bytes.
+#[derive(Debug)]
+pub struct Call {
+    /// `seq` of its row.
+    pub seq: u64,
+    /// What it was.
+    pub kind: EventKind,
+    /// Who called.
+    pub pid: i32,
+    /// Its thread name, as captured.
+    pub comm: Arc<str>,
+    /// How many bytes it moved.
+    pub bytes: u64,
+    /// The first ranges of the caller's memory, for calls that use it.
+    pub memory: Vec<Iovec>,
+    /// What the bytes came from, if that is neither memory nor a pipe.
+    pub file_in: Option<Place>,
+    /// What they went to.
+    pub file_out: Option<Place>,
+    /// The first bytes that moved, as far as they were captured and can be compared.
+    pub payload: Option<Box<[u8]>>,
+    /// Whether pages went into the pipe, not bytes.
+    pub by_reference: bool,
+    /// When it returned, CLOCK_MONOTONIC.
+    pub(super) end: i64,
+    /// The earliest moment at which it can have begun.
+    pub(super) begin: i64,
+    /// Whether it took from one pipe and put into another.
+    pub(super) is_between: bool,
+}
+
+impl Call {
+    /// The address of its byte `offset` in the caller's memory.
+    pub fn address(&self, offset: u64) -> Option<u64> {
+        let mut left = offset;
+        for range in &self.memory {
+            if left < range.len {
+                return range.base.checked_add(left);
+            }
+            left -= range.len;
+        }
+        None
+    }
+
+    /// Its payload from byte `offset` on, at most `len` bytes, as far as it is kept.
+    pub fn payload_at(&self, offset: u64, len: u64) -> Option<&[u8]> {
+        let payload = self.payload.as_deref()?;
+        let start = usize::try_from(offset).ok()?;
+        let end = start.checked_add(usize::try_from(len).ok()?)?.min(payload.len());
+        payload.get(start..end).filter(|part| !part.is_empty())
+    }
+}
+
+/// Makes calls of events; keeps their names, each once.
+#[derive(Debug, Default)]
+pub(super) struct Calls(HashSet<Arc<str>>);
+
+impl Calls {
+    pub fn of(&mut self, event: &Event<'_>, kind: EventKind, roles: Roles, (_, begin): (Thread, i64)) -> Arc<Call> {
+        let uses_memory = matches!(kind, EventKind::Vmsplice | EventKind::PipeRead | EventKind::PipeWrite);
+        let memory = event.local_iov.filter(|_| uses_memory);
+        let file_in = (!uses_memory && roles.takes.is_none()).then(|| self.place_in(event));
+        let file_out = (!uses_memory && roles.puts.is_none()).then(|| self.place_out(event));
+        let is_whole = match event.payload_status.map(PayloadStatus::parse) {
+            Some(Ok(PayloadStatus::Ok | PayloadStatus::Truncated)) => true,
+            Some(Ok(PayloadStatus::Fault | PayloadStatus::Off | PayloadStatus::Dropped | PayloadStatus::None)) => false,
+            Some(Err(_)) | None => false,
+        };
+        let payload = event.payload.filter(|_| is_whole).and_then(|payload| payload.get(..payload.len().min(PAYLOAD)));
+        Arc::new(Call {
+            seq: event.seq,
+            kind,
+            pid: event.pid,
+            comm: self.name(event.comm),
+            bytes: event.bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
+            memory: memory.map(|ranges| ranges.iter().take(RANGES).collect()).unwrap_or_default(),
+            file_in,
+            file_out,
+            payload: payload.map(Box::from),
+            by_reference: kind == EventKind::Vmsplice && roles.puts.is_some() && event.payload_by_ref != Some(false),
+            end: event.mono_ns,
+            begin,
+            is_between: roles.takes.is_some() && roles.puts.is_some(),
+        })
+    }
+
+    fn place_in(&mut self, event: &Event<'_>) -> Place {
+        let local = (event.fd_in_local_addr, event.fd_in_local_port);
+        let peer = (event.fd_in_peer_addr, event.fd_in_peer_port);
+        self.place(event.fd_in_kind, event.fd_in_path, [local, peer], event.off_in)
+    }
+
+    fn place_out(&mut self, event: &Event<'_>) -> Place {
+        let local = (event.fd_out_local_addr, event.fd_out_local_port);
+        let peer = (event.fd_out_peer_addr, event.fd_out_peer_port);
+        self.place(event.fd_out_kind, event.fd_out_path, [local, peer], event.off_out)
+    }
+
+    fn place(
+        &mut self,
+        kind: Option<&str>,
+        path: Option<&str>,
+        [local, peer]: [(Option<&str>, Option<u32>); 2],
+        offset: Option<i64>,
+    ) -> Place {
+        let bound = |(addr, port): (Option<&str>, Option<u32>)| {
+            addr.map(|addr| port.map_or_else(|| addr.to_string(), |port| format!("{addr} port {port}")))
+        };
+        let name = match (path, bound(local), bound(peer)) {
+            (Some(path), ..) => Some(path.to_string()),
+            (None, Some(local), Some(peer)) => Some(format!("{local}, peer {peer}")),
+            (None, Some(local), None) => Some(local),
+            (None, None, Some(peer)) => Some(format!("peer {peer}")),
+            (None, None, None) => None,
+        };
+        Place { kind: kind.map(|kind| self.name(kind)), name: name.map(|name| self.name(&name)), offset }
+    }
+
+    /// The beginning of a text, kept once.
+    fn name(&mut self, text: &str) -> Arc<str> {
+        let end = (0..=text.len().min(NAME)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        let front = text.get(..end).unwrap_or_default();
+        if let Some(known) = self.0.get(front) {
+            return Arc::clone(known);
+        }
+        if self.0.len() >= NAMES {
+            self.0.clear();
+        }
+        let name: Arc<str> = front.into();
+        self.0.insert(Arc::clone(&name));
+        name
+    }
+}

@@ -1,0 +1,111 @@
+//! The second reading: events into the queues of their pipes, and flows out of them.
+
+use std::collections::HashMap;
+
+use super::call::{Calls, PipeId, Use, is_of_pipes};
+use super::queue::{Hop, Queue};
+use super::stitch::{Stitch, direct};
+use super::survey::Plan;
+use super::threads::Threads;
+use super::{Flow, Why};
+use crate::schema::{Event, EventKind};
+
+/// Ranges that are kept, in pipes and between them.
+const RANGES: usize = 65_536;
+
+/// Follows bytes through pipes.
+#[derive(Debug)]
+pub struct Tracker {
+    plan: Plan,
+    threads: Threads,
+    calls: Calls,
+    queues: HashMap<PipeId, Queue>,
+    stitch: Stitch,
+    /// Ranges in pipes.
+    pub(super) kept: usize,
+    hops: Vec<Hop>,
+    overflowed: bool,
+}
+
+impl Tracker {
+    /// A tracker for the events from which `plan` was made.
+    pub fn new(plan: Plan) -> Self {
+        Tracker {
+            plan,
+            threads: Threads::default(),
+            calls: Calls::default(),
+            queues: HashMap::new(),
+            stitch: Stitch::default(),
+            kept: 0,
+            hops: Vec::new(),
+            overflowed: false,
+        }
+    }
+
+    /// Follows an event. Gives `emit` the flows of which everything is known now that can be known.
+    pub fn note(&mut self, event: &Event<'_>, emit: &mut dyn FnMut(Flow)) {
+        let Some(kind) = EventKind::of_name(event.event).filter(|kind| is_of_pipes(*kind)) else {
+            return self.threads.note(event);
+        };
+        let begun = self.threads.begin(event);
+        let Use::Moves(roles) = Use::of(event, kind) else { return };
+        let call = self.calls.of(event, kind, roles, begun);
+        if roles.takes.is_none() && roles.puts.is_none() {
+            return emit(direct(&call));
+        }
+        if let Some(id) = roles.takes {
+            self.at(id, |queue, hops| queue.take(&call, roles.copies, hops));
+        }
+        if let Some(id) = roles.puts {
+            self.at(id, |queue, hops| queue.put(&call, hops));
+        }
+        if self.kept > RANGES {
+            self.overflow();
+        }
+        self.pass_on(emit);
+        if self.stitch.len() > RANGES {
+            self.overflowed = true;
+            self.stitch.give_up(Why::Limit, emit);
+        }
+    }
+
+    /// The rows have ended.
+    pub fn finish(mut self, emit: &mut dyn FnMut(Flow)) -> bool {
+        let mut ids: Vec<PipeId> = self.queues.keys().copied().collect();
+        ids.sort_unstable();
+        for id in ids {
+            self.at(id, Queue::finish);
+        }
+        self.pass_on(emit);
+        self.stitch.give_up(Why::Limit, emit);
+        self.overflowed
+    }
+
+    fn at(&mut self, id: PipeId, act: impl FnOnce(&mut Queue, &mut Vec<Hop>)) {
+        if !self.queues.contains_key(&id) {
+            let Some(plan) = self.plan.take(id) else {
+                return act(&mut Queue::unknown(id.inode, self.plan.blind().unwrap_or(Why::Limit)), &mut self.hops);
+            };
+            self.queues.insert(id, Queue::new(id.inode, plan));
+        }
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        let before = queue.len();
+        act(queue, &mut self.hops);
+        self.kept = (self.kept + queue.len()).saturating_sub(before);
+    }
+
+    /// The queue that keeps most forgets it.
+    fn overflow(&mut self) {
+        self.overflowed = true;
+        let most = self.queues.iter().max_by_key(|(id, queue)| (queue.len(), **id)).map(|(id, _)| *id);
+        if let Some(id) = most {
+            self.at(id, Queue::overflow);
+        }
+    }
+
+    fn pass_on(&mut self, emit: &mut dyn FnMut(Flow)) {
+        for hop in std::mem::take(&mut self.hops) {
+            self.stitch.hop(hop, emit);
+        }
+    }
+}

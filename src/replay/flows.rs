@@ -1,0 +1,214 @@
+//! `vmtrace flows`: where the bytes that went through pipes came from, and where they went.
+//!
+//! Owns the options, the two readings of the captures, and what is selected. The flows are those of `model::flow`; `words`
+//! describes them, `text` prints them to read, `table` for other programs, `answer` those of one row.
+
+mod answer;
+mod nearest;
+mod table;
+mod text;
+mod words;
+
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+
+use self::nearest::Nearest;
+use super::summary::gather::{self, Group};
+use crate::model::flow::{Flow, SURVEYED, Sink, Source, Survey, TRACKED, Tracker, Why};
+use crate::schema::limits::{AllowLarge, Limits};
+use crate::schema::reader::{Capture, Scan};
+use crate::terminal::{self, status};
+
+/// Options of `vmtrace flows`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Files of one recording are read together, other files one after another. Each file is read twice. Exit \
+status: 0 flows were printed, 1 no flow matched, 2 an error."
+)]
+pub struct Args {
+    /// Captures; a number behind them is the seq of a row: only flows of its bytes, as an answer in sentences (text)
+    #[arg(required = true, value_name = "FILE")]
+    words: Vec<PathBuf>,
+    /// Only flows of bytes that PID put in
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..), help_heading = "Selection")]
+    from: Option<i32>,
+    /// Only flows of bytes that PID took out
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..), help_heading = "Selection")]
+    to: Option<i32>,
+    /// Only flows through the pipe with this inode
+    #[arg(long, value_name = "ID", help_heading = "Selection")]
+    pipe: Option<u64>,
+    /// Output format
+    #[arg(short = 'T', long, value_enum, default_value_t, help_heading = "Output")]
+    format: Format,
+    #[command(flatten)]
+    large: AllowLarge,
+}
+
+/// Output format.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Lines to read, those that are alike folded
+    #[default]
+    Text,
+    /// One JSON object per flow
+    Json,
+    /// Comma-separated values with a header
+    Csv,
+}
+
+/// What is selected.
+#[derive(Clone, Copy, Debug, Default)]
+struct Selected {
+    seq: Option<u64>,
+    from: Option<i32>,
+    to: Option<i32>,
+    pipe: Option<u64>,
+}
+
+impl Selected {
+    fn has(&self, flow: &Flow) -> bool {
+        let source = match &flow.source {
+            Source::Call(call, _) => Some(call.pid),
+            Source::Unknown(_) => None,
+        };
+        let sink = match &flow.sink {
+            Sink::Call(call, _) => Some(call.pid),
+            Sink::Left | Sink::Unknown(_) => None,
+        };
+        (self.from.is_none() || self.from == source)
+            && (self.to.is_none() || self.to == sink)
+            && self.pipe.is_none_or(|pipe| flow.steps.iter().any(|step| step.pipe == pipe))
+            && self.seq.is_none_or(|seq| flow.calls().any(|(call, _)| call.seq == seq))
+    }
+}
+
+/// One way to print flows. Errors are those of the output.
+trait Render {
+    /// A flow of the recording that begins with the file of this name.
+    fn flow(&mut self, out: &mut dyn Write, file: &str, flow: Flow) -> Result<()>;
+    /// The flows of a recording have ended.
+    fn end(&mut self, _out: &mut dyn Write) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Runs `vmtrace flows`; returns the exit status.
+///
+/// # Errors
+/// Options that are wrong, or an output that cannot be written.
+pub fn run(args: &Args) -> Result<u8> {
+    let (files, seq) = files_and_row(&args.words)?;
+    let selected = Selected { seq, from: args.from, to: args.to, pipe: args.pipe };
+    let limits = args.large.limits();
+    let (groups, mut failed) = gather::groups(files, limits);
+    let mut nearest = Nearest::new(selected);
+    let mut render: Box<dyn Render> = match (args.format, seq) {
+        (Format::Text, None) => Box::new(text::Text::default()),
+        (Format::Text, Some(seq)) => Box::new(answer::Answer::new(seq)),
+        (Format::Json, _) => Box::new(table::Json),
+        (Format::Csv, _) => Box::new(table::Csv::default()),
+    };
+    let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+    let mut matched = 0u64;
+    for group in &groups {
+        match follow(group, limits, &mut nearest, render.as_mut(), &mut out) {
+            Ok(printed) => matched = matched.saturating_add(printed),
+            Err(error) if terminal::is_broken_pipe(&error) => return Err(error),
+            Err(error) => {
+                out.flush()?;
+                terminal::report(&error);
+                failed = true;
+            }
+        }
+    }
+    out.flush()?;
+    if matched == 0 && !failed {
+        nearest.sentences().iter().for_each(|sentence| terminal::say_line(format_args!("{sentence}")));
+    }
+    Ok(match (failed, matched) {
+        (true, _) => status::ERROR,
+        (false, 0) => status::NO_MATCH,
+        (false, _) => status::OK,
+    })
+}
+
+/// The files, and the row behind them: a number that is no file.
+fn files_and_row(words: &[PathBuf]) -> Result<(&[PathBuf], Option<u64>)> {
+    let Some((last, front)) = words.split_last() else { bail!("no file was given") };
+    let number = last.to_str().and_then(|word| word.parse::<u64>().ok());
+    match number {
+        Some(seq) if !front.is_empty() && !last.exists() => Ok((front, Some(seq))),
+        Some(_) | None => Ok((words, None)),
+    }
+}
+
+/// Reads the files of one recording twice and prints its flows; how many of them.
+fn follow(
+    group: &Group,
+    limits: Limits,
+    nearest: &mut Nearest,
+    render: &mut dyn Render,
+    out: &mut dyn Write,
+) -> Result<u64> {
+    let scan = |columns: &[&'static str]| Scan { columns: columns.to_vec(), ..Scan::default() };
+    let name = group.paths().next().map(|path| path.display().to_string()).unwrap_or_default();
+    let mut survey = Survey::default();
+    for path in group.paths() {
+        let capture = Capture::open_within(path, limits)?;
+        survey.manifest(capture.manifest());
+        gather::each(&capture, &scan(SURVEYED), |batch| {
+            batch.iter().for_each(|event| {
+                nearest.row(&event);
+                survey.note(&event);
+            });
+            Ok(())
+        })?;
+    }
+    let plan = survey.plan();
+    let blind = plan.blind();
+    let mut tracker = Tracker::new(plan);
+    let mut printer = Printer { nearest, render, out, name, printed: 0, error: None };
+    for path in group.paths() {
+        let capture = Capture::open_within(path, limits)?;
+        gather::each(&capture, &scan(TRACKED), |batch| {
+            batch.iter().for_each(|event| tracker.note(&event, &mut |flow| printer.take(flow)));
+            printer.error.take().map_or(Ok(()), Err)
+        })?;
+    }
+    if tracker.finish(&mut |flow| printer.take(flow)) {
+        let limit = words::why(Why::Limit);
+        terminal::say_line(format_args!("{}: {limit}: those flows are unknown", printer.name));
+    }
+    let Printer { render, out, printed, error, name, .. } = printer;
+    error.map_or(Ok(()), Err)?;
+    if let Some(why) = blind.filter(|_| printed > 0) {
+        terminal::say_line(format_args!("{name}: {}", words::blind(why)));
+    }
+    render.end(out)?;
+    Ok(printed)
+}
+
+/// Prints the flows that are selected.
+struct Printer<'a> {
+    nearest: &'a mut Nearest,
+    render: &'a mut dyn Render,
+    out: &'a mut dyn Write,
+    name: String,
+    printed: u64,
+    error: Option<anyhow::Error>,
+}
+
+impl Printer<'_> {
+    fn take(&mut self, flow: Flow) {
+        self.nearest.flow(&flow);
+        if self.error.is_some() || !self.nearest.selected.has(&flow) {
+            return;
+        }
+        self.printed += 1;
+        self.error = self.render.flow(self.out, &self.name, flow).err();
+    }
+}

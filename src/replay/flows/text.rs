@@ -1,0 +1,162 @@
+//! Flows to read: a line for each, those that are alike folded, and at the end what the words mean for this recording.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use anyhow::Result;
+
+use super::{Render, words};
+use crate::count;
+use crate::model::flow::{Certainty, Compared, Flow, Sink, Source, Step, Why};
+
+/// Alike flows that are printed before the others are folded.
+const PRINTED: usize = 2;
+/// Reasons that are counted apart.
+const REASONS: usize = 64;
+
+/// Prints them.
+#[derive(Debug, Default)]
+pub(super) struct Text {
+    file: String,
+    recordings: u64,
+    route: Option<Route>,
+    printed: usize,
+    /// The line behind those that are printed, if it is the only one.
+    held: Option<String>,
+    folded: u64,
+    folded_bytes: u64,
+    reasons: BTreeMap<(Certainty, Option<Why>), (u64, u64)>,
+    flows: u64,
+    bytes: u64,
+    differ: u64,
+}
+
+/// What alike flows have in common.
+#[derive(Debug, PartialEq, Eq)]
+struct Route {
+    source: Option<(i32, String)>,
+    steps: Vec<(u64, Option<i32>)>,
+    sink: Option<(i32, String)>,
+    is_left: bool,
+    certainty: Certainty,
+    why: Option<Why>,
+    differs: bool,
+}
+
+impl Route {
+    fn of(flow: &Flow) -> Self {
+        let source = match &flow.source {
+            Source::Call(call, _) => {
+                let file = call.file_in.as_ref().and_then(|file| file.name.as_deref()).unwrap_or_default();
+                Some((call.pid, file.to_string()))
+            }
+            Source::Unknown(_) => None,
+        };
+        let sink = match &flow.sink {
+            Sink::Call(call, _) => {
+                let file = call.file_out.as_ref().and_then(|file| file.name.as_deref()).unwrap_or_default();
+                Some((call.pid, file.to_string()))
+            }
+            Sink::Left | Sink::Unknown(_) => None,
+        };
+        let moved = |step: &Step| step.moved.as_ref().map(|(call, _)| call.pid);
+        Route {
+            source,
+            steps: flow.steps.iter().map(|step| (step.pipe, moved(step))).collect(),
+            sink,
+            is_left: matches!(flow.sink, Sink::Left),
+            certainty: flow.certainty,
+            why: flow.why,
+            differs: matches!(flow.compared, Compared::Differs(_)),
+        }
+    }
+}
+
+impl Render for Text {
+    fn flow(&mut self, out: &mut dyn Write, file: &str, flow: Flow) -> Result<()> {
+        if self.file != file {
+            self.recordings += 1;
+            file.clone_into(&mut self.file);
+        }
+        self.count(&flow);
+        let route = Route::of(&flow);
+        if self.route.as_ref() != Some(&route) {
+            self.unfold(out)?;
+            self.route = Some(route);
+        }
+        if self.printed < PRINTED {
+            self.printed += 1;
+            return Ok(writeln!(out, "{}", line(&flow))?);
+        }
+        self.folded += 1;
+        self.folded_bytes = self.folded_bytes.saturating_add(flow.bytes);
+        self.held = (self.folded == 1).then(|| line(&flow));
+        Ok(())
+    }
+
+    fn end(&mut self, out: &mut dyn Write) -> Result<()> {
+        self.unfold(out)?;
+        if self.flows > 0 {
+            self.conclude(out)?;
+        }
+        *self = Text::default();
+        Ok(())
+    }
+}
+
+impl Text {
+    fn count(&mut self, flow: &Flow) {
+        self.flows += 1;
+        self.bytes = self.bytes.saturating_add(flow.bytes);
+        self.differ += u64::from(matches!(flow.compared, Compared::Differs(_)));
+        let of = (flow.certainty, flow.why);
+        let of = if self.reasons.len() < REASONS || self.reasons.contains_key(&of) { of } else { (of.0, None) };
+        let (flows, bytes) = self.reasons.entry(of).or_default();
+        (*flows, *bytes) = (*flows + 1, bytes.saturating_add(flow.bytes));
+    }
+
+    /// Alike flows have ended.
+    fn unfold(&mut self, out: &mut dyn Write) -> Result<()> {
+        match (self.held.take(), self.folded) {
+            (_, 0) => {}
+            (Some(line), _) => writeln!(out, "{line}")?,
+            (None, folded) => {
+                writeln!(out, "… {} more like it, {}", count::grouped(folded), count::size(self.folded_bytes))?;
+            }
+        }
+        (self.printed, self.folded, self.folded_bytes) = (0, 0, 0);
+        Ok(())
+    }
+
+    /// What the words mean.
+    fn conclude(&mut self, out: &mut dyn Write) -> Result<()> {
+        for ((certainty, why), (flows, bytes)) in &self.reasons {
+            let some = format!("{}, {}", count::Count(*flows, "flow", "flows"), count::size(*bytes));
+            let meaning = match certainty {
+                Certainty::Exact => "exact: the place of the bytes in the queue is known".to_string(),
+                Certainty::ByReference => {
+                    "by reference (vmsplice): the reader got what was in the sender's pages when it read".to_string()
+                }
+                Certainty::Bounded => format!("bounded: {}", why.map(words::why).unwrap_or_default()),
+                Certainty::Unknown => format!("unknown: {}", why.map(words::why).unwrap_or_default()),
+            };
+            writeln!(out, "{some} {meaning}.")?;
+        }
+        if self.differ > 0 {
+            let flows = count::Count(self.differ, "flow", "flows");
+            writeln!(out, "In {flows} other bytes came out than were sent.")?;
+        }
+        Ok(())
+    }
+}
+
+/// `[0..31) writer[12] 0x7f00+31 "message" → pipe:1 → reader[13] 0x5500+31  (exact)`.
+fn line(flow: &Flow) -> String {
+    let range = match flow.steps.first().and_then(|step| step.stream) {
+        Some(start) => format!("[{start}..{}) ", start.saturating_add(flow.bytes)),
+        None => format!("[{}] ", count::bytes(flow.bytes)),
+    };
+    let source = words::source(&flow.source, flow.bytes);
+    let (way, sink) = (words::way(&flow.steps), words::sink(&flow.sink, flow.bytes));
+    format!("{range}{source}{way} → {sink}  ({})", words::certainty(flow))
+}
