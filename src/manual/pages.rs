@@ -131,6 +131,7 @@ pub const PAGES: &[Page] = &[
                 "Print failed calls of a process and calls on it:",
                 "vmtrace replay trace.parquet -p 4211 --since 1.5s --failed",
             ),
+            ("Print the calls through which the bytes of row 16 went:", "vmtrace replay trace.parquet --follow 16"),
             (
                 "Print calls of ordinary users that moved a mebibyte or more:",
                 "vmtrace replay trace.parquet --where 'bytes >= 1M and uid != 0'",

@@ -7,6 +7,8 @@
 mod address;
 mod nearest;
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, anyhow};
 use globset::{GlobBuilder, GlobMatcher};
 
@@ -98,6 +100,7 @@ pub struct Filter {
     address: Option<Span>,
     since: Option<When>,
     until: Option<When>,
+    rows: Option<BTreeSet<u64>>,
 }
 
 impl Filter {
@@ -135,7 +138,15 @@ impl Filter {
             address: select.address,
             since: when("--since", &select.since)?,
             until: when("--until", &select.until)?,
+            rows: None,
         })
+    }
+
+    /// The same filter for rows with one of these `seq` alone.
+    #[must_use]
+    pub fn of_rows(mut self, rows: BTreeSet<u64>) -> Self {
+        self.rows = Some(rows);
+        self
     }
 
     /// One sentence where all events of a capture, which are from `first` to `last` on CLOCK_MONOTONIC, are outside the
@@ -186,7 +197,7 @@ impl Filter {
     /// Whether the options, apart from times and a condition, select every event.
     fn selects_any(&self) -> bool {
         let none = self.pids.is_empty() && self.peers.is_empty() && self.comm.is_none() && !self.failed;
-        none && self.events.is_none() && self.pipes.is_empty() && self.address.is_none()
+        none && self.events.is_none() && self.pipes.is_empty() && self.address.is_none() && self.rows.is_none()
     }
 
     fn meets_condition(&self, event: &Event<'_>) -> bool {
@@ -250,6 +261,9 @@ impl CaptureFilter<'_> {
         if !self.filter.pipes.is_empty() {
             columns.extend(["pipe_in", "pipe_out"]);
         }
+        if self.filter.rows.is_some() {
+            columns.push("seq");
+        }
         if self.filter.address.is_some() {
             columns.extend(["local_iov", "remote_iov"]);
         }
@@ -302,6 +316,9 @@ impl CaptureFilter<'_> {
         }
         let named = filter.events.is_none() || filter.names.contains(&event.event);
         if !named || (filter.failed && event.errno.is_none()) {
+            return Decision::Skip;
+        }
+        if filter.rows.as_ref().is_some_and(|rows| !rows.contains(&event.seq)) {
             return Decision::Skip;
         }
         if !filter.names_pipe(event) || !filter.meets_condition(event) {

@@ -9,10 +9,11 @@ mod table;
 mod text;
 mod words;
 
+use std::collections::BTreeSet;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 
 use self::nearest::Nearest;
@@ -21,6 +22,9 @@ use crate::model::flow::{Flow, SURVEYED, Sink, Source, Survey, TRACKED, Tracker,
 use crate::schema::limits::{AllowLarge, Limits};
 use crate::schema::reader::{Capture, Scan};
 use crate::terminal::{self, status};
+
+/// Calls that `replay --follow` shows.
+const ROWS: usize = 100_000;
 
 /// Options of `vmtrace flows`.
 #[derive(Debug, clap::Args)]
@@ -134,6 +138,40 @@ pub fn run(args: &Args) -> Result<u8> {
         (false, 0) => status::NO_MATCH,
         (false, _) => status::OK,
     })
+}
+
+/// The calls through which the bytes of a row went, by `seq`, itself among them. Where there are none, says why.
+///
+/// # Errors
+/// When the files cannot be read, are of several recordings, or there are too many such calls.
+pub(super) fn rows(files: &[PathBuf], seq: u64, limits: Limits) -> Result<BTreeSet<u64>> {
+    let (groups, failed) = gather::groups(files, limits);
+    ensure!(!failed, "--follow reads all files first");
+    let [group] = groups.as_slice() else {
+        bail!("--follow: these are several recordings, and each has a row {seq}; give the files of one")
+    };
+    let mut nearest = Nearest::new(Selected { seq: Some(seq), ..Selected::default() });
+    let mut rows = Rows::default();
+    follow(group, limits, &mut nearest, &mut rows, &mut std::io::sink())?;
+    if rows.0.is_empty() {
+        nearest.sentences().iter().for_each(|sentence| terminal::say_line(format_args!("--follow: {sentence}")));
+    }
+    Ok(rows.0)
+}
+
+/// Collects the calls of flows.
+#[derive(Debug, Default)]
+struct Rows(BTreeSet<u64>);
+
+impl Render for Rows {
+    fn flow(&mut self, _out: &mut dyn Write, _file: &str, flow: Flow) -> Result<()> {
+        self.0.extend(flow.calls().map(|(call, _)| call.seq));
+        ensure!(
+            self.0.len() <= ROWS,
+            "--follow: the bytes went through more than {ROWS} calls; vmtrace flows lists them"
+        );
+        Ok(())
+    }
 }
 
 /// The files, and the row behind them: a number that is no file.

@@ -45,6 +45,10 @@ pub struct Args {
     files: Vec<PathBuf>,
     #[command(flatten)]
     select: Select,
+    /// Only calls through which the bytes of row SEQ went, by way of pipes: where they came from and went, as vmtrace flows
+    /// knows it
+    #[arg(long, value_name = "SEQ", help_heading = "Selection")]
+    follow: Option<u64>,
     /// Stop after N events
     #[arg(short = 'c', long = "count", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
@@ -149,7 +153,14 @@ pub fn run(args: &Args) -> Result<u8> {
         std::io::stdout().write_all(signs::legend().as_bytes())?;
         return Ok(status::OK);
     }
-    let filter = Filter::in_zone(&args.select, args.time.zone())?;
+    let mut filter = Filter::in_zone(&args.select, args.time.zone())?;
+    if let Some(seq) = args.follow {
+        let rows = flows::rows(&args.files, seq, args.large.limits())?;
+        if rows.is_empty() {
+            return Ok(status::NO_MATCH);
+        }
+        filter = filter.of_rows(rows);
+    }
     let mut replay = Replay {
         order: args.by,
         limits: args.large.limits(),

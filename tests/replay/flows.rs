@@ -185,6 +185,27 @@ fn a_row_is_answered_in_five_lines() {
 }
 
 #[test]
+fn replay_follows_the_bytes_of_a_row() {
+    let made = relay();
+    let events = |options: &[&str]| {
+        let ran = vmtrace(&[&["replay", "-T", "jsonl", made.path()], options].concat());
+        let seqs = ran.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["seq"].as_u64().unwrap());
+        (seqs.collect::<Vec<_>>(), ran.status, ran.err)
+    };
+    for seq in ["3", "4", "5"] {
+        assert_eq!(events(&["--follow", seq]), (vec![3, 4, 5], 0, String::new()), "from any of them");
+    }
+    assert_eq!(events(&["--follow", "6"]).0, [6]);
+    assert_eq!(events(&["--follow", "4", "-e", "pipe_read"]).0, [5]);
+    let text = vmtrace(&["replay", "--by", "process", "--follow", "4", made.path()]).out;
+    assert_eq!(text.matches("number 2").count(), 2, "{text}");
+    let none = "vmtrace: --follow: row 7, process_vm_readv, moved no bytes through a pipe; the nearest that did is 6\n";
+    assert_eq!(events(&["--follow", "7"]), (vec![], 1, none.to_string()));
+    let two = events(&[relay().path(), "--follow", "4"]);
+    assert!(two.1 == 2 && two.2.contains("several recordings"), "{}", two.2);
+}
+
+#[test]
 fn what_a_recording_cannot_show_is_said() {
     let events = relay();
     let mut manifest = Manifest { ledger: ledger(&[]), ..manifest() };

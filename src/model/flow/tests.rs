@@ -43,7 +43,7 @@ fn rules(seed: u64) -> Rules {
 fn every_byte_goes_where_the_program_put_it() {
     let mut total = Found::default();
     for seed in 0..RUNS {
-        let world = World::new(seed, rules(seed)).run(400);
+        let world = World::new(seed, rules(seed)).run(250);
         let events = world.events();
         let flows = flows_of(&manifest(), &events);
         let found = check(&world, &flows, &|seq| world.rows[seq as usize].call, &[], &format!("seed {seed}"));
@@ -60,7 +60,7 @@ fn every_byte_goes_where_the_program_put_it() {
         }
         total = add(total, found);
     }
-    assert!(total.known > 500_000 && total.exact > total.known / 10 && total.differ > 1_000, "{total:?}");
+    assert!(total.known > 250_000 && total.exact > total.known / 10 && total.differ > 1_000, "{total:?}");
 }
 
 /// Several readers and writers of a pipe, whose calls do not overlap: with entry times their order is known.
@@ -114,7 +114,7 @@ fn with_lost_events_no_flow_is_wrong() {
             timed: seed.is_multiple_of(3),
             held: seed.is_multiple_of(4),
         };
-        let world = World::new(seed, rules).run(400);
+        let world = World::new(seed, rules).run(250);
         let events = world.events();
         let (kept, seqs, lost) = with_losses(&events, &mut Random(seed));
         let ledger = vec![LedgerRow { event: "tee".into(), lost_ring_full: lost, ..LedgerRow::default() }];
@@ -124,7 +124,7 @@ fn with_lost_events_no_flow_is_wrong() {
             world.rows.iter().zip(0..).filter(|(_, seq)| !seqs.contains(seq)).map(|(row, _)| row.call).collect();
         total = add(total, check(&world, &flows, &call_of, &gone, &format!("seed {seed}")));
     }
-    assert!(total.exact > 10_000 && total.unknown > 100_000, "{total:?}");
+    assert!(total.exact > 5_000 && total.unknown > 50_000, "{total:?}");
 }
 
 /// A write of 10 bytes into pipe 7, and a read of up to 20.
@@ -189,6 +189,44 @@ fn what_does_not_add_up_between_two_empty_moments_is_unknown() {
     let unknown = |bytes| (Certainty::Unknown, Some(Why::Contradiction), bytes);
     assert_eq!(all(8), [exact, unknown(10), unknown(8)]);
     assert_eq!(all(12), [exact, unknown(10), unknown(12)]);
+}
+
+/// An event at another time, from `dur_ns` before.
+fn at(event: Event<'static>, seq: u64, mono_ns: i64) -> Event<'static> {
+    Event { seq, mono_ns, ..event }
+}
+
+#[test]
+fn a_loss_reaches_back_and_on_to_the_next_empty_moment() {
+    let [write, read] = pair();
+    let lost = Event { event: "lost", lost_count: Some(1), dur_ns: Some(1), tid: 0, pid: 0, ..Event::default() };
+    let ledger = vec![LedgerRow { event: "tee".into(), lost_ring_full: 1, ..LedgerRow::default() }];
+    let of = |events: &[Event<'_>]| verdict(&Manifest { ledger: ledger.clone(), ..manifest() }, events);
+    let (exact, unknown) = ((Certainty::Exact, None, 10), (Certainty::Unknown, Some(Why::Lost), 10));
+    let rows =
+        [at(write, 0, 10), at(read, 1, 20), at(write, 2, 30), at(read, 3, 40), at(write, 4, 50), at(read, 5, 60)];
+    let with = |place: usize, since: i64, until: i64| {
+        let gap = Event { dur_ns: Some(until - since), ..at(lost, 9, until) };
+        of(&[&rows[..place], &[gap], &rows[place..]].concat())
+    };
+    assert_eq!(with(4, 44, 45), [exact, exact, unknown, unknown], "between two empty moments");
+    assert_eq!(with(4, 22, 45), [exact, unknown, unknown, unknown, unknown], "what it began with is in doubt, too");
+    assert_eq!(with(2, 19, 20), [unknown, unknown, unknown, unknown, exact], "that moment may not have been empty");
+    assert_eq!(with(6, 62, 70), [exact, exact, exact]);
+    let left = of(&[&rows[..5], &[at(lost, 9, 70)]].concat());
+    assert_eq!(left, [exact, exact, unknown]);
+}
+
+/// The numbers add up, but a read had ended before the write began that would have fed it.
+#[test]
+fn nothing_is_read_before_it_is_written() {
+    let [write, read] = pair();
+    let full = Event { bytes_requested: Some(10), ..read };
+    let rows =
+        [at(write, 0, 10), at(read, 1, 20), at(full, 2, 30), at(write, 3, 40), at(write, 4, 50), at(read, 5, 60)];
+    let all = verdict(&manifest(), &rows);
+    assert_eq!(all[0], (Certainty::Exact, None, 10));
+    assert!(all[1..].iter().all(|of| (of.0, of.1) == (Certainty::Unknown, Some(Why::Contradiction))), "{all:?}");
 }
 
 /// The reader asked before the writer wrote, and got its bytes before that call had returned.
