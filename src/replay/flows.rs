@@ -111,7 +111,7 @@ pub fn run(args: &Args) -> Result<u8> {
     let (groups, mut failed) = gather::groups(files, limits);
     let mut nearest = Nearest::new(selected);
     let mut render: Box<dyn Render> = match (args.format, seq) {
-        (Format::Text, None) => Box::new(text::Text::default()),
+        (Format::Text, None) => Box::new(text::Text::new(groups.len() > 1)),
         (Format::Text, Some(seq)) => Box::new(answer::Answer::new(seq)),
         (Format::Json, _) => Box::new(table::Json),
         (Format::Csv, _) => Box::new(table::Csv::default()),

@@ -217,6 +217,9 @@ fn what_a_recording_cannot_show_is_said() {
     let none = vmtrace(&["flows", make(&[readv(10)]).path()]);
     assert_eq!((none.status, none.out.as_str()), (1, ""));
     assert_eq!(none.err, "vmtrace: no recorded call moved bytes through a pipe\n");
+    let several = vmtrace(&["flows", events.path(), relay().path()]).out;
+    let headings = several.lines().filter(|line| line.starts_with("# ") && line.ends_with("demo.parquet"));
+    assert_eq!((headings.count(), several.lines().count()), (2, 2 * (1 + 4)), "{several}");
     let both = vmtrace(&["flows", events.path(), "no-such-file.parquet"]);
     assert!(both.status == 2 && both.out.contains("pipe:72") && both.err.contains("no-such-file"), "{}", both.err);
     let captured = Event { comm: "a\x1b[31m", ..write(10, b"\x1b[31mxyz") };

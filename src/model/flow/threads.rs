@@ -10,6 +10,9 @@ const LIMIT: usize = 65_536;
 /// Begin of a call of which nothing is known.
 pub(super) const UNKNOWN: i64 = i64::MIN;
 
+/// A thread that has ended is in no call.
+const ENDED: i64 = i64::MAX;
+
 /// Who called. Requests of io_uring are done by nobody in particular: each is a thread of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Thread {
@@ -30,7 +33,7 @@ impl Threads {
         if event.abi.map(Abi::parse) == Some(Ok(Abi::IoUring)) {
             return (Thread::Request(event.seq), begun);
         }
-        let last = self.0.get(&event.tid).copied().unwrap_or(UNKNOWN);
+        let last = self.0.get(&event.tid).copied().filter(|last| *last != ENDED).unwrap_or(UNKNOWN);
         self.note(event);
         (Thread::Of(event.tid), begun.max(last))
     }
@@ -44,6 +47,15 @@ impl Threads {
         if self.0.len() >= LIMIT && !self.0.contains_key(&event.tid) {
             self.0.clear();
         }
-        self.0.insert(event.tid, event.mono_ns);
+        let has_ended = event.event == EventKind::ProcessExit.name();
+        self.0.insert(event.tid, if has_ended { ENDED } else { event.mono_ns });
+    }
+
+    /// Until when a thread was certainly in no call that has not returned; [`ENDED`] if it has ended.
+    pub fn last(&self, thread: Thread) -> i64 {
+        match thread {
+            Thread::Of(tid) => self.0.get(&tid).copied().unwrap_or(UNKNOWN),
+            Thread::Request(_) => UNKNOWN,
+        }
     }
 }

@@ -8,6 +8,7 @@ use anyhow::Result;
 use super::{Render, words};
 use crate::count;
 use crate::model::flow::{Certainty, Compared, Flow, Sink, Source, Step, Why};
+use crate::terminal::escape::Safe;
 
 /// Alike flows that are printed before the others are folded.
 const PRINTED: usize = 2;
@@ -17,8 +18,8 @@ const REASONS: usize = 64;
 /// Prints them.
 #[derive(Debug, Default)]
 pub(super) struct Text {
-    file: String,
-    recordings: u64,
+    /// Whether each recording gets a heading, there being several.
+    name_files: bool,
     route: Option<Route>,
     printed: usize,
     /// The line behind those that are printed, if it is the only one.
@@ -74,9 +75,8 @@ impl Route {
 
 impl Render for Text {
     fn flow(&mut self, out: &mut dyn Write, file: &str, flow: Flow) -> Result<()> {
-        if self.file != file {
-            self.recordings += 1;
-            file.clone_into(&mut self.file);
+        if self.name_files && self.flows == 0 {
+            writeln!(out, "# {}", Safe(file))?;
         }
         self.count(&flow);
         let route = Route::of(&flow);
@@ -99,12 +99,16 @@ impl Render for Text {
         if self.flows > 0 {
             self.conclude(out)?;
         }
-        *self = Text::default();
+        *self = Text::new(self.name_files);
         Ok(())
     }
 }
 
 impl Text {
+    pub fn new(name_files: bool) -> Self {
+        Text { name_files, ..Text::default() }
+    }
+
     fn count(&mut self, flow: &Flow) {
         self.flows += 1;
         self.bytes = self.bytes.saturating_add(flow.bytes);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::{Empty, Pipe, Survey};
 use crate::model::flow::call::PipeId;
+use crate::model::flow::threads::Threads;
 use crate::model::flow::{Certainty, Why};
 
 /// What is known of a pipe's queue in a stretch of rows.
@@ -56,7 +57,12 @@ impl Survey {
         // More was lost than the rows place.
         let blind = self.blind.or_else(|| (self.counted > self.reported).then_some(Why::Lost));
         let losses = merged(self.losses);
-        let of_all = Everywhere { losses: &losses, missed_reads: self.missed_reads, no_writes: self.no_writes };
+        let of_all = Everywhere {
+            threads: &self.threads,
+            losses: &losses,
+            missed_reads: self.missed_reads,
+            no_writes: self.no_writes,
+        };
         let pipes = self.pipes.into_iter().map(|(id, pipe)| (id, of_all.plan(id, pipe))).collect();
         Plan { pipes, blind }
     }
@@ -77,6 +83,7 @@ fn merged(mut spans: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
 
 /// What holds for all pipes.
 struct Everywhere<'a> {
+    threads: &'a Threads,
     losses: &'a [(i64, i64)],
     missed_reads: bool,
     no_writes: bool,
@@ -137,10 +144,10 @@ impl Everywhere<'_> {
             let certainty = if shared { Certainty::Bounded } else { Certainty::Exact };
             return State { certainty, why, before: 0 };
         }
-        let ahead = pipe.ahead.iter().map(|(_, ahead)| *ahead).max().unwrap_or(0);
-        let of_all = pipe.taken.saturating_sub(pipe.put);
-        // The order of reads and writes shows no more where several threads write.
-        let least = if pipe.puts.is_shared() { of_all } else { pipe.least.max(ahead).max(of_all) };
+        // Reads that are ahead of all writes got what was there before, if no call under way can have fed them.
+        let until = pipe.puts.only_thread().map_or(i64::MIN, |thread| self.threads.last(thread));
+        let ahead = pipe.ahead.iter().filter(|(end, _)| *end < until).map(|(_, ahead)| *ahead).max().unwrap_or(0);
+        let least = if shared { pipe.taken.saturating_sub(pipe.put) } else { pipe.least.max(ahead) };
         match u64::try_from(least) {
             _ if self.missed_reads => State::unknown(Why::MissedReads),
             Ok(before) => {

@@ -56,6 +56,11 @@ impl Side {
         self.shared
     }
 
+    /// Whose calls they are, if of one thread.
+    pub fn only_thread(&self) -> Option<Thread> {
+        self.thread.filter(|_| !self.shared)
+    }
+
     /// Whether all calls, but for those of one thread, had returned before `at`.
     pub fn all_returned_before(&self, at: i64, but: Option<Thread>) -> bool {
         let of_others = |thread: &Thread| Some(*thread) != but;
