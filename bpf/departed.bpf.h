@@ -104,8 +104,8 @@ static __always_inline bool reaches_selected(struct task_struct *task, const str
 	return is_tracked(number) || is_process_of(bpf_map_lookup_elem(&departed_selected, &number), target);
 }
 
-/* Whether a thread's process was selected until it ended. The last thread to end need not be the last to get here: what it
- * leaves is noted and no longer tracked by then. */
+/* Whether a thread's process was selected until it ended. The last thread to end need not be the last to get here: what
+ * it leaves is noted and no longer tracked by then. */
 static __always_inline bool ended_selected(struct task_struct *task)
 {
 	__s32 number = task->tgid;
