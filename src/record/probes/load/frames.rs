@@ -74,15 +74,19 @@ fn functions(bytes: &[u8]) -> BTreeMap<Place, Function> {
         }
         // Functions of other sections, and global ones, are found by a relocation.
         for (at, relocation) in section.relocations() {
-            let (Some(call), RelocationTarget::Symbol(target)) = (calls.get_mut(&at), relocation.target()) else {
+            let (true, RelocationTarget::Symbol(target)) = (calls.contains_key(&at), relocation.target()) else {
                 continue;
             };
             let target = file.symbol_by_index(target).expect("its symbol");
-            let section = target.section_index().expect("its section").0;
-            let at = ((at - begin) as usize / INSN) * INSN;
-            let relative = i64::from(i32::from_le_bytes(code[at + 4..at + 8].try_into().expect("four bytes")));
+            // A function of the kernel has a stack of its own.
+            let Some(section) = target.section_index().map(|section| section.0) else {
+                calls.remove(&at);
+                continue;
+            };
+            let insn = (at - begin) as usize;
+            let relative = i64::from(i32::from_le_bytes(code[insn + 4..insn + 8].try_into().expect("four bytes")));
             // Of a section's symbol the instruction has the place; of a function's it has -1.
-            *call = (section, (target.address() as i64 + (relative + 1) * INSN as i64) as u64);
+            calls.insert(at, (section, (target.address() as i64 + (relative + 1) * INSN as i64) as u64));
         }
         let name = symbol.name().unwrap_or_default().to_string();
         found.insert((index.0, begin), Function { name, frame: frame(code), calls: calls.into_values().collect() });
