@@ -92,6 +92,7 @@ fn examine(path: &Path, limits: Limits) -> Report {
     let mut report = Report { file: path.display().to_string(), ..Report::default() };
     match Capture::open_within(path, limits) {
         Ok(capture) => {
+            report.file = capture.path().display().to_string();
             report.root = capture.root().map(str::to_string);
             report.row_groups = Some(capture.row_group_count());
             report.rows = Some(capture.rows());
