@@ -59,10 +59,12 @@ struct walk {
 	bool whole; /* the root was reached */
 };
 
-/* What identifies a pipe. Inode numbers of pipes count up, so none is used twice during a recording. */
+/* What identifies a pipe. Inode numbers of pipes count up, so none is used twice during a recording. A file system
+ * gives those of FIFOs again, with another generation. */
 struct pipe_key {
 	__u64 ino;
-	__u64 dev;
+	__u32 dev;
+	__u32 generation; /* as in struct vmt_fd */
 };
 
 /* The state of one count of the bytes in a pipe, in map memory for the same reason. */

@@ -68,6 +68,8 @@ static __always_inline void fd_describe(struct vmt_fd *out, __s32 fd, struct fil
 	out->dev = peek(inode, struct inode, i_sb, s_dev);
 	out->flags = mode & (FMODE_READ | FMODE_WRITE);
 	out->kind = fd_kind(file, peek(inode, struct inode, i_mode), magic);
+	if (out->kind == VMT_FD_FIFO)
+		out->generation = peek(inode, struct inode, i_generation);
 	if (out->kind == VMT_FD_SOCKET) {
 		socket = BPF_CORE_READ(file, private_data);
 		out->family = BPF_CORE_READ(socket, sk, __sk_common.skc_family);

@@ -97,6 +97,7 @@ struct inode {
 	__u16 i_mode;
 	unsigned long i_ino;
 	struct super_block *i_sb;
+	__u32 i_generation;
 	void *i_private;
 };
 

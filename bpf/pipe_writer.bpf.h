@@ -49,7 +49,7 @@ static __always_inline bool is_pipe(const struct vmt_fd *fd)
 
 static __always_inline struct pipe_key pipe_key_of(const struct vmt_fd *fd)
 {
-	return (struct pipe_key){.ino = fd->ino, .dev = fd->dev};
+	return (struct pipe_key){.ino = fd->ino, .dev = fd->dev, .generation = fd->generation};
 }
 
 static __always_inline bool is_same_process(const struct vmt_process *a, const struct vmt_process *b)
@@ -329,6 +329,7 @@ static __noinline int is_pipe_of(struct file *file, __u32 event)
 		return 0;
 	key.ino = peek(inode, struct inode, i_ino);
 	key.dev = peek(inode, struct inode, i_sb, s_dev);
+	key.generation = (__u16)peek(inode, struct inode, i_generation);
 	return event == VMT_PIPE_WRITE ? bpf_map_lookup_elem(&fed_pipes, &key) != NULL : is_fed(&key);
 }
 

@@ -180,7 +180,8 @@ struct vmt_fd {
 	__u16 path_len;
 	__u8 kind; /* enum vmt_fd_kind */
 	__u8 flags; /* VMT_MODE_*, VMT_PATH_* */
-	__u16 pad;
+	__u16 generation; /* of a pipe: low bits of its inode's, which tell it from an earlier one with the same number
+			   */
 };
 
 /* Where a socket is bound and whom it is connected to. Behind it stand the local name and the peer's: addresses in
