@@ -15,11 +15,30 @@ HERE = Path(__file__).resolve().parent
 STAMP = HERE / "stamp.py"
 
 INPUTS = [
-    "bpf/vmtrace.bpf.c", "bpf/wire.h", "build.rs", "Cargo.lock", "Cargo.toml", "src/main.rs", "src/record/mod.rs",
-    "src/schema/events.rs", "src/later/mod.rs", "examples/workload/main.rs", "tests/record/main.rs", "tests/guests/check",
+    "bpf/vmtrace.bpf.c", "bpf/wire.h", "build.rs", "src/record/mod.rs", "src/schema/events.rs", "src/later/mod.rs", "examples/workload/main.rs", "tests/record/main.rs", "tests/guests/check",
     "tests/runner/run.py", "tests/workloads/caller32.c",
 ]  # fmt: skip
-OTHERS = ["src/query/mod.rs", "src/query/views/edges.sql", "src/replay/text.rs", "docs/LIMITS.md", "README.md", "tests/query/main.rs", "scripts/test"]
+OTHERS = [
+    "src/query/mod.rs", "src/query/views/edges.sql", "src/replay/text.rs", "src/model/flow.rs", "src/cli.rs", "src/main.rs",
+    "docs/LIMITS.md", "README.md", "tests/query/main.rs", "scripts/test", "Cargo.lock",
+]  # fmt: skip
+MANIFEST = """
+[package]
+edition = "2024"
+description = "{description}"
+
+[profile.guest]
+opt-level = {level}
+"""
+# As `cargo tree` prints it: of the three crates that the project uses, src/record/mod.rs names one.
+TREE = """0 vmtrace v0.1.0 (/somewhere) [record]
+1 used-crate v1.0.0 [std]
+2 needed v1.0.0 []
+1 viewer v1.0.0 []
+2 drawing v1.0.0 []
+
+1 builder v1.0.0 []
+"""
 
 
 class Stamps(unittest.TestCase):
@@ -29,6 +48,9 @@ class Stamps(unittest.TestCase):
         self.root, self.cache = base / "project", base / "cache"
         for name in INPUTS + OTHERS:
             self.write(self.root / name, name)
+        self.write(self.root / "src/record/mod.rs", "use used_crate::Thing;")
+        self.write(self.root / "src/view/mod.rs", "use viewer::Screen;")
+        self.manifest()
         self.kernel = self.cache / "vmtrace/guests/6.1"
         self.write(self.kernel / "release", "6.1.0-1")
         self.write(self.kernel / "vmlinuz", "kernel")
@@ -40,6 +62,7 @@ class Stamps(unittest.TestCase):
         self.tools = base / "tools"
         for name in ("rustc", "clang", "qemu-system-x86_64"):
             self.tool(name, "one")
+        self.tree(TREE)
         self.environment["PATH"] = f"{self.tools}:{os.environ['PATH']}"
 
     def tearDown(self):
@@ -52,6 +75,13 @@ class Stamps(unittest.TestCase):
     def tool(self, name, version):
         self.write(self.tools / name, f"#!/bin/sh\necho {version}\n")
         (self.tools / name).chmod(0o755)
+
+    def manifest(self, description="", level=1):
+        self.write(self.root / "Cargo.toml", MANIFEST.format(description=description, level=level))
+
+    def tree(self, text):
+        self.write(self.tools / "cargo", f"#!/bin/sh\ncat <<'end'\n{text}end\n")
+        (self.tools / "cargo").chmod(0o755)
 
     def stamp(self, *words, **more):
         """What it prints; None where its status is not 0."""
@@ -87,6 +117,34 @@ class Stamps(unittest.TestCase):
         (self.root / "src/record/new.rs").unlink()
         (self.root / "build.rs").chmod(0o755)
         self.assertNotIn(self.digest(), seen)
+
+    def test_only_crates_and_profiles_that_the_inputs_use_change_the_digest(self):
+        before = self.digest()
+        self.manifest(description="changed")
+        self.tree(TREE.replace("viewer v1.0.0", "viewer v2.0.0").replace("drawing v1.0.0", "drawing v2.0.0"))
+        self.assertEqual(self.digest(), before)
+        seen = {before}
+
+        def differs():
+            self.assertNotIn(self.digest(), seen)
+            seen.add(self.digest())
+
+        self.tree(TREE.replace("used-crate v1.0.0", "used-crate v1.0.1"))
+        differs()
+        self.tree(TREE.replace("needed v1.0.0 []", "needed v1.0.0 [more]"))
+        differs()
+        # An input that begins to use a crate.
+        self.tree(TREE)
+        self.write(self.root / "build.rs", "builder::build();")
+        differs()
+        self.manifest(level=2)
+        differs()
+
+    def test_without_cargo_the_whole_lock_file_counts(self):
+        self.write(self.tools / "cargo", "#!/bin/sh\nexit 101\n")
+        before = self.digest()
+        self.write(self.root / "Cargo.lock", "changed")
+        self.assertNotEqual(self.digest(), before)
 
     def test_another_kernel_tool_or_variable_changes_the_digest(self):
         seen = {self.digest()}

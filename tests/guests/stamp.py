@@ -13,9 +13,11 @@ Stamps are beside the guests' kernels in the cache, outside any clone. One that 
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 ROOT = Path(os.environ.get("VMTRACE_STAMP_ROOT") or Path(__file__).resolve().parents[2])
@@ -23,11 +25,17 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vmtr
 
 # Of the project, what the recorder is made of and what tests it in a guest. New directories in src/ are in it.
 INPUTS = [
-    "Cargo.lock", "Cargo.toml", "bpf", "build.rs", "examples/workload", "src",
-    "tests/guests", "tests/readers/check.py", "tests/record", "tests/runner", "tests/workloads",
+    "bpf", "build.rs", "examples/workload", "src", "tests/guests", "tests/readers/check.py", "tests/record", "tests/runner",
+    "tests/workloads",
 ]  # fmt: skip
-# What reads finished captures, and the sentences that describe the recorder: no kernel differs.
-NO_INPUTS = ["src/query", "src/replay", "src/export", "docs"]
+# What reads finished captures, parses the command line, or describes the recorder: the same on every kernel, and tested on
+# the host. The recorder imports none of it but the dispatch (scripts/imports.py).
+NO_INPUTS = [
+    "src/query", "src/model", "src/replay", "src/export", "src/report", "src/view", "src/verify", "src/manual",
+    "src/cli", "src/cli.rs", "src/lib.rs", "src/main.rs", "docs",
+]  # fmt: skip
+# Crates that only those use are no inputs, either: see `dependencies`.
+FEATURES = ["--no-default-features", "--features", "record"]
 TOOLS = [["rustc", "-vV"], ["clang", "--version"], ["qemu-system-x86_64", "--version"]]
 # Variables that change no result. All others of ours do, or may.
 HARMLESS = {"VMTRACE_VENV", "VMTRACE_TEST_ALL", "VMTRACE_MUST_RECORD", "VMTRACE_NO_QUERY", "VMTRACE_STAMP_ROOT"}
@@ -51,6 +59,35 @@ def files(root):
                 yield name, path
 
 
+def dependencies():
+    """What the tests' inputs take from Cargo.toml and Cargo.lock, as text: the profiles, and the versions and features of each
+    crate that a file among the inputs names, with all that it needs. Where Cargo cannot say, both files as they are."""
+    try:
+        manifest = tomllib.loads((ROOT / "Cargo.toml").read_text())
+        tree = subprocess.run(
+            ["cargo", "tree", "--locked", *FEATURES, "--no-dedupe", "--prefix", "depth", "--format", " {p} [{f}]"],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+    except (OSError, ValueError, subprocess.CalledProcessError):
+        return "".join((ROOT / name).read_text() for name in ("Cargo.toml", "Cargo.lock"))
+    words = set()
+    for name, path in files(ROOT):
+        if name.endswith(".rs"):
+            words.update(re.findall(r"\w+", path.read_text()))
+    kept, named = set(), False
+    for line in tree.splitlines():
+        depth, _, crate = line.partition(" ")
+        # Other lines separate the kinds of dependencies. Depth 0 is the project, with its path.
+        if not depth.isdigit() or depth == "0":
+            continue
+        if depth == "1":
+            named = crate.split()[0].replace("-", "_") in words
+        if named:
+            kept.add(crate)
+    compiled = {key: manifest.get(key) for key in ("profile", "lints")} | {"edition": manifest["package"].get("edition")}
+    return "\n".join([json.dumps(compiled, sort_keys=True), *sorted(kept)])
+
+
 def version(command):
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -66,6 +103,7 @@ def digest(kernel):
 
     for name, path in files(ROOT):
         add(f"file {name} {os.access(path, os.X_OK)}", path.read_bytes())
+    add("dependencies", dependencies().encode())
     booted = CACHE / "guests" / kernel
     for path in sorted(booted.rglob("*")):
         if path.is_file():
