@@ -1,8 +1,10 @@
 //! JSON lines: one object per event with every column that is not null.
 //!
-//! Numbers are exact integers up to 64 bits, `ts` is RFC 3339 in UTC, iovecs are arrays of `{"base":…,"len":…}`,
-//! payload is hexadecimal. Characters that can control a terminal are written as `\uXXXX`.
+//! Numbers are exact integers up to 64 bits. Many readers of JSON round those beyond 2^53 (jq 1.6 does): such a number is
+//! followed by its text, `"ts_ns_text"` behind `"ts_ns"`, and in an iovec such an address or length is the text `"0x…"`. `ts` is
+//! RFC 3339 in UTC, iovecs are arrays of `{"base":…,"len":…}`, payload is hexadecimal. Characters that can control a terminal are written as `\uXXXX`.
 
+use std::fmt::Display;
 use std::io::Write;
 
 use anyhow::Result;
@@ -63,13 +65,43 @@ impl Serialize for Row<'_, '_> {
 fn entry<M: SerializeMap>(map: &mut M, name: &str, cell: Cell<'_>) -> Result<(), M::Error> {
     match cell {
         Cell::Null => Ok(()),
-        Cell::Int(value) => map.serialize_entry(name, &value),
-        Cell::Uint(value) => map.serialize_entry(name, &value),
+        Cell::Int(value) => number(map, name, value, value.unsigned_abs()),
+        Cell::Uint(value) => number(map, name, value, value),
         Cell::Bool(value) => map.serialize_entry(name, &value),
         Cell::Text(text) => map.serialize_entry(name, text),
         Cell::Bytes(bytes) => map.serialize_entry(name, &HexText(bytes)),
         Cell::Iovecs(iovecs) => map.serialize_entry(name, &Ranges(iovecs)),
         Cell::Micros(micros) => map.serialize_entry(name, &time::utc_micros(micros)),
+    }
+}
+
+/// The largest number up to which readers that take all numbers for binary64 (RFC 8259, section 6) tell any two apart.
+const EXACT: u64 = 1 << 53;
+
+/// A number, and where it is beyond [`EXACT`] its text, too.
+fn number<M: SerializeMap>(
+    map: &mut M,
+    name: &str,
+    value: impl Serialize + Display,
+    magnitude: u64,
+) -> Result<(), M::Error> {
+    map.serialize_entry(name, &value)?;
+    if magnitude <= EXACT {
+        return Ok(());
+    }
+    map.serialize_entry(&format_args!("{name}_text"), &format_args!("{value}"))
+}
+
+/// An address or a length: a number, or its text where it is beyond [`EXACT`].
+struct Address(u64);
+
+impl Serialize for Address {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0 <= EXACT {
+            serializer.serialize_u64(self.0)
+        } else {
+            serializer.collect_str(&format_args!("{:#x}", self.0))
+        }
     }
 }
 
@@ -87,11 +119,13 @@ impl Serialize for Ranges<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         struct Range {
-            base: u64,
-            len: u64,
+            base: Address,
+            len: Address,
         }
         let mut list = serializer.serialize_seq(Some(self.0.len()))?;
-        self.0.iter().try_for_each(|iov| list.serialize_element(&Range { base: iov.base, len: iov.len }))?;
+        self.0
+            .iter()
+            .try_for_each(|iov| list.serialize_element(&Range { base: Address(iov.base), len: Address(iov.len) }))?;
         list.end()
     }
 }
@@ -103,7 +137,7 @@ mod tests {
 
     #[test]
     fn values_come_back_exactly() {
-        let iov = [Iovec { base: u64::MAX, len: (1 << 53) + 1 }];
+        let iov = [Iovec { base: u64::MAX, len: (1 << 53) + 1 }, Iovec { base: 1 << 53, len: 1 }];
         let event = Event {
             ts: 1_700_000_000_500_000,
             comm: "a\x1b",
@@ -122,8 +156,10 @@ mod tests {
         assert_eq!(json["comm"], "a\x1b");
         assert_eq!(json["ret"].as_i64(), Some(i64::MIN));
         assert_eq!(json["toctou"], false);
-        assert_eq!(json["remote_iov"][0]["base"].as_u64(), Some(u64::MAX));
-        assert_eq!(json["remote_iov"][0]["len"].as_u64(), Some((1 << 53) + 1));
+        assert_eq!(json["ret_text"], i64::MIN.to_string());
+        assert_eq!(json["remote_iov"][0]["base"], "0xffffffffffffffff");
+        assert_eq!(json["remote_iov"][0]["len"], "0x20000000000001");
+        assert_eq!(json["remote_iov"][1]["base"].as_u64(), Some(1 << 53));
         assert_eq!(json["payload"], "00ff");
         assert!(json.get("errno").is_none(), "null columns are left out");
     }
