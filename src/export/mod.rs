@@ -2,6 +2,8 @@
 //! files or options.
 
 pub mod csv;
+pub mod flow_table;
+pub mod flows;
 pub mod jsonl;
 
 use anyhow::Result;

@@ -12,6 +12,7 @@
 //! Does no I/O and no rendering.
 
 mod call;
+mod follow;
 mod queue;
 mod stitch;
 mod survey;
@@ -21,6 +22,7 @@ mod tracker;
 use std::sync::Arc;
 
 pub use self::call::{Call, Place};
+pub use self::follow::{Bounds, follow};
 pub use self::survey::{Plan, Survey};
 pub use self::tracker::Tracker;
 
@@ -139,6 +141,27 @@ pub enum Why {
     NotSeen,
     /// There was more than this version keeps.
     Limit,
+}
+
+impl Why {
+    /// Its word in the output of programs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Why::NeverEmpty(_) => "never_empty",
+            Why::Held(_) => "held",
+            Why::Pending => "pending",
+            Why::NoWrites => "no_writes",
+            Why::Named => "named_pipe",
+            Why::Before => "before",
+            Why::Overlap => "overlap",
+            Why::Lost => "lost",
+            Why::MissedReads => "missed_reads",
+            Why::LeftOut => "left_out",
+            Why::Contradiction => "contradiction",
+            Why::NotSeen => "not_seen",
+            Why::Limit => "limit",
+        }
+    }
 }
 
 /// Where bytes came from.

@@ -8,6 +8,8 @@ pub mod flow;
 pub mod loss;
 pub mod memory;
 pub mod process;
+pub mod reading;
+pub mod recording;
 pub mod select;
 pub mod summary;
 pub mod tally;

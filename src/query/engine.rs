@@ -27,7 +27,7 @@ use super::open::{self, Opened};
 use super::resources::{MUCH_MEMORY, STACK, half_of_memory, reading, threads};
 use super::spill::Spills;
 use super::stopping::{StopJoins, Stops};
-use super::{allowed, error, functions, signals, tables, views};
+use super::{allowed, error, flows, functions, signals, tables, views};
 use crate::schema::limits;
 use crate::schema::reader::guard_thread;
 
@@ -109,6 +109,8 @@ impl Engine {
         self.context.register_table("events", Arc::new(events)).map_err(plain)?;
         self.context.register_table("manifest", Arc::new(tables::manifest(&self.captures)?)).map_err(plain)?;
         self.context.register_table("ledger", Arc::new(tables::ledger(&self.captures)?)).map_err(plain)?;
+        // On a cluster, a plan cannot contain it: a query that uses it is refused.
+        self.context.register_table("flows", Arc::new(flows::table(&self.captures)?)).map_err(plain)?;
         for (name, view) in views::VIEWS {
             let sql = format!("CREATE VIEW {name} AS {view}");
             self.runtime.block_on(self.context.sql(&sql)).map_err(|e| anyhow!("view {name}: {e}"))?;

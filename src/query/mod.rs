@@ -13,6 +13,7 @@ mod error;
 mod events;
 mod explain;
 mod files;
+mod flows;
 mod format;
 mod functions;
 mod named;

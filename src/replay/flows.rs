@@ -9,18 +9,19 @@ mod table;
 mod text;
 mod words;
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 
 use self::nearest::Nearest;
 use super::summary::gather::{self, Group};
-use crate::model::flow::{Flow, SURVEYED, Sink, Source, Survey, TRACKED, Tracker, Why};
+use crate::model::flow::{self, Flow, Sink, Source, Why};
 use crate::schema::limits::{AllowLarge, Limits};
-use crate::schema::reader::{Capture, Scan};
+use crate::schema::reader::Capture;
 use crate::terminal::{self, status};
 
 /// Calls that `replay --follow` shows.
@@ -48,6 +49,12 @@ pub struct Args {
     /// Output format
     #[arg(short = 'T', long, value_enum, default_value_t, help_heading = "Output")]
     format: Format,
+    /// The Parquet file to write (-T parquet)
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    output: Option<PathBuf>,
+    /// Replace that file if it exists
+    #[arg(long, requires = "output", help_heading = "Output")]
+    force: bool,
     #[command(flatten)]
     large: AllowLarge,
 }
@@ -62,6 +69,8 @@ enum Format {
     Json,
     /// Comma-separated values with a header
     Csv,
+    /// A row per flow, in the Parquet file that -o names
+    Parquet,
 }
 
 /// What is selected.
@@ -98,6 +107,10 @@ trait Render {
     fn end(&mut self, _out: &mut dyn Write) -> Result<()> {
         Ok(())
     }
+    /// All flows have been printed.
+    fn close(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Runs `vmtrace flows`; returns the exit status.
@@ -108,13 +121,15 @@ pub fn run(args: &Args) -> Result<u8> {
     let (files, seq) = files_and_row(&args.words)?;
     let selected = Selected { seq, from: args.from, to: args.to, pipe: args.pipe };
     let limits = args.large.limits();
+    let output = output_of(args)?;
     let (groups, mut failed) = gather::groups(files, limits);
     let mut nearest = Nearest::new(selected);
-    let mut render: Box<dyn Render> = match (args.format, seq) {
-        (Format::Text, None) => Box::new(text::Text::new(groups.len() > 1)),
-        (Format::Text, Some(seq)) => Box::new(answer::Answer::new(seq)),
-        (Format::Json, _) => Box::new(table::Json),
-        (Format::Csv, _) => Box::new(table::Csv::default()),
+    let mut render: Box<dyn Render> = match (args.format, seq, output) {
+        (Format::Text, None, None) => Box::new(text::Text::new(groups.len() > 1)),
+        (Format::Text, Some(seq), None) => Box::new(answer::Answer::new(seq)),
+        (Format::Json, _, None) => Box::new(table::Json),
+        (_, _, Some(path)) => Box::new(table::Parquet::create(path, args.force)?),
+        (Format::Csv | Format::Parquet, _, None) => Box::new(table::Csv::default()),
     };
     let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
     let mut matched = 0u64;
@@ -130,6 +145,10 @@ pub fn run(args: &Args) -> Result<u8> {
         }
     }
     out.flush()?;
+    // Half a table would pass for a whole one.
+    if !failed {
+        render.close()?;
+    }
     if matched == 0 && !failed {
         nearest.sentences().iter().for_each(|sentence| terminal::say_line(format_args!("{sentence}")));
     }
@@ -138,6 +157,16 @@ pub fn run(args: &Args) -> Result<u8> {
         (false, 0) => status::NO_MATCH,
         (false, _) => status::OK,
     })
+}
+
+/// The file to write; none unless it is a Parquet file.
+fn output_of(args: &Args) -> Result<Option<&Path>> {
+    match (args.format, args.output.as_deref()) {
+        (Format::Parquet, None) => bail!("-T parquet needs -o FILE"),
+        (Format::Parquet, output) => Ok(output),
+        (Format::Text | Format::Json | Format::Csv, Some(_)) => bail!("-o is for -T parquet; others print to stdout"),
+        (Format::Text | Format::Json | Format::Csv, None) => Ok(None),
+    }
 }
 
 /// The calls through which the bytes of a row went, by `seq`, itself among them. Where there are none, says why.
@@ -192,61 +221,30 @@ fn follow(
     render: &mut dyn Render,
     out: &mut dyn Write,
 ) -> Result<u64> {
-    let scan = |columns: &[&'static str]| Scan { columns: columns.to_vec(), ..Scan::default() };
-    let name = group.paths().next().map(|path| path.display().to_string()).unwrap_or_default();
-    let mut survey = Survey::default();
-    for path in group.paths() {
-        let capture = Capture::open_within(path, limits)?;
-        survey.manifest(capture.manifest());
-        gather::each(&capture, &scan(SURVEYED), |batch| {
-            batch.iter().for_each(|event| {
-                nearest.row(&event);
-                survey.note(&event);
-            });
-            Ok(())
-        })?;
-    }
-    let plan = survey.plan();
-    let blind = plan.blind();
-    let mut tracker = Tracker::new(plan);
-    let mut printer = Printer { nearest, render, out, name, printed: 0, error: None };
-    for path in group.paths() {
-        let capture = Capture::open_within(path, limits)?;
-        gather::each(&capture, &scan(TRACKED), |batch| {
-            batch.iter().for_each(|event| tracker.note(&event, &mut |flow| printer.take(flow)));
-            printer.error.take().map_or(Ok(()), Err)
-        })?;
-    }
-    if tracker.finish(&mut |flow| printer.take(flow)) {
+    let name = group.files().next().map(|path| path.display().to_string()).unwrap_or_default();
+    // Rows come in the first reading, flows in the second.
+    let nearest = RefCell::new(nearest);
+    let mut printed = 0;
+    let bounds = flow::follow(
+        || group.files().map(|path| Capture::open_within(path, limits)),
+        |event| nearest.borrow_mut().row(event),
+        |flow| {
+            let mut nearest = nearest.borrow_mut();
+            nearest.flow(&flow);
+            if !nearest.selected.has(&flow) {
+                return Ok(());
+            }
+            printed += 1;
+            render.flow(out, &name, flow)
+        },
+    )?;
+    if bounds.overflowed {
         let limit = words::why(Why::Limit);
-        terminal::say_line(format_args!("{}: {limit}: those flows are unknown", printer.name));
+        terminal::say_line(format_args!("{name}: {limit}: those flows are unknown"));
     }
-    let Printer { render, out, printed, error, name, .. } = printer;
-    error.map_or(Ok(()), Err)?;
-    if let Some(why) = blind.filter(|_| printed > 0) {
+    if let Some(why) = bounds.blind.filter(|_| printed > 0) {
         terminal::say_line(format_args!("{name}: {}", words::blind(why)));
     }
     render.end(out)?;
     Ok(printed)
-}
-
-/// Prints the flows that are selected.
-struct Printer<'a> {
-    nearest: &'a mut Nearest,
-    render: &'a mut dyn Render,
-    out: &'a mut dyn Write,
-    name: String,
-    printed: u64,
-    error: Option<anyhow::Error>,
-}
-
-impl Printer<'_> {
-    fn take(&mut self, flow: Flow) {
-        self.nearest.flow(&flow);
-        if self.error.is_some() || !self.nearest.selected.has(&flow) {
-            return;
-        }
-        self.printed += 1;
-        self.error = self.render.flow(self.out, &self.name, flow).err();
-    }
 }

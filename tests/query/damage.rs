@@ -91,7 +91,7 @@ fn older_captures_open_and_what_they_lack_is_null() {
     let old = old.to_str().unwrap();
     let sql = "SELECT count(*) AS n, count(comm) AS comm, count(payload) AS payload FROM events";
     assert_eq!(super::rows(&[old, sql]), [serde_json::json!({"n": 3, "comm": 0, "payload": 0})]);
-    for view in ["transfers", "processes", "edges", "pipes", "losses", "manifest", "ledger"] {
+    for view in ["transfers", "processes", "edges", "pipes", "losses", "flows", "manifest", "ledger"] {
         let ran = query(&[old, &format!("SELECT * FROM {view}")]);
         assert!(ran.status < 2 && ran.err.is_empty(), "{view}: {}", ran.err);
     }

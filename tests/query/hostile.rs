@@ -54,7 +54,7 @@ fn nothing_captured_reaches_the_terminal_as_it_is() {
     captures::write(&path, &manifest, &[&[event]]);
     let path = path.to_str().unwrap();
     let mut asked = 0;
-    for table in ["events", "transfers", "processes", "edges", "manifest"] {
+    for table in ["events", "transfers", "processes", "edges", "flows", "manifest"] {
         for format in ["table", "csv", "jsonl"] {
             let ran = query(&[path, &format!("SELECT * FROM {table}"), "-T", format]);
             assert_eq!((ran.status, ran.err.as_str()), (0, ""), "{table} {format}");
@@ -62,7 +62,7 @@ fn nothing_captured_reaches_the_terminal_as_it_is() {
             asked += 1;
         }
     }
-    assert_eq!(asked, 15);
+    assert_eq!(asked, 18);
     let sql = "SELECT hexdump(payload), printable(payload), comm AS \"a\x1b[31mb\" FROM events";
     for args in [
         &[sql][..],

@@ -12,6 +12,7 @@ mod docs;
 mod ends;
 mod errors;
 mod fed;
+mod flows;
 // Those of replay, likewise.
 #[allow(dead_code)]
 #[path = "../replay/forged.rs"]

@@ -52,25 +52,6 @@ pub(super) fn sentence(reason: Why) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
-/// The word for it in the output for other programs.
-pub(super) fn word(why: Why) -> &'static str {
-    match why {
-        Why::NeverEmpty(_) => "never_empty",
-        Why::Held(_) => "held",
-        Why::Pending => "pending",
-        Why::NoWrites => "no_writes",
-        Why::Named => "named_pipe",
-        Why::Before => "before",
-        Why::Overlap => "overlap",
-        Why::Lost => "lost",
-        Why::MissedReads => "missed_reads",
-        Why::LeftOut => "left_out",
-        Why::Contradiction => "contradiction",
-        Why::NotSeen => "not_seen",
-        Why::Limit => "limit",
-    }
-}
-
 /// Why nothing is known of a whole recording.
 pub(super) fn blind(reason: Why) -> String {
     format!("no flow is known: {}", why(reason))

@@ -1,76 +1,46 @@
 //! Reads captures into counts. Files of one recording are counted together.
 
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
 use crate::model::loss::Losses;
+use crate::model::reading;
+use crate::model::recording::{self, Recording};
 use crate::model::select::{CaptureFilter, Decision, Filter};
 use crate::model::tally::{self, Tally};
 use crate::schema::limits::Limits;
 use crate::schema::manifest::{LedgerRow, Manifest};
 use crate::schema::reader::{Capture, Scan};
 use crate::schema::vocabulary::EndReason;
-use crate::schema::{Event, EventBatch, EventKind};
+use crate::schema::{Event, EventKind};
 use crate::terminal;
 
 /// Columns of `lost` rows.
 const OF_LOSSES: [&str; 4] = ["dur_ns", "lost_event", "lost_cause", "lost_count"];
 
-/// Captures that are summarised together.
-#[derive(Debug)]
-pub struct Group {
-    capture_id: String,
-    /// Each with its number in the recording, if it has one.
-    files: Vec<(Option<u64>, PathBuf)>,
-}
-
-impl Group {
-    /// The files, in the order of the recording.
-    pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.files.iter().map(|(_, path)| path.as_path())
-    }
-}
+/// Captures that are read together.
+pub type Group = Recording<PathBuf>;
 
 /// Captures by recording, in the order in which they were given; and whether one could not be opened, which has been reported.
 pub fn groups(paths: &[PathBuf], limits: Limits) -> (Vec<Group>, bool) {
     if let [only] = paths {
-        return (vec![Group { capture_id: String::new(), files: vec![(None, only.clone())] }], false);
+        return (vec![Recording::of_one(only.clone())], false);
     }
     let mut groups: Vec<Group> = Vec::new();
     let mut failed = false;
     for path in paths {
         // Not kept open: there may be any number of files, and a footer may be large.
         match Capture::open_within(path, limits) {
-            Ok(capture) => add(&mut groups, path, capture.manifest()),
+            Ok(capture) => recording::add(&mut groups, path.clone(), capture.manifest()),
             Err(error) => {
                 terminal::report(&error);
                 failed = true;
             }
         }
     }
-    for group in &mut groups {
-        group.files.sort_by_key(|(index, _)| *index);
-    }
     (groups, failed)
-}
-
-/// Adds a file to the files of its recording. One that is given twice is a recording of its own: nothing counts twice.
-fn add(groups: &mut Vec<Group>, path: &Path, manifest: &Manifest) {
-    let index = manifest.segment.as_ref().map(|segment| segment.index);
-    let takes = |group: &&mut Group| {
-        index.is_some()
-            && group.capture_id == manifest.capture_id
-            && group.files.iter().all(|(other, _)| other.is_some() && *other != index)
-    };
-    match groups.iter_mut().find(takes) {
-        Some(group) => group.files.push((index, path.to_path_buf())),
-        None => {
-            let capture_id = manifest.capture_id.clone();
-            groups.push(Group { capture_id, files: vec![(index, path.to_path_buf())] });
-        }
-    }
 }
 
 /// What is known of one recording, or of the files of it that were given.
@@ -107,12 +77,22 @@ impl Report {
     /// When a file cannot be read to its end: counts of a part would pass for those of the whole.
     pub fn of(group: &Group, filter: &Filter, limits: Limits) -> Result<Self> {
         let mut report: Option<Report> = None;
-        for (_, path) in &group.files {
+        for path in group.files() {
             let capture = Capture::open_within(path, limits)?;
             let report = report.get_or_insert_with(|| Report::begin(capture.manifest()));
             report.add(&capture, &filter.on(&capture.manifest().start))?;
         }
         report.context("no file was given")
+    }
+
+    /// Counts the events of one capture.
+    ///
+    /// # Errors
+    /// As for [`Report::of`].
+    pub fn of_one(capture: &Capture, filter: &CaptureFilter<'_>) -> Result<Self> {
+        let mut report = Report::begin(capture.manifest());
+        report.add(capture, filter)?;
+        Ok(report)
     }
 
     fn begin(manifest: &Manifest) -> Self {
@@ -143,7 +123,7 @@ impl Report {
         self.segments.extend(manifest.segment.as_ref().map(|segment| segment.index));
         self.goes_on = EndReason::Rotated.is(&manifest.end_reason);
         let columns = columns(filter);
-        each(capture, &Scan { columns, ..filter.scan().clone() }, |batch| {
+        reading::each(capture, &Scan { columns, ..filter.scan().clone() }, |batch| {
             batch.iter().for_each(|event| self.note(&event, filter));
             Ok(())
         })
@@ -191,24 +171,6 @@ fn columns(filter: &CaptureFilter<'_>) -> Vec<&'static str> {
     columns
 }
 
-/// Gives `take` one batch of events after another, until it fails. One is decoded while one is taken: a batch may be large.
-///
-/// # Errors
-/// When the capture cannot be read, and those of `take`.
-pub fn each(capture: &Capture, scan: &Scan, mut take: impl FnMut(&EventBatch) -> Result<()>) -> Result<()> {
-    let batches = capture.scan(scan)?;
-    std::thread::scope(|scope| {
-        // The thread ends with the receiver.
-        let (send, taken) = std::sync::mpsc::sync_channel(0);
-        let decode = move || batches.into_iter().map_while(|batch| send.send(batch).ok()).for_each(drop);
-        std::thread::Builder::new().spawn_scoped(scope, decode).context("cannot start a thread to decode with")?;
-        for batch in taken {
-            take(&batch?)?;
-        }
-        Ok(())
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,18 +179,6 @@ mod tests {
     fn manifest(capture_id: &str, index: Option<u64>) -> Manifest {
         let segment = index.map(|index| Segment { index, ..Segment::default() });
         Manifest { capture_id: capture_id.into(), segment, ..Manifest::default() }
-    }
-
-    #[test]
-    fn files_of_one_recording_are_counted_together_and_none_twice() {
-        let mut groups = Vec::new();
-        let given = [("a", Some(2)), ("b", None), ("a", Some(1)), ("a", Some(2)), ("b", None), ("b", Some(1))];
-        for (id, index) in given {
-            add(&mut groups, Path::new(id), &manifest(id, index));
-        }
-        let indexes: Vec<Vec<_>> = groups.iter().map(|g| g.files.iter().map(|(index, _)| *index).collect()).collect();
-        let wanted = [vec![Some(2), Some(1)], vec![None], vec![Some(2)], vec![None], vec![Some(1)]];
-        assert_eq!(indexes, wanted);
     }
 
     #[test]

@@ -1,0 +1,193 @@
+//! Flows for other programs: as JSON, as CSV, and as Arrow. Rule of evolution: fields and columns are only added.
+
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+
+use crate::model::flow::{Call, Compared, Flow, Place, Sink, Source, Why};
+use crate::terminal::escape::Safe;
+
+/// One end of a flow.
+#[derive(Debug, Default, Serialize)]
+pub struct End {
+    /// `memory`, the kind of a descriptor, `unknown`, or `left` where nobody took the bytes.
+    pub kind: String,
+    /// Of the call.
+    pub seq: Option<u64>,
+    /// Name of the call.
+    pub event: Option<&'static str>,
+    /// Of the caller.
+    pub pid: Option<i32>,
+    /// Name of the caller.
+    pub comm: Option<String>,
+    /// Of the first byte, in what the call moved.
+    pub offset: Option<u64>,
+    /// Of the first byte, in memory; in JSON a text, since many readers round large numbers.
+    #[serde(serialize_with = "hexadecimal")]
+    pub address: Option<u64>,
+    /// Path of a file, or addresses of a socket.
+    pub name: Option<String>,
+    /// Of the first byte, in the file.
+    pub file_offset: Option<u64>,
+}
+
+/// A pipe on the way.
+#[derive(Debug, Serialize)]
+pub struct Pipe {
+    /// Its inode.
+    pub pipe: u64,
+    /// Recorded bytes that were put in before these.
+    pub stream: Option<u64>,
+    /// The call that moved the bytes on to the next pipe.
+    pub moved_by: Option<End>,
+}
+
+/// A flow.
+#[derive(Debug, Serialize)]
+pub struct Facts<'a> {
+    /// Name of the recording's first file.
+    pub file: &'a str,
+    /// How many.
+    pub bytes: u64,
+    /// Where they came from.
+    pub source: End,
+    /// The pipes on the way.
+    pub pipes: Vec<Pipe>,
+    /// Where they went.
+    pub sink: End,
+    /// How certain that is.
+    pub certainty: &'static str,
+    /// Why it is not exact.
+    pub why: Option<&'static str>,
+    /// Bytes that the pipe held before its first recorded call, where the flow depends on them.
+    pub held_before: Option<u64>,
+    /// Whether pages went through the pipe, not bytes (vmsplice).
+    pub by_reference: bool,
+    /// Bytes of both payloads that were compared and are equal.
+    pub equal: Option<u64>,
+    /// The first byte that differs.
+    pub differs_at: Option<u64>,
+}
+
+fn end(call: &Call, offset: u64, place: Option<&Place>) -> End {
+    let start = place.and_then(|place| place.offset).and_then(|start| u64::try_from(start).ok());
+    End {
+        kind: place.map_or("memory".into(), |place| place.kind.as_deref().unwrap_or("unknown").to_string()),
+        seq: Some(call.seq),
+        event: Some(call.kind.name()),
+        pid: Some(call.pid),
+        comm: Some(call.comm.to_string()),
+        offset: Some(offset),
+        address: call.address(offset).filter(|_| place.is_none()),
+        name: place.and_then(|place| place.name.as_deref()).map(str::to_string),
+        file_offset: start.map(|start| start.saturating_add(offset)),
+    }
+}
+
+fn of_kind(kind: &str) -> End {
+    End { kind: kind.into(), ..End::default() }
+}
+
+impl<'a> Facts<'a> {
+    /// Those of a flow of the recording that begins with `file`.
+    pub fn of(file: &'a str, flow: &Flow) -> Self {
+        let moved = |(call, offset): &(Arc<Call>, u64)| End { kind: "pipe".into(), ..end(call, *offset, None) };
+        let pipes = flow.steps.iter().map(|step| Pipe {
+            pipe: step.pipe,
+            stream: step.stream,
+            moved_by: step.moved.as_ref().map(moved),
+        });
+        let (equal, differs_at) = match flow.compared {
+            Compared::No => (None, None),
+            Compared::Equal(bytes) => (Some(bytes), None),
+            Compared::Differs(at) => (Some(at), Some(at)),
+        };
+        Facts {
+            file,
+            bytes: flow.bytes,
+            source: match &flow.source {
+                Source::Call(call, offset) => end(call, *offset, call.file_in.as_ref()),
+                Source::Unknown(_) => of_kind("unknown"),
+            },
+            pipes: pipes.collect(),
+            sink: match &flow.sink {
+                Sink::Call(call, offset) => end(call, *offset, call.file_out.as_ref()),
+                Sink::Left => of_kind("left"),
+                Sink::Unknown(_) => of_kind("unknown"),
+            },
+            certainty: flow.certainty.as_str(),
+            why: flow.why.map(Why::as_str),
+            held_before: match flow.why {
+                Some(Why::NeverEmpty(held) | Why::Held(held)) => Some(held),
+                Some(_) | None => None,
+            },
+            by_reference: flow.by_reference,
+            equal,
+            differs_at,
+        }
+    }
+}
+
+fn hexadecimal<S: Serializer>(address: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match address {
+        Some(address) => serializer.collect_str(&format_args!("{address:#x}")),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// Columns of an end, each behind `source_` and `sink_`.
+pub const ENDS: [&str; 9] = ["kind", "seq", "event", "pid", "comm", "offset", "address", "name", "file_offset"];
+/// Columns behind those of both ends.
+pub const REST: [&str; 8] =
+    ["moved_by", "certainty", "why", "held_before", "by_reference", "equal", "differs_at", "bytes"];
+
+/// The header of CSV.
+pub fn header() -> Vec<String> {
+    let ends = |side: &str| ENDS.map(|name| format!("{side}_{name}"));
+    let mut header = vec!["file".to_string()];
+    header.extend(ends("source"));
+    header.push("pipes".into());
+    header.extend(ends("sink"));
+    header.extend(REST.map(String::from));
+    header
+}
+
+/// A row of CSV. Text is escaped as on a terminal.
+pub fn record(facts: &Facts<'_>) -> Vec<String> {
+    let mut record = vec![Safe(facts.file).to_string()];
+    record.extend(cells(&facts.source));
+    let pipes: Vec<String> = facts.pipes.iter().map(|step| step.pipe.to_string()).collect();
+    record.push(pipes.join(" "));
+    record.extend(cells(&facts.sink));
+    let moved = facts.pipes.iter().filter_map(|step| step.moved_by.as_ref()?.seq);
+    record.extend([
+        moved.map(|seq| seq.to_string()).collect::<Vec<_>>().join(" "),
+        facts.certainty.to_string(),
+        facts.why.unwrap_or_default().to_string(),
+        number(facts.held_before),
+        facts.by_reference.to_string(),
+        number(facts.equal),
+        number(facts.differs_at),
+        facts.bytes.to_string(),
+    ]);
+    record
+}
+
+fn cells(end: &End) -> [String; 9] {
+    let safe = |text: Option<&str>| text.map(|text| Safe(text).to_string()).unwrap_or_default();
+    [
+        safe(Some(&end.kind)),
+        number(end.seq),
+        end.event.unwrap_or_default().to_string(),
+        end.pid.map(|pid| pid.to_string()).unwrap_or_default(),
+        safe(end.comm.as_deref()),
+        number(end.offset),
+        end.address.map(|address| format!("{address:#x}")).unwrap_or_default(),
+        safe(end.name.as_deref()),
+        number(end.file_offset),
+    ]
+}
+
+fn number(number: Option<u64>) -> String {
+    number.map(|number| number.to_string()).unwrap_or_default()
+}
