@@ -1,4 +1,4 @@
-"""Reading a long capture: `replay`, `info` and `summary`; and the table of benches/query."""
+"""Reading a long capture: `replay`, `info`, `summary`, `memory` and `flows`; and the table of benches/query."""
 
 import os
 import re
@@ -54,7 +54,12 @@ def measure(settings):
     first = [timed([vmtrace, "replay", str(capture)], first_line=True) for _ in range(runs)]
     info = [timed([vmtrace, "info", str(capture)]) for _ in range(runs)]
     summary = [timed([vmtrace, "summary", str(capture)]) for _ in range(runs)]
-    middle = [statistics.median(took for took, _ in what) for what in (window, first, info, summary)]
+    # Addresses that process 4002 and its peer access, at an instant when half of the capture has passed.
+    instant = f"{events * 2e-6 / 2:.3f}s"
+    memory = [timed([vmtrace, "memory", str(capture), "-p", "4002", "--at", instant, "0x555500000000+65536"]) for _ in range(runs)]
+    flows = flows_of(settings, vmtrace, events, runs)
+    every = [("window of a pid", window), ("first line", first), ("info", info), ("summary", summary), ("memory", memory), ("flows", flows)]
+    middle = [statistics.median(took for took, _ in what) for _, what in every]
     section = Section(f"Reading a capture of {events:,} events, {size / 1e9:.2f} GB")
     how = f"median of {runs} processes, file in the page cache"
     names = f"replay of one pid's {float(until) - float(since):.1f} s out of 10M events ({window[0][1]:,} lines)"
@@ -63,12 +68,27 @@ def measure(settings):
         Row("first line of a replay of all 10M", middle[1] * 1e3, "{:.0f} ms", how, 50, why=WHY),
         Row("info of 10M events", middle[2] * 1e3, "{:.0f} ms", how, 20, why=WHY),
         Row("summary of 10M events", middle[3], "{:.2f} s", how, 2, why=WHY),
+        Row("memory of a process in 10M events, 64 KiB at an instant", middle[4], "{:.2f} s", how, 1, why=WHY),
+        Row("flows of 10M reads and writes of pipes", middle[5], "{:.2f} s", how, 5, why=WHY),
     ]
-    spread = [[name, *(f"{f(t for t, _ in what) * 1e3:.0f} ms" for f in (min, statistics.median, max))] for name, what in (("window of a pid", window), ("first line", first), ("info", info), ("summary", summary))]
+    spread = [[name, *(f"{f(t for t, _ in what) * 1e3:.0f} ms" for f in (min, statistics.median, max))] for name, what in every]
     section.table(["", "least", "median", "most"], spread)
     asked = queries(settings, capture, events)
     capture.unlink()
     return [section, asked]
+
+
+def flows_of(settings, vmtrace, events, runs):
+    """Times of `flows` on a capture of as many events, all of them at pipes."""
+    capture = settings.scratch / "pipes.parquet"
+    execute([settings.program("capture"), str(capture), str(events), "pipes"], "capture")
+    with subprocess.Popen([vmtrace, "flows", str(capture), "-T", "csv"], stdout=subprocess.PIPE) as process:
+        exact = sum(b",exact," in line for line in process.stdout)
+    if exact != events // 2:
+        raise Failed(f"{exact} exact flows, where {events // 2} were written")
+    took = [timed([vmtrace, "flows", str(capture)]) for _ in range(settings.few(min(runs, 5), 1))]
+    capture.unlink()
+    return took
 
 
 def queries(settings, capture, events):

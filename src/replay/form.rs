@@ -7,10 +7,13 @@ use std::io::IsTerminal;
 use crate::terminal::fit::stdout_columns;
 
 /// Names of the options, for a message.
-pub const NAMES: &str = ", --width, --wide, --fold, --no-fold, --snapshots and --no-snapshots";
+pub const NAMES: &str = ", --width, --wide, --fold, --no-fold, --snapshots, --no-snapshots, --summary and --no-summary";
+
+/// Events that are summarised unasked: they are read before the first line appears.
+const SUMMARISED: u64 = 200_000;
 
 /// Options of the form.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Copy, Debug, clap::Args)]
 pub struct Form {
     /// Lines of at most N columns, with what matters first (text); the default on a terminal, with the columns that it has
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(40..), conflicts_with = "wide", help_heading = "Output")]
@@ -30,6 +33,12 @@ pub struct Form {
     /// Of these processes, print those to which an event refers (text); the default on a terminal
     #[arg(long, overrides_with = "snapshots", help_heading = "Output")]
     no_snapshots: bool,
+    /// Begin with the sentences of vmtrace summary (text); the default on a terminal, for captures of at most 200,000 events
+    #[arg(long, overrides_with = "no_summary", help_heading = "Output")]
+    summary: bool,
+    /// Begin without these sentences (text); the default unless the output is a terminal
+    #[arg(long, overrides_with = "summary", help_heading = "Output")]
+    no_summary: bool,
     /// Print text without a pager; on a terminal it goes through $PAGER, or less
     #[arg(long, help_heading = "Output")]
     pub no_pager: bool,
@@ -55,9 +64,15 @@ impl Form {
         self.snapshots || (!self.no_snapshots && !std::io::stdout().is_terminal())
     }
 
+    /// Whether a capture of `rows` events begins with the sentences of its summary.
+    pub fn summarises(&self, rows: u64) -> bool {
+        self.summary || (!self.no_summary && rows <= SUMMARISED && std::io::stdout().is_terminal())
+    }
+
     /// Whether any option is given.
     pub fn is_given(&self) -> bool {
-        let any = [self.wide, self.fold, self.no_fold, self.snapshots, self.no_snapshots];
+        let any =
+            [self.wide, self.fold, self.no_fold, self.snapshots, self.no_snapshots, self.summary, self.no_summary];
         any.contains(&true) || self.width.is_some()
     }
 }

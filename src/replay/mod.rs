@@ -112,6 +112,8 @@ trait Render {
     fn capture(&mut self, capture: &Capture) -> Result<()>;
     /// Something else begins, out of the order of time, under `title` where that is not empty.
     fn section(&mut self, _title: &'static str) {}
+    /// Sentences about all that is to come of the capture. They are safe for a terminal.
+    fn opening(&mut self, _sentences: &[String]) {}
     /// An event, to be shown from the side of `view`, and the processes known so far. Returns how many events are shown now, of
     /// the `left` at most that may be: some were held back, and it may be itself.
     fn event(&mut self, event: &Event<'_>, view: View, processes: &Processes, left: u64) -> Result<u64>;
@@ -164,6 +166,8 @@ pub fn run(args: &Args) -> Result<u8> {
     let mut replay = Replay {
         order: args.by,
         limits: args.large.limits(),
+        form: args.form,
+        is_text: args.format == Format::Text,
         left: args.count.unwrap_or(u64::MAX),
         printed: 0,
         processes: Processes::default(),
@@ -264,6 +268,8 @@ fn renderer(args: &Args) -> Result<Box<dyn Render>> {
 struct Replay {
     order: Order,
     limits: Limits,
+    form: Form,
+    is_text: bool,
     left: u64,
     printed: u64,
     processes: Processes,
@@ -280,6 +286,9 @@ impl Replay {
         self.render.capture(&capture)?;
         self.render.flush()?;
         let filter = filter.on(&capture.manifest().start);
+        if self.is_text && self.form.summarises(capture.rows()) {
+            self.render.opening(&summary::sentences_of(&capture, &filter)?);
+        }
         let shown = match self.order {
             Order::Time => self.events(&capture, &filter),
             Order::Process => self.processes(&capture, &filter),

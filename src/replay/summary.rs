@@ -18,8 +18,9 @@ use anyhow::{Result, ensure};
 use clap::ValueEnum;
 
 use self::gather::Report;
-use crate::model::select::{Filter, Select};
+use crate::model::select::{CaptureFilter, Filter, Select};
 use crate::schema::limits::AllowLarge;
+use crate::schema::reader::Capture;
 use crate::terminal::{self, json_line, status};
 
 /// Columns of the output where it goes to no terminal.
@@ -44,7 +45,7 @@ pub struct Args {
     /// List at most N pairs of processes, events and pipes [default: 10 in text, else all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Output")]
     top: Option<u32>,
-    /// Print the sentences without the tables (text)
+    /// Print the sentences alone, without heading and tables (text)
     #[arg(long, help_heading = "Output")]
     brief: bool,
     /// Output format
@@ -75,7 +76,7 @@ struct Look {
     wrap: bool,
     /// Sentences of a kind, and rows of a table.
     top: usize,
-    /// Whether tables are left out.
+    /// Whether heading and tables are left out.
     brief: bool,
     /// Whether each recording must be named, there being several.
     name_files: bool,
@@ -107,7 +108,10 @@ pub fn run(args: &Args) -> Result<u8> {
     out.end()?;
     Ok(match (failed, matched) {
         (true, _) => status::ERROR,
-        (false, 0) => status::NO_MATCH,
+        (false, 0) => {
+            super::explain(&args.files, limits, &filter)?;
+            status::NO_MATCH
+        }
         (false, _) => status::OK,
     })
 }
@@ -161,6 +165,14 @@ impl Output {
     fn end(&mut self) -> Result<()> {
         Ok(self.out.flush()?)
     }
+}
+
+/// The sentences about what `filter` selects of a capture. Safe for a terminal.
+///
+/// # Errors
+/// When the capture cannot be read to its end.
+pub(super) fn sentences_of(capture: &Capture, filter: &CaptureFilter<'_>) -> Result<Vec<String>> {
+    Ok(sentences::all(&Report::of_one(capture, filter)?, TOP))
 }
 
 fn width_of_terminal() -> Option<usize> {

@@ -14,6 +14,7 @@ use super::dump;
 use super::folding::Run;
 use super::info::facts;
 use super::snapshots::{self, Held, Snapshots};
+use super::summary::layout;
 use crate::count::{self, Count};
 use crate::model::process::{self, Identity, Processes};
 use crate::model::select::View;
@@ -273,6 +274,13 @@ impl Render for Text {
         self.clock.restart();
         self.current = None;
         self.title = title;
+    }
+
+    fn opening(&mut self, sentences: &[String]) {
+        self.buffer.push('\n');
+        for sentence in sentences {
+            layout::wrap(&mut self.buffer, sentence, self.look.columns.unwrap_or(usize::MAX));
+        }
     }
 
     fn event(&mut self, event: &Event<'_>, view: View, processes: &Processes, left: u64) -> Result<u64> {

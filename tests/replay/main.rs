@@ -15,6 +15,7 @@ mod info;
 mod legend;
 mod memory;
 mod odd_names;
+mod questions;
 mod select;
 mod stdin;
 mod summary;

@@ -62,7 +62,7 @@ fn json(path: &str, args: &[&str]) -> Value {
 #[test]
 fn bytes_are_shown_with_the_event_that_shows_them() {
     let made = make(&edit());
-    let caveat = "Addresses are unverified: they were read when the call returned.";
+    let caveat = "Addresses are unverified: they, and the bytes, were read when the call returned.";
     let wanted = [
         "python3[42] at 0.009000000: 8 bytes known in 1 range",
         "",

@@ -150,7 +150,7 @@ fn wrong_options_are_explained() {
         (&["--since", "soon"], "--since: \"soon\" is not a time: give seconds since the start "),
         (&["--until", "-"], "--until: \"-\" is not a time"),
         (&["--comm", "[a"], "--comm: \"[a\" is not a glob pattern"),
-        (&["-x", "-T", "csv"], "--no-snapshots are for text; leave them out or use -T text"),
+        (&["-x", "-T", "csv"], "--no-summary are for text; leave them out or use -T text"),
         (&["--by", "process", "-T", "jsonl"], "--by process, --hexdump, "),
         (&["--wide", "-T", "jsonl"], "--by process, --hexdump, --width, --wide, "),
         (&["--wide", "--width", "80"], "'--wide' cannot be used with '--width <N>'"),

@@ -64,7 +64,7 @@ fn lines_fit_the_terminal() {
     let made = make(&everything());
     for columns in [80, 132] {
         let width = columns.to_string();
-        let narrow = vmtrace(&["replay", "--width", &width, "--fold", "--no-snapshots", made.path()]).out;
+        let narrow = vmtrace(&["replay", "--width", &width, "--fold", "--no-snapshots", "--summary", made.path()]).out;
         let narrow: Vec<&str> = narrow.lines().map(str::trim_end).chain(["status 0"]).collect();
         assert_eq!(
             shown(columns, &made.path, ""),
@@ -79,7 +79,24 @@ fn whole_lines_are_for_those_who_ask() {
     let made = make(&everything());
     let whole = vmtrace(&["replay", made.path()]).out;
     let whole: Vec<&str> = whole.lines().map(str::trim_end).chain(["status 0"]).collect();
-    assert_eq!(shown(300, &made.path, "--wide --no-fold --snapshots"), whole);
+    assert_eq!(shown(300, &made.path, "--wide --no-fold --snapshots --no-summary"), whole);
+}
+
+/// Above the events stand the sentences of `summary`, about what is selected.
+#[test]
+fn the_answer_comes_first() {
+    let made = make(&everything());
+    for args in ["", "--failed"] {
+        let of_summary = [&["summary", "--brief"], args.split_whitespace().collect::<Vec<_>>().as_slice()].concat();
+        let sentences = vmtrace(&[of_summary.as_slice(), &[made.path()]].concat()).out;
+        let lines = shown(250, &made.path, args);
+        let begin = 1 + lines.iter().position(String::is_empty).unwrap();
+        let end = begin + sentences.lines().count();
+        assert_eq!(lines[begin..end], sentences.lines().collect::<Vec<_>>(), "{lines:#?}");
+        assert_eq!(lines[end], "", "{lines:#?}");
+    }
+    let without = shown(250, &made.path, "--no-summary");
+    assert!(!without.iter().any(|line| line.contains("was denied")), "{without:#?}");
 }
 
 #[test]
@@ -91,7 +108,8 @@ fn runs_are_folded_and_bystanders_left_out() {
     assert!(lines.iter().any(|line| line.ends_with("… 48 more like it, 3,072 B, 48.0µs")), "{lines:#?}");
     assert!(lines.iter().any(|line| line.ends_with("--snapshots shows all")), "{lines:#?}");
     let lines = shown(100, &made.path, "--no-fold --snapshots");
-    assert_eq!(lines.iter().filter(|line| line.contains("process_vm_readv")).count(), 49, "{lines:#?}");
+    let of_calls = lines.iter().filter(|line| line.starts_with("  ") && line.contains("process_vm_readv"));
+    assert_eq!(of_calls.count(), 49, "{lines:#?}");
     assert!(lines.iter().any(|line| line.contains("process_snapshot")), "{lines:#?}");
 }
 

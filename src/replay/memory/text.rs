@@ -347,7 +347,9 @@ pub fn caveats(recording: &Recording, found: &Found) -> Vec<String> {
     }
     match found.memory.events() {
         [_, 0] => {}
-        [0, _] => caveats.push("Addresses are unverified: they were read when the call returned.".to_string()),
+        [0, _] => {
+            caveats.push("Addresses are unverified: they, and the bytes, were read when the call returned.".to_string())
+        }
         [verified, unverified] => {
             let (some, all) = (grouped(unverified), count::events(verified.saturating_add(unverified)));
             caveats.push(format!("Addresses of {some} of {all} are unverified: -T json says of which."));

@@ -25,8 +25,11 @@ const PATH: usize = 60;
 /// The summary of one recording.
 pub fn render(report: &Report, look: Look) -> String {
     let mut out = String::new();
-    heading(&mut out, report, look);
-    out.push('\n');
+    names(&mut out, report, look);
+    if !look.brief {
+        heading(&mut out, report);
+        out.push('\n');
+    }
     for sentence in sentences::all(report, look.top) {
         if look.wrap {
             wrap(&mut out, &sentence, look.width);
@@ -49,13 +52,17 @@ pub fn render(report: &Report, look: Look) -> String {
     out
 }
 
-fn heading(out: &mut String, report: &Report, look: Look) {
-    let manifest = &report.manifest;
+/// The files, where each recording must be named.
+fn names(out: &mut String, report: &Report, look: Look) {
     if look.name_files {
         for file in &report.files {
             let _ = writeln!(out, "==> {} <==", Safe(&file.display().to_string()));
         }
     }
+}
+
+fn heading(out: &mut String, report: &Report) {
+    let manifest = &report.manifest;
     let (host, tool) = (&manifest.host, &manifest.tool);
     let _ = write!(out, "# {}", Safe(&host.hostname));
     let _ = write!(out, " · {} {} {}", Safe(&host.sysname), Safe(&host.release), Safe(&host.machine));
