@@ -4,6 +4,7 @@ of their own, without a guest."""
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -161,6 +162,17 @@ class Stamps(unittest.TestCase):
         for name in ("rustc", "clang", "qemu-system-x86_64"):
             self.tool(name, "another")
             differs()
+
+    def test_what_the_test_run_itself_sets_changes_nothing(self):
+        """Else no run would know another: a temporary directory has another name each time."""
+        exported = set()
+        for script in ("scripts/test", ".ci/run", "tests/guests/check"):
+            text = (HERE.parents[1] / script).read_text()
+            exported.update(re.findall(r"^\s*export (VMTRACE_\w+)=", text, re.MULTILINE))
+        self.assertLessEqual({"VMTRACE_VENV", "VMTRACE_TEST_SHAPES", "VMTRACE_MUST_RECORD"}, exported, "found by the pattern")
+        before = self.digest()
+        for name in exported:
+            self.assertEqual(self.digest(**{name: self.directory.name}), before, name)
 
     def test_a_run_is_remembered_with_its_inputs_alone(self):
         inputs = self.digest()
