@@ -51,7 +51,16 @@ fn nothing_captured_reaches_the_terminal_as_it_is() {
     let event =
         Event { comm: EVIL, exe: Some(EVIL), target_comm: Some(EVIL), payload: Some(EVIL.as_bytes()), ..readv(1) };
     let manifest = Manifest { comment: Some(EVIL.into()), gaps: vec![EVIL.into()], ..manifest() };
-    captures::write(&path, &manifest, &[&[event]]);
+    let flow = Event {
+        comm: EVIL,
+        fd_in_kind: Some("file"),
+        fd_in_path: Some(EVIL),
+        fd_out_kind: Some("pipe"),
+        pipe_out: Some(7),
+        bytes: Some(8),
+        ..captures::at(2, "splice", captures::SPY)
+    };
+    captures::write(&path, &manifest, &[&[event, flow]]);
     let path = path.to_str().unwrap();
     let mut asked = 0;
     for table in ["events", "transfers", "processes", "edges", "flows", "manifest"] {
