@@ -21,25 +21,33 @@ INPUTS = [
 ]  # fmt: skip
 OTHERS = [
     "src/query/mod.rs", "src/query/views/edges.sql", "src/replay/text.rs", "src/model/flow.rs", "src/cli.rs", "src/main.rs",
-    "docs/LIMITS.md", "README.md", "tests/query/main.rs", "scripts/test", "Cargo.lock",
+    "docs/LIMITS.md", "README.md", "tests/query/main.rs", "scripts/test",
 ]  # fmt: skip
 MANIFEST = """
 [package]
 edition = "2024"
 description = "{description}"
 
+[features]
+record = ["dep:used-crate", "used-crate/{feature}"]
+
+[dependencies]
+used-crate = {{ version = "{used}", optional = true }}
+unused-option = {{ version = "{viewer}", optional = true }}
+viewer = "{viewer}"
+
+[build-dependencies]
+builder = "{builder}"
+
 [profile.guest]
 opt-level = {level}
 """
-# As `cargo tree` prints it: of the three crates that the project uses, src/record/mod.rs names one.
-TREE = """0 vmtrace v0.1.0 (/somewhere) [record]
-1 used-crate v1.0.0 [std]
-2 needed v1.0.0 []
-1 viewer v1.0.0 []
-2 drawing v1.0.0 []
-
-1 builder v1.0.0 []
+# In the place of Cargo: what the manifest wants of each crate, and what the lock file has for it.
+CARGO = """#!/bin/sh
+sed -n '/^[a-z-]* = {/p' Cargo.toml
+sed -n 's/^\\([a-z-]*\\) = {.*/^\\1 /p' Cargo.toml | grep -f - Cargo.lock
 """
+LOCK = "used-crate 1.0.0\nunused-option 1.0.0\nviewer 1.0.0\nbuilder 1.0.0\n"
 
 
 class Stamps(unittest.TestCase):
@@ -49,8 +57,9 @@ class Stamps(unittest.TestCase):
         self.root, self.cache = base / "project", base / "cache"
         for name in INPUTS + OTHERS:
             self.write(self.root / name, name)
-        self.write(self.root / "src/record/mod.rs", "use used_crate::Thing;")
+        self.write(self.root / "src/record/mod.rs", "use used_crate::Thing; use unused_option::Thing;")
         self.write(self.root / "src/view/mod.rs", "use viewer::Screen;")
+        self.write(self.root / "Cargo.lock", LOCK)
         self.manifest()
         self.kernel = self.cache / "vmtrace/guests/6.1"
         self.write(self.kernel / "release", "6.1.0-1")
@@ -63,7 +72,8 @@ class Stamps(unittest.TestCase):
         self.tools = base / "tools"
         for name in ("rustc", "clang", "qemu-system-x86_64"):
             self.tool(name, "one")
-        self.tree(TREE)
+        self.write(self.tools / "cargo", CARGO)
+        (self.tools / "cargo").chmod(0o755)
         self.environment["PATH"] = f"{self.tools}:{os.environ['PATH']}"
 
     def tearDown(self):
@@ -77,12 +87,9 @@ class Stamps(unittest.TestCase):
         self.write(self.tools / name, f"#!/bin/sh\necho {version}\n")
         (self.tools / name).chmod(0o755)
 
-    def manifest(self, description="", level=1):
-        self.write(self.root / "Cargo.toml", MANIFEST.format(description=description, level=level))
-
-    def tree(self, text):
-        self.write(self.tools / "cargo", f"#!/bin/sh\ncat <<'end'\n{text}end\n")
-        (self.tools / "cargo").chmod(0o755)
+    def manifest(self, **changed):
+        usual = {"description": "", "level": 1, "feature": "std", "used": "1", "viewer": "1", "builder": "1"}
+        self.write(self.root / "Cargo.toml", MANIFEST.format(**(usual | changed)))
 
     def stamp(self, *words, **more):
         """What it prints; None where its status is not 0."""
@@ -121,8 +128,8 @@ class Stamps(unittest.TestCase):
 
     def test_only_crates_and_profiles_that_the_inputs_use_change_the_digest(self):
         before = self.digest()
-        self.manifest(description="changed")
-        self.tree(TREE.replace("viewer v1.0.0", "viewer v2.0.0").replace("drawing v1.0.0", "drawing v2.0.0"))
+        self.manifest(description="changed", viewer="2", builder="2")
+        self.write(self.root / "Cargo.lock", LOCK.replace("viewer 1.0.0", "viewer 2.0.0").replace("option 1.0.0", "option 2.0.0"))
         self.assertEqual(self.digest(), before)
         seen = {before}
 
@@ -130,15 +137,18 @@ class Stamps(unittest.TestCase):
             self.assertNotIn(self.digest(), seen)
             seen.add(self.digest())
 
-        self.tree(TREE.replace("used-crate v1.0.0", "used-crate v1.0.1"))
+        self.manifest(used="1.1")
         differs()
-        self.tree(TREE.replace("needed v1.0.0 []", "needed v1.0.0 [more]"))
-        differs()
-        # An input that begins to use a crate.
-        self.tree(TREE)
-        self.write(self.root / "build.rs", "builder::build();")
+        self.manifest(feature="alloc")
         differs()
         self.manifest(level=2)
+        differs()
+        self.manifest()
+        self.write(self.root / "Cargo.lock", LOCK.replace("used-crate 1.0.0", "used-crate 1.0.1"))
+        differs()
+        # An input that begins to use a crate.
+        self.write(self.root / "Cargo.lock", LOCK)
+        self.write(self.root / "build.rs", "builder::build();")
         differs()
 
     def test_without_cargo_the_whole_lock_file_counts(self):

@@ -14,8 +14,10 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import tomllib
 from pathlib import Path
@@ -34,8 +36,8 @@ NO_INPUTS = [
     "src/query", "src/model", "src/replay", "src/export", "src/report", "src/view", "src/verify", "src/manual",
     "src/cli", "src/cli.rs", "src/lib.rs", "src/main.rs", "docs",
 ]  # fmt: skip
-# Crates that only those use are no inputs, either: see `dependencies`.
-FEATURES = ["--no-default-features", "--features", "record"]
+# Crates that only those use are no inputs, either: see `dependencies`. The feature that guests are built with:
+FEATURE = "record"
 TOOLS = [["rustc", "-vV"], ["clang", "--version"], ["qemu-system-x86_64", "--version"]]
 # Variables that change no result. All others of ours do, or may.
 HARMLESS = {
@@ -61,33 +63,46 @@ def files(root):
                 yield name, path
 
 
+def wanted(manifest, words):
+    """A manifest with those dependencies of the project alone that files with these `words` name."""
+    enabled = manifest["features"][FEATURE]
+    lines = ["[package]", 'name = "inputs"', 'version = "0.0.0"', f"edition = {json.dumps(manifest['package']['edition'])}"]
+    lines += ["[lib]", 'path = "lib.rs"']
+    for table in ("dependencies", "build-dependencies", "dev-dependencies"):
+        lines.append(f"[{table}]")
+        for name, given in sorted(manifest.get(table, {}).items()):
+            given = {"version": given} if isinstance(given, str) else dict(given)
+            optional = given.pop("optional", False)
+            if name.replace("-", "_") not in words or (optional and f"dep:{name}" not in enabled):
+                continue
+            more = [feature.partition("/")[2] for feature in enabled if feature.startswith(f"{name}/")]
+            given["features"] = sorted(given.get("features", []) + more)
+            # Texts, truths and lists of them are the same in JSON and TOML.
+            lines.append(f"{name} = {{ {', '.join(f'{key} = {json.dumps(value)}' for key, value in sorted(given.items()))} }}")
+    return "\n".join(lines) + "\n"
+
+
 def dependencies():
-    """What the tests' inputs take from Cargo.toml and Cargo.lock, as text: the profiles, and the versions and features of each
-    crate that a file among the inputs names, with all that it needs. Where Cargo cannot say, both files as they are."""
-    try:
-        manifest = tomllib.loads((ROOT / "Cargo.toml").read_text())
-        tree = subprocess.run(
-            ["cargo", "tree", "--locked", *FEATURES, "--no-dedupe", "--prefix", "depth", "--format", " {p} [{f}]"],
-            cwd=ROOT, capture_output=True, text=True, check=True,
-        ).stdout  # fmt: skip
-    except (OSError, ValueError, subprocess.CalledProcessError):
-        return "".join((ROOT / name).read_text() for name in ("Cargo.toml", "Cargo.lock"))
+    """What the inputs take from Cargo.toml and Cargo.lock, as text: the profiles, and the versions and features of the crates
+    that they name, with all that these need. Where Cargo cannot say, both files as they are."""
     words = set()
     for name, path in files(ROOT):
         if name.endswith(".rs"):
             words.update(re.findall(r"\w+", path.read_text()))
-    kept, named = set(), False
-    for line in tree.splitlines():
-        depth, _, crate = line.partition(" ")
-        # Other lines separate the kinds of dependencies. Depth 0 is the project, with its path.
-        if not depth.isdigit() or depth == "0":
-            continue
-        if depth == "1":
-            named = crate.split()[0].replace("-", "_") in words
-        if named:
-            kept.add(crate)
-    compiled = {key: manifest.get(key) for key in ("profile", "lints")} | {"edition": manifest["package"].get("edition")}
-    return "\n".join([json.dumps(compiled, sort_keys=True), *sorted(kept)])
+    try:
+        manifest = tomllib.loads((ROOT / "Cargo.toml").read_text())
+        with tempfile.TemporaryDirectory() as place:
+            (Path(place) / "lib.rs").touch()
+            (Path(place) / "Cargo.toml").write_text(wanted(manifest, words))
+            shutil.copy(ROOT / "Cargo.lock", place)
+            command = ["cargo", "tree", "--offline", "--no-dedupe", "--prefix", "none", "--format", "{p} [{f}]"]
+            tree = subprocess.run(command, cwd=place, capture_output=True, text=True, check=True).stdout
+    except (OSError, ValueError, KeyError, subprocess.CalledProcessError):
+        return "".join((ROOT / name).read_text() for name in ("Cargo.toml", "Cargo.lock"))
+    compiled = {key: manifest.get(key) for key in ("profile", "lints")} | {"edition": manifest["package"]["edition"]}
+    # Not the first line, which has the temporary place.
+    crates = {line for line in tree.splitlines() if line and not line.startswith("inputs ")}
+    return "\n".join([json.dumps(compiled, sort_keys=True), *sorted(crates)])
 
 
 def version(command):
