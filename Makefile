@@ -30,4 +30,4 @@ lint:
 	@scripts/lint
 
 golden:
-	UPDATE_GOLDEN=1 cargo test --no-default-features --test golden --test format_doc
+	UPDATE_GOLDEN=1 cargo test --no-default-features --test golden --test format_doc --test export

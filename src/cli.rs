@@ -8,9 +8,9 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::replay;
 use crate::terminal::escape::{SafeLine, SafeMessage};
 use crate::terminal::{is_broken_pipe, report, status};
+use crate::{export, replay};
 
 /// Forensic flight recorder for transfers of bytes across address spaces.
 #[derive(Debug, Parser)]
@@ -38,6 +38,8 @@ enum Command {
     Memory(replay::memory::Args),
     /// Show where the bytes that went through pipes came from, and where they went
     Flows(replay::flows::Args),
+    /// Write captures in the formats of other programs
+    Export(Box<export::command::Args>),
     /// Query captures with SQL
     #[cfg(feature = "query")]
     Query(Box<crate::query::Args>),
@@ -91,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Summary(args) => replay::summary::run(&args),
         Command::Memory(args) => replay::memory::run(&args),
         Command::Flows(args) => replay::flows::run(&args),
+        Command::Export(args) => export::command::run(&args),
         #[cfg(feature = "query")]
         Command::Query(args) => crate::query::run(&args),
         #[cfg(not(feature = "query"))]

@@ -274,6 +274,31 @@ pub const PAGES: &[Page] = &[
         see_also: &[("pipe", "7"), ("vmsplice", "2")],
     },
     Page {
+        name: "export",
+        synopsis: &["vmtrace export [OPTIONS] -T FORMAT FILE...", "vmtrace export [OPTIONS] -T FORMAT -o OUT FILE..."],
+        description: &[
+            "Writes captures in the formats of other programs: jsonl and csv have every column; strace is the text of strace(1) \
+             with the options -f -ttt -T; perfetto is a trace for ui.perfetto.dev, with a track for each process, thread and \
+             pipe, and arrows along the bytes; ecs and ocsf are JSON lines in the Elastic Common Schema and in the Open Cybersecurity \
+             Schema Framework; timesketch is JSON lines with Timesketch's columns; pcapng has a packet for each captured payload.",
+            "Options that select are those of vmtrace-replay(1). Lost events are always exported, where the format has a form \
+             for them. What a format has no form for is left out, and counted on stderr.",
+            "OUT is created with mode 0600 and named when it is complete. It replaces an existing file only with --force. Captured \
+             text is escaped in all text formats.",
+        ],
+        status: &[
+            ("0", "Events were exported."),
+            ("1", "No event matched."),
+            ("2", "Wrong usage, a file that cannot be read, or an output that cannot be written."),
+        ],
+        examples: &[
+            ("Make a trace for ui.perfetto.dev:", "vmtrace export -T perfetto trace.parquet -o trace.pftrace"),
+            ("Read calls as strace would have printed them:", "vmtrace export -T strace trace.parquet -p 4211"),
+            ("Look at the bytes in Wireshark:", "vmtrace export -T pcapng trace.parquet -o trace.pcapng"),
+        ],
+        see_also: &[("strace", "1"), ("tshark", "1")],
+    },
+    Page {
         name: "query",
         synopsis: &[
             "vmtrace query [OPTIONS] FILE... [SQL]",

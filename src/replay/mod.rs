@@ -26,11 +26,12 @@ use self::text::{Look, Text};
 use crate::export::Export;
 use crate::export::csv::Csv;
 use crate::export::jsonl::Jsonl;
+use crate::export::unmatched::explain;
 use crate::model::process::Processes;
 use crate::model::select::{CaptureFilter, Decision, Filter, Select, View};
 use crate::model::time;
 use crate::schema::limits::{AllowLarge, Limits};
-use crate::schema::reader::{Capture, Scan};
+use crate::schema::reader::Capture;
 use crate::schema::{Event, EventBatch};
 use crate::terminal::pager::Output;
 use crate::terminal::{self, ColorWhen, signs, status};
@@ -217,24 +218,6 @@ fn reader_has_gone(written: Result<()>) -> Result<bool> {
         Err(error) if terminal::is_broken_pipe(&error) => Ok(true),
         written => written.map(|()| false),
     }
-}
-
-/// Says of each option that nothing in the captures fits what comes nearest to it.
-fn explain(files: &[PathBuf], limits: Limits, filter: &Filter) -> Result<()> {
-    if let [file] = files {
-        let capture = Capture::open_within(file, limits)?;
-        let outside = capture.mono_span().and_then(|span| filter.outside(&capture.manifest().start, span));
-        outside.iter().for_each(|sentence| terminal::say_line(format_args!("{sentence}")));
-    }
-    let Some(mut nearest) = filter.nearest() else { return Ok(()) };
-    for path in files {
-        let capture = Capture::open_within(path, limits)?;
-        for batch in capture.scan(&Scan { columns: nearest.columns(), ..Scan::default() })? {
-            batch?.iter().for_each(|event| nearest.note(&event));
-        }
-    }
-    nearest.sentences().iter().for_each(|sentence| terminal::say_line(format_args!("{sentence}")));
-    Ok(())
 }
 
 fn renderer(args: &Args) -> Result<Box<dyn Render>> {

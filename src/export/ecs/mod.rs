@@ -1,0 +1,52 @@
+//! JSON lines with the fields of the Elastic Common Schema. The table in `fields` is all that knows their names.
+
+mod fields;
+
+use std::io::Write;
+
+use anyhow::Result;
+
+use super::Export;
+use super::fields::{Facts, Row, object};
+use super::sentence::sentence;
+use crate::schema::Event;
+use crate::schema::reader::Capture;
+use crate::terminal::json_line;
+
+/// Writes JSON lines to `out`.
+#[derive(Debug)]
+pub struct Ecs<W> {
+    out: W,
+    facts: Facts,
+    message: String,
+}
+
+impl<W: Write> Ecs<W> {
+    /// An exporter that writes to `out`.
+    pub fn new(out: W) -> Self {
+        Ecs { out, facts: Facts::default(), message: String::new() }
+    }
+}
+
+impl<W: Write> Export for Ecs<W> {
+    fn capture(&mut self, capture: &Capture) -> Result<()> {
+        self.facts = Facts::of(capture.manifest());
+        Ok(())
+    }
+
+    fn event(&mut self, event: &Event<'_>) -> Result<()> {
+        self.message.clear();
+        sentence(&mut self.message, event);
+        let row = Row { event, spec: event.spec(), facts: &self.facts, message: &self.message };
+        Ok(json_line(&mut self.out, &object(fields::TABLES, &row))?)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        Ok(self.out.flush()?)
+    }
+}
+
+/// The fields and what they are made of, as docs/export.md lists them.
+pub fn mapping() -> impl Iterator<Item = (&'static str, &'static str)> {
+    fields::TABLES.into_iter().flatten().map(|field| (field.path, field.from))
+}

@@ -1,0 +1,159 @@
+//! The arguments of a call, in their order (`schema::events`), each as strace writes arguments of its type.
+
+use std::fmt::Display;
+
+use super::add;
+use super::quote::Quoted;
+use super::words::{Address, Flags, READ_WRITE, SPLICE, Word, is_vectored};
+use crate::schema::events::{Argument, EventSpec, Group};
+use crate::schema::types::{Iovec, Iovecs};
+use crate::schema::{Event, EventKind};
+
+/// Writes them all.
+pub(super) fn arguments(line: &mut String, spec: &EventSpec, event: &Event<'_>) {
+    for (index, argument) in spec.args.iter().enumerate() {
+        if index > 0 {
+            line.push_str(", ");
+        }
+        // Of calls that take a buffer or an array: the array, and how many ranges it has.
+        let is_vectored = is_vectored(spec.kind, event);
+        match argument.column {
+            "local_iov" if is_vectored => local(line, event),
+            "local_iov, bytes_requested" if is_vectored => number(line, event.liovcnt),
+            _ => one(line, spec, event, argument),
+        }
+    }
+}
+
+fn one(line: &mut String, spec: &EventSpec, event: &Event<'_>, argument: &Argument) {
+    let is_array = argument.c_type == "const struct iovec *";
+    match argument.column {
+        "target_pid_arg" => number(line, event.target_pid_arg.or(event.target_pid)),
+        "pidfd" => number(line, event.pidfd),
+        "fd_in" => number(line, event.fd_in),
+        "fd_out" => number(line, event.fd_out),
+        "fd_in or fd_out" => number(line, event.fd_in.or(event.fd_out)),
+        "liovcnt" => number(line, event.liovcnt),
+        "riovcnt" => number(line, event.riovcnt),
+        "bytes_requested" | "local_iov, bytes_requested" => number(line, event.bytes_requested),
+        "local_iov" if is_array => local(line, event),
+        "local_iov" => buffer(line, event),
+        "remote_iov" if is_array => ranges(line, event.remote_iov, event.riovcnt),
+        // The offset in a file; in that of a process's memory it is the address.
+        "remote_iov" => number(line, event.remote_iov.and_then(|iov| iov.get(0)).map(|iov| iov.base.cast_signed())),
+        "off_in" => offset(line, event.off_in, event.bytes.filter(|_| spec.kind == EventKind::Sendfile)),
+        "off_out" => offset(line, event.off_out, None),
+        "advice" => match event.advice {
+            Some(name) => add(line, format_args!("{}", Word(name))),
+            None => unknown(line),
+        },
+        "flags" => flags(line, spec, event),
+        _ => unknown(line),
+    }
+}
+
+/// What strace writes for what it leaves out.
+fn unknown(line: &mut String) {
+    line.push_str("...");
+}
+
+fn number(line: &mut String, value: Option<impl Display>) {
+    match value {
+        Some(value) => add(line, format_args!("{value}")),
+        None => unknown(line),
+    }
+}
+
+fn flags(line: &mut String, spec: &EventSpec, event: &Event<'_>) {
+    let Some(flags) = event.flags else { return unknown(line) };
+    match spec.group {
+        // strace writes those of process_vm_* as a plain number.
+        Group::Vm => add(line, format_args!("{flags}")),
+        Group::Pipe => add(line, format_args!("{}", Flags(flags, SPLICE))),
+        Group::Mem => add(line, format_args!("{}", Flags(flags, READ_WRITE))),
+        Group::Pidfd | Group::Madvise | Group::Ptrace | Group::Process | Group::Ledger => {
+            add(line, format_args!("{}", Flags(flags, &[])));
+        }
+    }
+}
+
+/// An offset to which the caller pointed, and where sendfile(2) left it.
+fn offset(line: &mut String, before: Option<i64>, moved: Option<i64>) {
+    match (before, moved) {
+        (None, _) => line.push_str("NULL"),
+        (Some(before), Some(moved)) => add(line, format_args!("[{before}] => [{}]", before.saturating_add(moved))),
+        (Some(before), None) => add(line, format_args!("[{before}]")),
+    }
+}
+
+/// Bytes that moved, and how many of them were captured.
+struct Moved<'a> {
+    captured: &'a [u8],
+    bytes: u64,
+}
+
+impl<'a> Moved<'a> {
+    /// Those of a call that succeeded, if any were captured or none moved.
+    fn of(event: &Event<'a>) -> Option<Self> {
+        let bytes = event.bytes.filter(|_| event.errno.is_none()).and_then(|bytes| u64::try_from(bytes).ok())?;
+        match event.payload {
+            Some(captured) => Some(Moved { captured, bytes }),
+            None if bytes == 0 => Some(Moved { captured: &[], bytes }),
+            None => None,
+        }
+    }
+
+    /// Takes those of a range of so many bytes.
+    fn take(&mut self, length: u64) -> Quoted<'a> {
+        let in_range = length.min(self.bytes);
+        self.bytes -= in_range;
+        let (bytes, rest) =
+            self.captured.split_at(self.captured.len().min(usize::try_from(in_range).unwrap_or(usize::MAX)));
+        self.captured = rest;
+        Quoted { bytes, is_cut: (bytes.len() as u64) < in_range }
+    }
+}
+
+/// One buffer of the caller: its bytes, or its address where they are not known.
+fn buffer(line: &mut String, event: &Event<'_>) {
+    match (Moved::of(event), event.local_iov.and_then(|iov| iov.get(0))) {
+        (Some(mut moved), _) => add(line, format_args!("{}", moved.take(u64::MAX))),
+        (None, Some(range)) => add(line, format_args!("{}", Address(range.base))),
+        (None, None) => unknown(line),
+    }
+}
+
+/// The caller's array, with the bytes of each range, or their addresses.
+fn local(line: &mut String, event: &Event<'_>) {
+    let Some(mut moved) = Moved::of(event) else { return ranges(line, event.local_iov, event.liovcnt) };
+    array(line, event.local_iov, event.liovcnt, |line, range| {
+        add(line, format_args!("{{iov_base={}, iov_len={}}}", moved.take(range.len), range.len));
+    });
+}
+
+/// An array of addresses.
+fn ranges(line: &mut String, ranges: Option<Iovecs<'_>>, count: Option<u64>) {
+    array(line, ranges, count, |line, range| {
+        add(line, format_args!("{{iov_base={}, iov_len={}}}", Address(range.base), range.len));
+    });
+}
+
+/// The ranges of an array, of which the capture may hold the first alone.
+fn array(line: &mut String, ranges: Option<Iovecs<'_>>, count: Option<u64>, mut add: impl FnMut(&mut String, Iovec)) {
+    let stored = match ranges {
+        Some(ranges) => ranges,
+        None if count == Some(0) => Iovecs::Pairs(&[]),
+        None => return unknown(line),
+    };
+    line.push('[');
+    for (index, range) in stored.iter().enumerate() {
+        if index > 0 {
+            line.push_str(", ");
+        }
+        add(line, range);
+    }
+    if count.is_some_and(|count| count > stored.len() as u64) {
+        line.push_str(if stored.is_empty() { "..." } else { ", ..." });
+    }
+    line.push(']');
+}
