@@ -14,7 +14,7 @@ demo:
 	@scripts/demo
 
 test:
-	@scripts/install-deps build test guests bench
+	@scripts/install-deps build test page guests bench
 	@scripts/test
 
 test-guests:

@@ -40,6 +40,8 @@ enum Command {
     Flows(replay::flows::Args),
     /// Write captures in the formats of other programs
     Export(Box<export::command::Args>),
+    /// Make a page of a capture that any browser opens
+    Report(crate::report::Args),
     /// Query captures with SQL
     #[cfg(feature = "query")]
     Query(Box<crate::query::Args>),
@@ -94,6 +96,7 @@ pub fn main() -> ExitCode {
         Command::Memory(args) => replay::memory::run(&args),
         Command::Flows(args) => replay::flows::run(&args),
         Command::Export(args) => export::command::run(&args),
+        Command::Report(args) => crate::report::run(&args),
         #[cfg(feature = "query")]
         Command::Query(args) => crate::query::run(&args),
         #[cfg(not(feature = "query"))]

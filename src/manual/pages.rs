@@ -299,6 +299,30 @@ pub const PAGES: &[Page] = &[
         see_also: &[("strace", "1"), ("tshark", "1")],
     },
     Page {
+        name: "report",
+        synopsis: &["vmtrace report [OPTIONS] -o OUT FILE"],
+        description: &[
+            "Makes a page of a capture, one file that any current browser opens from the disk: the sentences of \
+             vmtrace-summary(1), the facts of the recording, events over time, processes with the transfers between \
+             them, pairs of processes, flows through pipes, and a table of all events with their fields and bytes. \
+             What is selected in one part is selected in all. The selection is in the fragment of the page's address, so \
+             a link can lead to one event.",
+            "The page loads nothing and sends nothing: its policy (Content-Security-Policy) allows its own script and \
+             style, and no request. Captured text is shown as text. The data are in the page, so it is as confidential as \
+             the capture; OUT is created with mode 0600.",
+            "A page larger than --max-size first leaves out the payloads. If that is not enough, alike events that are near to \
+             each other are folded into one row, without addresses, descriptors and payloads. The page says at its top \
+             what is left out. The summary always counts every event.",
+            "The line for conditions takes what --where of vmtrace-replay(1) takes.",
+        ],
+        status: &[("0", "The page was written."), ("2", "Wrong usage, or an error: nothing was written.")],
+        examples: &[
+            ("Make a page of a capture:", "vmtrace report trace.parquet -o report.html"),
+            ("Make one that fits a mail:", "vmtrace report trace.parquet -o report.html --max-size 1M"),
+        ],
+        see_also: &[],
+    },
+    Page {
         name: "query",
         synopsis: &[
             "vmtrace query [OPTIONS] FILE... [SQL]",

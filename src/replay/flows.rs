@@ -5,6 +5,7 @@
 
 mod answer;
 mod nearest;
+pub(crate) mod shown;
 mod table;
 mod text;
 mod words;

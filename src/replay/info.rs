@@ -3,7 +3,7 @@
 //! Owns the options and the choice of format. The facts are in `facts`, their text in `table`. Reads no event, so the
 //! answer comes at once, whatever the size of the file.
 
-pub(super) mod facts;
+pub(crate) mod facts;
 pub(crate) mod families;
 mod table;
 

@@ -4,10 +4,10 @@
 //! `sentences` and `tables` put them into words, `json` and `csv` are for other programs.
 
 mod csv;
-pub(super) mod gather;
-mod json;
+pub mod gather;
+pub(crate) mod json;
 pub(super) mod layout;
-mod sentences;
+pub(crate) mod sentences;
 mod tables;
 mod words;
 

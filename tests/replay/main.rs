@@ -16,6 +16,7 @@ mod legend;
 mod memory;
 mod odd_names;
 mod questions;
+mod report;
 mod select;
 mod stdin;
 mod summary;

@@ -161,7 +161,8 @@ fn kept(report: &Report) -> String {
     }
 }
 
-fn arguments(report: &Report) -> Option<String> {
+/// How far the arguments of the counted calls can be trusted.
+pub fn arguments(report: &Report) -> Option<String> {
     let trust = report.tally.trust();
     let Trust { kernel, unverified, conflict: _, unreadable, unknown } = trust;
     let calls = trust.calls();
