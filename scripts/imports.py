@@ -23,9 +23,10 @@ FORBIDDEN = {
     "report": ["record", "query", "verify", "check"],
     "query": ["record", "replay", "report", "verify", "check"],
     "verify": ["record", "replay", "report", "query", "check"],
+    "view": ["record", "query", "verify", "check"],
 }
 # What nobody imports but these rooms.
-IMPORTED_BY = {"cli": ["main"]}
+IMPORTED_BY = {"cli": ["main"], "report": ["cli"], "view": ["cli"]}
 
 TOKEN = re.compile(r"r(#*)\"|b?\"|//[^\n]*|/\*|b?'(?:\\.[^']*|[^\\'])'|[A-Za-z_]\w*|::|.", re.S)
 

@@ -42,6 +42,8 @@ enum Command {
     Export(Box<export::command::Args>),
     /// Make a page of a capture that any browser opens
     Report(crate::report::Args),
+    /// View a capture in the terminal
+    View(crate::view::Args),
     /// Query captures with SQL
     #[cfg(feature = "query")]
     Query(Box<crate::query::Args>),
@@ -97,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Flows(args) => replay::flows::run(&args),
         Command::Export(args) => export::command::run(&args),
         Command::Report(args) => crate::report::run(&args),
+        Command::View(args) => crate::view::run(&args),
         #[cfg(feature = "query")]
         Command::Query(args) => crate::query::run(&args),
         #[cfg(not(feature = "query"))]

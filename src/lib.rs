@@ -1,6 +1,6 @@
 //! vmtrace: a forensic flight recorder for transfers of bytes across address spaces on Linux.
 //!
-//! Data flows one way: `bpf/` → `record` → `schema` → file → `schema` → `model` → `replay`, `export`, `report`; `query`. See docs/ARCHITECTURE.md.
+//! Data flows one way: `bpf/` → `record` → `schema` → file → `schema` → `model` → `replay`, `export`, `report`, `view`; `query`. See docs/ARCHITECTURE.md.
 
 pub mod check;
 pub mod cli;
@@ -18,3 +18,4 @@ pub mod report;
 pub mod schema;
 pub mod terminal;
 pub mod verify;
+pub mod view;

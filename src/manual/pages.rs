@@ -323,6 +323,30 @@ pub const PAGES: &[Page] = &[
         see_also: &[],
     },
     Page {
+        name: "view",
+        synopsis: &["vmtrace view [OPTIONS] FILE"],
+        description: &[
+            "Shows a capture on the screen: a list of events, everything about the selected one, where its bytes came \
+             from and went, the memory that it touched, and processes over time with arrows from who gave bytes to who \
+             got them. A large capture opens at once: rows are read when they are shown. Keys are those of less(1) and \
+             vim(1); ? lists them. No mouse is needed.",
+            "EXPR of --where, and of the key &, compares columns of the capture with values, as in vmtrace-replay(1). \
+             A filter is applied while it is typed. Gaps in the recording are shown whatever is selected. A search \
+             (the key /) looks for text in names, paths and captured bytes, for bytes (x:7f454c46), or for memory \
+             (0x7f1200000000+64). What takes a while says how far it has come, and Esc cancels it.",
+            "The key w writes the filter as SQL for vmtrace-query(1), or one line about the event for a report, into a \
+             new file; y hands them to the clipboard of the terminal, if it has one (OSC 52). Captured text is escaped.",
+            "The screen has at least 60 columns and 12 lines. Colours are of the 16 that every terminal has; NO_COLOR is \
+             respected.",
+        ],
+        status: &[("0", "The viewer was ended."), ("2", "Wrong usage, no terminal, or a file that cannot be read.")],
+        examples: &[
+            ("View a capture:", "vmtrace view trace.parquet"),
+            ("Begin with the calls that failed:", "vmtrace view trace.parquet --where 'errno is not null'"),
+        ],
+        see_also: &[("less", "1")],
+    },
+    Page {
         name: "query",
         synopsis: &[
             "vmtrace query [OPTIONS] FILE... [SQL]",

@@ -22,7 +22,7 @@ mod tracker;
 use std::sync::Arc;
 
 pub use self::call::{Call, Place};
-pub use self::follow::{Bounds, follow};
+pub use self::follow::{Bounds, follow, follow_while};
 pub use self::survey::{Plan, Survey};
 pub use self::tracker::Tracker;
 

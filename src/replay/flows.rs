@@ -23,6 +23,7 @@ use super::summary::gather::{self, Group};
 use crate::model::flow::{self, Flow, Sink, Source, Why};
 use crate::schema::limits::{AllowLarge, Limits};
 use crate::schema::reader::Capture;
+use crate::terminal::escape::SafeLine;
 use crate::terminal::{self, status};
 
 /// Calls that `replay --follow` shows.
@@ -135,8 +136,11 @@ pub fn run(args: &Args) -> Result<u8> {
     let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
     let mut matched = 0u64;
     for group in &groups {
-        match follow(group, limits, &mut nearest, render.as_mut(), &mut out) {
-            Ok(printed) => matched = matched.saturating_add(printed),
+        match follow(group, limits, &mut nearest, render.as_mut(), &mut out, &|_| Ok(())) {
+            Ok(followed) => {
+                followed.say();
+                matched = matched.saturating_add(followed.printed);
+            }
             Err(error) if terminal::is_broken_pipe(&error) => return Err(error),
             Err(error) => {
                 out.flush()?;
@@ -182,11 +186,55 @@ pub(super) fn rows(files: &[PathBuf], seq: u64, limits: Limits) -> Result<BTreeS
     };
     let mut nearest = Nearest::new(Selected { seq: Some(seq), ..Selected::default() });
     let mut rows = Rows::default();
-    follow(group, limits, &mut nearest, &mut rows, &mut std::io::sink())?;
+    follow(group, limits, &mut nearest, &mut rows, &mut std::io::sink(), &|_| Ok(()))?.say();
     if rows.0.is_empty() {
         nearest.sentences().iter().for_each(|sentence| terminal::say_line(format_args!("--follow: {sentence}")));
     }
     Ok(rows.0)
+}
+
+/// What is printed of the flows of a row, safe for a terminal, and the calls through which its bytes went. Gives `goes_on` the number of rows that were
+/// read, again and again.
+///
+/// # Errors
+/// When the file cannot be read, and those of `goes_on`.
+pub(crate) fn answer(
+    path: &Path,
+    limits: Limits,
+    seq: u64,
+    goes_on: &dyn Fn(u64) -> Result<()>,
+) -> Result<(String, BTreeSet<u64>)> {
+    let (groups, _) = gather::groups(&[path.to_path_buf()], limits);
+    let mut nearest = Nearest::new(Selected { seq: Some(seq), ..Selected::default() });
+    let mut both = (answer::Answer::new(seq), Rows::default());
+    let mut out = Vec::new();
+    let mut notes = Vec::new();
+    let mut printed = 0u64;
+    for group in &groups {
+        let followed = follow(group, limits, &mut nearest, &mut both, &mut out, goes_on)?;
+        printed = printed.saturating_add(followed.printed);
+        notes.extend(followed.notes);
+    }
+    if printed == 0 {
+        notes.extend(nearest.sentences());
+    }
+    let mut text = String::from_utf8_lossy(&out).into_owned();
+    notes.iter().for_each(|note| text.extend([SafeLine(note).to_string().as_str(), "\n"]));
+    Ok((text, both.1.0))
+}
+
+impl Render for (answer::Answer, Rows) {
+    fn flow(&mut self, out: &mut dyn Write, file: &str, flow: Flow) -> Result<()> {
+        // The answer has room for all that are of this row; of their calls, the first are kept.
+        if self.1.0.len() < ROWS {
+            self.1.0.extend(flow.calls().map(|(call, _)| call.seq));
+        }
+        self.0.flow(out, file, flow)
+    }
+
+    fn end(&mut self, out: &mut dyn Write) -> Result<()> {
+        self.0.end(out)
+    }
 }
 
 /// Collects the calls of flows.
@@ -214,19 +262,36 @@ fn files_and_row(words: &[PathBuf]) -> Result<(&[PathBuf], Option<u64>)> {
     }
 }
 
-/// Reads the files of one recording twice and prints its flows; how many of them.
+/// What came of following flows.
+#[derive(Debug)]
+struct Followed {
+    /// How many were printed.
+    printed: u64,
+    /// What is to be known of them.
+    notes: Vec<String>,
+}
+
+impl Followed {
+    fn say(&self) {
+        self.notes.iter().for_each(|note| terminal::say_line(format_args!("{note}")));
+    }
+}
+
+/// Reads the files of one recording twice and prints its flows. Gives `goes_on` the number of rows that were read.
 fn follow(
     group: &Group,
     limits: Limits,
     nearest: &mut Nearest,
     render: &mut dyn Render,
     out: &mut dyn Write,
-) -> Result<u64> {
+    goes_on: &dyn Fn(u64) -> Result<()>,
+) -> Result<Followed> {
     let name = group.files().next().map(|path| path.display().to_string()).unwrap_or_default();
     // Rows come in the first reading, flows in the second.
     let nearest = RefCell::new(nearest);
     let mut printed = 0;
-    let bounds = flow::follow(
+    let bounds = flow::follow_while(
+        goes_on,
         || group.files().map(|path| Capture::open_within(path, limits)),
         |event| nearest.borrow_mut().row(event),
         |flow| {
@@ -239,13 +304,11 @@ fn follow(
             render.flow(out, &name, flow)
         },
     )?;
+    let mut notes = Vec::new();
     if bounds.overflowed {
-        let limit = words::why(Why::Limit);
-        terminal::say_line(format_args!("{name}: {limit}: those flows are unknown"));
+        notes.push(format!("{name}: {}: those flows are unknown", words::why(Why::Limit)));
     }
-    if let Some(why) = bounds.blind.filter(|_| printed > 0) {
-        terminal::say_line(format_args!("{name}: {}", words::blind(why)));
-    }
+    notes.extend(bounds.blind.filter(|_| printed > 0).map(|why| format!("{name}: {}", words::blind(why))));
     render.end(out)?;
-    Ok(printed)
+    Ok(Followed { printed, notes })
 }

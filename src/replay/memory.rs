@@ -12,6 +12,9 @@ mod words;
 
 use std::io::{BufWriter, Write};
 use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Result, bail, ensure};
 
@@ -24,7 +27,9 @@ use self::text::{Look, Text};
 use crate::count;
 use crate::model::memory::Claim;
 use crate::model::select::{Filter, Select, Span};
+use crate::schema::limits::Limits;
 use crate::schema::reader::Scan;
+use crate::terminal::escape::SafeLine;
 use crate::terminal::fit::stdout_columns;
 use crate::terminal::{self, Format, json_line, status};
 
@@ -68,6 +73,36 @@ pub fn run(args: &Args) -> Result<u8> {
         Ok(later) => differences(args, &recording, &found, &later),
         Err(sentence) => nothing(&sentence),
     }
+}
+
+/// What is printed of a range of a process's memory at an instant of CLOCK_MONOTONIC, in lines of so many columns, safe for a
+/// terminal. Nothing more is
+/// read as soon as `stop` is true.
+///
+/// # Errors
+/// When the file cannot be read to its end, or more is known than is kept.
+pub(crate) fn text_at(
+    path: &Path,
+    limits: Limits,
+    (pid, at_ns, span): (i32, i64, Span),
+    columns: usize,
+    stop: Arc<AtomicBool>,
+) -> Result<String> {
+    let recording = Recording::open(&[path.to_path_buf()], limits)?.until(stop);
+    let question = Question { pid, at_ns: Some(at_ns), span: span.range(), what: What::State };
+    let found = match recording.find("memory", &question)? {
+        Ok(found) => found,
+        Err(sentence) => return Ok(SafeLine(&sentence).to_string()),
+    };
+    if is_empty(&found) {
+        return Ok(SafeLine(&nearest(&recording, &found, Some(span))?).to_string());
+    }
+    let mut out = Vec::new();
+    let look = Look { columns: Some(columns), top: TOP };
+    let mut text = Text::to(Box::new(&mut out), &recording, &found, look);
+    text.range(span.range(), json::known(&found, span.range()));
+    text.end()?;
+    Ok(String::from_utf8_lossy(&out).into_owned())
 }
 
 fn nothing(sentence: &str) -> Result<u8> {

@@ -3,8 +3,8 @@
 //! Data flows one way: schema → selection → (timelines) → model → renderer, or exporter. A renderer sees one event after
 //! another, with what the model knows by then, and knows nothing of files or options. Captured text passes `terminal::escape` on its way out, wherever it goes.
 
-mod describe;
-mod dump;
+pub(crate) mod describe;
+pub(crate) mod dump;
 pub mod flows;
 mod folding;
 mod form;

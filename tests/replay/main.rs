@@ -1,4 +1,4 @@
-//! `vmtrace replay`, `info`, `summary`, `memory` and `verify` as a user meets them: the program is run on captures made with the
+//! `vmtrace replay`, `info`, `summary`, `memory`, `view` and `verify` as a user meets them: the program is run on captures made with the
 //! project's own writer, and on files that are none.
 
 mod bounds;
@@ -24,6 +24,7 @@ mod tamper;
 mod terminal;
 mod text;
 mod verify;
+mod view;
 mod width;
 
 use std::process::{Command, Output, Stdio};

@@ -2,14 +2,18 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use super::captures::*;
 use super::vmtrace;
 
 /// A server of tmux with one terminal, which is ended with this value.
-struct Screen {
+pub(super) struct Screen {
     socket: tempfile::TempDir,
 }
+
+/// How long a screen is waited for.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 impl Screen {
     /// Runs a command of a shell on a terminal of so many columns, and waits until it has ended.
@@ -25,7 +29,41 @@ impl Screen {
         screen
     }
 
-    fn tmux(&self, args: &[&str]) -> Output {
+    /// An interactive shell on a terminal of that size.
+    pub fn shell(columns: u16, lines: u16) -> Self {
+        let screen = Screen { socket: tempfile::tempdir().unwrap() };
+        let [columns, lines] = [columns, lines].map(|size| size.to_string());
+        let new = ["-f", "/dev/null", "new-session", "-d", "-x", &columns, "-y", &lines, "PS1='ready> ' ENV= sh -i"];
+        let started = screen.tmux(&new);
+        assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
+        screen.until("the prompt", |lines| lines.iter().any(|line| line.starts_with("ready>")));
+        screen
+    }
+
+    /// Types text as it is.
+    pub fn types(&self, text: &str) {
+        assert!(self.tmux(&["send-keys", "-l", text]).status.success());
+    }
+
+    /// Presses a key that has a name.
+    pub fn press(&self, key: &str) {
+        assert!(self.tmux(&["send-keys", key]).status.success());
+    }
+
+    /// Waits until the screen is as `is` says, which is called `what`.
+    pub fn until(&self, what: &str, is: impl Fn(&[String]) -> bool) -> Vec<String> {
+        let start = Instant::now();
+        loop {
+            let lines = self.lines();
+            if is(&lines) {
+                return lines;
+            }
+            assert!(start.elapsed() < PATIENCE, "{what} never came: {lines:#?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub fn tmux(&self, args: &[&str]) -> Output {
         let socket = self.socket.path().join("socket");
         let mut tmux = Command::new("timeout");
         tmux.args(["120", "tmux", "-S"]).arg(&socket).args(args);
@@ -34,7 +72,7 @@ impl Screen {
     }
 
     /// The lines on it.
-    fn lines(&self) -> Vec<String> {
+    pub fn lines(&self) -> Vec<String> {
         let shown = self.tmux(&["capture-pane", "-p"]);
         let text = String::from_utf8(shown.stdout).unwrap();
         text.trim_end().lines().map(str::to_string).collect()

@@ -25,6 +25,19 @@ pub struct Bounds {
 /// When a capture cannot be read, and those of `flow`.
 pub fn follow<C: Borrow<Capture>, I: Iterator<Item = Result<C>>>(
     open: impl Fn() -> I,
+    row: impl FnMut(&Event<'_>),
+    flow: impl FnMut(Flow) -> Result<()>,
+) -> Result<Bounds> {
+    follow_while(&|_| Ok(()), open, row, flow)
+}
+
+/// The same until `goes_on` fails, which gets the number of rows that were read, again and again.
+///
+/// # Errors
+/// As [`follow`], and those of `goes_on`.
+pub fn follow_while<C: Borrow<Capture>, I: Iterator<Item = Result<C>>>(
+    goes_on: &dyn Fn(u64) -> Result<()>,
+    open: impl Fn() -> I,
     mut row: impl FnMut(&Event<'_>),
     mut flow: impl FnMut(Flow) -> Result<()>,
 ) -> Result<Bounds> {
@@ -38,7 +51,7 @@ pub fn follow<C: Borrow<Capture>, I: Iterator<Item = Result<C>>>(
                 row(&event);
                 survey.note(&event);
             });
-            Ok(())
+            goes_on(batch.len() as u64)
         })?;
     }
     let plan = survey.plan();
@@ -46,7 +59,8 @@ pub fn follow<C: Borrow<Capture>, I: Iterator<Item = Result<C>>>(
     let mut tracker = Tracker::new(plan);
     for capture in open() {
         reading::each(capture?.borrow(), &scan(TRACKED), |batch| {
-            giving(&mut flow, |emit| batch.iter().for_each(|event| tracker.note(&event, emit))).1
+            giving(&mut flow, |emit| batch.iter().for_each(|event| tracker.note(&event, emit))).1?;
+            goes_on(batch.len() as u64)
         })?;
     }
     let (overflowed, failed) = giving(&mut flow, |emit| tracker.finish(emit));

@@ -42,7 +42,7 @@ pub(super) fn is_one(event: &Event<'_>) -> bool {
 }
 
 /// Writes a process event; returns whether it is one.
-pub(super) fn describe(line: &mut Line, event: &Event<'_>, processes: &Processes) -> bool {
+pub fn describe(line: &mut Line, event: &Event<'_>, processes: &Processes) -> bool {
     let Some(step) = Step::of(event) else { return false };
     match step {
         Step::Fork => parent(line, "started by", event, processes),

@@ -126,7 +126,7 @@ fn front(word: &str) -> String {
 }
 
 /// `name[pid]` in at most so many columns: the name is cut, and the number is not.
-fn name(named: Named<'_>, most: usize) -> String {
+pub fn name(named: Named<'_>, most: usize) -> String {
     let Some(name) = named.name.filter(|name| !name.is_empty()) else { return named.to_string() };
     let pid = format!("[{}]", named.pid);
     let most = most.saturating_sub(pid.len()).min(NAME);

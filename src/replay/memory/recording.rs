@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -29,6 +31,8 @@ pub struct Recording {
     pub span: (i64, i64),
     /// Events that were lost and that no row reports, or that may have been such an event.
     pub unplaced: u64,
+    /// Whether nothing more is to be read.
+    stop: Arc<AtomicBool>,
 }
 
 /// A file and what is needed of it to put it in order.
@@ -139,7 +143,13 @@ impl Recording {
         let span = files.iter().fold((i64::MAX, i64::MIN), |(a, b), file| (a.min(file.span.0), b.max(file.span.1)));
         let unplaced = files.iter().fold(0u64, |sum, file| sum.saturating_add(file.unplaced));
         let files = files.into_iter().map(|file| file.path).collect();
-        Ok(Recording { files, missing, limits, start, span, unplaced })
+        Ok(Recording { files, missing, limits, start, span, unplaced, stop: Arc::default() })
+    }
+
+    /// The same, of which nothing more is read as soon as `stop` is true.
+    #[must_use]
+    pub fn until(self, stop: Arc<AtomicBool>) -> Self {
+        Recording { stop, ..self }
     }
 
     /// The instant that an option names.
@@ -170,7 +180,10 @@ impl Recording {
                 take(Part::Missing(*begin))?;
             }
             let capture = Capture::open_within(path, self.limits)?;
-            batches(&capture, scan, |batch| batch.iter().try_for_each(|event| take(Part::Event(&event))))?;
+            batches(&capture, scan, |batch| {
+                ensure!(!self.stop.load(Relaxed), "cancelled");
+                batch.iter().try_for_each(|event| take(Part::Event(&event)))
+            })?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The text of `vmtrace memory`: hexdumps with the event that shows each run of bytes, and the history of a range.
 
 use std::fmt::Write as _;
-use std::io::{self, Stdout, Write};
+use std::io::{self, Write};
 use std::ops::Range;
 
 use super::diff::{Change, Differences};
@@ -49,14 +49,19 @@ pub struct Text<'a> {
     /// The text that has not been written yet.
     out: String,
     /// Where it goes.
-    sink: Stdout,
+    sink: Box<dyn Write + 'a>,
     written: io::Result<()>,
 }
 
 impl<'a> Text<'a> {
     /// A text of what was found.
     pub fn new(recording: &'a Recording, found: &'a Found, look: Look) -> Self {
-        Text { recording, found, look, out: String::new(), sink: io::stdout(), written: Ok(()) }
+        Text::to(Box::new(io::stdout()), recording, found, look)
+    }
+
+    /// The same, which goes elsewhere.
+    pub fn to(sink: Box<dyn Write + 'a>, recording: &'a Recording, found: &'a Found, look: Look) -> Self {
+        Text { recording, found, look, out: String::new(), sink, written: Ok(()) }
     }
 
     /// Writes what is left.
