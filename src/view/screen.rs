@@ -3,7 +3,7 @@
 //! Owns what is between the viewer and the terminal. Keys and signals come from threads of their own, so nothing is asked for
 //! while nothing happens.
 
-use std::io::{self, Stdout, Write};
+use std::io::{self, Stdout};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender};
@@ -17,6 +17,7 @@ use nix::sys::signal::{SigSet, Signal, kill, raise};
 use nix::unistd::Pid;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
 
 use super::Message;
 use super::app::{App, Ask};
@@ -95,7 +96,7 @@ pub fn run(app: &mut App, signals: &SigSet, sender: Sender<Message>, receiver: &
         for ask in std::mem::take(&mut app.asks) {
             match ask {
                 Ask::Quit => return Ok(()),
-                Ask::Redraw => screen.clear()?,
+                Ask::Redraw => redraw(&mut screen)?,
                 Ask::Suspend => suspend(&mut screen)?,
                 Ask::Copy(text) => {
                     execute!(io::stdout(), CopyToClipboard::to_clipboard_from(text))?;
@@ -178,7 +179,13 @@ fn resume(screen: &mut Screen) -> Result<()> {
     // Whoever had it meanwhile may have changed its modes.
     let _ = disable_raw_mode();
     enter().context("cannot use this terminal")?;
-    io::stdout().flush()?;
-    screen.clear()?;
+    redraw(screen)
+}
+
+/// Has everything drawn again. `clear` would ask the terminal where its cursor is, and the answer would go to the thread that reads
+/// keys.
+fn redraw(screen: &mut Screen) -> Result<()> {
+    let size = screen.size()?;
+    screen.resize(Rect::new(0, 0, size.width, size.height))?;
     Ok(())
 }

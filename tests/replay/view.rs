@@ -1,17 +1,22 @@
 //! `vmtrace view` in a real terminal, one of tmux, and where there is none.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::captures::*;
 use super::terminal::Screen;
 use super::vmtrace;
 
-/// Types a command and waits for what it prints.
+/// Types a command and waits for what it prints. `$status` is that of the command before.
 fn answer(screen: &Screen, command: &str) -> String {
-    screen.types(&format!("clear; {command}; echo end''ed"));
+    // The screen may still have an earlier answer.
+    static ANSWERS: AtomicUsize = AtomicUsize::new(0);
+    let number = ANSWERS.fetch_add(1, Relaxed);
+    screen.types(&format!("status=$?; clear; {command}; echo end''ed {number}"));
     screen.press("Enter");
-    let lines = screen.until(command, |lines| lines.iter().any(|line| line == "ended"));
-    lines[..lines.iter().position(|line| line == "ended").unwrap()].join("\n")
+    let end = format!("ended {number}");
+    let lines = screen.until(command, |lines| lines.contains(&end));
+    lines[..lines.iter().position(|line| *line == end).unwrap()].join("\n")
 }
 
 fn modes(screen: &Screen) -> String {
@@ -66,14 +71,14 @@ fn a_terminal_is_as_before_whatever_happens() {
     screen.types("fg");
     screen.press("Enter");
     screen.until("the viewer again", |lines| lines.last().is_some_and(|line| line.starts_with(&last)));
-    screen.types("/hello");
+    screen.types("g/hello");
     screen.press("Enter");
     let found = format!("5 of {rows} rows");
     screen.until("the search", |lines| lines.last().is_some_and(|line| line.starts_with(&found)));
     screen.types("q");
     prompt(&screen);
     assert!(!is_on_other_screen(&screen));
-    assert_eq!(answer(&screen, "echo status $?"), "status 0");
+    assert_eq!(answer(&screen, "echo status $status"), "status 0");
     assert_eq!(modes(&screen), before, "ended");
 }
 
@@ -89,7 +94,7 @@ fn a_signal_ends_it_and_leaves_the_terminal_whole() {
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
         screen.until("its end", |lines| lines.iter().any(|line| line.starts_with("ready>")));
         assert!(!is_on_other_screen(&screen));
-        assert_eq!(answer(&screen, "echo status $?"), format!("status {status}"));
+        assert_eq!(answer(&screen, "echo status $status"), format!("status {status}"));
         assert_eq!(modes(&screen), before, "{signal}");
     }
 }
@@ -102,8 +107,8 @@ fn no_colour_where_nobody_wants_any() {
         start(&screen, &format!("{variable}{}", view(&made.path)));
         let shown = screen.tmux(&["capture-pane", "-e", "-p"]);
         let shown = String::from_utf8(shown.stdout).unwrap();
-        let has =
-            shown.split("\x1b[").any(|part| part.starts_with('3') || part.contains(";3") || part.starts_with("9"));
+        let set = shown.split("\x1b[").skip(1).flat_map(|part| part.split('m').next().unwrap().split(';'));
+        let has = set.filter_map(|code| code.parse::<u32>().ok()).any(|code| matches!(code, 30..=38 | 90..=97));
         assert_eq!(has, colours, "{variable}: {shown:?}");
         screen.types("q");
         prompt(&screen);
