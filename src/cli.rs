@@ -43,13 +43,17 @@ enum Command {
     /// Make a page of a capture that any browser opens
     Report(crate::report::Args),
     /// View a capture in the terminal
+    #[cfg(feature = "view")]
     View(crate::view::Args),
+    /// View a capture in the terminal (not in this build)
+    #[cfg(not(feature = "view"))]
+    View(LeftOut),
     /// Query captures with SQL
     #[cfg(feature = "query")]
     Query(Box<crate::query::Args>),
     /// Query captures with SQL (not in this build)
     #[cfg(not(feature = "query"))]
-    Query(NoQuery),
+    Query(LeftOut),
     /// Start a scheduler or an executor of a cluster that runs queries
     #[cfg(feature = "ballista")]
     Ballista(crate::query::cluster::Args),
@@ -69,10 +73,10 @@ struct Completions {
     shell: clap_complete::Shell,
 }
 
-/// What `query` takes where it was not built: anything.
-#[cfg(not(feature = "query"))]
+/// What a command takes that was not built: anything.
+#[cfg(not(all(feature = "query", feature = "view")))]
 #[derive(Debug, Args)]
-struct NoQuery {
+struct LeftOut {
     /// Captures, options, SQL
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<std::ffi::OsString>,
@@ -99,13 +103,14 @@ pub fn main() -> ExitCode {
         Command::Flows(args) => replay::flows::run(&args),
         Command::Export(args) => export::command::run(&args),
         Command::Report(args) => crate::report::run(&args),
+        #[cfg(feature = "view")]
         Command::View(args) => crate::view::run(&args),
+        #[cfg(not(feature = "view"))]
+        Command::View(LeftOut { words: _ }) => Err(left_out("the viewer", "view")),
         #[cfg(feature = "query")]
         Command::Query(args) => crate::query::run(&args),
         #[cfg(not(feature = "query"))]
-        Command::Query(NoQuery { words: _ }) => Err(anyhow::anyhow!(
-            "this vmtrace was built without the query engine: build it with `cargo build`, or with `--features query` beside others"
-        )),
+        Command::Query(LeftOut { words: _ }) => Err(left_out("the query engine", "query")),
         #[cfg(feature = "ballista")]
         Command::Ballista(args) => crate::query::cluster::run(&args),
         Command::Verify(args) => crate::verify::run(&args),
@@ -121,6 +126,14 @@ pub fn main() -> ExitCode {
             ExitCode::from(status::ERROR)
         }
     }
+}
+
+/// What is said where a command was not built.
+#[cfg(not(all(feature = "query", feature = "view")))]
+fn left_out(what: &str, feature: &str) -> anyhow::Error {
+    anyhow::anyhow!(
+        "this vmtrace was built without {what}: build it with `cargo build`, or with `--features {feature}` beside others"
+    )
 }
 
 /// Prints what the parser of the command line says. It quotes words as they were given: where one is not plain text, the

@@ -18,4 +18,5 @@ pub mod report;
 pub mod schema;
 pub mod terminal;
 pub mod verify;
+#[cfg(feature = "view")]
 pub mod view;

@@ -12,7 +12,9 @@ use std::fmt;
 
 pub use self::life::describe as life;
 pub use self::line::{Line, Role};
-pub use self::short::{event as event_in_short, name as name_in_short};
+pub use self::short::event as event_in_short;
+#[cfg_attr(not(feature = "view"), allow(unused_imports))]
+pub use self::short::name as name_in_short;
 use crate::model::process::Processes;
 use crate::model::select::View;
 use crate::model::time;

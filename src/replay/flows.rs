@@ -198,6 +198,7 @@ pub(super) fn rows(files: &[PathBuf], seq: u64, limits: Limits) -> Result<BTreeS
 ///
 /// # Errors
 /// When the file cannot be read, and those of `goes_on`.
+#[cfg_attr(not(feature = "view"), allow(dead_code))]
 pub(crate) fn answer(
     path: &Path,
     limits: Limits,

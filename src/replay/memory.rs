@@ -81,6 +81,7 @@ pub fn run(args: &Args) -> Result<u8> {
 ///
 /// # Errors
 /// When the file cannot be read to its end, or more is known than is kept.
+#[cfg_attr(not(feature = "view"), allow(dead_code))]
 pub(crate) fn text_at(
     path: &Path,
     limits: Limits,

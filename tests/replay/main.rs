@@ -21,9 +21,12 @@ mod select;
 mod stdin;
 mod summary;
 mod tamper;
+// Tests of the viewer use more of it.
+#[cfg_attr(not(feature = "view"), allow(dead_code))]
 mod terminal;
 mod text;
 mod verify;
+#[cfg(feature = "view")]
 mod view;
 mod width;
 

@@ -147,6 +147,7 @@ impl Recording {
     }
 
     /// The same, of which nothing more is read as soon as `stop` is true.
+    #[cfg_attr(not(feature = "view"), allow(dead_code))]
     #[must_use]
     pub fn until(self, stop: Arc<AtomicBool>) -> Self {
         Recording { stop, ..self }
