@@ -177,16 +177,16 @@ impl Search {
         })
     }
 
-    /// The rows in which to look, those first in which to look first.
-    fn spans(&self, rows: u64) -> Vec<Range<u64>> {
+    /// The rows in which to look first, and those in which to look then.
+    fn spans(&self, rows: u64) -> [Range<u64>; 2] {
         match (self.goes_around, self.back) {
-            (false, false) => vec![self.from..rows],
-            (false, true) => vec![0..self.from.saturating_add(1).min(rows)],
+            (false, false) => [self.from..rows, 0..0],
+            (false, true) => [0..self.from.saturating_add(1).min(rows), 0..0],
             (true, false) => {
                 let next = self.from.saturating_add(1).min(rows);
-                vec![next..rows, 0..next]
+                [next..rows, 0..next]
             }
-            (true, true) => vec![0..self.from.min(rows), self.from.min(rows)..rows],
+            (true, true) => [0..self.from.min(rows), self.from.min(rows)..rows],
         }
     }
 
@@ -259,7 +259,7 @@ mod tests {
         };
         assert_eq!(search(false, true), [4..10, 0..4]);
         assert_eq!(search(true, true), [0..3, 3..10]);
-        assert_eq!(search(false, false), [3..10]);
-        assert_eq!(search(true, false), [0..4]);
+        assert_eq!(search(false, false), [3..10, 0..0]);
+        assert_eq!(search(true, false), [0..4, 0..0]);
     }
 }

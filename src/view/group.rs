@@ -43,7 +43,7 @@ impl Columns {
     }
 
     fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|own| *own == name)
+        self.0.contains(&name)
     }
 }
 

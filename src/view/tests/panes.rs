@@ -182,7 +182,7 @@ fn the_help_lists_every_key() {
     }
     for binding in BINDINGS {
         let line = format!("{:16} {}", names(binding), binding.help);
-        assert!(seen.iter().any(|shown| *shown == line), "{line}: {seen:#?}");
+        assert!(seen.contains(&line), "{line}: {seen:#?}");
     }
     stage.press("q");
     assert!(stage.shows("CALLER"), "the list again");
