@@ -344,6 +344,11 @@ impl App {
         if let Some(pane) = &mut self.pane {
             pane.poll();
         }
+        // Nobody sees what is counted.
+        let counts = self.lanes.job.as_ref().is_some_and(|job| !job.has_ended());
+        if counts && self.screen == Screen::List {
+            (self.lanes.job, self.lanes.drawn) = (None, None);
+        }
     }
 
     /// Brings what depends on the selection up to date.

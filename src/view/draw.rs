@@ -248,7 +248,7 @@ impl App {
                 let len = self.len();
                 let place = count::grouped((self.at + 1).min(len));
                 let of = format!("{place} of {}", count::rows(len));
-                format!("{of}  {} ? help, Enter event, L lanes, & filter, / search, q ends", signs::NEITHER)
+                format!("{of}  {} ? keys, Enter event, & filter, / search, q ends", signs::NEITHER)
             }
         }
     }

@@ -189,3 +189,29 @@ fn redraw(screen: &mut Screen) -> Result<()> {
     screen.resize(Rect::new(0, 0, size.width, size.height))?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::reader::guarded;
+
+    /// In a process of its own: hooks are those of the whole process.
+    #[test]
+    fn a_panic_leaves_the_terminal_unless_it_is_caught() {
+        const ALONE: &str = "VMTRACE_TEST_ALONE";
+        if std::env::var_os(ALONE).is_none() {
+            let name = "view::screen::tests::a_panic_leaves_the_terminal_unless_it_is_caught";
+            let mut test = std::process::Command::new(std::env::current_exe().unwrap());
+            let ended = test.args(["--exact", name]).env(ALONE, "1").output().unwrap();
+            let said = String::from_utf8_lossy(&ended.stdout);
+            assert!(ended.status.success() && said.contains("1 passed"), "{said}");
+            return;
+        }
+        install_hook();
+        OURS.store(true, SeqCst);
+        assert!(guarded::<()>(|| panic!("caught")).is_err());
+        assert!(OURS.load(SeqCst), "the screen stays");
+        assert!(std::panic::catch_unwind(|| panic!("not caught by a guard")).is_err());
+        assert!(!OURS.load(SeqCst), "the terminal is as before, and the panic is reported on it");
+    }
+}

@@ -139,7 +139,7 @@ impl Source {
             }
             self.keep(at, Block { rows, bytes, batch });
             (at, read) = (at + rows, read + bytes);
-            if found.is_some() && read >= WINDOW_BYTES {
+            if found.is_some() && (read >= WINDOW_BYTES || self.blocks.contains_key(&at)) {
                 break;
             }
         }
