@@ -43,7 +43,9 @@ modules![
     "filter.js",
     "main.js",
 ];
-const STYLE: &str = include_str!("page/style.css");
+/// What is read and used, charts and tables, paper.
+const STYLE: &str =
+    concat!(include_str!("page/style.css"), include_str!("page/data.css"), include_str!("page/print.css"));
 const TEMPLATE: &str = include_str!("page/index.html");
 
 /// What a page is made of, beside the parts that are always the same.

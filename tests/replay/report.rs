@@ -87,8 +87,13 @@ fn captured_text_is_no_markup() {
     manifest.host.hostname = evil.into();
     manifest.comment = Some(evil.into());
     manifest.gaps = vec![evil.into()];
-    let page = page(&make_with(&manifest, &[&[Event { comm: "<b>&'\"", ..readv(1) }]]), &[]);
-    assert!(!page.contains("<img") && !page.contains("<b>"));
+    let mut made = make_with(&manifest, &[&[Event { comm: "<b>&'\"", ..readv(1) }]]);
+    let named = made.dir.path().join("<b onload=x>'\".parquet");
+    std::fs::rename(&made.path, &named).unwrap();
+    made.path = named;
+    let page = page(&made, &[]);
+    assert!(!page.contains("<img") && !page.contains("<b>") && !page.contains("<b "));
+    assert!(page.contains("<title>vmtrace report: &lt;b onload=x&gt;&#39;&quot;.parquet</title>"));
     assert!(page.contains("&lt;img src=x onerror=alert(1)&gt;&lt;/script&gt;&quot;&#39;&amp;"));
 }
 
