@@ -10,6 +10,8 @@ const TALLEST = 8_000_000;
 /** Rows beyond the edges. */
 const MORE = 6;
 const CELL_TEXT = 60;
+/** Longer than any name of Linux: the number behind it stays in sight. */
+const CELL_NAME = 30;
 
 /** @typedef {{ name: string, title: string, isNumber: boolean, text: (row: number) => string }} Shown */
 
@@ -34,7 +36,7 @@ function shown(events) {
     return (/** @type {number} */ row) => {
       const process = events.processes[places[row]];
       if (!process) return "-";
-      return comm.text(row) ? `${short(comm.text(row), CELL_TEXT)}[${process.pid}]` : `pid ${process.pid}`;
+      return comm.text(row) ? `${short(comm.text(row), CELL_NAME)}[${process.pid}]` : `pid ${process.pid}`;
     };
   };
   const toctou = columns.numbers("toctou");
