@@ -201,7 +201,11 @@ impl Run<'_> {
 
     fn file(&mut self, path: &Path, filter: &Filter) -> Result<(), Failed> {
         let capture = Capture::open_within(path, self.limits).map_err(Failed::Input)?;
-        self.exporter.capture(&capture).map_err(Failed::Output)?;
+        self.exporter.capture(&capture).map_err(|error| match error.downcast_ref::<std::io::Error>() {
+            Some(_) => Failed::Output(error),
+            // It does not fit the captures before it.
+            None => Failed::Input(error),
+        })?;
         let filter = filter.on(&capture.manifest().start);
         let batches = capture.scan(filter.scan()).map_err(Failed::Input)?;
         std::thread::scope(|scope| {

@@ -43,6 +43,9 @@ const INBOUND: u32 = 1;
 const OUTBOUND: u32 = 2;
 /// Interfaces at most. What is beyond shares one.
 const INTERFACES: usize = 16_384;
+/// Bytes of the largest packet that readers take (WTAP_MAX_PACKET_SIZE_STANDARD, wiretap/wtap.h, Wireshark 4.0). The recorder keeps
+/// less of a call; a file may claim more. The packet says how long it was.
+const LARGEST: usize = 262_144;
 /// Bytes of the longest comment or name: a file may claim more.
 const LONGEST: usize = 1_024;
 /// Ranges of an array in a comment.
@@ -151,7 +154,8 @@ impl<W: Write> Export for Pcapng<W> {
         let mut data = tags(event, &said, direction);
         let whole = event.payload_total.max(0).unsigned_abs().max(payload.len() as u64);
         let original_len = u32::try_from(whole.saturating_add(data.len() as u64)).unwrap_or(u32::MAX);
-        data.extend_from_slice(payload);
+        let room = LARGEST.saturating_sub(data.len()).min(payload.len());
+        data.extend_from_slice(payload.get(..room).unwrap_or(payload));
         let mut options = vec![EnhancedPacketOption::Comment(Cow::Owned(comment(event, &said)))];
         options.extend(direction.map(|direction| match direction {
             Direction::In => EnhancedPacketOption::Flags(INBOUND),
@@ -289,6 +293,23 @@ mod tests {
         assert!(packet.data.ends_with(b"\0\0\0\0some"));
         assert_eq!(packet.original_len as usize - packet.data.len(), 96);
         assert_eq!(packet.timestamp.as_nanos(), 1_700_000_000_123_456_789);
+    }
+
+    /// Readers refuse the whole file for one packet that is longer.
+    #[test]
+    fn no_packet_is_longer_than_readers_take() {
+        let payload = vec![b'x'; 300_000];
+        let event =
+            Event { event: "read", pid: 1, payload: Some(&payload), payload_total: 300_000, ..Event::default() };
+        let bytes = written(&[event]);
+        let mut reader = PcapNgReader::new(bytes.as_slice()).unwrap();
+        let mut lengths = Vec::new();
+        while let Some(block) = reader.next_block() {
+            if let Block::EnhancedPacket(packet) = block.unwrap() {
+                lengths.push((packet.data.len(), packet.original_len > 300_000));
+            }
+        }
+        assert_eq!(lengths, [(LARGEST, true)]);
     }
 
     #[test]

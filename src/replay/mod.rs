@@ -270,7 +270,10 @@ impl Replay {
         self.render.flush()?;
         let filter = filter.on(&capture.manifest().start);
         if self.is_text && self.form.summarises(capture.rows()) {
-            self.render.opening(&summary::sentences_of(&capture, &filter)?);
+            // Where the capture is damaged, the events before that come first, and then the error.
+            if let Ok(sentences) = summary::sentences_of(&capture, &filter) {
+                self.render.opening(&sentences);
+            }
         }
         let shown = match self.order {
             Order::Time => self.events(&capture, &filter),

@@ -27,7 +27,7 @@ impl Bell {
     }
 }
 
-/// Jobs of one kind run one after another: the memory that they take is that of one.
+/// Jobs of one kind run one after another: together they take the memory of one.
 pub type Turn = Arc<Mutex<()>>;
 
 /// A job, with a value that grows.

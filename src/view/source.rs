@@ -17,6 +17,8 @@ use crate::schema::{Event, EventBatch};
 const WINDOW: u64 = 1024;
 /// Bytes of a window after which no more of it is read than is needed.
 const WINDOW_BYTES: usize = 16 << 20;
+/// Places whose failure is remembered.
+const FAILED: usize = 1_024;
 /// Bytes of all rows that are kept.
 const CACHE_BYTES: usize = 48 << 20;
 
@@ -28,6 +30,8 @@ pub struct Source {
     /// The number of the first row of each group, and behind them that of all rows.
     starts: Vec<u64>,
     checked: HashSet<usize>,
+    /// Why a group, or a window of it, cannot be read. Its rows are asked for again and again while they are on the screen.
+    failed: HashMap<(usize, Option<u64>), String>,
     blocks: HashMap<u64, Block>,
     /// First rows of the blocks, the least recently used first.
     used: VecDeque<u64>,
@@ -59,6 +63,7 @@ impl Source {
             columns: Columns::all(),
             starts,
             checked: HashSet::new(),
+            failed: HashMap::new(),
             blocks: HashMap::new(),
             used: VecDeque::new(),
             bytes: 0,
@@ -112,17 +117,37 @@ impl Source {
         }
     }
 
-    /// Reads the rows around a row; returns the first of the block that has it.
+    /// Reads the rows around a row; returns the first of the block that has it. What failed once is not tried again.
     fn read(&mut self, row: u64) -> Result<u64> {
         let group = self.starts.partition_point(|start| *start <= row).saturating_sub(1);
         let (start, end) = match (self.starts.get(group), self.starts.get(group + 1)) {
             (Some(start), Some(end)) if row < *end => (*start, *end),
             _ => anyhow::bail!("there is no row {row}"),
         };
+        let places = [(group, None), (group, Some((row - start) / WINDOW))];
+        if let Some(why) = places.iter().find_map(|place| self.failed.get(place)) {
+            anyhow::bail!("{why}");
+        }
         if !self.checked.contains(&group) {
-            group::check(&self.capture, group, &self.columns)?;
+            let checked = group::check(&self.capture, group, &self.columns);
+            checked.map_err(|error| self.fail((group, None), error))?;
             self.checked.insert(group);
         }
+        self.read_window(row, group, start, end)
+            .map_err(|error| self.fail((group, Some((row - start) / WINDOW)), error))
+    }
+
+    /// Remembers why nothing can be read there.
+    fn fail(&mut self, place: (usize, Option<u64>), error: anyhow::Error) -> anyhow::Error {
+        if self.failed.len() >= FAILED {
+            self.failed.clear();
+        }
+        self.failed.insert(place, format!("{error:#}"));
+        error
+    }
+
+    /// Reads the rows around a row of a group that has the rows from `start` to `end`.
+    fn read_window(&mut self, row: u64, group: usize, start: u64, end: u64) -> Result<u64> {
         let at_a_time = group::rows_at_a_time(&self.capture, group, &self.columns)?;
         let inside = row - start;
         let wanted = inside - inside % at_a_time;

@@ -190,4 +190,9 @@ fn captures_of_two_boots_have_no_common_clock() {
     );
     assert_eq!(ran.err, wanted);
     assert_eq!(vmtrace(&["export", "-T", "perfetto", made.path(), made.path()]).status, 0);
+    // Nothing is wrong with an output file.
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let ran = vmtrace(&["export", "-T", "perfetto", made.path(), second.path(), "-o", out.to_str().unwrap()]);
+    assert!(ran.status == 2 && ran.err.starts_with(wanted.trim_end()) && !out.exists(), "{}", ran.err);
 }

@@ -23,6 +23,21 @@ fn errors(path: &Path, message: &str) {
     }
 }
 
+/// The sentences above the events need all rows; the events do not.
+#[test]
+fn events_before_the_damage_come_also_below_a_summary() {
+    let groups: Vec<Vec<_>> = [0..20, 20..40].into_iter().map(|rows| rows.map(readv).collect()).collect();
+    let made = make_with(&manifest(), &groups.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let mut bytes = std::fs::read(&made.path).unwrap();
+    let second = Capture::open(&made.path).unwrap().row_group(1).unwrap().1;
+    bytes[usize::try_from(second.start).unwrap()..usize::try_from(second.end).unwrap()].fill(0xff);
+    std::fs::write(&made.path, bytes).unwrap();
+    let plain = vmtrace(&["replay", made.path()]);
+    assert!(plain.status == 2 && plain.out.matches("process_vm_readv").count() == 20, "{}", plain.out);
+    let below = vmtrace(&["replay", "--summary", made.path()]);
+    assert_eq!((below.status, below.out, below.err), (plain.status, plain.out, plain.err));
+}
+
 #[test]
 fn files_that_are_no_captures() {
     let dir = tempfile::tempdir().unwrap();

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 /// Windows in a capture, at most.
 const WINDOWS: i64 = 200;
+/// Tracks that a window counts, at most: a file may name any number of processes. Others have no counter in it.
+const TRACKS: usize = 16_384;
 /// The shortest window, in ns.
 const SHORTEST: i64 = 1_000_000;
 
@@ -45,6 +47,9 @@ impl Rates {
                 self.end_gap(give);
             }
             self.begin = Some(begin);
+        }
+        if self.bytes.len() >= TRACKS && !self.bytes.contains_key(&track) {
+            return;
         }
         let sum = self.bytes.entry(track).or_default();
         *sum = sum.saturating_add(bytes);
@@ -96,6 +101,16 @@ mod tests {
             [0, 1_000_000, 1_000_001, 30_000_000, i64::MAX].map(round),
             [1_000_000, 1_000_000, 2_000_000, 50_000_000, i64::MAX]
         );
+    }
+
+    #[test]
+    fn any_number_of_processes_in_a_window_takes_bounded_memory() {
+        let mut rates = Rates::new(None);
+        let mut values = 0;
+        (0..3 * TRACKS as u64).for_each(|track| rates.note(5, track, 1, &mut |_| values += 1));
+        assert_eq!((rates.bytes.len(), values), (TRACKS, 0));
+        rates.finish(&mut |_| values += 1);
+        assert_eq!(values, 2 * TRACKS, "what is counted begins and ends");
     }
 
     #[test]
