@@ -11,7 +11,7 @@ use super::captures::{self, Made, make, readv};
 use super::forged::*;
 use super::{Ran, ran, vmtrace};
 
-const READERS: [&[&str]; 9] = [
+const READERS: [&[&str]; 12] = [
     &["summary"],
     &["summary", "-T", "json"],
     &["memory", "-p", "42"],
@@ -19,6 +19,9 @@ const READERS: [&[&str]; 9] = [
     &["replay", "-T", "csv"],
     &["replay", "-T", "jsonl"],
     &["replay", "-p", "42"],
+    &["export", "-T", "strace"],
+    &["export", "-T", "ecs"],
+    &["export", "-T", "timesketch"],
     &["verify"],
     &["info"],
 ];

@@ -122,6 +122,10 @@ fn nothing_captured_reaches_the_terminal_as_it_is() {
         &["replay", "--width", "250", "-x", "--by", "process"],
         &["replay", "-T", "jsonl"],
         &["replay", "-T", "csv"],
+        &["export", "-T", "strace"],
+        &["export", "-T", "ecs"],
+        &["export", "-T", "ocsf"],
+        &["export", "-T", "timesketch"],
         &["info"],
         &["info", "-T", "json"],
         &["summary"],
@@ -133,7 +137,9 @@ fn nothing_captured_reaches_the_terminal_as_it_is() {
         // The rows have no place for what is amiss.
         let is_said = args == ["summary", "-T", "csv"];
         assert_eq!(ran.err.matches("The ledger does not balance").count(), if is_said { 2 } else { 0 }, "{}", ran.err);
-        assert!(is_said || ran.err.is_empty(), "{args:?}: {}", ran.err);
+        // What a format has no form for is counted.
+        let is_counted = args.first() == Some(&"export") && ran.err.contains(" has no form for ");
+        assert!(is_said || is_counted || ran.err.is_empty(), "{args:?}: {}", ran.err);
         assert!(!ran.out.is_empty());
         assert_harmless(args, &ran.out);
         assert_harmless(args, &ran.err);

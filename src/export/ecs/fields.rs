@@ -17,22 +17,22 @@ pub(super) const TABLES: [&[Field]; 5] = [EVENT, HOST, PROCESS, MEMORY_ACCESS, O
 
 const EVENT: &[Field] = &[
     Field { path: "@timestamp", from: "`ts_ns`", value: |row| instant(Some(row.event.ts_ns)) },
-    Field { path: "ecs.version", from: "8.17.0", value: |_| VERSION.into() },
+    Field { path: "ecs.version", from: "“8.17.0”", value: |_| VERSION.into() },
     Field { path: "message", from: "the event as a sentence", value: |row| row.message.into() },
-    Field { path: "event.kind", from: "`event`", value: |_| "event".into() },
-    Field { path: "event.category", from: "`process`; `host` of a loss", value: |row| json!([category(row)]) },
+    Field { path: "event.kind", from: "“event”", value: |_| "event".into() },
+    Field { path: "event.category", from: "“process”; “host” of a loss", value: |row| json!([category(row)]) },
     Field {
         path: "event.type",
-        from: "`access`, of bytes that go out `change`; `start`, `end`, `info` in the life of a process",
+        from: "“access”, of bytes that go into another process “change”; “start”, “end”, “info” in the life of a process",
         value: |row| json!([kind(row)]),
     },
-    Field { path: "event.action", from: "`process_vm_access` of process_vm_*, else `event`", value: action },
+    Field { path: "event.action", from: "“process_vm_access” of process_vm_*, else `event`", value: action },
     Field { path: "event.code", from: "`event`", value: |row| row.event.event.into() },
-    Field { path: "event.module", from: "`vmtrace`", value: |_| "vmtrace".into() },
-    Field { path: "event.dataset", from: "`vmtrace.events`", value: |_| "vmtrace.events".into() },
+    Field { path: "event.module", from: "“vmtrace”", value: |_| "vmtrace".into() },
+    Field { path: "event.dataset", from: "“vmtrace.events”", value: |_| "vmtrace.events".into() },
     Field { path: "event.id", from: "capture id, colon, `seq`", value: |row| row.id().into() },
     Field { path: "event.sequence", from: "`seq`", value: |row| row.event.seq.into() },
-    Field { path: "event.outcome", from: "whether `errno` is null; `unknown` without `ret`", value: outcome },
+    Field { path: "event.outcome", from: "whether `errno` is null; “unknown” without `ret`", value: outcome },
     Field { path: "event.start", from: "`ts_ns` − `dur_ns`", value: |row| instant(row.began()) },
     Field { path: "event.end", from: "`ts_ns`", value: |row| instant(row.began().map(|_| row.event.ts_ns)) },
     Field { path: "event.duration", from: "`dur_ns`", value: |row| row.event.dur_ns.into() },
@@ -45,7 +45,7 @@ const HOST: &[Field] = &[
     Field { path: "host.id", from: "manifest `host.machine_id`", value: |row| row.facts.machine_id.clone().into() },
     Field { path: "host.boot.id", from: "manifest `host.boot_id`", value: |row| text(&row.facts.boot_id) },
     Field { path: "host.architecture", from: "manifest `host.machine`", value: |row| text(&row.facts.machine) },
-    Field { path: "host.os.type", from: "`linux`", value: |_| "linux".into() },
+    Field { path: "host.os.type", from: "“linux”", value: |_| "linux".into() },
     Field { path: "host.os.kernel", from: "manifest `host.release`", value: |row| text(&row.facts.kernel) },
 ];
 
@@ -94,7 +94,7 @@ const PROCESS: &[Field] = &[
 
 /// Of process_vm_readv and process_vm_writev alone. These names follow what Elastic's endpoint is about to use.
 const MEMORY_ACCESS: &[Field] = &[
-    Field { path: "process.Ext.process_vm_access.operation", from: "`read` or `write`", value: operation },
+    Field { path: "process.Ext.process_vm_access.operation", from: "“read” or “write”", value: operation },
     Field {
         path: "process.Ext.process_vm_access.target_pid",
         from: "`target_pid`",

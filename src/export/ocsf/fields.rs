@@ -53,9 +53,9 @@ pub(super) const NAMED: [(&str, &[Field]); 4] =
     [("all", COMMON), ("memory_activity", MEMORY), ("process_activity", PROCESS), ("base_event", BASE)];
 
 const COMMON: &[Field] = &[
-    Field { path: "metadata.version", from: "1.5.0", value: |_| VERSION.into() },
-    Field { path: "metadata.product.name", from: "`vmtrace`", value: |_| "vmtrace".into() },
-    Field { path: "metadata.product.vendor_name", from: "`vmtrace`", value: |_| "vmtrace".into() },
+    Field { path: "metadata.version", from: "“1.5.0”", value: |_| VERSION.into() },
+    Field { path: "metadata.product.name", from: "“vmtrace”", value: |_| "vmtrace".into() },
+    Field { path: "metadata.product.vendor_name", from: "“vmtrace”", value: |_| "vmtrace".into() },
     Field {
         path: "metadata.product.version",
         from: "manifest `tool.version`",
@@ -74,7 +74,7 @@ const COMMON: &[Field] = &[
     },
     Field { path: "message", from: "the event as a sentence", value: |row| row.message.into() },
     Field { path: "severity_id", from: "1", value: |_| 1.into() },
-    Field { path: "severity", from: "`Informational`", value: |_| "Informational".into() },
+    Field { path: "severity", from: "“Informational”", value: |_| "Informational".into() },
     Field { path: "status_id", from: "1 success, 2 failure (`errno`), 0 unknown", value: |row| status(row).0.into() },
     Field { path: "status", from: "the same in words", value: |row| status(row).1.into() },
     Field { path: "status_code", from: "`errno`", value: |row| row.event.errno.into() },
@@ -83,15 +83,15 @@ const COMMON: &[Field] = &[
 const MEMORY: &[Field] = &[
     Field {
         path: "metadata.profiles",
-        from: "`host`, `security_control`",
+        from: "“host”, “security_control”",
         value: |_| json!(["host", "security_control"]),
     },
     Field { path: "class_uid", from: "1004", value: |_| 1004.into() },
-    Field { path: "class_name", from: "`Memory Activity`", value: |_| "Memory Activity".into() },
+    Field { path: "class_name", from: "“Memory Activity”", value: |_| "Memory Activity".into() },
     Field { path: "category_uid", from: "1", value: |_| 1.into() },
-    Field { path: "category_name", from: "`System Activity`", value: |_| "System Activity".into() },
+    Field { path: "category_name", from: "“System Activity”", value: |_| "System Activity".into() },
     Field { path: "activity_id", from: "`direction`: 7 read, 8 write, else 99", value: |row| access(row).0.into() },
-    Field { path: "activity_name", from: "`Read`, `Write`, or the call", value: |row| activity_name(row).into() },
+    Field { path: "activity_name", from: "“Read”, “Write”, or call", value: |row| activity_name(row).into() },
     Field { path: "type_uid", from: "100400 + `activity_id`", value: |row| (100_400 + access(row).0).into() },
     Field {
         path: "type_name",
@@ -146,13 +146,13 @@ const MEMORY: &[Field] = &[
 ];
 
 const PROCESS: &[Field] = &[
-    Field { path: "metadata.profiles", from: "`host`", value: |_| json!(["host"]) },
+    Field { path: "metadata.profiles", from: "“host”", value: |_| json!(["host"]) },
     Field { path: "class_uid", from: "1007", value: |_| 1007.into() },
-    Field { path: "class_name", from: "`Process Activity`", value: |_| "Process Activity".into() },
+    Field { path: "class_name", from: "“Process Activity”", value: |_| "Process Activity".into() },
     Field { path: "category_uid", from: "1", value: |_| 1.into() },
-    Field { path: "category_name", from: "`System Activity`", value: |_| "System Activity".into() },
+    Field { path: "category_name", from: "“System Activity”", value: |_| "System Activity".into() },
     Field { path: "activity_id", from: "1 of exec and fork, 2 of exit", value: |row| life(row).0.into() },
-    Field { path: "activity_name", from: "`Launch` or `Terminate`", value: |row| life(row).1.into() },
+    Field { path: "activity_name", from: "“Launch” or “Terminate”", value: |row| life(row).1.into() },
     Field { path: "type_uid", from: "100700 + `activity_id`", value: |row| (100_700 + life(row).0).into() },
     Field {
         path: "type_name",
@@ -169,13 +169,13 @@ const PROCESS: &[Field] = &[
 
 const BASE: &[Field] = &[
     Field { path: "class_uid", from: "0", value: |_| 0.into() },
-    Field { path: "class_name", from: "`Base Event`", value: |_| "Base Event".into() },
+    Field { path: "class_name", from: "“Base Event”", value: |_| "Base Event".into() },
     Field { path: "category_uid", from: "0", value: |_| 0.into() },
-    Field { path: "category_name", from: "`Uncategorized`", value: |_| "Uncategorized".into() },
+    Field { path: "category_name", from: "“Uncategorized”", value: |_| "Uncategorized".into() },
     Field { path: "activity_id", from: "99", value: |_| 99.into() },
     Field { path: "activity_name", from: "`lost`", value: |row| row.event.event.into() },
     Field { path: "type_uid", from: "99", value: |_| 99.into() },
-    Field { path: "type_name", from: "`Base Event: Other`", value: |_| "Base Event: Other".into() },
+    Field { path: "type_name", from: "“Base Event: Other”", value: |_| "Base Event: Other".into() },
     Field { path: "count", from: "`lost_count`", value: |row| row.event.lost_count.into() },
     Field { path: "unmapped.event", from: "`lost_event`", value: |row| row.event.lost_event.into() },
     Field { path: "unmapped.cause", from: "`lost_cause`", value: |row| row.event.lost_cause.into() },

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use super::proto::{InternedData, InternedName};
 
-/// Texts that are remembered. Behind them, texts are written out.
+/// Texts that are remembered, and their bytes. Behind them, texts are written out.
 const LIMIT: usize = 65_536;
+const BYTES: usize = 16 << 20;
 /// Bytes of the longest text that is written: a file may claim more.
 const LONGEST: usize = 4_096;
 
@@ -26,6 +27,7 @@ pub(super) enum Use {
 #[derive(Debug, Default)]
 pub(super) struct Names {
     known: HashMap<(Use, String), u64>,
+    bytes: usize,
     /// New ones, which the next packet brings.
     fresh: InternedData,
 }
@@ -39,7 +41,8 @@ impl Names {
             return Some(*number);
         }
         // Names of annotations and categories are few, and ours.
-        if self.known.len() >= LIMIT && matches!(usage, Use::Name | Use::Value) {
+        let is_full = self.known.len() >= LIMIT || self.bytes >= BYTES;
+        if is_full && matches!(usage, Use::Name | Use::Value) {
             return None;
         }
         // Unique in all uses, from 1.
@@ -51,6 +54,7 @@ impl Names {
             Use::Value => &mut self.fresh.debug_annotation_string_values,
         };
         list.push(InternedName { iid: Some(number), name: Some(text.to_string()) });
+        self.bytes += text.len();
         self.known.insert(key, number);
         Some(number)
     }
@@ -92,5 +96,9 @@ mod tests {
         assert_eq!(names.number(Use::Value, "one too many"), None);
         assert_eq!(names.number(Use::Value, "0"), Some(1), "what is known stays");
         assert_eq!(limited(&"ä".repeat(LONGEST)).len(), LONGEST);
+        let mut names = Names::default();
+        let long = "x".repeat(LONGEST);
+        (0..2 * BYTES / LONGEST).for_each(|n| _ = names.number(Use::Value, &format!("{n}{long}")));
+        assert!(names.bytes < BYTES + LONGEST);
     }
 }
