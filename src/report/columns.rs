@@ -45,7 +45,7 @@ pub(super) enum Kind {
     Bytes,
 }
 
-/// A column as the page is told of it.
+/// A column as the page gets it.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(super) struct Described {
     pub name: &'static str,

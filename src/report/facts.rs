@@ -1,4 +1,4 @@
-//! What the page is told of a recording beside its events: as text at its top, and as JSON for its scripts.
+//! What the page has of a recording beside its events: as text at its top, and as JSON for its scripts.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-// The page: unpacks its data, makes its parts, and tells them what is selected.
+// The page: unpacks its data, makes its parts, and shows in all of them what is selected.
 
 import { byId, make } from "./elements.js";
 import { unpack } from "./unpack.js";
