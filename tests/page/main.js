@@ -3,6 +3,7 @@
 import { after } from "node:test";
 import { close } from "./harness.js";
 import "./numbers.test.js";
+import "./glob.test.js";
 import "./where.test.js";
 import "./acts.test.js";
 import "./hostile.test.js";
