@@ -11,7 +11,7 @@ use vmtrace::schema::writer::CaptureFile;
 use vmtrace::schema::{BatchBuilder, Event, Manifest};
 
 const START: i64 = 1_700_000_000_000_000_000;
-const TEXTS: [&str; 20] = [
+const TEXTS: [&str; 21] = [
     "<img src=x onerror=pwned=1>",
     "</script><script>pwned=1</script>",
     "</style><script>pwned=1</script>",
@@ -32,6 +32,7 @@ const TEXTS: [&str; 20] = [
     "it's",
     "école é 日本 𝒳",
     "",
+    "\u{feff}bash",
 ];
 
 fn main() -> Result<()> {

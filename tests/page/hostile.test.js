@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import test from "node:test";
-import { go, made, open, openAll, place, report, rows, run, sample } from "./harness.js";
+import { go, made, number, open, openAll, place, report, rows, run, sample, selected } from "./harness.js";
 
 test("nothing captured becomes markup, runs or requests anything", async () => {
   const file = report(made("hostile"));
@@ -32,6 +32,19 @@ test("the text of hostile names is all there, as text", async () => {
   for (const wanted of ["<img src=x onerror=pwned=1>", "</script>"]) {
     assert.ok(comms.some((comm) => comm.startsWith(wanted)), `${wanted}: ${comms}`);
   }
+  await check();
+  await close();
+});
+
+test("a name with a mark in front that is not seen is another name", async () => {
+  const { page, check, close } = await open(report(made("hostile")));
+  const all = await rows(page);
+  const disguised = all.find((row) => row.caller.startsWith("\\u{feff}bash"));
+  assert.ok(disguised && !all.some((row) => row.caller.startsWith("bash")), all.map((row) => row.caller).join(" "));
+  await go(page, `seq=${number(disguised.seq)}`);
+  assert.equal(await page.textContent("#detail pre.text"), "\\u{feff}bash");
+  await go(page, "where=comm%20%3D%20bash");
+  assert.equal(await selected(page), 0);
   await check();
   await close();
 });

@@ -21,6 +21,11 @@ import { Cursor, readPart, Numbers } from "./numbers.js";
  * @typedef {{ at: number, rows: number }} Slice
  */
 
+/** A decoder that keeps a U+FEFF in front: a name with it is another name. */
+function utf8() {
+  return new TextDecoder("utf-8", { ignoreBOM: true });
+}
+
 /** A column of texts: for each row the place of its text, from 1; 0 is null. */
 export class Texts {
   /**
@@ -28,7 +33,7 @@ export class Texts {
    * @param {Slice[]} slices
    */
   constructor(cursor, slices) {
-    const decoder = new TextDecoder();
+    const decoder = utf8();
     /** @type {string[]} */
     this.words = [];
     const parts = slices.map((slice) => {

@@ -45,5 +45,5 @@ export function hexdump(bytes, ranges) {
  * @param {Uint8Array} bytes
  */
 export function asText(bytes) {
-  return new TextDecoder().decode(bytes).split("\n").map(safe).join("\n");
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes).split("\n").map(safe).join("\n");
 }
