@@ -4,6 +4,7 @@ import { after } from "node:test";
 import { close } from "./harness.js";
 import "./numbers.test.js";
 import "./glob.test.js";
+import "./columns.test.js";
 import "./where.test.js";
 import "./acts.test.js";
 import "./hostile.test.js";

@@ -1,6 +1,6 @@
 // The columns of the events. Each is unpacked when it is first looked at.
 
-import { Cursor, readPart, Numbers } from "./numbers.js";
+import { Cursor, readPart, Numbers, Single } from "./numbers.js";
 
 /**
  * A column as src/report/columns.rs describes it.
@@ -24,6 +24,17 @@ import { Cursor, readPart, Numbers } from "./numbers.js";
 /** A decoder that keeps a U+FEFF in front: a name with it is another name. */
 function utf8() {
   return new TextDecoder("utf-8", { ignoreBOM: true });
+}
+
+/**
+ * @param {Cursor} cursor
+ * @param {number} texts
+ */
+function skipTexts(cursor, texts) {
+  for (let left = texts; left > 0; left -= 1) {
+    const length = cursor.u32();
+    cursor.at += length;
+  }
 }
 
 /** A column of texts: for each row the place of its text, from 1; 0 is null. */
@@ -79,7 +90,7 @@ function startsOf(lengths) {
   return starts;
 }
 
-/** A column of lists of ranges. */
+/** A column of lists of ranges. There may be a thousand in a row, so none is unpacked before it is asked for. */
 export class Ranges {
   /**
    * @param {Cursor} cursor
@@ -95,10 +106,9 @@ export class Ranges {
       parts[1].push(readPart(cursor, all));
       parts[2].push(readPart(cursor, all));
     }
-    this.lengths = new Numbers(cursor, parts[0], false);
-    this.bases = new Numbers(cursor, parts[1], true);
-    this.lens = new Numbers(cursor, parts[2], true);
-    this.starts = startsOf(this.lengths);
+    this.lengths = new Single(cursor, parts[0], false);
+    this.bases = new Single(cursor, parts[1], true);
+    this.lens = new Single(cursor, parts[2], true);
   }
 
   /** @param {number} row */
@@ -112,8 +122,10 @@ export class Ranges {
    * @returns {{ base: bigint, len: bigint }[]}
    */
   ranges(row) {
-    const start = this.starts[row];
-    const length = this.lengths.number(row);
+    const block = this.lengths.partOf(row);
+    let start = this.bases.firsts[block];
+    for (let other = this.lengths.firsts[block]; other < row; other += 1) start += Number(this.lengths.exact(other));
+    const length = Number(this.lengths.exact(row));
     return Array.from({ length }, (_, at) => ({ base: this.bases.exact(start + at), len: this.lens.exact(start + at) }));
   }
 }
@@ -163,6 +175,8 @@ export class Columns {
     this.slices = new Map(described.map((column) => [column.name, []]));
     /** @type {Map<string, Column>} */
     this.unpacked = new Map();
+    /** @type {Map<string, Single>} */
+    this.singles = new Map();
     this.rows = 0;
     while (this.cursor.at < bytes.length) {
       const rows = this.cursor.u32();
@@ -193,6 +207,61 @@ export class Columns {
     return column;
   }
 
+  /**
+   * The numbers of a column one at a time: of texts their places, of lists and bytes their lengths.
+   * @param {string} name
+   * @returns {Single}
+   */
+  single(name) {
+    let single = this.singles.get(name);
+    if (!single) {
+      const { described, slices } = this.find(name);
+      const { cursor } = this;
+      const parts = slices.map((slice) => {
+        cursor.at = slice.at;
+        if (described.kind === "text") skipTexts(cursor, cursor.u32());
+        return readPart(cursor, slice.rows);
+      });
+      const { relative, divisor } = described;
+      const other = relative && this.has(relative) ? this.single(relative) : null;
+      const reference = relative === "" || other ? { numbers: other, divisor } : null;
+      single = new Single(cursor, parts, described.kind === "unsigned", reference);
+      this.singles.set(name, single);
+    }
+    return single;
+  }
+
+  /**
+   * The text of one row; empty for null.
+   * @param {string} name
+   * @param {number} row
+   */
+  text(name, row) {
+    const single = this.single(name);
+    if (single.isNull(row)) return "";
+    let place = Number(single.exact(row));
+    const { cursor } = this;
+    for (const slice of this.find(name).slices) {
+      cursor.at = slice.at;
+      const fresh = cursor.u32();
+      if (place < fresh) {
+        skipTexts(cursor, place);
+        const length = cursor.u32();
+        return utf8().decode(cursor.bytes.subarray(cursor.at, cursor.at + length));
+      }
+      place -= fresh;
+    }
+    return "";
+  }
+
+  /** @param {string} name */
+  find(name) {
+    const described = this.described.get(name);
+    const slices = this.slices.get(name);
+    if (!described || !slices) throw new Error(`there is no column ${name}`);
+    return { described, slices };
+  }
+
   /** @param {string} name */
   numbers(name) {
     const column = this.column(name);
@@ -212,9 +281,7 @@ export class Columns {
    * @returns {Column}
    */
   unpack(name) {
-    const described = this.described.get(name);
-    const slices = this.slices.get(name);
-    if (!described || !slices) throw new Error(`there is no column ${name}`);
+    const { described, slices } = this.find(name);
     if (described.kind === "text") return new Texts(this.cursor, slices);
     if (described.kind === "iovecs") return new Ranges(this.cursor, slices);
     if (described.kind === "bytes") return new Bytes(this.cursor, slices);

@@ -1,7 +1,6 @@
 // One event with all of its fields, its ranges of memory, and its bytes.
 
-import { Bytes, Ranges, Texts } from "./columns.js";
-import { Numbers } from "./numbers.js";
+import { Bytes, Ranges } from "./columns.js";
 import { button, make, table } from "./elements.js";
 import { asText, hexdump } from "./hexdump.js";
 import { count, grouped, safe, seconds, short } from "./text.js";
@@ -78,14 +77,16 @@ export class Detail {
   fields(row) {
     const list = make("dl", { className: "fields" });
     const empty = [];
+    const { columns } = this.events;
     for (const described of this.events.facts.columns) {
-      const column = this.events.columns.column(described.name);
-      if (column.isNull(row)) {
+      const single = columns.single(described.name);
+      if (single.isNull(row)) {
         empty.push(described.name);
         continue;
       }
-      if (column instanceof Ranges || column instanceof Bytes) continue;
-      const value = column instanceof Texts ? longText(column.text(row)) : this.number(column, described, row);
+      if (described.kind === "iovecs" || described.kind === "bytes") continue;
+      const isText = described.kind === "text";
+      const value = isText ? longText(columns.text(described.name, row)) : this.number(single.exact(row), described);
       list.append(make("div", {}, make("dt", { title: described.doc }, described.name), make("dd", {}, value)));
     }
     list.append(make("div", {}, make("dt", {}, "null"), make("dd", { className: "muted" }, empty.join(" "))));
@@ -93,12 +94,10 @@ export class Detail {
   }
 
   /**
-   * @param {Numbers} column
+   * @param {bigint} value
    * @param {import("./columns.js").Described} described
-   * @param {number} row
    */
-  number(column, described, row) {
-    const value = column.exact(row);
+  number(value, described) {
     if (described.kind === "bool") return value === 1n ? "true" : "false";
     if (described.kind === "micros") return timeOf(value);
     if (IN_HEX.has(described.name)) return `0x${value.toString(16)}`;
@@ -125,7 +124,7 @@ export class Detail {
    * @param {number} row
    */
   rangesOfBytes(row) {
-    const verdict = this.events.columns.texts("iov_verdict").text(row);
+    const verdict = this.events.columns.text("iov_verdict", row);
     if (!["", "kernel", "unverified"].includes(verdict)) return [];
     const ranges = (/** @type {string} */ name) => {
       const column = this.events.columns.column(name);

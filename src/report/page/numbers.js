@@ -104,6 +104,66 @@ export class Numbers {
   }
 }
 
+/** The same, read one at a time from where they stand: what is looked at once is not unpacked for all rows. */
+export class Single {
+  /**
+   * @param {Cursor} cursor
+   * @param {Part[]} parts
+   * @param {boolean} unsigned
+   * @param {{ numbers: Single|null, divisor: number }|null} [reference]
+   */
+  constructor(cursor, parts, unsigned, reference = null) {
+    this.cursor = cursor;
+    this.parts = parts;
+    this.unsigned = unsigned;
+    this.reference = reference;
+    this.rows = 0;
+    /** The first row of each part. */
+    this.firsts = parts.map((part) => {
+      this.rows += part.rows;
+      return this.rows - part.rows;
+    });
+  }
+
+  /**
+   * The number of the part that has a row.
+   * @param {number} row
+   */
+  partOf(row) {
+    let low = 0;
+    let high = this.parts.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.firsts[middle] <= row) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  /** @param {number} row */
+  isNull(row) {
+    const number = this.partOf(row);
+    const part = this.parts[number];
+    return part.none || !isThere(this.cursor, part, row - this.firsts[number]);
+  }
+
+  /**
+   * 0 for null.
+   * @param {number} row
+   * @returns {bigint}
+   */
+  exact(row) {
+    if (this.isNull(row)) return 0n;
+    const number = this.partOf(row);
+    const part = this.parts[number];
+    let value = part.least + wideOffset(this.cursor, part, row - this.firsts[number]);
+    const { reference } = this;
+    if (reference?.numbers) value += floorDivide(reference.numbers.exact(row), BigInt(reference.divisor));
+    else if (reference) value += BigInt(row);
+    return this.unsigned ? BigInt.asUintN(64, value) : BigInt.asIntN(64, value);
+  }
+}
+
 /**
  * @param {Cursor} cursor
  * @param {Part[]} parts
@@ -155,6 +215,15 @@ function offsetOf(cursor, part, row) {
 }
 
 /**
+ * @param {Cursor} cursor
+ * @param {Part} part
+ * @param {number} row
+ */
+function wideOffset(cursor, part, row) {
+  return part.width === 8 ? cursor.view.getBigUint64(part.at + 8 * row, true) : BigInt(offsetOf(cursor, part, row));
+}
+
+/**
  * Doubles; null where one of the numbers would not be exact.
  * @param {Cursor} cursor
  * @param {Part[]} parts
@@ -199,9 +268,7 @@ function bigOf(cursor, parts, unsigned, reference, rows) {
   for (const part of parts) {
     for (let row = 0; !part.none && row < part.rows; row += 1) {
       if (!isThere(cursor, part, row)) continue;
-      const wide = part.width === 8;
-      const offset = wide ? cursor.view.getBigUint64(part.at + 8 * row, true) : BigInt(offsetOf(cursor, part, row));
-      let value = part.least + offset;
+      let value = part.least + wideOffset(cursor, part, row);
       if (reference?.numbers) value += floorDivide(reference.numbers.exact(first + row), divisor);
       else if (reference) value += BigInt(first + row);
       // Both kinds of array keep the lowest 64 bits.
