@@ -31,6 +31,8 @@ const RELATIVE: &[(&str, &str, i64)] = &[
 
 /// Texts of a column that are looked for first.
 const SLOTS: usize = 16;
+/// Bytes that a known text takes beside its own, about.
+pub(super) const OF_A_TEXT: usize = 64;
 
 /// What kind of values a column has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -158,6 +160,8 @@ pub(super) struct Column {
     pub described: Described,
     numbers: Numbers,
     known: HashMap<Arc<str>, i64>,
+    /// Bytes that these take.
+    pub kept: usize,
     /// For some texts, where they probably are.
     slots: [Option<(Arc<str>, i64)>; SLOTS],
     fresh: Vec<u8>,
@@ -174,6 +178,7 @@ impl Column {
             described,
             numbers: Numbers::default(),
             known: HashMap::new(),
+            kept: 0,
             slots: Default::default(),
             fresh: Vec::new(),
             fresh_count: 0,
@@ -222,6 +227,7 @@ impl Column {
             None => {
                 let found = (Arc::from(text), self.known.len() as i64);
                 self.known.insert(Arc::clone(&found.0), found.1);
+                self.kept += text.len() + OF_A_TEXT;
                 self.fresh.extend((text.len() as u32).to_le_bytes());
                 self.fresh.extend(text.as_bytes());
                 self.fresh_count += 1;

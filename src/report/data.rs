@@ -13,9 +13,12 @@ use crate::schema::reader::{Capture, Scan};
 
 /// Rows of a block. What has no number in a column costs a byte.
 const BLOCK: usize = 8_192;
-/// Bytes of a stream before it is compressed, and so many more for each byte of the page. Ours have a tenth of that.
-const UNPACKED: u64 = 64 << 20;
-const UNPACKED_OF_ROOM: u64 = 32;
+/// Rows of a page: the browser keeps some columns of all of them, 4 or 8 bytes a value.
+pub(super) const ROWS: u64 = 1_000_000;
+/// Bytes of a stream before it is compressed: the browser keeps all of them.
+pub(super) const UNPACKED: u64 = 128 << 20;
+/// Bytes of the different texts of all columns, which are kept here as well as by the browser.
+pub(super) const TEXTS: usize = 32 << 20;
 /// Bytes of a block, before it is compressed.
 const BLOCK_BYTES: usize = 8 << 20;
 
@@ -37,20 +40,22 @@ impl Rows {
     }
 }
 
-/// All events; `None` where they take more than `room` bytes of the page.
+/// All events; or which limit they exceed: `room` bytes of the page, or one of those of the browser.
 ///
 /// # Errors
 /// When the capture cannot be read.
-pub(super) fn all(capture: &Capture, with_payload: bool, room: u64) -> Result<Option<Rows>> {
+pub(super) fn all(capture: &Capture, with_payload: bool, room: u64) -> Result<Result<Rows, Full>> {
+    if capture.rows() > ROWS {
+        return Ok(Err(Full::Browser));
+    }
     let described = COLUMNS.iter().map(Described::of).collect();
     let mut writer = Writer::new(described, with_payload, room);
     let read = reading::each(capture, &Scan::default(), |batch| {
         batch.iter().try_for_each(|event| writer.push(COLUMNS.iter().map(|column| (column.cell)(&event))))
     });
     match read.and_then(|()| writer.finish()) {
-        Ok(rows) => Ok(Some(rows)),
-        Err(error) if error.is::<Full>() => Ok(None),
-        Err(error) => Err(error),
+        Ok(rows) => Ok(Ok(rows)),
+        Err(error) => error.downcast::<Full>().map(Err),
     }
 }
 
@@ -80,8 +85,8 @@ impl Writer {
             bytes_in_block: 0,
             rows: 0,
             buffer: Vec::new(),
-            events: Stream::new(UNPACKED + UNPACKED_OF_ROOM * room),
-            payload: Stream::new(UNPACKED + UNPACKED_OF_ROOM * room),
+            events: Stream::new(UNPACKED),
+            payload: Stream::new(UNPACKED),
             without_payload: (0, 0),
         }
     }
@@ -107,6 +112,10 @@ impl Writer {
     }
 
     fn block(&mut self) -> Result<()> {
+        let texts: usize = self.columns.iter().map(|column| column.kept).sum();
+        if self.rows > ROWS || texts > TEXTS {
+            return Err(Full::Browser.into());
+        }
         if self.with_payload {
             self.columns.iter().try_for_each(|column| self.payload.write(&column.bytes))?;
         }
@@ -114,7 +123,7 @@ impl Writer {
         columns::block(&mut self.columns, self.in_block, self.rows - self.in_block as u64, &mut self.buffer);
         self.events.write(&self.buffer)?;
         (self.in_block, self.bytes_in_block) = (0, 0);
-        if self.events.in_page() + self.payload.in_page() > self.room { Err(Full.into()) } else { Ok(()) }
+        if self.events.in_page() + self.payload.in_page() > self.room { Err(Full::Page.into()) } else { Ok(()) }
     }
 
     /// The rows.
@@ -132,6 +141,46 @@ impl Writer {
             payload: self.payload.finish()?,
             without_payload: self.without_payload,
         };
-        if rows.in_page() > self.room { Err(Full.into()) } else { Ok(rows) }
+        if rows.in_page() > self.room { Err(Full::Page.into()) } else { Ok(rows) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::columns::{Kind, OF_A_TEXT};
+
+    fn writer(kinds: &[Kind]) -> Writer {
+        Writer::new(kinds.iter().map(|kind| Described::new("some", *kind, "")).collect(), false, u64::MAX)
+    }
+
+    fn outcome(mut writer: Writer, rows: impl Iterator<Item = Vec<Option<String>>>) -> Result<u64, Full> {
+        let write = || {
+            for row in rows {
+                writer.push(row.iter().map(|text| text.as_deref().map_or(Cell::Int(7), Cell::Text)))?;
+            }
+            writer.finish()
+        };
+        write().map(|rows| rows.rows).map_err(|error| error.downcast().expect("no other error is known"))
+    }
+
+    #[test]
+    fn rows_are_bounded() {
+        for (rows, wanted) in [(ROWS, Ok(ROWS)), (ROWS + 1, Err(Full::Browser))] {
+            assert_eq!(outcome(writer(&[Kind::Signed]), (0..rows).map(|_| vec![None])), wanted);
+        }
+    }
+
+    #[test]
+    fn different_texts_of_all_columns_together_are_bounded() {
+        const EACH: usize = 64 << 10;
+        let text = |number: usize, long: usize| Some(format!("{number:>long$}"));
+        let fit = TEXTS / EACH / 2;
+        for (long, wanted) in [(EACH - OF_A_TEXT, Ok(fit as u64 + 1)), (EACH - OF_A_TEXT + 1, Err(Full::Browser))] {
+            let rows = (0..fit).map(|row| vec![text(row, EACH - OF_A_TEXT), text(row, long)]);
+            // The last row repeats texts, which takes nothing.
+            let again = std::iter::once(vec![text(0, EACH - OF_A_TEXT), text(0, long)]);
+            assert_eq!(outcome(writer(&[Kind::Text, Kind::Text]), rows.chain(again)), wanted);
+        }
     }
 }

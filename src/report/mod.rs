@@ -21,7 +21,7 @@ use self::columns::Described;
 use self::data::Rows;
 use self::facts::Facts;
 use self::fold::Folded;
-use self::pack::Packed;
+use self::pack::{Full, Packed};
 use self::page::Parts;
 use crate::count::{self, Count};
 use crate::model::flow::{self, Flow};
@@ -131,12 +131,20 @@ impl Recording {
         let for_rows = room.checked_sub(needed).filter(|left| *left > LEAST).with_context(|| {
             format!("--max-size: without any event this page has {}: give more", count::size(bare + needed))
         })?;
-        let (rows, folded) = rows(capture, for_rows)?;
+        let (rows, folded, full) = rows(capture, for_rows)?;
         let no_payload = folded.is_some() || rows.without_payload.0 > 0;
         let packed = beside.pack(&rows.columns, rows.rows, [folded.is_some(), no_payload])?;
         let mut left_out = what_is_left_out(&rows, folded.as_ref());
         left_out.extend(beside.left_out());
-        if !left_out.is_empty() {
+        if full == Some(Full::Browser) {
+            left_out.push(format!(
+                "All of it is more than a browser holds at a time, whatever --max-size is: {}, {} of columns and as much of \
+                 payloads, {} of different texts. vmtrace on the capture itself shows the rest.",
+                count::rows(data::ROWS),
+                count::size(data::UNPACKED),
+                count::size(data::TEXTS as u64)
+            ));
+        } else if !left_out.is_empty() {
             left_out.push(format!(
                 "With all of it the page would be larger than {}: a larger --max-size, or vmtrace on the capture itself, \
                  shows the rest.",
@@ -210,17 +218,21 @@ impl Beside<'_> {
     }
 }
 
-/// The rows that fit into `room` bytes of the page: all, all without payloads, or folded ones.
-fn rows(capture: &Capture, room: u64) -> Result<(Rows, Option<Folded>)> {
+/// The rows that fit into `room` bytes of the page: all, all without payloads, or folded ones; and the limit that keeps
+/// the rest out.
+fn rows(capture: &Capture, room: u64) -> Result<(Rows, Option<Folded>, Option<Full>)> {
+    let mut full = None;
     // Less than two bytes a row is not enough for any.
-    if capture.rows() <= room / 2 {
+    if capture.rows() <= room / 2 || capture.rows() > data::ROWS {
         for with_payload in [true, false] {
-            if let Some(rows) = data::all(capture, with_payload, room)? {
-                return Ok((rows, None));
+            match data::all(capture, with_payload, room)? {
+                Ok(rows) => return Ok((rows, None, full)),
+                Err(limit) => full = Some(limit),
             }
         }
     }
-    fold::fold(capture, room).map(|(rows, folded)| (rows, Some(folded)))
+    let (rows, folded) = fold::fold(capture, room)?;
+    Ok((rows, Some(folded), full))
 }
 
 fn what_is_left_out(rows: &Rows, folded: Option<&Folded>) -> Vec<String> {

@@ -11,13 +11,21 @@ use flate2::write::GzEncoder;
 /// Bytes of an element of the page before they are written as text: browsers give up on texts of 512 MiB and more.
 const ELEMENT: usize = 3 << 20;
 
-/// The limit was reached.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Full;
+/// A limit was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    /// The largest size of the page.
+    Page,
+    /// What a browser holds at a time, however large the page may be.
+    Browser,
+}
 
 impl std::fmt::Display for Full {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("there is more than the page may have")
+        f.write_str(match self {
+            Full::Page => "there is more than the page may have",
+            Full::Browser => "there is more than a browser holds",
+        })
     }
 }
 
@@ -44,7 +52,7 @@ impl Stream {
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.unpacked = self.unpacked.saturating_add(bytes.len() as u64);
         if self.unpacked > self.most {
-            return Err(Full.into());
+            return Err(Full::Browser.into());
         }
         Ok(self.encoder.write_all(bytes)?)
     }
