@@ -65,6 +65,8 @@ pub(super) struct Writer {
     columns: Vec<Column>,
     with_payload: bool,
     room: u64,
+    /// Bytes of different texts at most.
+    texts: usize,
     in_block: usize,
     bytes_in_block: usize,
     rows: u64,
@@ -81,6 +83,7 @@ impl Writer {
             columns: columns.into_iter().map(Column::new).collect(),
             with_payload,
             room,
+            texts: TEXTS,
             in_block: 0,
             bytes_in_block: 0,
             rows: 0,
@@ -113,7 +116,7 @@ impl Writer {
 
     fn block(&mut self) -> Result<()> {
         let texts: usize = self.columns.iter().map(|column| column.kept).sum();
-        if self.rows > ROWS || texts > TEXTS {
+        if self.rows > ROWS || texts > self.texts {
             return Err(Full::Browser.into());
         }
         if self.with_payload {
@@ -173,14 +176,16 @@ mod tests {
 
     #[test]
     fn different_texts_of_all_columns_together_are_bounded() {
-        const EACH: usize = 64 << 10;
+        const EACH: usize = 8 << 10;
+        const MOST: usize = 1 << 20;
         let text = |number: usize, long: usize| Some(format!("{number:04}{}", " ".repeat(long - 4)));
-        let fit = TEXTS / EACH / 2;
+        let fit = MOST / EACH / 2;
         for (long, wanted) in [(EACH - OF_A_TEXT, Ok(fit as u64 + 1)), (EACH - OF_A_TEXT + 1, Err(Full::Browser))] {
             let rows = (0..fit).map(|row| vec![text(row, EACH - OF_A_TEXT), text(row, long)]);
             // The last row repeats texts, which takes nothing.
             let again = std::iter::once(vec![text(0, EACH - OF_A_TEXT), text(0, long)]);
-            assert_eq!(outcome(writer(&[Kind::Text, Kind::Text]), rows.chain(again)), wanted);
+            let writer = Writer { texts: MOST, ..writer(&[Kind::Text, Kind::Text]) };
+            assert_eq!(outcome(writer, rows.chain(again)), wanted);
         }
     }
 }
