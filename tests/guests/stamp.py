@@ -98,7 +98,8 @@ def dependencies():
             command = ["cargo", "tree", "--offline", "--no-dedupe", "--prefix", "none", "--format", "{p} [{f}]"]
             tree = subprocess.run(command, cwd=place, capture_output=True, text=True, check=True).stdout
     except (OSError, ValueError, KeyError, subprocess.CalledProcessError):
-        return "".join((ROOT / name).read_text() for name in ("Cargo.toml", "Cargo.lock"))
+        both = [ROOT / name for name in ("Cargo.toml", "Cargo.lock")]
+        return "".join(path.read_text() for path in both if path.exists())
     compiled = {key: manifest.get(key) for key in ("profile", "lints")} | {"edition": manifest["package"]["edition"]}
     # Not the first line, which has the temporary place.
     crates = {line for line in tree.splitlines() if line and not line.startswith("inputs ")}
