@@ -82,7 +82,7 @@ impl<'a> Summary<'a> {
     pub fn has(&self, term: Term) -> bool {
         let is_usual = match term {
             Term::Seen | Term::Filtered | Term::Lost | Term::Written => true,
-            Term::CarriedIn | Term::Forgotten | Term::CarriedOut => false,
+            Term::CarriedIn | Term::Forgotten | Term::LeftOut | Term::CarriedOut => false,
         };
         is_usual || term.of(&self.total) > 0
     }
@@ -101,6 +101,8 @@ pub enum Term {
     Forgotten,
     /// Lost, by whatever cause.
     Lost,
+    /// Rows of the captures that this one was made from, and not of this one.
+    LeftOut,
     /// Rows in the file.
     Written,
     /// Accounted for in the next file.
@@ -111,7 +113,8 @@ impl Term {
     /// What came.
     pub const CAME: &[Term] = &[Term::Seen, Term::CarriedIn];
     /// What became of it.
-    pub const ENDED: &[Term] = &[Term::Filtered, Term::Forgotten, Term::Lost, Term::Written, Term::CarriedOut];
+    pub const ENDED: &[Term] =
+        &[Term::Filtered, Term::Forgotten, Term::Lost, Term::LeftOut, Term::Written, Term::CarriedOut];
 
     /// Its name.
     pub const fn name(self) -> &'static str {
@@ -121,6 +124,7 @@ impl Term {
             Term::Filtered => "filtered",
             Term::Forgotten => "forgotten",
             Term::Lost => "lost",
+            Term::LeftOut => "left out",
             Term::Written => "written",
             Term::CarriedOut => "carried out",
         }
@@ -134,6 +138,7 @@ impl Term {
             Term::Filtered => row.filtered,
             Term::Forgotten => row.forgotten,
             Term::Lost => row.lost(),
+            Term::LeftOut => row.left_out,
             Term::Written => row.written,
             Term::CarriedOut => row.carried_out,
         }
@@ -152,10 +157,11 @@ mod tests {
     #[test]
     fn the_equation_is_the_one_that_balances() {
         let full = LedgerRow {
-            seen: 15,
+            seen: 19,
             carried_in: 1,
             filtered: 2,
             forgotten: 3,
+            left_out: 4,
             lost_ring_full: 3,
             lost_crash: 1,
             written: 5,

@@ -6,6 +6,7 @@ use anyhow::{Result, anyhow};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::derived::Derivation;
 use super::quote::quoted;
 use super::vocabulary::Loss;
 
@@ -61,6 +62,9 @@ pub struct Manifest {
     /// The ledger is derived from the rows alone: `vmtrace recover` found no journal with the counters.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub ledger_from_rows: bool,
+    /// The steps that led from recorded captures to this one, the first one first; empty in what a recorder wrote.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub derived_from: Vec<Derivation>,
 }
 
 /// The recorder.
@@ -246,7 +250,8 @@ pub struct Coverage {
     pub gaps: Vec<String>,
 }
 
-/// The row of one event in the ledger: `seen + carried_in = filtered + forgotten + lost + written + carried_out`.
+/// The row of one event in the ledger:
+/// `seen + carried_in = filtered + forgotten + lost + left_out + written + carried_out`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LedgerRow {
@@ -279,6 +284,9 @@ pub struct LedgerRow {
     pub lost_undecodable: u64,
     /// Of those, taken from the ring and not written because the output failed.
     pub lost_write_error: u64,
+    /// Of those, rows of the captures that this one was made from, and not rows of this one. Written only where it is not 0.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub left_out: u64,
     /// Rows in the file.
     pub written: u64,
     /// Under way when the file was finished, and counted in the next one. 0 in a last file.
@@ -325,7 +333,7 @@ impl LedgerRow {
 
     /// Whether every occurrence is accounted for.
     pub fn balances(&self) -> bool {
-        let ends = [self.filtered, self.forgotten, self.lost(), self.written, self.carried_out];
+        let ends = [self.filtered, self.forgotten, self.lost(), self.left_out, self.written, self.carried_out];
         let ended = ends.iter().try_fold(0u64, |sum, end| sum.checked_add(*end));
         ended.is_some() && ended == self.seen.checked_add(self.carried_in)
     }
@@ -337,7 +345,9 @@ impl LedgerRow {
         let (carried_in, forgotten) = (some(self.carried_in, "carried in"), some(self.forgotten, "forgotten"));
         let (lost, carried_out) = (self.lost(), some(self.carried_out, "carried out"));
         (!self.balances()).then(|| {
-            let ends = format!("{filtered} filtered{forgotten} + {lost} lost + {written} written{carried_out}");
+            let left_out = some(self.left_out, "left out");
+            let ends =
+                format!("{filtered} filtered{forgotten} + {lost} lost{left_out} + {written} written{carried_out}");
             format!("{}: {seen} seen{carried_in} is not {ends}", quoted(event))
         })
     }
@@ -376,6 +386,7 @@ impl LedgerRow {
             lost_crash: sum(|r| r.lost_crash),
             lost_undecodable: sum(|r| r.lost_undecodable),
             lost_write_error: sum(|r| r.lost_write_error),
+            left_out: sum(|r| r.left_out),
             written: sum(|r| r.written),
             carried_out: sum(|r| r.carried_out),
             failed: sum(|r| r.failed),
@@ -451,6 +462,11 @@ mod tests {
         (row.carried_in, row.event) = (2, "tee".into());
         let words = "tee: 15 seen + 2 carried in is not 2 filtered + 3 forgotten + 4 lost + 5 written + 2 carried out";
         assert_eq!(row.imbalance().as_deref(), Some(words));
+        (row.seen, row.left_out) = (21, 6);
+        let left_out = words.replace("15 seen", "21 seen").replace("4 lost", "4 lost + 6 left out");
+        assert_eq!(row.imbalance(), Some(left_out));
+        row.seen = 20;
+        assert!(row.balances());
         row.written = u64::MAX;
         assert!(!row.balances(), "no overflow");
     }

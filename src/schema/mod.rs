@@ -13,6 +13,7 @@ mod chunk;
 mod claims;
 pub mod clocks;
 pub mod columns;
+pub mod derived;
 mod dictionary;
 pub mod events;
 pub mod expr;
