@@ -93,7 +93,7 @@ pub fn main() -> ExitCode {
     };
     let result = match cli.command {
         #[cfg(feature = "record")]
-        Command::Record(args) => crate::record::run(&args),
+        Command::Record(args) => crate::record::run(&args, print::show),
         #[cfg(feature = "record")]
         Command::Recover(args) => crate::record::recover::run(&args),
         Command::Replay(args) => replay::run(&args),
@@ -160,6 +160,9 @@ fn completions(shell: clap_complete::Shell) -> anyhow::Result<u8> {
 fn definition() -> clap::Command {
     Cli::command()
 }
+
+#[cfg(feature = "record")]
+mod print;
 
 #[cfg(test)]
 mod tests;

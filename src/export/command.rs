@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
-use super::Export;
 use super::csv::Csv;
 use super::ecs::Ecs;
 use super::jsonl::Jsonl;
@@ -19,6 +18,7 @@ use super::perfetto::Perfetto;
 use super::strace::Strace;
 use super::timesketch::Timesketch;
 use super::unmatched::explain;
+use super::{Export, Origin};
 use crate::model::select::{CaptureFilter, Decision, Filter, Select};
 use crate::output::Whole;
 use crate::schema::Event;
@@ -201,10 +201,12 @@ impl Run<'_> {
 
     fn file(&mut self, path: &Path, filter: &Filter) -> Result<(), Failed> {
         let capture = Capture::open_within(path, self.limits).map_err(Failed::Input)?;
-        self.exporter.capture(&capture).map_err(|error| match error.downcast_ref::<std::io::Error>() {
-            Some(_) => Failed::Output(error),
-            // It does not fit the captures before it.
-            None => Failed::Input(error),
+        self.exporter.capture(&Origin::from(&capture)).map_err(|error| {
+            match error.downcast_ref::<std::io::Error>() {
+                Some(_) => Failed::Output(error),
+                // It does not fit the captures before it.
+                None => Failed::Input(error),
+            }
         })?;
         let filter = filter.on(&capture.manifest().start);
         let batches = capture.scan(filter.scan()).map_err(Failed::Input)?;

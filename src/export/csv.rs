@@ -7,10 +7,9 @@ use std::io::{self, Write};
 
 use anyhow::Result;
 
-use super::Export;
+use super::{Export, Origin};
 use crate::model::time;
 use crate::schema::columns::COLUMNS;
-use crate::schema::reader::Capture;
 use crate::schema::{Cell, Event};
 use crate::terminal::escape::{Hex, Safe};
 
@@ -35,7 +34,7 @@ impl<W: Write> Csv<W> {
 }
 
 impl<W: Write> Export for Csv<W> {
-    fn capture(&mut self, _capture: &Capture) -> Result<()> {
+    fn capture(&mut self, _origin: &Origin<'_>) -> Result<()> {
         if !std::mem::replace(&mut self.started, true) {
             self.out.write_record(COLUMNS.iter().map(|c| c.name)).map_err(plain)?;
         }

@@ -11,9 +11,8 @@ use anyhow::Result;
 use serde::Serialize;
 use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 
-use super::Export;
+use super::{Export, Origin};
 use crate::model::time;
-use crate::schema::reader::Capture;
 use crate::schema::types::Iovecs;
 use crate::schema::{Cell, Event};
 use crate::terminal::escape::Hex;
@@ -33,7 +32,7 @@ impl<W: Write> Jsonl<W> {
 }
 
 impl<W: Write> Export for Jsonl<W> {
-    fn capture(&mut self, _capture: &Capture) -> Result<()> {
+    fn capture(&mut self, _origin: &Origin<'_>) -> Result<()> {
         Ok(())
     }
 

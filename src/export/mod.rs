@@ -19,8 +19,26 @@ pub mod unmatched;
 
 use anyhow::Result;
 
-use crate::schema::Event;
 use crate::schema::reader::Capture;
+use crate::schema::{Event, Manifest};
+
+/// What is known of a capture before its events.
+#[derive(Debug)]
+pub struct Origin<'a> {
+    /// What it is called.
+    pub name: String,
+    /// What it says about itself. Of a recording under way, what it says at its beginning.
+    pub manifest: &'a Manifest,
+    /// First and last `mono_ns`, where they are known.
+    pub mono_span: Option<(i64, i64)>,
+}
+
+impl<'a> From<&'a Capture> for Origin<'a> {
+    fn from(capture: &'a Capture) -> Self {
+        let name = capture.path().display().to_string();
+        Origin { name, manifest: capture.manifest(), mono_span: capture.mono_span() }
+    }
+}
 
 /// A format. Errors are those of the output, unless a method names others.
 pub trait Export {
@@ -28,7 +46,7 @@ pub trait Export {
     ///
     /// # Errors
     /// Also where it cannot stand behind those before it.
-    fn capture(&mut self, capture: &Capture) -> Result<()>;
+    fn capture(&mut self, origin: &Origin<'_>) -> Result<()>;
     /// One of its events.
     fn event(&mut self, event: &Event<'_>) -> Result<()>;
     /// Everything so far goes out.

@@ -16,13 +16,12 @@ use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPa
 use pcap_file::pcapng::blocks::interface_description::{InterfaceDescriptionBlock, InterfaceDescriptionOption};
 use pcap_file::{DataLink, PcapError};
 
-use super::Export;
 use super::left_out::LeftOut;
 use super::sentence::sentence;
+use super::{Export, Origin};
 use crate::model::process::Identity;
 use crate::model::transfer::{End, Transfer};
 use crate::schema::Event;
-use crate::schema::reader::Capture;
 use crate::schema::types::Iovecs;
 use crate::schema::vocabulary::Direction;
 use crate::terminal::escape::Safe;
@@ -138,7 +137,7 @@ impl<W: Write> Pcapng<W> {
 }
 
 impl<W: Write> Export for Pcapng<W> {
-    fn capture(&mut self, _capture: &Capture) -> Result<()> {
+    fn capture(&mut self, _origin: &Origin<'_>) -> Result<()> {
         self.writer().map(|_| ())
     }
 

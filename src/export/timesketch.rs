@@ -8,11 +8,10 @@ use anyhow::Result;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
-use super::Export;
 use super::sentence::sentence;
+use super::{Export, Origin};
 use crate::model::time;
 use crate::schema::events::Group;
-use crate::schema::reader::Capture;
 use crate::schema::{Cell, Event, EventKind};
 use crate::terminal::escape::Hex;
 use crate::terminal::json_line;
@@ -33,8 +32,8 @@ impl<W: Write> Timesketch<W> {
 }
 
 impl<W: Write> Export for Timesketch<W> {
-    fn capture(&mut self, capture: &Capture) -> Result<()> {
-        self.hostname.clone_from(&capture.manifest().host.hostname);
+    fn capture(&mut self, origin: &Origin<'_>) -> Result<()> {
+        self.hostname.clone_from(&origin.manifest.host.hostname);
         Ok(())
     }
 

@@ -55,6 +55,11 @@ pub const PAGES: &[Page] = &[
             "With -v it prints the attached hooks, how the families of events are hooked, and what they cannot see. \
              vmtrace-info(1) shows the same of a capture.",
             "USR1 prints statistics. USR2 starts a new file; with --flight-recorder it writes the file.",
+            "With --print each event is printed within 200 ms, too, in the lines of vmtrace-replay(1), or as -T says in those of \
+             vmtrace-export(1). Where the reader is too slow, the number of lines that are left out stands in their place: \
+             in JSON lines as an event lost with the cause not_printed. The capture has all events.",
+            "Without COMMAND a line says when the recording has begun. A script can wait for the descriptor of --ready-fd, \
+             and a service manager gets READY=1 (sd_notify(3)).",
             "COMMAND is started with the signals, limits and descriptors that vmtrace was started with. vmtrace never kills it.",
         ],
         status: &[
@@ -75,6 +80,10 @@ pub const PAGES: &[Page] = &[
             (
                 "Record the whole system for ten minutes, with 4 KiB of each transfer:",
                 "vmtrace record -a -e @vm,@ptrace -s 4096 --duration 10m",
+            ),
+            (
+                "See who is refused, as it happens:",
+                "vmtrace record --print -T jsonl -o trace.parquet -p 4211 | jq 'select(.errno)'",
             ),
             ("Keep the latest 20 files of 100 MB:", "vmtrace record -C 100M -W 20 -o t.parquet -a"),
             (

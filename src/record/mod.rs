@@ -10,6 +10,7 @@ mod identity;
 mod journal;
 mod ledger;
 mod limits;
+mod live;
 mod options;
 mod output;
 mod privileges;
@@ -21,7 +22,8 @@ mod text;
 #[allow(unreachable_pub)]
 mod wire;
 
-pub use options::Args;
+pub use live::{MakeShow, Show, Shown};
+pub use options::{Args, Printed};
 
 use std::panic::AssertUnwindSafe;
 
@@ -32,14 +34,17 @@ use crate::terminal::{self, status};
 use options::Options;
 use session::Session;
 
-/// Runs `vmtrace record`; returns the exit status.
+/// Runs `vmtrace record`; returns the exit status. With `--print` its rows are shown by what `show` makes.
 ///
 /// # Errors
 /// One sentence naming the option, file or hook and the remedy.
-pub fn run(args: &Args) -> Result<u8> {
+pub fn run(args: &Args, show: impl FnOnce(Printed) -> MakeShow) -> Result<u8> {
     let with_command = !args.command.is_empty();
     // A panic of the main thread is a failure like any other; its message has been printed.
-    let recorded = std::panic::catch_unwind(AssertUnwindSafe(|| Options::check(args).and_then(record)));
+    let recorded = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let options = Options::check(args)?;
+        record(&options, options.printed.map(show))
+    }));
     match recorded.unwrap_or_else(|_| Err(anyhow!("the main thread panicked"))) {
         // Like env(1) and timeout(1): COMMAND's own statuses stay distinguishable from ours.
         Err(error) if with_command => {
@@ -61,8 +66,8 @@ pub fn check() -> Result<Coverage> {
     Ok(Coverage { families, gaps: probes::load::gaps(&programs, &options.events) })
 }
 
-fn record(options: Options) -> Result<u8> {
-    let mut session = Session::prepare(&options)?;
+fn record(options: &Options, show: Option<MakeShow>) -> Result<u8> {
+    let mut session = Session::prepare(options, show)?;
     if let Err(refused) = session.start_command() {
         session.discard();
         terminal::report(&refused.error);

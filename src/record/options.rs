@@ -10,12 +10,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use self::args::DEFAULT_SNAPLEN;
-pub use self::args::{Args, Payload};
+pub use self::args::{Args, Payload, Printed};
 use super::wire::VMT_SNAPLEN_MAX;
 use crate::record::encode::flight_recorder::Limit;
 use crate::record::identity::cgroupfs::Chosen;
 use crate::record::identity::proc::Snapshot;
 use crate::record::output::disk_policy::OnFull;
+use crate::record::session::ready::Ready;
 use crate::schema::events::EventSet;
 use crate::schema::expr::Expr;
 use crate::schema::manifest::Filters;
@@ -93,6 +94,10 @@ pub struct Options {
     pub self_test: bool,
     /// Replace the output.
     pub force: bool,
+    /// How rows are printed while they are recorded.
+    pub printed: Option<Printed>,
+    /// Written to when the recording has begun.
+    pub ready: Option<Ready>,
     /// Only errors.
     pub quiet: bool,
     /// Hooks and gaps.
@@ -153,6 +158,8 @@ impl Options {
             comment: args.comment.clone(),
             self_test: !args.no_self_test,
             force: args.force,
+            printed: args.print.then_some(args.format),
+            ready: args.ready_fd.map(Ready::at).transpose()?,
             quiet: args.quiet,
             verbose: args.verbose,
             command: args.command.clone(),
@@ -186,6 +193,8 @@ impl Options {
             comment: None,
             self_test: true,
             force: false,
+            printed: None,
+            ready: None,
             quiet: false,
             verbose: false,
             command: Vec::new(),

@@ -17,6 +17,8 @@ pub const IDENTIFY: CapabilitySet = CapabilitySet::SYS_PTRACE;
 
 /// Nothing: records are taken from memory that is mapped already.
 pub const DRAIN: CapabilitySet = CapabilitySet::empty();
+/// Shows rows.
+pub const SHOW: CapabilitySet = CapabilitySet::empty();
 
 /// Renaming the finished file in a directory that is not ours to write.
 pub const PUBLISH: CapabilitySet = CapabilitySet::DAC_OVERRIDE;

@@ -30,9 +30,10 @@ pub struct Display {
 }
 
 impl Display {
-    /// A line if stderr is a terminal that can show one.
-    pub fn new(quiet: bool) -> Self {
-        let bar = (!quiet && !is_dumb() && std::io::stderr().is_terminal()).then(|| {
+    /// A line if stderr is a terminal that can show one, and events are not printed there.
+    pub fn new(options: &Options) -> Self {
+        let is_taken = options.quiet || (options.printed.is_some() && std::io::stdout().is_terminal());
+        let bar = (!is_taken && !is_dumb() && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::new_spinner();
             bar.set_style(ProgressStyle::with_template("{spinner} {msg}").unwrap_or(ProgressStyle::default_spinner()));
             bar

@@ -9,6 +9,7 @@ pub mod flows;
 mod folding;
 mod form;
 pub mod info;
+pub mod live;
 pub mod memory;
 mod snapshots;
 pub mod summary;
@@ -23,10 +24,10 @@ use clap::ValueEnum;
 
 use self::form::Form;
 use self::text::{Look, Text};
-use crate::export::Export;
 use crate::export::csv::Csv;
 use crate::export::jsonl::Jsonl;
 use crate::export::unmatched::explain;
+use crate::export::{Export, Origin};
 use crate::model::process::Processes;
 use crate::model::select::{CaptureFilter, Decision, Filter, Select, View};
 use crate::model::time;
@@ -135,7 +136,7 @@ struct Exported<E>(E);
 
 impl<E: Export> Render for Exported<E> {
     fn capture(&mut self, capture: &Capture) -> Result<()> {
-        self.0.capture(capture)
+        self.0.capture(&Origin::from(capture))
     }
 
     fn event(&mut self, event: &Event<'_>, _view: View, _processes: &Processes, _left: u64) -> Result<u64> {

@@ -84,6 +84,29 @@ impl Text {
         }
     }
 
+    /// Forgets the capture before; the clock of the next one started as `start` says.
+    pub fn begin(&mut self, start: &Clocks) {
+        self.clock = Clock::new(self.look.time, start);
+        if self.look.columns.is_some() {
+            self.clock = self.clock.in_micros();
+        }
+        self.introduced.clear();
+        self.current = None;
+        self.title = "";
+    }
+
+    /// Writes a line about what comes next.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn remark(&mut self, sentence: &str) -> Result<()> {
+        self.line.clear();
+        self.line.add(Role::Dim, format_args!("# {sentence}"));
+        self.paint();
+        self.buffer.push('\n');
+        self.write()
+    }
+
     /// Writes whose line comes next, if that is not the process of the line before.
     fn heading(&mut self, focus: Identity, processes: &Processes) {
         let focus = processes.resolve(focus);
@@ -248,14 +271,7 @@ impl Text {
 
 impl Render for Text {
     fn capture(&mut self, capture: &Capture) -> Result<()> {
-        let manifest = capture.manifest();
-        self.clock = Clock::new(self.look.time, &manifest.start);
-        if self.look.columns.is_some() {
-            self.clock = self.clock.in_micros();
-        }
-        self.introduced.clear();
-        self.current = None;
-        self.title = "";
+        self.begin(&capture.manifest().start);
         if !std::mem::take(&mut self.first) {
             self.buffer.push('\n');
         }

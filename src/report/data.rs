@@ -51,7 +51,7 @@ pub(super) fn all(capture: &Capture, with_payload: bool, room: u64) -> Result<Re
     let described = COLUMNS.iter().map(Described::of).collect();
     let mut writer = Writer::new(described, with_payload, room);
     let read = reading::each(capture, &Scan::default(), |batch| {
-        batch.iter().try_for_each(|event| writer.push(COLUMNS.iter().map(|column| (column.cell)(&event))))
+        batch.try_each(|event| writer.push(COLUMNS.iter().map(|column| (column.cell)(event))))
     });
     match read.and_then(|()| writer.finish()) {
         Ok(rows) => Ok(Ok(rows)),

@@ -70,7 +70,7 @@ pub(super) fn fold(capture: &Capture, room: u64) -> Result<(Rows, Folded)> {
     let mut folder = Folder::new(capture.manifest().start.monotonic_ns, most);
     let columns = ALIKE.iter().chain(COUNTED).copied().collect();
     reading::each(capture, &Scan { columns, ..Scan::default() }, |batch| {
-        batch.iter().for_each(|event| folder.note(&event));
+        batch.each(|event| folder.note(event));
         Ok(())
     })?;
     loop {

@@ -5,6 +5,7 @@
 //! new column is optional to a reader of older files (it reads as null, 0 or ""). Anything else raises
 //! [`super::SCHEMA_VERSION`].
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, RecordBatch};
@@ -133,6 +134,8 @@ macro_rules! columns {
         #[derive(Clone, Debug)]
         pub struct EventBatch {
             rows: usize,
+            /// Sets the value of one column in an event, for each column that has a value in any row.
+            setters: Vec<Setter>,
             $($name: Option<<$type as ColumnType>::Array>,)+
         }
 
@@ -142,28 +145,34 @@ macro_rules! columns {
             /// # Errors
             /// Names the column whose type is not the documented one.
             pub fn new(batch: &RecordBatch) -> Result<Self, String> {
-                Ok(EventBatch {
-                    rows: batch.num_rows(),
-                    $($name: column::<$type>(batch, stringify!($name))?,)+
-                })
-            }
-
-            /// The event at `row`, or `None` past the end.
-            pub fn get(&self, row: usize) -> Option<Event<'_>> {
-                (row < self.rows).then(|| Event {
-                    $($name: self.$name.as_ref().map(|a| <$type as ColumnType>::value(a, row)).unwrap_or_default(),)+
-                })
+                let mut setters: Vec<Setter> = Vec::new();
+                $(
+                    let $name = column::<$type>(batch, stringify!($name))?;
+                    if $name.is_some() {
+                        setters.push(|batch, row, event| {
+                            if let Some(array) = &batch.$name {
+                                event.$name = <$type as ColumnType>::value(array, row);
+                            }
+                        });
+                    }
+                )+
+                Ok(EventBatch { rows: batch.num_rows(), setters, $($name,)+ })
             }
         }
     };
 }
 
+/// Sets one column's value in an event to that of a row, which the batch must have.
+type Setter = for<'a> fn(&'a EventBatch, usize, &mut Event<'a>);
+
+/// A column of the batch; `None` where it is absent, or null in all rows, which reads the same.
 fn column<T: ColumnType>(batch: &RecordBatch, name: &str) -> Result<Option<T::Array>, String> {
     let Some(array) = batch.column_by_name(name) else { return Ok(None) };
     if array.data_type() != &T::data_type() {
         return Err(format!("column {name} is {}, not {}", array.data_type(), T::data_type()));
     }
     match T::typed(array) {
+        Some(_) if array.null_count() == array.len() => Ok(None),
         Some(typed) => Ok(Some(typed)),
         None => Err(format!("column {name} does not hold {}", T::data_type())),
     }
@@ -180,9 +189,43 @@ impl EventBatch {
         self.rows == 0
     }
 
-    /// All events, in order.
+    /// The event at `row`, or `None` past the end.
+    pub fn get(&self, row: usize) -> Option<Event<'_>> {
+        (row < self.rows).then(|| {
+            let mut event = Event::default();
+            self.set(row, &mut event);
+            event
+        })
+    }
+
+    /// All events, in order. An event is large: [`EventBatch::each`] does not copy it.
     pub fn iter(&self) -> impl Iterator<Item = Event<'_>> {
         (0..self.rows).map_while(|row| self.get(row))
+    }
+
+    /// Gives `visit` all events, in order.
+    pub fn each<'a>(&'a self, mut visit: impl FnMut(&Event<'a>)) {
+        let Ok(()) = self.try_each(|event| {
+            visit(event);
+            Ok::<_, Infallible>(())
+        });
+    }
+
+    /// Gives `visit` one event after another, in order, until it fails.
+    ///
+    /// # Errors
+    /// Those of `visit`.
+    pub fn try_each<'a, E>(&'a self, mut visit: impl FnMut(&Event<'a>) -> Result<(), E>) -> Result<(), E> {
+        let mut event = Event::default();
+        (0..self.rows).try_for_each(|row| {
+            self.set(row, &mut event);
+            visit(&event)
+        })
+    }
+
+    /// Sets the values of all columns in `event`, which is a default one or another one of this batch.
+    fn set<'a>(&'a self, row: usize, event: &mut Event<'a>) {
+        self.setters.iter().for_each(|set| set(self, row, event));
     }
 }
 

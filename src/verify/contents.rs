@@ -67,7 +67,7 @@ fn every_value(capture: &Capture) -> Result<()> {
 
 fn look(capture: &Capture, rows: &mut Rows<'_>) -> Result<()> {
     for batch in capture.scan(&Scan { columns: COLUMNS.to_vec(), ..Scan::default() })? {
-        batch?.iter().for_each(|event| rows.take(&event));
+        batch?.each(|event| rows.take(event));
     }
     Ok(())
 }

@@ -40,8 +40,11 @@ impl Filter {
             let mut first = 0u64;
             for batch in capture.scan(&Scan { columns: columns(&condition), ..Scan::default() })? {
                 let batch = batch?;
-                let rows = (first..).zip(batch.iter()).filter(|(_, event)| selects(&condition, event));
-                let rows: Vec<u64> = rows.map(|(row, _)| row).collect();
+                let (mut rows, mut row) = (Vec::new(), first);
+                batch.each(|event| {
+                    rows.extend(selects(&condition, event).then_some(row));
+                    row = row.saturating_add(1);
+                });
                 let room = run.note(batch.len() as u64, |matches| rows.iter().all(|row| matches.push(*row)))?;
                 ensure!(room, "the filter selects more rows than are kept: those behind row {first} are not shown");
                 first = first.saturating_add(batch.len() as u64);

@@ -232,8 +232,11 @@ pub fn start(capture: &Arc<Capture>, expr: Option<Expr>, window: Window, bell: &
         for batch in capture.scan(&scan)? {
             let batch = batch?;
             run.note(batch.len() as u64, |picture| {
-                let selected = |event: &Event<'_>| expr.as_ref().is_none_or(|expr| filter::selects(expr, event));
-                batch.iter().filter(selected).for_each(|event| picture.note(&event, &window));
+                batch.each(|event| {
+                    if expr.as_ref().is_none_or(|expr| filter::selects(expr, event)) {
+                        picture.note(event, &window);
+                    }
+                });
             })?;
         }
         Ok(())

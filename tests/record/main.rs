@@ -30,6 +30,7 @@ mod live;
 mod namespaces;
 mod output;
 mod overload;
+mod print;
 mod privileges;
 mod programs;
 mod progress;

@@ -6,11 +6,10 @@ use std::io::Write;
 
 use anyhow::Result;
 
-use super::Export;
 use super::fields::{Facts, Row, object};
 use super::sentence::sentence;
+use super::{Export, Origin};
 use crate::schema::Event;
-use crate::schema::reader::Capture;
 use crate::terminal::json_line;
 
 /// Writes JSON lines to `out`.
@@ -29,8 +28,8 @@ impl<W: Write> Ecs<W> {
 }
 
 impl<W: Write> Export for Ecs<W> {
-    fn capture(&mut self, capture: &Capture) -> Result<()> {
-        self.facts = Facts::of(capture.manifest());
+    fn capture(&mut self, origin: &Origin<'_>) -> Result<()> {
+        self.facts = Facts::of(origin.manifest);
         Ok(())
     }
 

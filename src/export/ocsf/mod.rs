@@ -8,12 +8,11 @@ use std::io::Write;
 
 use anyhow::Result;
 
-use super::Export;
 use super::fields::{Facts, Field, Row, object};
 use super::left_out::LeftOut;
 use super::sentence::sentence;
+use super::{Export, Origin};
 use crate::schema::Event;
-use crate::schema::reader::Capture;
 use crate::terminal::json_line;
 
 /// Writes JSON lines to `out`.
@@ -33,8 +32,8 @@ impl<W: Write> Ocsf<W> {
 }
 
 impl<W: Write> Export for Ocsf<W> {
-    fn capture(&mut self, capture: &Capture) -> Result<()> {
-        self.facts = Facts::of(capture.manifest());
+    fn capture(&mut self, origin: &Origin<'_>) -> Result<()> {
+        self.facts = Facts::of(origin.manifest);
         Ok(())
     }
 

@@ -24,12 +24,11 @@ use self::proto::{
 };
 use self::rates::{Rates, Value};
 use self::tracks::{Of, Tracks};
-use super::Export;
 use super::left_out::is_io_uring;
+use super::{Export, Origin};
 use crate::model::process::{Identity, Processes};
 use crate::model::transfer::{End, Transfer};
 use crate::schema::manifest::Clocks;
-use crate::schema::reader::Capture;
 use crate::schema::{Event, EventKind};
 
 /// The packets are those of one writer.
@@ -209,22 +208,22 @@ impl<W: Write> Perfetto<W> {
 }
 
 impl<W: Write> Export for Perfetto<W> {
-    fn capture(&mut self, capture: &Capture) -> Result<()> {
-        let boot_id = &capture.manifest().host.boot_id;
+    fn capture(&mut self, origin: &Origin<'_>) -> Result<()> {
+        let boot_id = &origin.manifest.host.boot_id;
         if self.boot_id.as_ref().is_some_and(|other| other != boot_id) {
-            let name = capture.path().display();
+            let name = &origin.name;
             bail!("{name} was recorded on another machine or after another boot: its clock is another; export it alone")
         }
         let is_first = self.boot_id.is_none();
         self.boot_id = Some(boot_id.clone());
         self.end_rates()?;
-        self.rates = Rates::new(capture.mono_span());
+        self.rates = Rates::new(origin.mono_span);
         self.processes = Processes::default();
         if !is_first {
             return Ok(());
         }
         self.write(TracePacket {
-            clock_snapshot: Some(clocks(&capture.manifest().start)),
+            clock_snapshot: Some(clocks(&origin.manifest.start)),
             trace_packet_defaults: Some(TracePacketDefaults { timestamp_clock_id: Some(MONOTONIC) }),
             sequence_flags: Some(CLEARED | NEEDS_STATE),
             ..TracePacket::default()

@@ -16,10 +16,9 @@ use std::io::Write;
 use anyhow::Result;
 
 use self::quote::Quoted;
-use super::Export;
 use super::left_out::{LeftOut, is_io_uring};
+use super::{Export, Origin};
 use crate::schema::events::EventSpec;
-use crate::schema::reader::Capture;
 use crate::schema::{Event, EventKind};
 
 /// strace's columns up to what a call returned.
@@ -41,7 +40,7 @@ impl<W: Write> Strace<W> {
 }
 
 impl<W: Write> Export for Strace<W> {
-    fn capture(&mut self, _capture: &Capture) -> Result<()> {
+    fn capture(&mut self, _origin: &Origin<'_>) -> Result<()> {
         Ok(())
     }
 

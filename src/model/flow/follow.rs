@@ -47,9 +47,9 @@ pub fn follow_while<C: Borrow<Capture>, I: Iterator<Item = Result<C>>>(
         let capture = capture?;
         survey.manifest(capture.borrow().manifest());
         reading::each(capture.borrow(), &scan(SURVEYED), |batch| {
-            batch.iter().for_each(|event| {
-                row(&event);
-                survey.note(&event);
+            batch.each(|event| {
+                row(event);
+                survey.note(event);
             });
             goes_on(batch.len() as u64)
         })?;
@@ -59,7 +59,7 @@ pub fn follow_while<C: Borrow<Capture>, I: Iterator<Item = Result<C>>>(
     let mut tracker = Tracker::new(plan);
     for capture in open() {
         reading::each(capture?.borrow(), &scan(TRACKED), |batch| {
-            giving(&mut flow, |emit| batch.iter().for_each(|event| tracker.note(&event, emit))).1?;
+            giving(&mut flow, |emit| batch.each(|event| tracker.note(event, emit))).1?;
             goes_on(batch.len() as u64)
         })?;
     }

@@ -36,7 +36,8 @@ impl Encoder {
         if let Some(error) = self.error.take() {
             let finished = self.series.finished().cloned().collect();
             let error = Some(error.context(self.series.left()));
-            return Written { finished, ledger: Vec::new(), rows: self.rows(), full: self.full, error };
+            let (rows, tap) = (self.rows(), self.table.take_tap());
+            return Written { finished, ledger: Vec::new(), rows, full: self.full, error, tap };
         }
         let nothing_new = self.flight_recorder.is_some() && !self.write_kept() && self.series.index() > 1;
         if nothing_new {
@@ -45,9 +46,9 @@ impl Encoder {
             self.error.get_or_insert(error);
         }
         let ledger = ledger(&Since::default(), &self.counted.kernel, &self.table.outcomes);
-        let rows = self.rows();
+        let (rows, tap) = (self.rows(), self.table.take_tap());
         let finished = self.series.finished().cloned().collect();
-        Written { finished, ledger, rows, full: self.full, error: self.error }
+        Written { finished, ledger, rows, full: self.full, error: self.error, tap }
     }
 
     pub(super) fn close_last(&mut self, end: &Finish) -> Result<()> {

@@ -29,6 +29,7 @@ use self::rows::Table;
 use super::decode::Decoder;
 use super::journal::{Frame, FrameKind, Journal};
 use crate::record::ledger::{Counted, Outcomes, Since, count};
+use crate::record::live::Tap;
 use crate::record::output::disk_policy::DiskPolicy;
 use crate::record::output::series::{Finished, Series};
 use crate::record::probes::load::Counters;
@@ -112,6 +113,8 @@ pub struct Written {
     pub full: bool,
     /// Why something was not written, if that is so.
     pub error: Option<anyhow::Error>,
+    /// Rows on their way to be shown.
+    pub tap: Option<Tap>,
 }
 
 impl Encoder {
@@ -205,6 +208,12 @@ impl Encoder {
     /// # Errors
     /// When the frame cannot be understood.
     pub fn take(&mut self, frame: &Frame) -> Result<Option<Finish>> {
+        let taken = self.take_frame(frame);
+        self.table.show();
+        taken
+    }
+
+    fn take_frame(&mut self, frame: &Frame) -> Result<Option<Finish>> {
         self.look_at_journal();
         match frame.kind {
             FrameKind::Records => self.records(frame),

@@ -8,6 +8,7 @@ use arrow_array::RecordBatch;
 
 use crate::record::decode::Sink;
 use crate::record::ledger::{Outcomes, count};
+use crate::record::live::Tap;
 use crate::record::output::disk_policy::DiskPolicy;
 use crate::record::session::bell::Bell;
 use crate::schema::events::{Bytes, EventKind, EventSet};
@@ -81,6 +82,7 @@ pub struct Table {
     transfers: u64,
     progress: Arc<Progress>,
     disk_policy: Arc<DiskPolicy>,
+    tap: Option<Tap>,
 }
 
 /// Fewest bytes of payload and iovecs that make a row group.
@@ -105,6 +107,9 @@ impl Sink for Table {
         }
         self.triggered |= self.asked.trigger.as_ref().is_some_and(|trigger| trigger.matches(event));
         self.builder.push(event);
+        if let Some(tap) = &mut self.tap {
+            tap.row(event);
+        }
         self.seq = self.seq.saturating_add(1);
         self.last_ns = self.last_ns.max(event.mono_ns);
         let bytes = event.bytes.and_then(|b| u64::try_from(b).ok()).unwrap_or(0);
@@ -141,7 +146,25 @@ impl Table {
             transfers: 0,
             progress,
             disk_policy,
+            tap: None,
         }
+    }
+
+    /// The same, and each row is shown, too.
+    pub fn with_tap(self, tap: Option<Tap>) -> Self {
+        Table { tap, ..self }
+    }
+
+    /// Passes on the rows so far to be shown.
+    pub fn show(&mut self) {
+        if let Some(tap) = &mut self.tap {
+            tap.pass_on();
+        }
+    }
+
+    /// No more rows are shown.
+    pub fn take_tap(&mut self) -> Option<Tap> {
+        self.tap.take()
     }
 
     /// Whether the rows make up a row group.

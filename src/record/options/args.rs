@@ -23,6 +23,20 @@ pub enum Payload {
     Head,
 }
 
+/// How rows are printed while they are recorded: formats of `replay` and `export`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Printed {
+    /// The lines of replay
+    #[default]
+    Text,
+    /// One JSON object per event
+    Jsonl,
+    /// JSON lines with the fields of the Elastic Common Schema
+    Ecs,
+    /// JSON lines with the classes of the Open Cybersecurity Schema Framework
+    Ocsf,
+}
+
 /// Options of `vmtrace record`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -113,6 +127,15 @@ pub struct Args {
     /// Replace an existing output file
     #[arg(long)]
     pub force: bool,
+    /// Print each event to stdout when it is recorded; where a reader is too slow, the number of events that are not printed
+    #[arg(long)]
+    pub print: bool,
+    /// Format of --print
+    #[arg(short = 'T', long, value_enum, default_value_t, requires = "print")]
+    pub format: Printed,
+    /// Write a line break to file descriptor N, and close it, when the recording has begun, before COMMAND is started
+    #[arg(long, value_name = "N")]
+    pub ready_fd: Option<i32>,
     /// Print only errors
     #[arg(short, long)]
     pub quiet: bool,

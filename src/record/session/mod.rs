@@ -6,6 +6,7 @@ pub mod bell;
 pub mod breakdown;
 pub mod command;
 pub mod inherited;
+pub mod ready;
 pub mod setup;
 pub mod signals;
 pub mod survivors;
@@ -39,6 +40,7 @@ use crate::record::encode::checkpoint::{Cut, Finish, Loss};
 use crate::record::encode::rows::Progress;
 use crate::record::journal::drain::Control;
 use crate::record::ledger::Counted;
+use crate::record::live::MakeShow;
 use crate::record::output::disk_policy::DiskPolicy;
 use crate::record::output::series::{Plan, Series};
 use crate::record::probes::load::{self, Counters, Programs};
@@ -123,7 +125,7 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// When the programs cannot be loaded or the output cannot be created; nothing is left behind then.
-    pub fn prepare(options: &'a Options) -> Result<Self> {
+    pub fn prepare(options: &'a Options, show: Option<MakeShow>) -> Result<Self> {
         let plan = Plan {
             output: options.output.clone(),
             force: options.force,
@@ -134,7 +136,7 @@ impl<'a> Session<'a> {
         let series = Series::create(plan)?;
         let output = series.output().clone();
         let locked = series.lock();
-        Session::begin(options, series).inspect_err(|_| {
+        Session::begin(options, series, show).inspect_err(|_| {
             // Nothing is in it yet.
             let _ = super::journal::remove_all(&options.output);
             output.discard();
@@ -142,7 +144,7 @@ impl<'a> Session<'a> {
         })
     }
 
-    fn begin(options: &'a Options, series: Series) -> Result<Self> {
+    fn begin(options: &'a Options, series: Series, show: Option<MakeShow>) -> Result<Self> {
         let inherited = Inherited::at_start();
         // Before the hooks, so that every signal finds a handler that cleans up.
         let signals = Signals::install(options.ignore_interrupts)?;
@@ -160,7 +162,7 @@ impl<'a> Session<'a> {
             progress: &progress,
             disk_policy: &disk_policy,
         };
-        let Threads { journal, control, drainer, writer, syncer } = parts.start(series)?;
+        let Threads { journal, control, drainer, writer, syncer } = parts.start(series, show)?;
         let counters = programs.counters()?;
         let waiter = Waiter::new(&options.pids, &bell)?;
         programs.holder_bell().map_or(Ok(()), |bell| waiter.heed(bell))?;
@@ -196,6 +198,7 @@ impl<'a> Session<'a> {
             report::hooks(&self.programs);
             report::families(&self.manifest.families, &self.programs, &self.options.events);
         }
+        ready::say(self.options, &self.manifest.families);
         if self.options.command.is_empty() {
             return Ok(());
         }
@@ -220,7 +223,7 @@ impl<'a> Session<'a> {
 
     /// Waits for the end.
     pub fn watch(&mut self) -> End {
-        let mut display = Display::new(self.options.quiet);
+        let mut display = Display::new(self.options);
         loop {
             if let Some(end) = self.ended() {
                 display.clear();
@@ -364,11 +367,14 @@ impl<'a> Session<'a> {
         self.journal.close();
         let written = self.writer.join().map_err(|_| anyhow!("the writer thread panicked"))?;
         self.syncer.join();
-        let Written { finished, ledger, error, full, .. } = written?;
+        let Written { finished, ledger, error, full, tap, .. } = written?;
         if let Some(error) = error {
             return Err(error);
         }
         self.journal.remove();
+        // The capture is complete, whatever becomes of those who watch.
+        let interrupts = self.signals.interrupts();
+        tap.into_iter().for_each(|tap| tap.close(|| self.signals.interrupts() > interrupts));
         let full = full || end == End::Full;
         if !self.options.quiet && full {
             report::full(&finished, &self.disk_policy.cause().unwrap_or_default());

@@ -21,6 +21,7 @@ use crate::record::identity::proc::{all_pids, snapshot};
 use crate::record::identity::processes::Processes;
 use crate::record::journal::drain::{self, CHUNK_BYTES, Control, Pace};
 use crate::record::journal::{Begin, FrameKind, Journal, Limits, Reader, Syncer, frame};
+use crate::record::live::{MakeShow, Tap};
 use crate::record::options::Options;
 use crate::record::output::disk_policy::{DiskPolicy, OnFull};
 use crate::record::output::series::Series;
@@ -73,14 +74,15 @@ impl Parts<'_> {
     ///
     /// # Errors
     /// When the journal cannot be created, or a thread cannot be started.
-    pub fn start(&self, series: Series) -> Result<Threads> {
+    pub fn start(&self, series: Series, show: Option<MakeShow>) -> Result<Threads> {
         let output = series.output().clone();
         let begin = Begin { wire: LAYOUT.into(), segment: 0, manifest: self.manifest.clone() };
         let limits = self.limits();
         let journal = Journal::create(&self.options.output, begin, limits)?;
         // Before anything that names one of them.
         append(&journal, FrameKind::Living, self.start_ns(), &self.living())?;
-        let encoder = self.encoder(series, &journal)?;
+        let tap = show.map(|show| Tap::open(show, self.manifest.clone())).transpose()?;
+        let encoder = self.encoder(series, &journal, tap)?;
         let writer = write(encoder, &journal, output.clone())?;
         let control = Control::new()?;
         let chunk = CHUNK_BYTES.min(usize::try_from(limits.segment / 4).unwrap_or(CHUNK_BYTES));
@@ -108,7 +110,7 @@ impl Parts<'_> {
         Living(snapshots.filter(|living| self.options.selects(living)).collect())
     }
 
-    fn encoder(&self, series: Series, journal: &Journal) -> Result<Encoder> {
+    fn encoder(&self, series: Series, journal: &Journal, tap: Option<Tap>) -> Result<Encoder> {
         let options = self.options;
         let mut lookup = Live::new(&self.manifest.host.boot_id, Some(journal.clone()));
         lookup.remember_living();
@@ -125,7 +127,7 @@ impl Parts<'_> {
             group_bytes: options.memory_limit,
             first_group_bytes: group.map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
         };
-        let table = Table::new(asked, self.progress.clone(), self.disk_policy.clone());
+        let table = Table::new(asked, self.progress.clone(), self.disk_policy.clone()).with_tap(tap);
         let running = Running {
             journal: journal.clone(),
             counters: self.programs.counters()?,

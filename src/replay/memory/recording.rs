@@ -183,7 +183,7 @@ impl Recording {
             let capture = Capture::open_within(path, self.limits)?;
             batches(&capture, scan, |batch| {
                 ensure!(!self.stop.load(Relaxed), "cancelled");
-                batch.iter().try_for_each(|event| take(Part::Event(&event)))
+                batch.try_each(|event| take(Part::Event(event)))
             })?;
         }
         Ok(())

@@ -124,7 +124,7 @@ impl Report {
         self.goes_on = EndReason::Rotated.is(&manifest.end_reason);
         let columns = columns(filter);
         reading::each(capture, &Scan { columns, ..filter.scan().clone() }, |batch| {
-            batch.iter().for_each(|event| self.note(&event, filter));
+            batch.each(|event| self.note(event, filter));
             Ok(())
         })
     }
