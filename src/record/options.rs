@@ -1,6 +1,7 @@
 //! Options of `vmtrace record`: as typed ([`Args`]) and as checked ([`Options`]).
 
 mod args;
+mod ready;
 mod units;
 
 use std::ffi::OsString;
@@ -11,12 +12,12 @@ use anyhow::{Context, Result, ensure};
 
 use self::args::DEFAULT_SNAPLEN;
 pub use self::args::{Args, Payload, Printed};
+pub use self::ready::Ready;
 use super::wire::VMT_SNAPLEN_MAX;
 use crate::record::encode::flight_recorder::Limit;
 use crate::record::identity::cgroupfs::Chosen;
 use crate::record::identity::proc::Snapshot;
 use crate::record::output::disk_policy::OnFull;
-use crate::record::session::ready::Ready;
 use crate::schema::events::EventSet;
 use crate::schema::expr::Expr;
 use crate::schema::manifest::Filters;

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::manifest::Tool;
+use super::tool::Tool;
 
 /// One step from captures to a capture.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

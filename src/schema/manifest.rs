@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::derived::Derivation;
 use super::quote::quoted;
+pub use super::tool::Tool;
 use super::vocabulary::Loss;
 
 /// Metadata key of the schema version, a decimal number.
@@ -65,20 +66,6 @@ pub struct Manifest {
     /// The steps that led from recorded captures to this one, the first one first; empty in what a recorder wrote.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub derived_from: Vec<Derivation>,
-}
-
-/// The recorder.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Tool {
-    /// Always `vmtrace`.
-    pub name: String,
-    /// Package version.
-    pub version: String,
-    /// Commit it was built from, `-dirty` behind it where a source was changed; empty outside a checkout.
-    pub git: String,
-    /// BLAKE3 of the BPF object it loaded.
-    pub bpf_digest: String,
 }
 
 /// What was asked for.

@@ -44,6 +44,7 @@ pub mod sign;
 pub mod stdin;
 mod structure;
 mod thrift;
+mod tool;
 pub mod types;
 pub mod vocabulary;
 mod window;
