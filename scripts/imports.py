@@ -15,15 +15,16 @@ from pathlib import Path
 # What a room must not import: these rooms, or with `*` any other.
 FORBIDDEN = {
     "terminal": ["*"],
-    "schema": ["record", "replay", "export", "report", "query", "verify", "check", "model"],
-    "record": ["replay", "export", "report", "query", "verify", "check", "model"],
-    "model": ["record", "replay", "export", "report", "query", "verify", "check"],
-    "replay": ["record", "report", "check"],
-    "export": ["record", "replay", "report", "query", "verify", "check"],
-    "report": ["record", "query", "verify", "check"],
-    "query": ["record", "replay", "report", "verify", "check"],
-    "verify": ["record", "replay", "report", "query", "check"],
-    "view": ["record", "query", "verify", "check"],
+    "schema": ["record", "replay", "export", "report", "query", "verify", "check", "derive", "model"],
+    "record": ["replay", "export", "report", "query", "verify", "check", "derive", "model"],
+    "model": ["record", "replay", "export", "report", "query", "verify", "check", "derive"],
+    "derive": ["record", "replay", "export", "report", "query", "verify", "check"],
+    "replay": ["record", "report", "check", "derive"],
+    "export": ["record", "replay", "report", "query", "verify", "check", "derive"],
+    "report": ["record", "query", "verify", "check", "derive"],
+    "query": ["record", "replay", "report", "verify", "check", "derive"],
+    "verify": ["record", "replay", "report", "query", "check", "derive"],
+    "view": ["record", "query", "verify", "check", "derive"],
 }
 # What nobody imports but these rooms.
 IMPORTED_BY = {"cli": ["main"], "report": ["cli"], "view": ["cli"]}

@@ -40,6 +40,10 @@ enum Command {
     Flows(replay::flows::Args),
     /// Write captures in the formats of other programs
     Export(Box<export::command::Args>),
+    /// Make a capture of a part of a recording
+    Slice(Box<crate::derive::slice::Args>),
+    /// Make one capture of the files of a recording, or of slices of a capture
+    Merge(crate::derive::merge::Args),
     /// Make a page of a capture that any browser opens
     Report(crate::report::Args),
     /// View a capture in the terminal
@@ -102,6 +106,8 @@ pub fn main() -> ExitCode {
         Command::Memory(args) => replay::memory::run(&args),
         Command::Flows(args) => replay::flows::run(&args),
         Command::Export(args) => export::command::run(&args),
+        Command::Slice(args) => crate::derive::slice::run(&args),
+        Command::Merge(args) => crate::derive::merge::run(&args),
         Command::Report(args) => crate::report::run(&args),
         #[cfg(feature = "view")]
         Command::View(args) => crate::view::run(&args),

@@ -1,10 +1,11 @@
 //! vmtrace: a forensic flight recorder for transfers of bytes across address spaces on Linux.
 //!
-//! Data flows one way: `bpf/` → `record` → `schema` → file → `schema` → `model` → `replay`, `export`, `report`, `view`; `query`. See docs/ARCHITECTURE.md.
+//! Data flows one way: `bpf/` → `record` → `schema` → file → `schema` → `model` → `replay`, `export`, `report`, `view`; `query`. `derive` makes captures of captures. See docs/ARCHITECTURE.md.
 
 pub mod check;
 pub mod cli;
 pub mod count;
+pub mod derive;
 pub mod export;
 pub mod manual;
 pub mod model;

@@ -308,6 +308,44 @@ pub const PAGES: &[Page] = &[
         see_also: &[("strace", "1"), ("tshark", "1")],
     },
     Page {
+        name: "slice",
+        synopsis: &["vmtrace slice [OPTIONS] -o OUT FILE..."],
+        description: &[
+            "Makes a capture of a part of a recording: the events that are selected, as vmtrace-replay(1) selects them, or those              of one flow (--flow). So that they stay readable, OUT also has the process events of all callers and targets and of              their ancestors, and the gaps of the recording that touch the selected times.",
+            "OUT is a capture as any other: every command and every reader of Parquet takes it. Rows keep their numbers (seq). The manifest              says what it was made from (derived_from), and the ledger counts what is left out, so that it still balances.              Commands say of OUT what is left out; vmtrace-flows(1) follows no bytes where calls at pipes are.",
+            "Row groups that are taken whole are copied as they are; those that cannot have a selected event are not read. Whatever is              read is compared with its digest first. A signature does not carry over.",
+            "OUT is created with mode 0600, and gets its name when it is complete. It replaces an existing file only with --force.",
+        ],
+        status: &[
+            ("0", "OUT was written."),
+            ("2", "Wrong usage, nothing is selected, or an error: nothing was written."),
+        ],
+        examples: &[
+            ("Take a second:", "vmtrace slice trace.parquet --since 12 --until 13 -o second.parquet"),
+            ("Take what two processes did to each other:", "vmtrace slice t.parquet -p 4211 --peer 42 -o pair.parquet"),
+            (
+                "Take the calls through which the bytes of row 16 went:",
+                "vmtrace slice t.parquet --flow 16 -o flow.parquet",
+            ),
+        ],
+        see_also: &[],
+    },
+    Page {
+        name: "merge",
+        synopsis: &["vmtrace merge [OPTIONS] -o OUT FILE..."],
+        description: &[
+            "Makes one capture of the files of one recording, or of slices of one capture (vmtrace-slice(1)), in any order. Rows come              in the order of their numbers (seq), each once. Their ledgers become one. The slices of a capture become the capture              again if every row is in one of them; else OUT says what is left out.",
+            "Files of a recording must follow each other without one missing between them. Captures of different recordings are refused:              vmtrace-query(1) reads them together.",
+            "OUT is created with mode 0600, and gets its name when it is complete. It replaces an existing file only with --force.",
+        ],
+        status: &[("0", "OUT was written."), ("2", "Wrong usage, or an error: nothing was written.")],
+        examples: &[
+            ("Make one file of a rotated recording:", "vmtrace merge t-0001.parquet t-0002.parquet -o t.parquet"),
+            ("Put slices together:", "vmtrace merge reads.parquet writes.parquet -o both.parquet"),
+        ],
+        see_also: &[],
+    },
+    Page {
         name: "report",
         synopsis: &["vmtrace report [OPTIONS] -o OUT FILE"],
         description: &[
@@ -415,9 +453,11 @@ pub const PAGES: &[Page] = &[
              checks that each follows the one before. It prints the root digest of an intact file.",
             "An intact file is proven to be the recorded one only if its root digest was noted elsewhere, or if it \
              is signed with a key that was never on the recorded machine.",
+            "Of a derived capture (vmtrace-slice(1), vmtrace-merge(1)) it prints what that was made from, as the file states it. That \
+             the stated captures existed and had these rows is not proven. Its numbers may have gaps where rows are left out.",
         ],
         status: &[
-            ("0", "Intact and complete."),
+            ("0", "Intact and complete; of a derived capture: intact, and no loss is recorded."),
             ("1", "Altered, or it contradicts itself."),
             ("2", "Wrong usage, it cannot be read, or there is nothing to check it against."),
             ("3", "Intact, not complete: it reports loss, or a file between those given is missing."),

@@ -133,7 +133,7 @@ pub enum Why {
     Lost,
     /// Reads of the pipe before its first recorded call had returned are missing.
     MissedReads,
-    /// The recording leaves out calls that use pipes.
+    /// The capture leaves out calls that use pipes.
     LeftOut,
     /// The rows contradict each other.
     Contradiction,

@@ -1,5 +1,5 @@
 //! What a capture means, however it is shown: its processes and their memory, transfers and losses, the flows of bytes
-//! through pipes, its summary, its events in numbers, what is selected of it, and instants.
+//! through pipes, its summary, its events in numbers, what is selected of it, what it was made from, and instants.
 //!
 //! Everything that shows a capture sees it through here: what is learned about processes, or how an event becomes a
 //! movement of bytes from one end to another, is decided once. Does no I/O and no rendering.
@@ -7,6 +7,7 @@
 pub mod flow;
 pub mod loss;
 pub mod memory;
+pub mod origin;
 pub mod process;
 pub mod reading;
 pub mod recording;

@@ -22,9 +22,11 @@ impl<T> Recording<T> {
     }
 }
 
-/// Adds a file to the files of its recording. One that is given twice is a recording of its own: nothing counts twice.
+/// Adds a file to the files of its recording. One that is given twice is a recording of its own: nothing counts twice. So is a derived
+/// capture, which may hold the same rows as others.
 pub fn add<T>(recordings: &mut Vec<Recording<T>>, file: T, manifest: &Manifest) {
-    let index = manifest.segment.as_ref().map(|segment| segment.index);
+    let recorded = manifest.segment.as_ref().filter(|_| manifest.derived_from.is_empty());
+    let index = recorded.map(|segment| segment.index);
     let takes = |recording: &&mut Recording<T>| {
         index.is_some()
             && recording.capture_id == manifest.capture_id

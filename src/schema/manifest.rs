@@ -15,6 +15,8 @@ use super::vocabulary::Loss;
 pub const KEY_SCHEMA_VERSION: &str = "vmtrace.schema_version";
 /// Metadata key of the manifest, JSON.
 pub const KEY_MANIFEST: &str = "vmtrace.manifest";
+/// Metadata key of a table that is no capture: the command that wrote it.
+pub const KEY_TABLE: &str = "vmtrace.table";
 
 /// Reads JSON from a file.
 ///
@@ -185,6 +187,16 @@ pub struct Segment {
     pub previous_root: Option<String>,
     /// Its name when it was written, without directories.
     pub previous_file: Option<String>,
+    /// Number of the last file of the recording that is in it, where `merge` put several into one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<u64>,
+}
+
+impl Segment {
+    /// Number of the last file of the recording that is in it.
+    pub fn last(&self) -> u64 {
+        self.last.unwrap_or(self.index)
+    }
 }
 
 /// One hook that was tried.

@@ -101,16 +101,27 @@ pub fn read(file: &File) -> Result<Partial> {
 fn group(file: &File, at: u64, size: u64, capture_id: &str, previous: &Digest) -> Result<(PartialGroup, Digest)> {
     let frame = Frame::read(file, at, size)?;
     ensure!(frame.is_of(capture_id), "a frame is damaged, or of another capture");
-    let head = head(&frame)?;
+    let (head, digest, link) = digested(file, &frame, previous)?;
+    Ok((described(frame, at, &head, digest)?, link))
+}
+
+/// The head of a frame, the digest of its body, and its link, which must be the one that the head states.
+fn digested(file: &File, frame: &Frame, previous: &Digest) -> Result<(GroupHead, Digest, Digest)> {
+    let head = head(frame)?;
     let digest = digest(file, &frame.body).context("a row group cannot be read")?;
     let link = chain::link(previous, &digest, head.rows, &head.clocks);
     ensure!(head.link == link.to_string(), "a row group is damaged: its digest is not the one in the chain");
+    Ok((head, digest, link))
+}
+
+/// The row group of the frame at `at`, as the frame describes it.
+fn described(frame: Frame, at: u64, head: &GroupHead, digest: Digest) -> Result<PartialGroup> {
     let (_, described) = Description::from_file(frame.tail, frame.body.end - frame.body.start)?;
     let rows = described.group()?.num_rows();
     ensure!(u64::try_from(rows) == Ok(head.rows), "a row group of {} rows is described with {rows}", head.rows);
     let span = |name: &str| described.span(name).with_context(|| format!("a row group without statistics of {name}"));
     let seq = span("seq")?;
-    let group = PartialGroup {
+    Ok(PartialGroup {
         rows: head.rows,
         seq: (seq.0.cast_unsigned(), seq.1.cast_unsigned()),
         mono_ns: span("mono_ns")?,
@@ -119,8 +130,59 @@ fn group(file: &File, at: u64, size: u64, capture_id: &str, previous: &Digest) -
         body: frame.body,
         frame_at: at,
         frame_end: frame.end,
-    };
-    Ok((group, link))
+    })
+}
+
+/// Where the frames of a finished capture's row groups are. Their bodies have not been read.
+#[derive(Debug)]
+pub struct Frames {
+    capture_id: String,
+    size: u64,
+    /// Where each begins, and the link before it.
+    places: Vec<(u64, Digest)>,
+}
+
+impl Frames {
+    /// Walks from frame to frame.
+    ///
+    /// # Errors
+    /// As [`begin`].
+    pub fn of(file: &File) -> Result<Self> {
+        let size = file.metadata()?.len();
+        let Begin { manifest, link: mut previous, end: mut at } = begin(file)?;
+        let mut places = Vec::new();
+        while let Some((end, link)) = Self::step(file, at, size, &manifest.capture_id) {
+            places.push((at, previous));
+            (at, previous) = (end, link);
+        }
+        Ok(Frames { capture_id: manifest.capture_id, size, places })
+    }
+
+    /// Where the frame at `at` ends, and its link; `None` where none begins there.
+    fn step(file: &File, at: u64, size: u64, capture_id: &str) -> Option<(u64, Digest)> {
+        let frame = Frame::read(file, at, size).ok().filter(|frame| frame.is_of(capture_id))?;
+        let link = Digest::from_hex(head(&frame).ok()?.link).ok()?;
+        Some((frame.end, link))
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Reads the body of row group `index` and compares it with its digest. Returns where it is, how many rows it has, and the group
+    /// for who copies it; `None` for that where it cannot be copied, since an older version wrote other columns.
+    ///
+    /// # Errors
+    /// When it cannot be read, or its bytes are not those that were digested.
+    pub fn whole(&self, file: &File, index: usize) -> Result<(Range<u64>, u64, Option<PartialGroup>)> {
+        let (at, previous) = self.places.get(index).context("it has no frame")?;
+        let frame = Frame::read(file, *at, self.size)?;
+        ensure!(frame.is_of(&self.capture_id), "its frame is damaged");
+        let (head, digest, _) = digested(file, &frame, previous)?;
+        let body = frame.body.clone();
+        Ok((body, head.rows, described(frame, *at, &head, digest).ok()))
+    }
 }
 
 fn head(frame: &Frame) -> Result<GroupHead> {

@@ -3,6 +3,8 @@
 //! Captures come from strangers. Nothing here trusts a number in the file: sizes are compared with the file and with
 //! fixed limits before anything is allocated, and a panic inside the Parquet library is caught and reported as damage.
 
+mod groups;
+
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -29,7 +31,7 @@ pub(crate) use super::guard::guard_thread;
 pub(crate) use super::guard::guarded;
 use super::layout::check_layout;
 use super::limits::{Limits, MAX_FOOTER, is_modest};
-use super::manifest::{self, KEY_MANIFEST, KEY_SCHEMA_VERSION, Manifest};
+use super::manifest::{self, KEY_MANIFEST, KEY_SCHEMA_VERSION, KEY_TABLE, Manifest};
 use super::partial;
 pub use super::scan::{Events, Scan};
 use super::stdin;
@@ -342,6 +344,12 @@ fn in_dictionaries(schema: &Schema) -> Schema {
 fn own_metadata(metadata: &FileMetaData) -> Result<Own> {
     let pairs: Option<&Vec<KeyValue>> = metadata.key_value_metadata();
     let value = |key: &str| pairs?.iter().find(|p| p.key == key)?.value.as_deref();
+    if value(KEY_SCHEMA_VERSION).is_none()
+        && let Some(command) = value(KEY_TABLE)
+    {
+        let command = if command == "flows" { command } else { "query" };
+        bail!("is a table that `vmtrace {command}` wrote, not a capture: name the capture that it was made from");
+    }
     let version = value(KEY_SCHEMA_VERSION)
         .context("is a Parquet file but not a vmtrace capture: it has no vmtrace.schema_version")?;
     let version: u32 = version.parse().ok().context("has a vmtrace.schema_version that is not a number")?;

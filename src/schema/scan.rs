@@ -14,6 +14,7 @@ use arrow_array::{Array, BooleanArray, Int32Array, Int64Array, RecordBatch};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowPredicateFn, ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowFilter,
+    RowSelection,
 };
 use parquet::file::metadata::ColumnChunkMetaData;
 
@@ -98,6 +99,8 @@ pub struct Events {
     groups: VecDeque<usize>,
     limits: Limits,
     reader: Option<ParquetRecordBatchReader>,
+    /// Of the row groups, these rows; all without it.
+    rows: Option<RowSelection>,
 }
 
 impl std::fmt::Debug for Events {
@@ -115,7 +118,12 @@ impl Events {
         groups: VecDeque<usize>,
         limits: Limits,
     ) -> Self {
-        Events { path, file, metadata, scan, groups, limits, reader: None }
+        Events { path, file, metadata, scan, groups, limits, reader: None, rows: None }
+    }
+
+    /// Only these rows, of the one row group that is to be read.
+    pub(super) fn of_rows(self, rows: RowSelection) -> Self {
+        Events { rows: Some(rows), ..self }
     }
 
     fn advance(&mut self) -> Result<Option<EventBatch>> {
@@ -145,6 +153,9 @@ impl Events {
             .with_row_groups(vec![group])
             .with_projection(wanted)
             .with_batch_size(rows);
+        if let Some(rows) = &self.rows {
+            builder = builder.with_row_selection(rows.clone());
+        }
         if !self.scan.is_everything() {
             let scan = self.scan.clone();
             let condition = ArrowPredicateFn::new(condition, move |batch| Ok(scan.matching(&batch)));

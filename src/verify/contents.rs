@@ -41,6 +41,12 @@ pub fn check(capture: &Capture, report: &mut Report) {
         .filter_map(LedgerRow::imbalance)
         .for_each(|what| report.add(FindingKind::Contradiction, what));
     check_clocks(manifest, capture.chain(), report);
+    if !manifest.derived_from.is_empty() {
+        let left_out = count::rows(LedgerRow::total(&manifest.ledger).left_out);
+        let text =
+            format!("{left_out} of what it was made from left out; what that was is stated in it, and not proven");
+        report.add(FindingKind::Note, text);
+    }
     let bad_addresses = if report.has(FindingKind::Altered) {
         report.add(FindingKind::Note, "its rows were not checked, since it is altered");
         0
@@ -141,11 +147,15 @@ struct Rows<'a> {
     bad_addresses: u64,
     /// What `lost` rows report, and what the ledger counts.
     losses: Losses,
+    /// Whether numbers may be missing: the file was made from others, and rows of these are left out.
+    is_thinned: bool,
 }
 
 impl<'a> Rows<'a> {
     fn new(manifest: &'a Manifest) -> Self {
         let first = manifest.segment.as_ref().map_or(0, |segment| segment.first_seq);
+        let total = LedgerRow::total(&manifest.ledger);
+        let is_thinned = !manifest.derived_from.is_empty() && (total.left_out > 0 || total.forgotten > 0);
         let events = manifest.ledger.iter().map(|row| row.event.as_str());
         Rows {
             next: first,
@@ -160,11 +170,13 @@ impl<'a> Rows<'a> {
             others: 0,
             bad_addresses: 0,
             losses: Losses::of(&manifest.ledger),
+            is_thinned,
         }
     }
 
     fn take(&mut self, event: &Event<'_>) {
-        if event.seq != self.next {
+        let follows = if self.is_thinned { event.seq >= self.next } else { event.seq == self.next };
+        if !follows {
             self.gap.get_or_insert((self.count, event.seq, self.next));
             self.gaps += 1;
         }
@@ -199,8 +211,11 @@ impl<'a> Rows<'a> {
                 1 => String::new(),
                 gaps => format!(", and {}", Count(gaps - 1, "more gap", "more gaps")),
             };
-            let text =
-                format!("row {row} has the number {found}, not {expected}: rows are missing or duplicated{more}");
+            let text = if self.is_thinned {
+                format!("row {row} has the number {found}, below {expected}: rows are duplicated or out of order{more}")
+            } else {
+                format!("row {row} has the number {found}, not {expected}: rows are missing or duplicated{more}")
+            };
             report.add(FindingKind::Contradiction, text);
         }
         for row in &manifest.ledger {
@@ -248,11 +263,15 @@ impl<'a> Rows<'a> {
             let rows = Count(self.losses.unlisted(), "`lost` row was", "`lost` rows were");
             report.add(kind, format!("{rows} not compared: they name too many events and causes"));
         }
+        let of_losses = manifest.ledger.iter().find(|row| row.event == EventKind::Lost.name());
+        let leaves_out = of_losses.is_some_and(|row| row.left_out > 0);
         for row in &manifest.ledger {
             for cause in LostCause::ALL {
                 let counted = row.lost_by(cause.loss());
                 let reported = self.losses.get(&row.event, cause.loss()).map_or(0, |lost| lost.reported);
-                if reported != counted {
+                // A slice has the gaps of its time, and the ledger counts all.
+                let differs = if leaves_out { reported > counted } else { reported != counted };
+                if differs {
                     let (event, cause) = (quoted(&row.event), cause.as_str());
                     let text = format!("{event}: `lost` rows report {reported} ({cause}), the ledger {counted}");
                     report.add(kind, text);

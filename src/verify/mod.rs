@@ -33,7 +33,8 @@ use crate::terminal::{Format, json_line, status};
 the clocks; for several files of one recording, also that each follows the one before. This proves that a file is \
 the one whose root digest was noted, or that was signed; without either, only that it was not damaged by accident.\n\
 Exit status: 0 intact and complete; 3 intact, but it records loss, or a file between those given is missing; 1 altered; \
-2 it cannot be read, or there is nothing to check it against."
+2 it cannot be read, or there is nothing to check it against. Of a derived capture (slice, merge, redact), it says what that \
+was made from, as the file states it; complete means then that no loss is recorded."
 )]
 pub struct Args {
     /// Captures to verify; - is standard input
@@ -96,6 +97,7 @@ fn examine(path: &Path, limits: Limits) -> Report {
             report.root = capture.root().map(str::to_string);
             report.row_groups = Some(capture.row_group_count());
             report.rows = Some(capture.rows());
+            report.derived_from.clone_from(&capture.manifest().derived_from);
             digests::check(&capture, &mut report);
             contents::check(&capture, &mut report);
         }

@@ -5,6 +5,8 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::count;
+use crate::model::origin;
+use crate::schema::derived::Derivation;
 use crate::terminal::escape::{Safe, SafeMessage};
 use crate::terminal::status;
 
@@ -52,6 +54,9 @@ pub struct Report {
     pub first_altered_row_group: Option<usize>,
     /// Of a recording in several files: the FILE that this one follows, where it was given and is the right one.
     pub follows: Option<String>,
+    /// Of a capture that was made from others: the steps that led to it, as it states them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub derived_from: Vec<Derivation>,
     /// By whom the file is signed, if that was asked and is so.
     pub signed_by: Option<String>,
     /// Everything that was found, in the order of the checks.
@@ -94,11 +99,13 @@ impl Report {
 
     /// The text for people.
     pub fn render(&self) -> String {
-        let verdict = match self.status {
-            status::OK => "intact and complete",
-            status::LOSS => "intact, not complete",
-            status::ALTERED => "ALTERED, or contradicts itself",
-            _ => "CANNOT BE VERIFIED",
+        let verdict = match (self.status, self.derived_from.last()) {
+            (status::OK, None) => "intact and complete".to_string(),
+            (status::LOSS, None) => "intact, not complete".into(),
+            (status::OK, Some(step)) => format!("derived ({}), intact", origin::step(step)),
+            (status::LOSS, Some(step)) => format!("derived ({}), intact; loss is recorded", origin::step(step)),
+            (status::ALTERED, _) => "ALTERED, or contradicts itself".into(),
+            _ => "CANNOT BE VERIFIED".into(),
         };
         let mut out = String::new();
         // Writing to a String cannot fail, here and below.

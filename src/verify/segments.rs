@@ -24,6 +24,8 @@ pub struct FileFacts {
     forgotten: bool,
     ledger: Vec<LedgerRow>,
     ledger_from_rows: bool,
+    /// Whether it was made from others: its digest is no link to them.
+    derived: bool,
 }
 
 impl FileFacts {
@@ -41,6 +43,7 @@ impl FileFacts {
             forgotten: manifest.ledger.iter().any(|row| row.forgotten > 0),
             ledger: manifest.ledger.clone(),
             ledger_from_rows: manifest.ledger_from_rows,
+            derived: !manifest.derived_from.is_empty(),
         })
     }
 
@@ -52,8 +55,15 @@ impl FileFacts {
 /// Compares the file of `report`, which is `this`, with the others.
 pub fn check(this: &FileFacts, all: &[Option<FileFacts>], report: &mut Report) {
     let Some(segment) = &this.segment else { return };
-    let others =
-        || all.iter().flatten().filter(|other| other.capture_id == this.capture_id && other.index() != segment.index);
+    if this.derived {
+        if this.went_on {
+            report.add(FindingKind::Note, "the recording continued in another file, which is not part of it");
+        }
+        return;
+    }
+    let is_other =
+        |other: &&FileFacts| other.capture_id == this.capture_id && other.index() != segment.index && !other.derived;
+    let others = || all.iter().flatten().filter(is_other);
     if this.went_on && !others().any(|other| other.index() == segment.index.saturating_add(1)) {
         // A single file may be checked alone; if several are given, the last ones are missing.
         let kind = if others().next().is_some() { FindingKind::Loss } else { FindingKind::Note };

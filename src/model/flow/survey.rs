@@ -167,6 +167,10 @@ impl Survey {
         if has_gap(&BLIND) {
             self.blind = Some(Why::LeftOut);
         }
+        if of_pipes.clone().any(|row| row.left_out > 0) {
+            // Where they were, nothing shows.
+            self.blind = Some(Why::LeftOut);
+        }
         if manifest.ledger_from_rows {
             self.blind = Some(Why::Lost);
         }

@@ -11,9 +11,11 @@ use arrow::ipc::writer::FileWriter;
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
 use super::Sink;
+use crate::schema::manifest::KEY_TABLE;
 
 /// Rows in a row group, as in a capture.
 const GROUP_ROWS: usize = 131_072;
@@ -34,6 +36,8 @@ impl<W: Write + Send> Parquet<W> {
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
             .set_max_row_group_row_count(Some(GROUP_ROWS))
+            // Who takes it for a capture is answered.
+            .set_key_value_metadata(Some(vec![KeyValue::new(KEY_TABLE.into(), "query".to_string())]))
             .build();
         let writer = ArrowWriter::try_new(out, Arc::clone(&schema), Some(properties))?;
         Ok(Parquet { schema, writer: Some(writer) })

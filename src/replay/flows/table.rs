@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
 use super::Render;
@@ -15,6 +16,7 @@ use crate::export::flow_table::{SCHEMA, Table};
 use crate::export::flows::{Facts, header, record};
 use crate::model::flow::Flow;
 use crate::output::Whole;
+use crate::schema::manifest::KEY_TABLE;
 use crate::terminal::json_line;
 
 /// Flows that are written to a Parquet file at a time.
@@ -71,7 +73,11 @@ impl Parquet {
     pub fn create(path: &Path, force: bool) -> Result<Self> {
         // It names paths, users' programs and addresses, as captures do.
         let whole = Whole::create(path, force, 0o600)?;
-        let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?)).build();
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
+            // Who takes it for a capture is answered.
+            .set_key_value_metadata(Some(vec![KeyValue::new(KEY_TABLE.into(), "flows".to_string())]))
+            .build();
         let file = whole.file().try_clone().with_context(|| format!("cannot write {}", path.display()))?;
         let writer = ArrowWriter::try_new(file, Arc::clone(&SCHEMA), Some(properties))?;
         Ok(Parquet { path: path.to_path_buf(), table: Table::default(), writer, whole })

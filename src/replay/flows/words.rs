@@ -38,7 +38,7 @@ pub(super) fn why(why: Why) -> String {
         Why::Overlap => "calls overlapped, so that their order is not known".into(),
         Why::Lost => "events were lost".into(),
         Why::MissedReads => "reads of the pipe before its first recorded call had returned are missing".into(),
-        Why::LeftOut => "the recording leaves out calls that use pipes".into(),
+        Why::LeftOut => "the capture leaves out calls that use pipes".into(),
         Why::Contradiction => "the rows contradict each other".into(),
         Why::NotSeen => "the call on the other side is not in the capture".into(),
         Why::Limit => "there is more than vmtrace keeps at a time".into(),

@@ -147,6 +147,9 @@ fn counts(line: &mut Line, summary: &Summary<'_>) {
     } else {
         line.add(Role::Dim, format_args!(" · none lost"));
     }
+    if summary.total.left_out > 0 {
+        line.add(Role::Bad, format_args!(" · {} LEFT OUT", summary.total.left_out));
+    }
 }
 
 /// A word of a command line, quoted where a shell would need it.

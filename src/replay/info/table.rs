@@ -6,11 +6,14 @@ use super::facts::{Facts, Word};
 use super::families;
 use crate::count::{self, Count, grouped};
 use crate::model::summary::{Summary, Term};
-use crate::model::time;
+use crate::model::{origin, time};
 use crate::schema::manifest::{ClockState, FamilyReport, Filters, Hook, LedgerRow, Manifest, Segment};
 use crate::schema::vocabulary::ClockSync;
 use crate::schema::{EventKind, EventSet};
 use crate::terminal::escape::Safe;
+
+/// Steps from a recorded capture to this one that are shown.
+const STEPS: usize = 20;
 
 /// The description of one capture.
 pub fn render(facts: &Facts<'_>, verbose: bool) -> String {
@@ -56,6 +59,15 @@ fn origin(out: &mut String, facts: &Facts<'_>) {
     line(out, "Capture", Safe(&manifest.capture_id));
     if let Some(root) = facts.root {
         line(out, "Root digest", format_args!("{} (as stated; vmtrace verify checks it)", Safe(root)));
+    }
+    for step in manifest.derived_from.iter().take(STEPS) {
+        let (all, taken) = step.sources.iter().fold((0u64, 0u64), |(all, taken), source| {
+            (all.saturating_add(source.rows), taken.saturating_add(source.taken))
+        });
+        let left_out: String =
+            step.left_out.iter().take(STEPS).map(|what| format!("; left out: {}", Safe(what))).collect();
+        let rows = format!("{} of {} taken{left_out}", grouped(taken), count::rows(all));
+        line(out, "Derived", format_args!("{} (as stated): {rows}", origin::step(step)));
     }
     if let Some(segment) = &manifest.segment {
         line(out, "Segment", place(segment));
@@ -140,7 +152,11 @@ fn selected(filters: &Filters) -> String {
 }
 
 fn place(segment: &Segment) -> String {
-    let mut place = format!("file {} of its recording, from row {} on", segment.index, grouped(segment.first_seq));
+    let files = match segment.last {
+        Some(last) => format!("files {} to {last}", segment.index),
+        None => format!("file {}", segment.index),
+    };
+    let mut place = format!("{files} of its recording, from row {} on", grouped(segment.first_seq));
     if let Some(file) = &segment.previous_file {
         place += &format!(", after {}", Safe(file));
     }

@@ -29,7 +29,7 @@ pub struct Recording {
     pub start: Clocks,
     /// From the first to the last instant on CLOCK_MONOTONIC.
     pub span: (i64, i64),
-    /// Events that were lost and that no row reports, or that may have been such an event.
+    /// Events that were lost and that no row reports, that may have been such an event, or that a slice leaves out.
     pub unplaced: u64,
     /// Whether nothing more is to be read.
     stop: Arc<AtomicBool>,
@@ -62,10 +62,11 @@ impl File {
     }
 }
 
-/// Events that were lost where no row says when.
+/// Events that are missing where no row says when.
 fn unplaced(manifest: &Manifest) -> u64 {
     let total = LedgerRow::total(&manifest.ledger);
-    total.lost_undecodable.saturating_add(total.lost_write_error).saturating_add(total.unknown)
+    let missing = [total.lost_undecodable, total.lost_write_error, total.unknown, total.left_out];
+    missing.into_iter().fold(0, u64::saturating_add)
 }
 
 /// What a scan brings.

@@ -121,6 +121,8 @@ impl Report {
         self.ledger_from_rows |= manifest.ledger_from_rows;
         self.losses.count(&manifest.ledger);
         self.segments.extend(manifest.segment.as_ref().map(|segment| segment.index));
+        // A merged capture has several, of which none is missing.
+        self.segments.extend(manifest.segment.as_ref().and_then(|segment| segment.last));
         self.goes_on = EndReason::Rotated.is(&manifest.end_reason);
         let columns = columns(filter);
         reading::each(capture, &Scan { columns, ..filter.scan().clone() }, |batch| {

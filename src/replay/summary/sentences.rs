@@ -9,7 +9,7 @@ use super::gather::Report;
 use super::words::{event, list, short};
 use crate::count::{self, Count, grouped};
 use crate::model::tally::{OfEvent, Trust};
-use crate::model::time;
+use crate::model::{origin, time};
 use crate::schema::vocabulary::{Loss, Tier};
 
 /// Kinds of losses, and files that are missing, that are named.
@@ -39,6 +39,7 @@ pub fn caveats(report: &Report) -> Vec<String> {
 /// What is not in the recording, or not in these files.
 fn missing(report: &Report) -> Vec<String> {
     let mut all = Vec::new();
+    all.extend(origin::sentence(&report.manifest.derived_from, report.total.left_out));
     all.extend(lost(report));
     all.extend(ledger(report));
     all.extend(files(report));
@@ -126,7 +127,8 @@ fn trust(report: &Report) -> Option<String> {
         all.push(kept(report));
     }
     if nothing_was_lost(report) {
-        let else_ = if report.total.forgotten > 0 { "else " } else { "" };
+        let is_whole = report.total.forgotten == 0 && report.total.left_out == 0;
+        let else_ = if is_whole { "" } else { "else " };
         all.push(format!("Nothing {else_}was lost."));
     }
     all.extend(arguments(report));

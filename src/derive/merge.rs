@@ -1,0 +1,196 @@
+//! `vmtrace merge`: files of one recording, or slices of one capture, as one capture.
+//!
+//! Rows come in the order of their numbers, each once. Row groups are copied as they are where no other file has rows among theirs.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+
+use super::recording::{Part, Recording};
+use super::source::Source;
+use super::writer::Writer;
+use super::{Deriving, Target};
+use crate::schema::limits::AllowLarge;
+use crate::schema::partial::PartialGroup;
+use crate::schema::reader::Events;
+use crate::schema::{Event, EventBatch};
+use crate::terminal::status;
+
+/// Options of `vmtrace merge`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The files must be those of one recording, without one missing between them, or slices of one capture. A row that is in several \
+slices is taken once. Exit status: 0 OUT was written, 2 an error: there is no OUT."
+)]
+pub struct Args {
+    /// Files of one recording, or slices of one capture, in any order
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    large: AllowLarge,
+}
+
+/// Runs `vmtrace merge`; returns the exit status.
+///
+/// # Errors
+/// When the files do not belong together, one cannot be read, or the capture cannot be written. Nothing is written then.
+pub fn run(args: &Args) -> Result<u8> {
+    crate::output::check(args.target.path(), args.target.force)?;
+    let recording = Recording::open(&args.files, args.large.limits(), args.target.path())?;
+    let mut deriving = Deriving::begin("merge", &recording, &args.target)?;
+    let mut taken = Vec::new();
+    for part in &recording.parts {
+        taken.extend(merge(part, &mut deriving.writer)?);
+    }
+    deriving.end(&args.target, &taken, "that none of the files holds")?;
+    Ok(status::OK)
+}
+
+/// Copies the rows of a file, or of its slices. Returns how many were taken of each.
+fn merge(part: &Part, writer: &mut Writer) -> Result<Vec<u64>> {
+    let mut cursors: Vec<Cursor<'_>> = part.sources.iter().map(Cursor::of).collect();
+    while let Some(next) = next(&mut cursors)? {
+        let Some(cursor) = cursors.get_mut(next.at) else { break };
+        if cursor.rows.is_none() {
+            match cursor.whole_before(next.others)? {
+                Some(group) => cursor.adopt(&group, writer)?,
+                None => cursor.open()?,
+            }
+            continue;
+        }
+        let Some(event) = cursor.event() else { break };
+        writer.push(&event, cursor.source.clocks(cursor.group)).with_context(|| cursor.source.name())?;
+        cursor.taken += 1;
+        pass(&mut cursors, next.at, next.seq)?;
+    }
+    Ok(cursors.iter().map(|cursor| cursor.taken).collect())
+}
+
+/// The row that comes next.
+struct Next {
+    /// Whose it is.
+    at: usize,
+    /// Its number, as far as that is known without reading it.
+    seq: u64,
+    /// The lowest number that others have.
+    others: u64,
+}
+
+fn next(cursors: &mut [Cursor<'_>]) -> Result<Option<Next>> {
+    let mut next: Option<Next> = None;
+    for (at, cursor) in cursors.iter_mut().enumerate() {
+        let Some(seq) = cursor.seq()? else { continue };
+        next = Some(match next {
+            Some(next) if next.seq <= seq => Next { others: next.others.min(seq), ..next },
+            Some(next) => Next { at, seq, others: next.seq },
+            None => Next { at, seq, others: u64::MAX },
+        });
+    }
+    Ok(next)
+}
+
+/// Goes beyond the row of this number, which was taken from cursor `at`; the others must have the same row.
+fn pass(cursors: &mut [Cursor<'_>], at: usize, seq: u64) -> Result<()> {
+    for other in (0..cursors.len()).filter(|other| *other != at) {
+        let Some(cursor) = cursors.get_mut(other) else { continue };
+        while cursor.seq()? == Some(seq) && cursor.rows.is_none() {
+            cursor.open()?;
+        }
+        if cursor.seq()? != Some(seq) {
+            continue;
+        }
+        let (Some(mine), Some(its)) = (cursors.get(at), cursors.get(other)) else { continue };
+        ensure!(
+            mine.event() == its.event(),
+            "{} and {} have different rows with the number {seq}",
+            mine.source.name(),
+            its.source.name()
+        );
+        if let Some(cursor) = cursors.get_mut(other) {
+            cursor.row += 1;
+        }
+    }
+    if let Some(cursor) = cursors.get_mut(at) {
+        cursor.row += 1;
+    }
+    Ok(())
+}
+
+/// Where the reading of a capture is.
+struct Cursor<'a> {
+    source: &'a Source,
+    group: usize,
+    /// The rows of the row group that are to come; `None` if it has not been read.
+    rows: Option<Events>,
+    batch: Option<EventBatch>,
+    /// The next row in the batch.
+    row: usize,
+    taken: u64,
+}
+
+impl<'a> Cursor<'a> {
+    fn of(source: &'a Source) -> Self {
+        Cursor { source, group: 0, rows: None, batch: None, row: 0, taken: 0 }
+    }
+
+    /// The next row, of a row group that is being read.
+    fn event(&self) -> Option<Event<'_>> {
+        self.batch.as_ref()?.get(self.row)
+    }
+
+    /// The number of the next row: of a row group that has not been read, as its statistics say.
+    fn seq(&mut self) -> Result<Option<u64>> {
+        loop {
+            if self.group >= self.source.capture.row_group_count() {
+                return Ok(None);
+            }
+            let Some(rows) = &mut self.rows else {
+                match self.source.capture.span(self.group, "seq") {
+                    Some((first, _)) => return Ok(Some(first.cast_unsigned())),
+                    None => self.open()?,
+                }
+                continue;
+            };
+            if let Some(event) = self.batch.as_ref().and_then(|batch| batch.get(self.row)) {
+                return Ok(Some(event.seq));
+            }
+            self.row = 0;
+            self.batch = rows.next().transpose()?;
+            if self.batch.is_none() {
+                self.leave();
+            }
+        }
+    }
+
+    /// Goes to the next row group.
+    fn leave(&mut self) {
+        self.group += 1;
+        (self.rows, self.batch, self.row) = (None, None, 0);
+    }
+
+    /// Begins to read the row group.
+    fn open(&mut self) -> Result<()> {
+        self.source.compare(self.group)?;
+        self.rows = Some(self.source.capture.group(self.group, Vec::new(), None)?);
+        Ok(())
+    }
+
+    /// The row group, if it can be copied and ends before the row `others`.
+    fn whole_before(&self, others: u64) -> Result<Option<PartialGroup>> {
+        let last = self.source.capture.span(self.group, "seq").map(|(_, last)| last.cast_unsigned());
+        if last.is_none_or(|last| last >= others) {
+            return Ok(None);
+        }
+        Ok(self.source.compare(self.group)?.filter(|group| group.seq.1 < others))
+    }
+
+    fn adopt(&mut self, group: &PartialGroup, writer: &mut Writer) -> Result<()> {
+        let counts = self.source.count(self.group)?;
+        writer.adopt(self.source.capture.file(), group, &counts).with_context(|| self.source.name())?;
+        self.taken = self.taken.saturating_add(counts.rows());
+        self.leave();
+        Ok(())
+    }
+}

@@ -1,0 +1,98 @@
+//! Captures that are made from captures: `vmtrace slice` and `vmtrace merge`. Offline, without privileges.
+//!
+//! Data flows one way: files → the files of one recording, in order (`recording`) → the rows that are taken → `writer`. A row keeps its
+//! number. The manifest says what the capture was made from, and its ledger what was left out.
+
+mod counts;
+pub mod merge;
+mod recording;
+mod rows;
+pub mod slice;
+mod source;
+mod writer;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use self::recording::Recording;
+use self::writer::Writer;
+use crate::count;
+use crate::schema::Manifest;
+use crate::schema::derived::{Derivation, Source};
+use crate::schema::manifest::{LedgerRow, Tool};
+use crate::terminal;
+
+/// Where a derived capture goes.
+#[derive(Debug, clap::Args)]
+pub struct Target {
+    /// The capture to write, which is named when it is complete
+    #[arg(short, long, value_name = "OUT")]
+    output: PathBuf,
+    /// Replace that file if it exists
+    #[arg(long)]
+    force: bool,
+}
+
+impl Target {
+    /// The file to write.
+    fn path(&self) -> &Path {
+        &self.output
+    }
+}
+
+/// A derived capture on its way: what it is made from, and the file.
+struct Deriving<'a> {
+    recording: &'a Recording,
+    /// The manifest as far as it is known.
+    manifest: Manifest,
+    writer: Writer,
+}
+
+impl<'a> Deriving<'a> {
+    /// Begins the file that `command` makes of `recording`.
+    fn begin(command: &str, recording: &'a Recording, target: &Target) -> Result<Self> {
+        let mut manifest = recording.manifest();
+        let step = Derivation {
+            command: command.into(),
+            argv: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
+            tool: tool(),
+            ..Derivation::default()
+        };
+        manifest.derived_from.push(step);
+        let begin = Manifest { ledger: Vec::new(), ..manifest.clone() };
+        let writer = Writer::create(target.path(), target.force, &begin)?;
+        Ok(Deriving { recording, manifest, writer })
+    }
+
+    /// Ends the file, and says what is in it. `taken` are the rows taken of each source, `left_out` words for the others.
+    fn end(mut self, target: &Target, taken: &[u64], left_out: &str) -> Result<()> {
+        self.manifest.ledger = self.recording.ledger(self.writer.counts())?;
+        let missing = LedgerRow::total(&self.manifest.ledger).left_out;
+        if let Some(step) = self.manifest.derived_from.last_mut() {
+            let sources = self.recording.sources().zip(taken).map(|(of, taken)| Source { taken: *taken, ..of });
+            step.sources = self.recording.as_given(sources);
+            step.left_out =
+                if missing > 0 { vec![format!("{} {left_out}", count::events(missing))] } else { Vec::new() };
+        }
+        let (rows, all) = (self.writer.counts().rows(), self.recording.rows());
+        let root = self.writer.close(&self.manifest)?;
+        let name = target.path().display();
+        terminal::say_line(format_args!(
+            "{name}: {} of {}, root digest {root}",
+            count::grouped(rows),
+            count::rows(all)
+        ));
+        Ok(())
+    }
+}
+
+/// This program.
+fn tool() -> Tool {
+    Tool {
+        name: "vmtrace".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        git: env!("VMTRACE_GIT").into(),
+        ..Tool::default()
+    }
+}

@@ -1,0 +1,145 @@
+//! `vmtrace slice`: a part of a recording as a capture of its own.
+//!
+//! Taken are the rows that are selected, and what they need to stay readable (`context`). Row groups that are taken whole are copied as they
+//! are. Row groups that cannot hold a row that is taken are not read.
+
+mod context;
+mod pick;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use self::pick::Picked;
+use super::recording::Recording;
+use super::rows::Rows;
+use super::source::Source;
+use super::writer::Writer;
+use super::{Deriving, Target};
+use crate::model::flow;
+use crate::model::select::{Filter, Select};
+use crate::schema::limits::AllowLarge;
+use crate::schema::reader::Scan;
+use crate::terminal::escape::SafeLine;
+use crate::terminal::status;
+
+/// Calls of a flow.
+const FLOW: usize = 100_000;
+
+/// Options of `vmtrace slice`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Also taken are the process events of all callers and targets and of their ancestors, and the gaps that touch \
+the times that are selected. Rows keep their numbers. Exit status: 0 OUT was written, 2 an error: there is no OUT."
+)]
+pub struct Args {
+    /// The capture, or the files of one recording; - is standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    select: Select,
+    /// Only calls through which the bytes of row SEQ went, by way of pipes, as vmtrace flows knows it
+    #[arg(long, value_name = "SEQ", help_heading = "Selection")]
+    flow: Option<u64>,
+    #[command(flatten)]
+    large: AllowLarge,
+}
+
+/// Runs `vmtrace slice`; returns the exit status.
+///
+/// # Errors
+/// When an option is wrong, nothing is selected, a file cannot be read, or the capture cannot be written. Nothing is written then.
+pub fn run(args: &Args) -> Result<u8> {
+    let mut filter = Filter::new(&args.select)?;
+    crate::output::check(args.target.path(), args.target.force)?;
+    let recording = Recording::open(&args.files, args.large.limits(), args.target.path())?;
+    if let Some((a, b)) = recording.alike() {
+        bail!("{a} and {b} are of the same rows: give one of them, or merge them first")
+    }
+    if let Some(seq) = args.flow {
+        filter = filter.of_rows(rows_of_flow(&recording, seq)?);
+    }
+    let picked = Picked::of(&recording, &filter)?;
+    if picked.selected == 0 {
+        return Err(nothing(&recording, &filter)?);
+    }
+    let mut deriving = Deriving::begin("slice", &recording, &args.target)?;
+    let mut taken = Vec::new();
+    for (source, groups) in recording.captures().zip(&picked.groups) {
+        let mut rows = 0u64;
+        for (index, picked) in groups.iter().enumerate().filter(|(_, picked)| picked.count() > 0) {
+            copy(source, index, picked, &mut deriving.writer)?;
+            rows = rows.saturating_add(picked.count());
+        }
+        taken.push(rows);
+    }
+    deriving.end(&args.target, &taken, "that are not selected")?;
+    Ok(status::OK)
+}
+
+/// Copies the rows of a row group that are taken.
+fn copy(source: &Source, index: usize, picked: &Rows, writer: &mut Writer) -> Result<()> {
+    let whole = source.compare(index)?;
+    let (all, _) = source.capture.row_group(index).context("a row group is missing")?;
+    if let Some(group) = whole.filter(|_| picked.count() == all) {
+        return writer.adopt(source.capture.file(), &group, &source.count(index)?).with_context(|| source.name());
+    }
+    let runs = picked.runs(usize::try_from(all)?);
+    let clocks = source.clocks(index);
+    for batch in source.capture.group(index, Vec::new(), Some(&runs))? {
+        batch?.iter().try_for_each(|event| writer.push(&event, clocks)).with_context(|| source.name())?;
+    }
+    Ok(())
+}
+
+/// The calls through which the bytes of a row went, by `seq`, itself among them.
+fn rows_of_flow(recording: &Recording, seq: u64) -> Result<BTreeSet<u64>> {
+    for source in recording.captures() {
+        (0..source.capture.row_group_count()).try_for_each(|index| source.compare(index).map(drop))?;
+    }
+    let mut event_of: Option<String> = None;
+    let mut rows = BTreeSet::new();
+    flow::follow(
+        || recording.captures().map(|source| Ok(&source.capture)),
+        |event| {
+            if event.seq == seq {
+                event_of = Some(event.event.to_string());
+            }
+        },
+        |flow| {
+            if flow.calls().any(|(call, _)| call.seq == seq) {
+                rows.extend(flow.calls().map(|(call, _)| call.seq));
+            }
+            ensure!(rows.len() <= FLOW, "--flow: the bytes went through more than {FLOW} calls");
+            Ok(())
+        },
+    )?;
+    match event_of {
+        _ if !rows.is_empty() => Ok(rows),
+        Some(event) => bail!("--flow: row {seq} is a {}, which moved no bytes through a pipe", SafeLine(&event)),
+        None => bail!("--flow: there is no row {seq}: `vmtrace replay -T jsonl` prints the numbers of rows, `seq`"),
+    }
+}
+
+/// The error where no event is selected: what comes nearest to each option.
+fn nothing(recording: &Recording, filter: &Filter) -> Result<anyhow::Error> {
+    let mut sentences = Vec::new();
+    let mut captures = recording.captures();
+    if let (Some(only), None) = (captures.next(), captures.next()) {
+        let span = only.capture.mono_span();
+        sentences.extend(span.and_then(|span| filter.outside(&only.manifest().start, span)));
+    }
+    if let Some(mut nearest) = filter.nearest() {
+        for source in recording.captures() {
+            for batch in source.capture.scan(&Scan { columns: nearest.columns(), ..Scan::default() })? {
+                batch?.iter().for_each(|event| nearest.note(&event));
+            }
+        }
+        sentences.extend(nearest.sentences());
+    }
+    let why = if sentences.is_empty() { String::new() } else { format!(": {}", sentences.join("; ")) };
+    Ok(anyhow::anyhow!("no event is selected, and nothing was written{why}"))
+}
