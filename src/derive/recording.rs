@@ -46,8 +46,8 @@ impl Recording {
         for (place, path) in paths.iter().enumerate() {
             sources.push((place, Source::open(path, limits, output)?));
         }
-        let pairs = sources.iter().zip(sources.iter().skip(1));
-        pairs.map(|((_, a), (_, b))| check_pair(a, b)).collect::<Result<()>>()?;
+        let mut pairs = sources.iter().zip(sources.iter().skip(1));
+        pairs.try_for_each(|((_, a), (_, b))| check_pair(a, b))?;
         // Stable, so that slices stay as they were given.
         sources.sort_by_key(|(_, source)| span(source));
         let given = sources.iter().map(|(place, _)| *place).collect();
@@ -58,8 +58,8 @@ impl Recording {
                 None => parts.push(Part { ledger: source.manifest().ledger.clone(), sources: vec![source] }),
             }
         }
-        let pairs = parts.iter().zip(parts.iter().skip(1));
-        pairs.map(|(a, b)| check_follows(a, b)).collect::<Result<()>>()?;
+        let mut pairs = parts.iter().zip(parts.iter().skip(1));
+        pairs.try_for_each(|(a, b)| check_follows(a, b))?;
         ensure!(!parts.is_empty(), "no file was given");
         Ok(Recording { parts, given })
     }

@@ -196,6 +196,7 @@ fn recording() -> (tempfile::TempDir, Vec<String>) {
             first_seq: (index - 1) * 2,
             previous_root: previous.as_ref().map(|(root, _)| root.clone()),
             previous_file: previous.as_ref().map(|(_, file)| file.clone()),
+            ..Segment::default()
         };
         let end_reason = if index < 3 { "rotated" } else { "signal" };
         let mut manifest = Manifest { segment: Some(segment), end_reason: end_reason.into(), ..sound(&events) };

@@ -225,6 +225,7 @@ impl Series {
             first_seq,
             previous_root: previous.map(|p| p.root.clone()),
             previous_file: previous.and_then(|p| p.path.file_name()).map(|name| name.to_string_lossy().into_owned()),
+            last: None,
         })
     }
 
