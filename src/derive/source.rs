@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::counts::{COLUMNS, Counts};
 use crate::count;
@@ -37,8 +37,9 @@ impl Source {
         let own = capture.file().metadata().with_context(|| name.clone())?;
         let is_output = output.symlink_metadata().is_ok_and(|found| of(found) == of(own));
         ensure!(!is_output, "{} is one of the files that are read: choose another -o", output.display());
-        check_ledger(&capture)
-            .with_context(|| format!("{name}: `vmtrace verify {name}` says what is wrong with it"))?;
+        if let Some(wrong) = wrong_ledger(&capture) {
+            bail!("{name}: {wrong}: `vmtrace verify {name}` says more");
+        }
         let frames = match capture.chain() {
             Some(_) => Some(frames(&capture).with_context(|| format!("{name} is damaged"))?),
             None => None,
@@ -135,13 +136,12 @@ fn frames(capture: &Capture) -> Result<Frames> {
     Ok(frames)
 }
 
-/// A ledger that does not fit would not fit what is made of the capture, either, and then nobody knew why.
-fn check_ledger(capture: &Capture) -> Result<()> {
+/// What is wrong with its ledger. One that does not fit would not fit what is made of the capture, either, and nobody knew why.
+fn wrong_ledger(capture: &Capture) -> Option<String> {
     let ledger = &capture.manifest().ledger;
     if let Some(wrong) = ledger.iter().find_map(LedgerRow::imbalance) {
-        return Err(anyhow!("its ledger does not balance: {wrong}"));
+        return Some(format!("its ledger does not balance: {wrong}"));
     }
     let (rows, written) = (capture.rows(), LedgerRow::total(ledger).written);
-    ensure!(rows == written, "it holds {}, and its ledger counts {written}", count::rows(rows));
-    Ok(())
+    (rows != written).then(|| format!("it holds {}, and its ledger counts {written}", count::rows(rows)))
 }
