@@ -92,7 +92,8 @@ fn parquet_of_ours_can_be_opened() {
     let rows: usize = reader.map(|batch| batch.unwrap().num_rows()).sum();
     assert_eq!(rows, 10);
     let taken = vmtrace::schema::reader::Capture::open(&path).unwrap_err();
-    assert!(taken.to_string().contains("is a table that `vmtrace query` wrote, not a capture"), "{taken:#}");
+    let said = format!("{taken:#}");
+    assert!(said.contains("is a table that `vmtrace query` wrote, not a capture"), "{said}");
     let piped = command(&[SAMPLE, sql, "-T", "parquet"]).output().unwrap();
     assert!(piped.stdout.starts_with(b"PAR1") && piped.stdout.ends_with(b"PAR1"));
 }
