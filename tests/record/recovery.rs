@@ -237,6 +237,30 @@ fn what_is_no_file_of_the_journal_is_named() {
     assert_eq!(rows(&copies), rows(&whole));
 }
 
+/// A file that was only begun keeps nobody from recovering the others.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_file_without_a_whole_beginning_is_left_out_and_named() {
+    let scar = crash::small_scar();
+    let copies = copy(scar.dir());
+    let (output, partial) = (copies.path().join("r"), captures::partial(copies.path()));
+    let (unharmed, _) = recovered(&partial, &output);
+    let wanted = captures::rows(std::slice::from_ref(&output));
+    for (content, status) in [("", unharmed), ("PAR1 and no more", 3)] {
+        let begun = copies.path().join("begun.parquet.partial");
+        std::fs::write(&begun, content).expect("file");
+        for pieces in [[partial.clone(), vec![begun.clone()]], [vec![begun.clone()], partial.clone()]] {
+            let (is, said) = recovered(&pieces.concat(), &output);
+            assert_eq!((is, captures::rows(std::slice::from_ref(&output))), (status, wanted), "{said}");
+            assert!(said.contains(&format!("{} is left out: ", begun.display())), "{said}");
+        }
+        let ran = recover(std::slice::from_ref(&begun), &copies.path().join("none"));
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert_eq!(ran.status.code(), Some(2), "{said}");
+        assert!(said.contains("is not an unfinished capture"), "{said}");
+    }
+}
+
 /// Any piece leads to the others.
 #[test]
 #[ignore = "needs root and BPF"]

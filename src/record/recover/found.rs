@@ -28,16 +28,34 @@ pub struct Found {
     limits: Limits,
 }
 
+/// A file that was given and does not begin as a capture does: it cannot be assigned to a recording.
+#[derive(Debug)]
+pub struct LeftOut {
+    /// Its name.
+    pub path: PathBuf,
+    /// What is wrong with its beginning.
+    pub reason: anyhow::Error,
+    /// Nothing was ever written to it.
+    pub is_empty: bool,
+}
+
 impl Found {
-    fn open(path: &Path, limits: Limits) -> Result<Self> {
+    /// Opens it. The inner error is of a file without a whole beginning.
+    fn open(path: &Path, limits: Limits) -> Result<Result<Self, LeftOut>> {
         let name = path.display();
         let file = open_regular(path, Links::Follow).with_context(|| format!("cannot open {name}"))?;
         let file = file.with_context(|| format!("{name} is not a regular file: name the .partial of a recording"))?;
         if let Err(recorder) = output::share(&file) {
             bail!("{name} is being {recorder}: end that process first; recover is for what a killed recorder left")
         }
-        let partial = partial::read(&file).with_context(|| format!("{name} is not an unfinished capture"))?;
-        Ok(Found { path: path.to_path_buf(), file, partial, limits })
+        let path = path.to_path_buf();
+        Ok(match partial::read(&file) {
+            Ok(partial) => Ok(Found { path, file, partial, limits }),
+            Err(reason) => {
+                let is_empty = file.metadata().is_ok_and(|metadata| metadata.len() == 0);
+                Err(LeftOut { path, reason, is_empty })
+            }
+        })
     }
 
     /// Its ledger, if it is a complete capture already.
@@ -78,15 +96,29 @@ pub fn recording(path: &Path, segment: Option<&Segment>) -> PathBuf {
 
 /// All files of one recording, in order.
 #[derive(Debug)]
-pub struct Sources(Vec<Found>);
+pub struct Sources {
+    files: Vec<Found>,
+    left_out: Vec<LeftOut>,
+}
 
 impl Sources {
-    /// Opens them.
+    /// Opens them. Those without a whole beginning are left out, if there are others: a recorder that was killed while it began a
+    /// file leaves such.
     ///
     /// # Errors
-    /// When one is no unfinished capture, or they are of more than one recording.
+    /// When none is an unfinished capture, or they are of more than one recording.
     pub fn open(paths: &[PathBuf], limits: Limits) -> Result<Self> {
-        let mut found = paths.iter().map(|path| Found::open(path, limits)).collect::<Result<Vec<_>>>()?;
+        let (mut found, mut left_out) = (Vec::new(), Vec::new());
+        for path in paths {
+            match Found::open(path, limits)? {
+                Ok(file) => found.push(file),
+                Err(file) => left_out.push(file),
+            }
+        }
+        if found.is_empty() && !left_out.is_empty() {
+            let LeftOut { path, reason, .. } = left_out.swap_remove(0);
+            return Err(reason.context(format!("{} is not an unfinished capture", path.display())));
+        }
         found.sort_by_key(Found::index);
         for (a, b) in found.iter().zip(found.iter().skip(1)) {
             let same = a.partial.manifest.capture_id == b.partial.manifest.capture_id && a.index() != b.index();
@@ -98,12 +130,17 @@ impl Sources {
             let (a, b) = (a.path.display(), b.path.display());
             ensure!(follows, "{b} does not continue where {a} ends: recover each separately");
         }
-        Ok(Sources(found))
+        Ok(Sources { files: found, left_out })
     }
 
     /// The files.
     pub fn files(&self) -> &[Found] {
-        &self.0
+        &self.files
+    }
+
+    /// The files of which nothing can be read.
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
     }
 
     /// The last one, which the journal goes on from.
@@ -111,15 +148,15 @@ impl Sources {
     /// # Errors
     /// When there is none.
     pub fn last(&self) -> Result<&Found> {
-        self.0.last().context("name an unfinished file")
+        self.files.last().context("name an unfinished file")
     }
 
     /// What the files say in one ledger that are complete. Where the journal does not go on, all must be: `None` if the
     /// last one is not, so that nothing says what was seen.
     pub fn ledger(&self, goes_on: bool) -> Option<Vec<LedgerRow>> {
-        let complete = self.0.len() - usize::from(goes_on);
+        let complete = self.files.len() - usize::from(goes_on);
         let join = |ledger: Vec<LedgerRow>, found: &Found| Some(LedgerRow::joined(&ledger, found.ledger()?));
-        self.0.iter().take(complete).try_fold(Vec::new(), join)
+        self.files.iter().take(complete).try_fold(Vec::new(), join)
     }
 
     /// The one file, if it is a complete capture already, and the end of what is left.
@@ -132,7 +169,7 @@ impl Sources {
         let reason = capture.manifest().end_reason.as_str();
         // If the next file of a series was not yet started, its content is in the journal alone.
         let goes_on = EndReason::Rotated.is(reason) && journal::exists(&last.recording()).is_some();
-        Ok((self.0.len() == 1 && !reason.is_empty() && !goes_on).then_some(last))
+        Ok((self.files.len() == 1 && !reason.is_empty() && !goes_on).then_some(last))
     }
 }
 
@@ -147,6 +184,31 @@ pub fn create(path: &Path, force: bool) -> Result<(Output, File)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::manifest::Manifest;
+    use crate::schema::writer::CaptureFile;
+
+    #[test]
+    fn a_file_without_a_whole_beginning_is_left_out_beside_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let [whole, torn, empty] = ["whole", "torn", "empty"].map(|name| dir.path().join(name));
+        let file = File::options().read(true).write(true).create_new(true).open(&whole).unwrap();
+        CaptureFile::create(file, &Manifest { capture_id: "a1".into(), ..Manifest::default() }).unwrap();
+        let beginning = std::fs::read(&whole).unwrap();
+        std::fs::write(&torn, &beginning[..beginning.len() / 2]).unwrap();
+        std::fs::write(&empty, "").unwrap();
+        let open = |paths: &[&PathBuf]| {
+            let paths: Vec<PathBuf> = paths.iter().map(|path| path.to_path_buf()).collect();
+            Sources::open(&paths, Limits::default())
+        };
+        let sources = open(&[&empty, &torn, &whole]).unwrap();
+        assert_eq!(sources.files().iter().map(|found| &found.path).collect::<Vec<_>>(), [&whole]);
+        let left_out: Vec<_> = sources.left_out().iter().map(|file| (&file.path, file.is_empty)).collect();
+        assert_eq!(left_out, [(&empty, true), (&torn, false)]);
+        assert!(open(&[&whole]).unwrap().left_out().is_empty());
+        let refused = format!("{:#}", open(&[&empty, &torn]).unwrap_err());
+        let wanted = format!("{} is not an unfinished capture: does not begin as a capture does", empty.display());
+        assert_eq!(refused, wanted);
+    }
 
     #[test]
     fn a_recording_is_known_by_the_names_of_its_files() {

@@ -53,6 +53,9 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<u8> {
     let limits = args.large.limits();
     let sources = Sources::open(&search::unfinished(&args.pieces, limits)?, limits)?;
+    for file in sources.left_out() {
+        say_line(format_args!("{} is left out: {:#}", file.path.display(), file.reason));
+    }
     let recovered = match sources.complete()? {
         Some(found) => copy(found, args)?,
         None => Left::of(&sources)?.write(&args.output, args.force)?,
@@ -61,7 +64,9 @@ pub fn run(args: &Args) -> Result<u8> {
         recovered.gaps.iter().for_each(|gap| say_line(format_args!("gap: {gap}")));
         summary(&args.output, &recovered);
     }
-    let lost = recovered.damaged || recovered.ledger.iter().any(|row| row.lost() > 0);
+    // What else is in a file without its beginning nobody knows.
+    let unread = sources.left_out().iter().any(|file| !file.is_empty);
+    let lost = unread || recovered.damaged || recovered.ledger.iter().any(|row| row.lost() > 0);
     Ok(if lost { status::LOSS } else { status::OK })
 }
 
