@@ -81,6 +81,7 @@ BEGINS_WITH_OUTCOME(struct vmt_vmsplice);
 BEGINS_WITH_OUTCOME(struct vmt_splice);
 BEGINS_WITH_OUTCOME(struct vmt_ptrace);
 BEGINS_WITH_OUTCOME(struct vmt_mem);
+BEGINS_WITH_OUTCOME(struct vmt_mem_open);
 BEGINS_WITH_OUTCOME(struct vmt_pidfd_getfd);
 BEGINS_WITH_OUTCOME(struct vmt_process_madvise);
 

@@ -59,6 +59,20 @@ struct walk {
 	bool whole; /* the root was reached */
 };
 
+/* The state of one walk along a path of the caller's from its end, in map memory for the same reason. */
+struct naming {
+	__u64 word; /* of the component: its first eight characters */
+	__u64 number; /* the component as a number, if it is one */
+	__u64 place; /* of the next digit in front */
+	__u64 pid; /* address of the struct pid that the path is relative to */
+	__u32 len; /* of the component */
+	__u32 left; /* characters in front */
+	__u32 wants; /* what the component in front has to be */
+	__u32 vpid; /* who is named, by number */
+	bool own; /* or the caller */
+	bool is_number;
+};
+
 /* What identifies a pipe. Inode numbers of pipes count up, so none is used twice during a recording. A file system
  * gives those of FIFOs again, with another generation. */
 struct pipe_key {
@@ -115,7 +129,7 @@ struct call {
 	__u8 tier; /* enum vmt_tier */
 	long ret;
 	__u64 begin_ns; /* 0 if not seen */
-	__u64 file; /* of a read or write its file, at the exit of syscalls */
+	__u64 file; /* of a read or write its file, at the exit of syscalls; of an open the one that it opened */
 	bool piped; /* a read or write of a pipe that a recorded call has used */
 	__u64 args[6];
 };
@@ -127,6 +141,7 @@ struct scratch {
 	__u8 bytes[SCRATCH_MASK + 1 + VMT_SNAPLEN_MAX + 64];
 	struct gather gather;
 	struct walk walk;
+	struct naming naming;
 	struct fill fill;
 	struct held held;
 	struct pinned pinned;

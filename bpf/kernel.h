@@ -105,6 +105,8 @@ struct dentry {
 	struct hlist_bl_node d_hash;
 	struct dentry *d_parent;
 	struct qstr d_name;
+	struct inode *d_inode;
+	struct super_block *d_sb;
 };
 
 struct vfsmount {
@@ -141,6 +143,10 @@ struct fdtable {
 struct files_struct {
 	atomic_t count;
 	struct fdtable *fdt;
+};
+
+struct fs_struct {
+	struct path pwd;
 };
 
 struct in6_addr {
@@ -273,6 +279,7 @@ struct task_struct {
 	__u64 start_boottime;
 	const struct cred *cred;
 	char comm[16];
+	struct fs_struct *fs;
 	struct files_struct *files;
 	struct signal_struct *signal;
 	struct pid *thread_pid;
@@ -429,6 +436,12 @@ enum bpf_func_id___regs {
 #define PIPEFS_MAGIC 0x50495045
 #define ANON_INODE_FS_MAGIC 0x09041934
 #define PID_FS_MAGIC 0x50494446
+#define PROC_SUPER_MAGIC 0x9fa0
+/* include/uapi/linux/fcntl.h, include/uapi/asm-generic/fcntl.h */
+#define AT_FDCWD -100
+#define O_WRONLY 1
+#define O_CREAT 0100
+#define O_TRUNC 01000
 /* arch/x86/include/asm/thread_info.h: an i386 call is under way (a 32-bit program, or int 0x80). */
 #define TS_COMPAT 2
 /* arch/x86/include/asm/page_64_types.h, without KASAN. */
@@ -463,8 +476,10 @@ enum bpf_func_id___regs {
 #define PIDFD_SELF_THREAD -10000
 #define PIDFD_SELF_THREAD_GROUP -10001
 /* include/uapi/asm-generic/errno-base.h */
+#define ENOENT 2
 #define ESRCH 3
 #define EBADF 9
+#define EFAULT 14
 /* include/uapi/linux/io_uring.h */
 #define IORING_OP_SPLICE 30
 #define IORING_OP_TEE 33

@@ -64,7 +64,8 @@ int BPF_PROG(mem_begin, struct file *file)
 	if (!is_followed())
 		return 0;
 	mem_call(&call, (__u32)argument(ctx, 4));
-	if (!call.kind)
+	/* One that is looked at for the sake of others has an entry in the table, too. */
+	if (!call.kind || !is_wanted(call.kind))
 		return 0;
 	scratch = held_of(call.kind);
 	ev = (void *)scratch;

@@ -11,6 +11,7 @@
  */
 #include "holders.bpf.h"
 #include "mem_function.bpf.h"
+#include "mem_open_function.bpf.h"
 #include "pidfd_function.bpf.h"
 #include "pipe_function.bpf.h"
 #include "process.bpf.h"
@@ -45,6 +46,8 @@ static __always_inline int family_exit(struct call *call, __u32 slot)
 		return splice_exit(slot);
 	case VMT_PTRACE:
 		return ptrace_exit(slot);
+	case VMT_MEM_OPEN:
+		return mem_open_exit(slot);
 	case VMT_PIDFD_GETFD:
 		return pidfd_getfd_exit(slot);
 	case VMT_PROCESS_MADVISE:
@@ -108,6 +111,13 @@ static __always_inline void call_exit(struct task_struct *task, struct pt_regs *
 		holder_receives(regs->si);
 	if (kind == VMT_OPENS || kind == VMT_RECEIVES)
 		return;
+	if (kind == VMT_MEM_OPEN) {
+		if (ret >= 0)
+			file = file_of_fd(task, ret);
+		holder_note((__u64)file);
+		if (!open_may_concern(ret, file) || !open_may_be_selected(task))
+			return;
+	}
 	if (is_read_or_write(kind)) {
 		__s32 fd = compat ? regs->bx : regs->di;
 
@@ -137,6 +147,8 @@ static __always_inline void call_exit(struct task_struct *task, struct pt_regs *
 	call->ret = ret;
 	call->begin_ns = 0;
 	args_read(call, regs);
+	if (kind == VMT_MEM_OPEN && !open_is_of_memory(slot))
+		return;
 	/* What is done to a known pipe is counted by its family: it is of another kind. */
 	if (piped || call_seen(scratch, task))
 		family_exit(call, slot);

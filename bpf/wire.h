@@ -60,6 +60,7 @@ enum vmt_kind {
 	VMT_PROCESS_MADVISE = 23,
 	VMT_PIPE_READ = 24,
 	VMT_PIPE_WRITE = 25,
+	VMT_MEM_OPEN = 26,
 	/* No events: calls that bring a descriptor, as their result or with a message. */
 	VMT_OPENS = 30,
 	VMT_RECEIVES = 31,
@@ -272,6 +273,24 @@ struct vmt_mem {
 	__u8 exact; /* file and offset are what the kernel used; else looked up as the call returned */
 	__u8 raced; /* the descriptor led to one file as the call began, and to another as it returned */
 	__u8 pad[6];
+};
+
+/* An attempt to open /proc/PID/mem. Tail: the path that the caller passed; path of the file. */
+struct vmt_mem_open {
+	struct vmt_hdr hdr;
+	__s64 ret;
+	/* These three of openat2 stand in the caller's memory. */
+	__u64 flags;
+	__u64 mode;
+	__u64 resolve;
+	struct vmt_process target;
+	struct vmt_fd fd; /* the new one */
+	__s32 dirfd;
+	__u16 path_len;
+	__u8 path; /* enum vmt_read */
+	__u8 has_dirfd; /* the call takes one */
+	__u8 how; /* enum vmt_read: of struct open_how */
+	__u8 pad[7];
 };
 
 /* pidfd_getfd. Tail: path. */

@@ -10,6 +10,7 @@ mod drive;
 mod edge;
 mod layout;
 mod mem;
+mod open;
 mod peer;
 mod pipes;
 mod progress;
@@ -80,6 +81,8 @@ enum What {
         #[arg(long = "with", default_value = "pread")]
         call: mem::MemCall,
     },
+    /// open /proc/PID/mem of a forked child
+    Open,
     /// One named edge case; `list` prints the names
     Edge {
         /// Its name
@@ -118,6 +121,7 @@ fn main() -> Result<()> {
         What::Sendfile { to, offset } => sendfile::run(plan, to, offset, &mut report)?,
         What::Ptrace { op } => trace::run(plan, op == Word::Poke, &mut report)?,
         What::Mem { call } => mem::run(plan, call, &mut report)?,
+        What::Open => open::run(plan, &mut report)?,
         What::Edge { name } => edge::run(plan, &name, &mut report)?,
         What::Sweep { cases } => return sweep::run(&cases),
     }

@@ -22,6 +22,7 @@ pub fn errno_name(ret: i64) -> Option<String> {
     let name = match -ret {
         i64::MIN..=0 => return None,
         1 => "EPERM",
+        2 => "ENOENT",
         3 => "ESRCH",
         4 => "EINTR",
         5 => "EIO",
@@ -29,6 +30,8 @@ pub fn errno_name(ret: i64) -> Option<String> {
         11 => "EAGAIN",
         13 => "EACCES",
         14 => "EFAULT",
+        18 => "EXDEV",
+        20 => "ENOTDIR",
         22 => "EINVAL",
         29 => "ESPIPE",
         32 => "EPIPE",

@@ -122,6 +122,7 @@ pub fn event(line: &mut Line, event: &Event<'_>, view: View, processes: &Process
         line.word(Role::Plain, format_args!("{}", Safe(request)));
     }
     let has_peer = peer(line, event, view, way.how(event, view), processes, &|named| named.to_string());
+    ranges::path(line, event);
     match view {
         View::Caller => ranges::remote(line, event),
         View::Target => ranges::local(line, event),

@@ -86,7 +86,7 @@ fn common(hasher: &mut impl Hasher, event: &Event<'_>, view: View) {
     // What is returned is a number of bytes, or what was asked for.
     let returned = if e.bytes.is_none() { e.ret } else { None };
     let caller = (Identity::caller(e), e.tid, e.uid, e.comm, e.exe, e.container, view == View::Caller);
-    let call = (e.event, e.ptrace_request, e.advice);
+    let call = (e.event, e.ptrace_request, e.advice, e.path, e.dirfd, e.open_mode, e.open_resolve);
     let how = (
         e.direction,
         e.abi,
@@ -258,6 +258,8 @@ mod tests {
             Event { fd_out_path: Some("/a"), ..read() },
             Event { pipe_in: Some(3), ..read() },
             Event { flags: Some(1), ..read() },
+            Event { path: Some("/proc/9/mem"), ..read() },
+            Event { dirfd: Some(3), ..read() },
             Event { errno: Some("EPERM"), ..read() },
             Event { ptrace_request: Some("PTRACE_CONT"), ..read() },
             Event { payload_by_ref: Some(true), ..read() },

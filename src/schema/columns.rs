@@ -267,12 +267,12 @@ columns! {
     liovcnt: OptU64, Kernel, Plain, "", "Number of local ranges as passed (nr_segs, iovcnt); may exceed the length of local_iov.";
     remote_iov: OptIovecs, User toctou, Plain, "", "Ranges in the target's memory; for ptrace addr (len 0 if addr is no address), for /proc/PID/mem the offset.";
     riovcnt: OptU64, Kernel, Plain, "", "Number of remote ranges as passed.";
-    flags: OptU64, Kernel, Repeating, "", "The call's flags argument.";
+    flags: OptU64, Kernel, Repeating, "", "The call's flags argument; of openat2 the flags in its struct open_how, which is in user memory.";
     iov_source: OptText, Recorder, Repeating, "", "Whose copy of the iovec arrays was read: user (the caller's memory) or kernel (what the kernel used). For calls without an array in memory: user if a value of the row was looked up when the call returned, in the caller's memory or descriptor table; kernel if all came from registers or from what the kernel used.";
     iov_verdict: OptText, Recorder, Repeating, "", "kernel (what the kernel used), unverified (read once from user memory, or looked up when the call returned: see iov_source), conflict (contradicts what the kernel did, or the call has overwritten it), unreadable. For a vectored read or write of /proc/PID/mem that ended early, kernel applies to the segments that it reached.";
     toctou: OptBool, Recorder, Repeating, "", "true: the arguments in user memory changed during the call, as a contradiction proves; false: compared and found equal, or none of them was in memory; null: not compared.";
     fd_in: OptI32, Kernel, Plain, "", "File descriptor the data came from; of pidfd_getfd the number in the target.";
-    fd_out: OptI32, Kernel, Plain, "", "File descriptor the data went to; of pidfd_getfd the new one in the caller.";
+    fd_out: OptI32, Kernel, Plain, "", "File descriptor the data went to; of pidfd_getfd and mem_open the new one in the caller.";
     off_in: OptI64, User toctou, Plain, "bytes", "Offset in the input file before the call, if the caller passed one.";
     off_out: OptI64, User toctou, Plain, "bytes", "Offset in the output file before the call, if the caller passed one.";
     fd_in_kind: OptText, Kernel toctou, Repeating, "", "What fd_in was at exit (of pidfd_getfd: the file that was obtained): file, dir, pipe, fifo, socket, chardev, blockdev, anon_inode, proc_mem, registered (io_uring index), closed or other.";
@@ -310,6 +310,10 @@ columns! {
     lost_count: OptU64, Kernel, Plain, "events", "Events lost, for `lost` rows.";
     lost_event: OptText, Kernel, Repeating, "", "Which event was lost, for `lost` rows.";
     lost_cause: OptText, Kernel, Repeating, "", "Why, for `lost` rows: ring_full, scratch_full (no space to build the record), hook_skipped (the kernel did not run the hook), left_in_ring (a second ^C ended the recording at once), or recorder_killed (determined by `vmtrace recover`).";
+    path: OptText, User toctou, Repeating, "", "Path of the file that mem_open was to open, as the caller passed it; null if it could not be read.";
+    dirfd: OptI32, Kernel, Repeating, "", "Directory from which a relative path of mem_open leads: a descriptor, or AT_FDCWD (-100), the working directory; null for open and creat, which take none.";
+    open_mode: OptU64, Kernel, Repeating, "", "mode argument of mem_open, without meaning unless a file is created; of openat2 the mode in its struct open_how, which is in user memory.";
+    open_resolve: OptU64, User toctou, Repeating, "", "resolve in the struct open_how of openat2(2); null for the other calls of mem_open.";
 }
 
 impl<'a> Event<'a> {

@@ -44,7 +44,7 @@ groups! {
     Pipe "pipe";
     /// Requests of a tracer.
     Ptrace "ptrace";
-    /// Reads and writes of /proc/PID/mem.
+    /// Reads and writes of /proc/PID/mem, and attempts to open it.
     Mem "mem";
     /// Descriptors taken from another process.
     Pidfd "pidfd";
@@ -123,10 +123,16 @@ families! {
     ];
     /// ptrace.
     Ptrace "ptrace" [] false [];
-    /// Reads and writes of /proc/PID/mem.
+    /// Reads and writes of /proc/PID/mem, and attempts to open it.
     Mem "mem" [must "mem_begin", must "mem_copied", must "mem_end", must "mem_readv", must "mem_writev"] false [
         Tracepoint "reads and writes of /proc/PID/mem through io_uring are not seen",
-        Function "reads and writes of /proc/PID/mem that the kernel refuses before it comes to that file are not seen"
+        Function "reads and writes of /proc/PID/mem that the kernel refuses before it comes to that file are not seen",
+        Tracepoint "mem_open: attempts to open a file through io_uring are not seen",
+        Function "mem_open: attempts to open a file through io_uring are not seen",
+        Tracepoint "mem_open: an attempt that fails is known by its path alone: one through a symbolic link or `..`, or below a \
+                    /proc that is mounted under another name, is not seen",
+        Function "mem_open: an attempt that fails is known by its path alone: one through a symbolic link or `..`, or below a \
+                  /proc that is mounted under another name, is not seen"
     ];
     /// pidfd_getfd.
     Pidfd "pidfd" [] false [];
@@ -239,6 +245,14 @@ const PWRITEV2_ARGS: &[Argument] = &[
     arg("offset", "off_t", "remote_iov"),
     arg("flags", "int", "flags"),
 ];
+// As openat2 has them. open and creat take no directory; all but openat2 take flags and mode as arguments.
+const MEM_OPEN_ARGS: &[Argument] = &[
+    arg("dirfd", "int", "dirfd"),
+    user("pathname", "const char *", "path"),
+    arg("flags", "int", "flags"),
+    arg("mode", "mode_t", "open_mode"),
+    user("how", "const struct open_how *", "flags, open_mode, open_resolve"),
+];
 const PIDFD_GETFD_ARGS: &[Argument] =
     &[arg("pidfd", "int", "pidfd"), arg("targetfd", "int", "fd_in"), arg("flags", "unsigned int", "flags")];
 const PROCESS_MADVISE_ARGS: &[Argument] = &[
@@ -345,6 +359,10 @@ events! {
     Pwritev "pwritev" Mem [296] [334] PWRITEV_ARGS Memory [Mem:] "pwritev(2) to a /proc/PID/mem file.";
     Preadv2 "preadv2" Mem [327] [378] PREADV2_ARGS Memory [Mem:] "preadv2(2) of a /proc/PID/mem file.";
     Pwritev2 "pwritev2" Mem [328] [379] PWRITEV2_ARGS Memory [Mem:] "pwritev2(2) to a /proc/PID/mem file.";
+    MemOpen "mem_open" Mem [2 85 257 437] [5 8 295 437] MEM_OPEN_ARGS None
+        [Mem: must "mem_open_native", must "mem_creat_native", must "mem_openat_native", must "mem_openat2_native",
+         may "mem_open_ia32", may "mem_creat_ia32", may "mem_openat_ia32", may "mem_openat2_ia32"]
+        "An attempt to open a /proc/PID/mem file, whether it succeeds or not (open(2), creat(2), openat(2), openat2(2)).";
     PidfdGetfd "pidfd_getfd" Pidfd [438] [438] PIDFD_GETFD_ARGS None
         [Pidfd: must "pidfd_enter", must "pidfd_target", must_end "pidfd_native",
          may "pidfd_file", may "pidfd_enter_ia32", may_end "pidfd_ia32"]

@@ -1,5 +1,7 @@
-//! Names for numbers of the kernel's interface: errno, ptrace requests, advice about memory, address families.
+//! Names for numbers of the kernel's interface: errno, ptrace requests, advice about memory, flags of open,
+//! address families.
 
+use std::fmt;
 use std::sync::LazyLock;
 
 use nix::errno::Errno;
@@ -145,6 +147,54 @@ pub fn advice_names() -> impl Iterator<Item = &'static str> {
     ADVICE.iter().map(|(_, name)| *name)
 }
 
+/// Flags of open(2) beside the way of access (include/uapi/asm-generic/fcntl.h); those of two bits come first.
+const OPEN_FLAGS: &[(u64, &str)] = &[
+    (0o4_010_000, "O_SYNC"),
+    (0o20_200_000, "O_TMPFILE"),
+    (0o100, "O_CREAT"),
+    (0o200, "O_EXCL"),
+    (0o400, "O_NOCTTY"),
+    (0o1_000, "O_TRUNC"),
+    (0o2_000, "O_APPEND"),
+    (0o4_000, "O_NONBLOCK"),
+    (0o10_000, "O_DSYNC"),
+    (0o20_000, "O_ASYNC"),
+    (0o40_000, "O_DIRECT"),
+    (0o100_000, "O_LARGEFILE"),
+    (0o200_000, "O_DIRECTORY"),
+    (0o400_000, "O_NOFOLLOW"),
+    (0o1_000_000, "O_NOATIME"),
+    (0o2_000_000, "O_CLOEXEC"),
+    (0o10_000_000, "O_PATH"),
+];
+
+/// AT_FDCWD (include/uapi/linux/fcntl.h): relative paths lead from the working directory.
+pub const AT_FDCWD: i32 = -100;
+
+/// Flags of open(2) by name: `O_RDWR|O_CLOEXEC`; what has no name is a number at the end.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenFlags(pub u64);
+
+impl fmt::Display for OpenFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        f.write_str(match rest & 3 {
+            0 => "O_RDONLY",
+            1 => "O_WRONLY",
+            2 => "O_RDWR",
+            _ => "O_ACCMODE",
+        })?;
+        rest &= !3;
+        for (bits, name) in OPEN_FLAGS {
+            if rest & bits == *bits {
+                write!(f, "|{name}")?;
+                rest &= !bits;
+            }
+        }
+        if rest != 0 { write!(f, "|{rest:#x}") } else { Ok(()) }
+    }
+}
+
 /// Address families (include/linux/socket.h).
 const FAMILIES: &[(u16, &str)] = &[
     (1, "AF_UNIX"),
@@ -182,6 +232,16 @@ mod tests {
         assert_eq!(errno_name(-4095), Some("EUNKNOWN"));
         assert_eq!(errno_name(-4096), None, "an address, not an error");
         assert_eq!(errno_name(i64::MIN), None);
+    }
+
+    #[test]
+    fn flags_of_open_have_names() {
+        let text = |flags| OpenFlags(flags).to_string();
+        assert_eq!((text(0).as_str(), text(0o2_000_002).as_str()), ("O_RDONLY", "O_RDWR|O_CLOEXEC"));
+        assert_eq!(text(0o4_010_001), "O_WRONLY|O_SYNC");
+        assert_eq!(text(0o10_101), "O_WRONLY|O_CREAT|O_DSYNC");
+        assert_eq!(text(0o20_200_002), "O_RDWR|O_TMPFILE");
+        assert!(text(u64::MAX).starts_with("O_ACCMODE|O_SYNC|") && text(u64::MAX).ends_with("|0xffffffffff80003c"));
     }
 
     #[test]

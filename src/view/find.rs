@@ -15,7 +15,7 @@ use crate::schema::reader::Capture;
 use crate::schema::{Event, EventKind};
 
 /// Columns in which text is looked for, beside the payload.
-const TEXTS: [&str; 14] = [
+const TEXTS: [&str; 15] = [
     "event",
     "comm",
     "exe",
@@ -28,6 +28,7 @@ const TEXTS: [&str; 14] = [
     "ptrace_request",
     "fd_in_path",
     "fd_out_path",
+    "path",
     "fd_in_peer_addr",
     "fd_out_peer_addr",
 ];
@@ -123,6 +124,7 @@ fn texts<'a>(event: &Event<'a>) -> [Option<&'a str>; TEXTS.len()] {
         event.ptrace_request,
         event.fd_in_path,
         event.fd_out_path,
+        event.path,
         event.fd_in_peer_addr,
         event.fd_out_peer_addr,
     ]

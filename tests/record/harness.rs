@@ -105,7 +105,8 @@ impl Row {
                 "payload_status": e.payload_status, "payload_side": e.payload_side, "payload_at": e.payload_at,
                 "payload_by_ref": e.payload_by_ref, "parent_pid": e.parent_pid, "parent_key": e.parent_key,
                 "argv": e.argv, "exit_code": e.exit_code, "lost_count": e.lost_count, "lost_event": e.lost_event,
-                "lost_cause": e.lost_cause,
+                "lost_cause": e.lost_cause, "path": e.path, "dirfd": e.dirfd, "open_mode": e.open_mode,
+                "open_resolve": e.open_resolve,
             }),
         ];
         Row(columns.into_iter().flat_map(|c| c.as_object().cloned().unwrap_or_default()).collect())
@@ -157,6 +158,11 @@ impl Recording {
     /// The rows of syscalls, ordered by time.
     pub fn calls(&self) -> Vec<Row> {
         self.rows().into_iter().filter(|r| is_call(r.text("event"))).collect()
+    }
+
+    /// The same but for those by which the memory of a process was opened.
+    pub fn calls_but_opens(&self) -> Vec<Row> {
+        self.calls().into_iter().filter(|r| r["event"] != "mem_open").collect()
     }
 
     /// The rows of one event, ordered by time.
@@ -263,10 +269,12 @@ pub fn compare_calls(rows: &[Row], report: &Value, manifest: &Manifest) {
     let snaplen = manifest.filters.snaplen as usize;
     let writes: Vec<&Row> = rows.iter().filter(|r| r["event"] == "pipe_write").collect();
     // Workloads fill their own pipes and read them to check what arrived. Who did what to a pipe is in the tests of
-    // `fed`, whose workloads report their writes.
+    // `fed`, whose workloads report their writes. Nor do workloads that read and write memory report how they opened it.
     let expected = expected_counts(report);
-    let is_by_the_way =
-        |r: &Row| r["event"] == "pipe_read" || (r["event"] == "pipe_write" && !expected.contains_key("pipe_write"));
+    let is_by_the_way = |r: &Row| {
+        let unreported = ["pipe_write", "mem_open"].into_iter().find(|event| r["event"] == *event);
+        r["event"] == "pipe_read" || unreported.is_some_and(|event| !expected.contains_key(event))
+    };
     let rows: Vec<&Row> = rows.iter().filter(|r| !is_by_the_way(r)).collect();
     let log = report["log"].as_array().expect("log").as_slice();
     assert_eq!(count(rows.iter().copied()), expected, "rows of each event");
@@ -350,6 +358,8 @@ fn copied_in_the_kernel(row: &Row) -> bool {
 /// The verdict on a row without an iovec array of its own; `None` where it depends on more.
 fn verdict_of(row: &Row, by_functions: bool) -> Option<&'static str> {
     let exact = match group_of(row)? {
+        // Its path is in the caller's memory, on every tier.
+        Group::Mem if row["event"] == "mem_open" => false,
         Group::Mem => by_functions,
         Group::Pidfd if row.number("ret") >= 0 => by_functions,
         Group::Ptrace => row.text("payload_side") != "caller",

@@ -13,7 +13,8 @@ use super::harness::{Row, is_call, rows};
 use super::live::{Live, Subject, Waiting};
 use super::progress::monotonic_ns;
 
-/// A shell that makes one attempt when told to, a byte of another process's memory from where there is none, and lives on.
+/// A shell that makes one attempt when told to, a byte of another process's memory from where there is none, and lives on. Before, it
+/// opens that memory.
 struct Attempt {
     shell: Child,
     stdin: ChildStdin,
@@ -119,13 +120,14 @@ fn a_caller_that_ends_later_has_its_executable() {
     let mut attempt = Attempt::on(target.pid());
     attempt.make();
     let exe = std::fs::read_link(format!("/proc/{}/exe", attempt.pid())).expect("executable");
-    // The transfer, and the two processes that it is about.
-    wait_for("3 events", || (live.events() == 3).then_some(()));
+    // The transfer, the open before it, and the two processes that these are about.
+    wait_for("4 events", || (live.events() == 4).then_some(()));
     attempt.leave();
     live.signal(libc::SIGINT);
     let recording = live.end();
     recording.succeeded();
-    let calls = recording.calls();
+    assert_eq!(recording.event("mem_open").len(), 1);
+    let calls = recording.calls_but_opens();
     assert_eq!(calls.len(), 1, "{calls:?}");
     assert_eq!((calls[0].text("errno"), calls[0].text("exe")), ("EIO", exe.to_str().expect("UTF-8")));
 }
@@ -140,7 +142,7 @@ fn a_trigger_writes_its_file_right_behind_the_event() {
     let file = wait_for("the trigger's file", || files(&live).0.pop());
     let (calls, manifest) = calls(&file);
     assert_eq!(manifest.end_reason, "triggered");
-    assert_eq!(calls.iter().map(|row| row.text("errno")).collect::<Vec<_>>(), ["EIO"]);
+    assert_eq!(calls.iter().map(|row| row.text("errno")).collect::<Vec<_>>(), ["", "EIO"]);
     attempt.leave();
     live.end();
 }

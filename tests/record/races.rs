@@ -90,6 +90,24 @@ fn a_mem_call_that_overwrites_its_own_iovec() {
     judge_overwriting(Tier::Tracepoint, "edge mem-overwrite", "preadv");
 }
 
+/// A second thread changes the path of an open all the time, between memory and an ordinary file. As many rows as calls that
+/// opened memory: what was opened decides, whatever the path says afterwards.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_flipping_path_of_an_open() {
+    for tier in [Tier::Best, Tier::Tracepoint] {
+        let recording = record_by(tier.recorder(), &["-e", "mem_open,@process"], &work("edge mem-open-flip"));
+        recording.succeeded();
+        tier.check(&recording);
+        let (report, rows) = (recording.report(), recording.event("mem_open"));
+        assert_eq!(Some(rows.len() as u64), report["calls"]["mem_open"]["calls"].as_u64(), "of {}", report["made"]);
+        for row in &rows {
+            assert_eq!((row.text("fd_out_kind"), &row["target_pid"]), ("proc_mem", &report["target_pid"]), "{row:?}");
+        }
+        println!("{} of {} opened memory", rows.len(), report["made"]);
+    }
+}
+
 /// By each call that can. Where the array that stands in memory still leads to itself, that alone says that it cannot be
 /// trusted, though the address that it names first is a place like any other by now.
 #[test]
@@ -102,7 +120,7 @@ fn every_call_that_overwrites_its_own_iovec() {
         compare(&recording, &recording.report());
         let manifest = recording.manifest();
         let fed = |r: &Row| r["event"] == "vmsplice" && r["direction"] == "out";
-        let rows: Vec<Row> = recording.calls().into_iter().filter(|r| !fed(r)).collect();
+        let rows: Vec<Row> = recording.calls_but_opens().into_iter().filter(|r| !fed(r)).collect();
         let events: Vec<_> = rows.iter().map(|r| r.text("event")).collect();
         let expected = ["process_vm_readv", "preadv", "vmsplice", "pipe_read", "process_vm_readv", "process_vm_writev"];
         assert_eq!(events, expected);

@@ -13,7 +13,7 @@ use super::harness::{Row, Tier, compare_calls, is_call, record_by, workload};
 
 /// Edge cases that a report of calls does not describe, or that take many calls or processes; tests of their own, which run
 /// in guests, too, have them.
-const APART: [&str; 15] = [
+const APART: [&str; 16] = [
     "swapped-descriptors",
     "swapped-received",
     "uring-mem",
@@ -23,6 +23,7 @@ const APART: [&str; 15] = [
     "flip",
     "flip-vmsplice",
     "flip-mem",
+    "mem-open-flip",
     "vanish",
     "blocked",
     "exit-signal",
@@ -32,7 +33,7 @@ const APART: [&str; 15] = [
 ];
 
 /// Transfers that bring numbered payloads, by every call.
-const TRANSFERS: [&str; 25] = [
+const TRANSFERS: [&str; 26] = [
     "readv --count 20 --log 20 --size 200 --segments 7 --remote-segments 3",
     "writev --count 20 --log 20",
     "vmsplice --count 20 --log 20",
@@ -58,6 +59,7 @@ const TRANSFERS: [&str; 25] = [
     "mem --with pwritev --size 300 --segments 3 --count 5 --log 5",
     "mem --with preadv2 --size 300 --segments 3 --count 5 --log 5",
     "mem --with pwritev2 --size 300 --segments 3 --count 5 --log 5",
+    "open --count 20 --log 20",
 ];
 
 /// Payloads beyond the default snap length.

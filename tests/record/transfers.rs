@@ -144,6 +144,14 @@ fn proc_mem_by_every_syscall() {
     }
 }
 
+#[test]
+#[ignore = "needs root and BPF"]
+fn every_attempt_to_open_memory_is_a_row() {
+    let recording = record_work(&["-e", "mem_open"], "open --count 200 --log 200 --threads 2");
+    assert!(recording.calls().iter().all(|row| row["event"] == "mem_open"));
+    assert_eq!(recording.manifest().ledger.iter().map(|row| row.bytes).sum::<u64>(), 0, "nothing moved");
+}
+
 /// What splice put into a pipe is counted once more when it is read: as moved it is named once.
 #[test]
 #[ignore = "needs root and BPF"]

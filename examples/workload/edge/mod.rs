@@ -7,6 +7,7 @@ mod dying;
 mod fed;
 mod kill;
 mod life;
+mod open;
 mod overwrite;
 mod pidfd;
 mod pipe;
@@ -65,6 +66,10 @@ const CASES: &[Case] = &[
     ("mem-vectors", trace::mem_vectors),
     ("mem-task", trace::mem_task),
     ("mem-self", trace::mem_self),
+    ("mem-open", open::opened),
+    ("mem-open-errors", open::errors),
+    ("mem-open-int80", open::int80),
+    ("mem-open-flip", open::flip),
     ("pidfd-getfd", pidfd::getfd_of_a_peer),
     ("pidfd-errors", pidfd::errors),
     ("madvise", pidfd::madvise),

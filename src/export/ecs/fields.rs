@@ -148,6 +148,7 @@ const OWN: &[Field] = &[
         value: |row| ranges(row.event.remote_iov),
     },
     Field { path: "vmtrace.flags", from: "`flags`", value: |row| hex(row.event.flags) },
+    Field { path: "vmtrace.path", from: "`path`", value: |row| row.event.path.into() },
     Field { path: "vmtrace.verdict", from: "`iov_verdict`", value: |row| row.event.iov_verdict.into() },
     Field { path: "vmtrace.toctou", from: "`toctou`", value: |row| row.event.toctou.into() },
     Field {

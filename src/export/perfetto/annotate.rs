@@ -39,6 +39,7 @@ impl<'n> Annotations<'n> {
         self.text("from_path", event.fd_in_path);
         self.int("to_fd", event.fd_out.map(i64::from));
         self.text("to_path", event.fd_out_path);
+        self.text("path", event.path);
         self.uint("flags", event.flags.filter(|flags| *flags != 0));
         self.text("verdict", event.iov_verdict.filter(|verdict| !IovVerdict::Kernel.is(verdict)));
         if event.toctou == Some(true) {

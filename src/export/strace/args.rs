@@ -4,8 +4,9 @@ use std::fmt::Display;
 
 use super::add;
 use super::quote::Quoted;
-use super::words::{Address, Flags, READ_WRITE, SPLICE, Word, is_vectored};
+use super::words::{self, Address, Flags, READ_WRITE, SPLICE, Word, is_vectored};
 use crate::schema::events::{Argument, EventSpec, Group};
+use crate::schema::names::{AT_FDCWD, OpenFlags};
 use crate::schema::types::{Iovec, Iovecs};
 use crate::schema::{Event, EventKind};
 
@@ -21,6 +22,42 @@ pub(super) fn arguments(line: &mut String, spec: &EventSpec, event: &Event<'_>) 
             "local_iov" if is_vectored => local(line, event),
             "local_iov, bytes_requested" if is_vectored => number(line, event.liovcnt),
             _ => one(line, spec, event, argument),
+        }
+    }
+}
+
+/// O_CREAT and O_TMPFILE: the mode has a meaning.
+const CREATES: u64 = 0o20_000_100;
+/// Bytes of struct open_how, of which vmtrace knows no more.
+const HOW_SIZE: usize = 24;
+
+/// The arguments of a call that opens a file: strace shows those that the call takes.
+pub(super) fn of_open(line: &mut String, event: &Event<'_>) {
+    match event.dirfd {
+        Some(AT_FDCWD) => line.push_str("AT_FDCWD, "),
+        Some(fd) => add(line, format_args!("{fd}, ")),
+        None => {}
+    }
+    match event.path {
+        Some(path) => add(line, format_args!("{}, ", Quoted::text(path))),
+        None => line.push_str("..., "),
+    }
+    let Some(flags) = event.flags else { return unknown(line) };
+    let mode = event.open_mode.filter(|_| flags & CREATES != 0);
+    match event.open_resolve {
+        Some(resolve) => {
+            add(line, format_args!("{{flags={}", OpenFlags(flags)));
+            if let Some(mode) = mode {
+                add(line, format_args!(", mode={}", words::Mode(mode)));
+            }
+            let resolve = Flags(resolve, words::RESOLVE);
+            add(line, format_args!(", resolve={resolve}}}, {HOW_SIZE}"));
+        }
+        None => {
+            add(line, format_args!("{}", OpenFlags(flags)));
+            if let Some(mode) = mode {
+                add(line, format_args!(", {}", words::Mode(mode)));
+            }
         }
     }
 }

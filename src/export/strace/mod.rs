@@ -117,6 +117,7 @@ fn call(line: &mut String, spec: &EventSpec, event: &Event<'_>) {
     add(line, format_args!("{}(", words::call(spec.kind, event)));
     match spec.kind {
         EventKind::Ptrace => ptrace::arguments(line, event),
+        EventKind::MemOpen => args::of_open(line, event),
         _ => args::arguments(line, spec, event),
     }
     line.push(')');

@@ -59,6 +59,33 @@ fn calls_look_as_strace_writes_them() {
     assert!(line(&pread).ends_with("pread64(3, 0x7f8038104880, 16, 140188673132224) = -1 EIO (Input/output error)"));
 }
 
+/// As strace 6.1 writes them, each with the arguments of the call that it was.
+#[test]
+fn opens_of_memory_have_the_arguments_of_their_calls() {
+    let open = Event {
+        event: "mem_open",
+        tid: 7,
+        path: Some("/proc/9/mem"),
+        flags: Some(0o2_000_002),
+        open_mode: Some(0o640),
+        ret: Some(3),
+        ..Event::default()
+    };
+    let text = |event: &Event<'_>| line(event).split_once("000000 ").map(|(_, call)| call.to_string());
+    let some = |text: &str| Some(text.to_string());
+    assert_eq!(text(&open), some(r#"open("/proc/9/mem", O_RDWR|O_CLOEXEC) = 3"#));
+    let creates = Event { flags: Some(0o1_101), ..open };
+    assert_eq!(text(&creates), some(r#"open("/proc/9/mem", O_WRONLY|O_CREAT|O_TRUNC, 0640) = 3"#));
+    let openat = Event { dirfd: Some(-100), ret: Some(-13), errno: Some("EACCES"), flags: Some(0), ..open };
+    let denied = r#"openat(AT_FDCWD, "/proc/9/mem", O_RDONLY) = -1 EACCES (Permission denied)"#;
+    assert_eq!(text(&openat), some(denied));
+    let openat2 = Event { dirfd: Some(5), path: Some("mem"), open_mode: Some(0), open_resolve: Some(8), ..open };
+    let beneath = r#"openat2(5, "mem", {flags=O_RDWR|O_CLOEXEC, resolve=RESOLVE_BENEATH}, 24) = 3"#;
+    assert_eq!(text(&openat2), some(beneath));
+    let unread = Event { flags: None, open_mode: None, open_resolve: None, path: openat.path, ..openat2 };
+    assert_eq!(text(&unread), some(r#"openat2(5, "/proc/9/mem", ...) = 3"#));
+}
+
 #[test]
 fn what_is_not_known_is_left_open() {
     let unknown = Event { ret: None, local_iov: None, remote_iov: None, target_pid_arg: None, flags: None, ..readv() };

@@ -22,6 +22,10 @@ pub(super) fn call(kind: EventKind, event: &Event<'_>) -> &'static str {
         EventKind::PipeWrite => "write",
         EventKind::Pread => "pread64",
         EventKind::Pwrite => "pwrite64",
+        // creat is an open with flags of its own. What openat2 takes is in memory, which may be nowhere.
+        EventKind::MemOpen if event.dirfd.is_none() => "open",
+        EventKind::MemOpen if event.open_resolve.is_some() || event.flags.is_none() => "openat2",
+        EventKind::MemOpen => "openat",
         kind => kind.name(),
     }
 }
@@ -84,6 +88,29 @@ pub(super) const SPLICE: &[(u64, &str)] =
 /// preadv2(2), pwritev2(2) (include/uapi/linux/fs.h).
 pub(super) const READ_WRITE: &[(u64, &str)] =
     &[(1, "RWF_HIPRI"), (2, "RWF_DSYNC"), (4, "RWF_SYNC"), (8, "RWF_NOWAIT"), (0x10, "RWF_APPEND")];
+
+/// openat2(2) (include/uapi/linux/openat2.h).
+pub(super) const RESOLVE: &[(u64, &str)] = &[
+    (1, "RESOLVE_NO_XDEV"),
+    (2, "RESOLVE_NO_MAGICLINKS"),
+    (4, "RESOLVE_NO_SYMLINKS"),
+    (8, "RESOLVE_BENEATH"),
+    (0x10, "RESOLVE_IN_ROOT"),
+    (0x20, "RESOLVE_CACHED"),
+];
+
+/// Permissions of a file, octal with three digits at least.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mode(pub u64);
+
+impl Display for Mode {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => f.write_str("000"),
+            mode => write!(f, "0{mode:o}"),
+        }
+    }
+}
 
 /// PTRACE_SETOPTIONS and PTRACE_SEIZE (ptrace(2)).
 pub(super) const TRACE_OPTIONS: &[(u64, &str)] = &[

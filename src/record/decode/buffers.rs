@@ -26,6 +26,7 @@ pub struct Buffers {
     pub file_in: FileNames,
     pub file_out: FileNames,
     pub request: String,
+    pub path: String,
     pub local: Vec<Iovec>,
     pub remote: Vec<Iovec>,
     pub user_local: Vec<Iovec>,

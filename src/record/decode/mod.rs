@@ -6,6 +6,7 @@
 mod buffers;
 mod call;
 mod life;
+mod mem_open;
 mod names;
 mod pidfd;
 mod pipe;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use self::buffers::Buffers;
 use self::call::records;
+use self::mem_open::mem_open;
 use self::pidfd::{pidfd_getfd, process_madvise};
 use self::pipe::{pipe_io, splice, vmsplice};
 use self::ptrace::ptrace;
@@ -36,6 +38,7 @@ use crate::schema::vocabulary::LostCause;
 records! {
     vmt_vm target;
     vmt_mem target;
+    vmt_mem_open target;
     vmt_ptrace target;
     vmt_pidfd_getfd target;
     vmt_process_madvise target;
@@ -66,6 +69,7 @@ pub const fn wire_kind(kind: EventKind) -> Option<u32> {
         EventKind::Pwritev => VMT_PWRITEV,
         EventKind::Preadv2 => VMT_PREADV2,
         EventKind::Pwritev2 => VMT_PWRITEV2,
+        EventKind::MemOpen => VMT_MEM_OPEN,
         EventKind::PidfdGetfd => VMT_PIDFD_GETFD,
         EventKind::ProcessMadvise => VMT_PROCESS_MADVISE,
         EventKind::ProcessExec => VMT_EXEC,
@@ -200,6 +204,7 @@ impl Decoder {
             EventKind::Writev | EventKind::Pwritev => self.mem(kind, Access::WRITEV, bytes, sink),
             EventKind::Preadv2 => self.mem(kind, Access::READV2, bytes, sink),
             EventKind::Pwritev2 => self.mem(kind, Access::WRITEV2, bytes, sink),
+            EventKind::MemOpen => self.call(kind, bytes, sink, mem_open),
             EventKind::PidfdGetfd => self.call(kind, bytes, sink, pidfd_getfd),
             EventKind::ProcessMadvise => self.call(kind, bytes, sink, process_madvise),
             EventKind::ProcessExec => self.exec(bytes, sink),

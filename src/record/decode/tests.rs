@@ -32,7 +32,7 @@ fn decoder() -> Decoder {
 }
 
 const CALLER: (i32, u64) = (2_000_000_001, 50_000_000_000);
-const TARGET: (i32, u64) = (2_000_000_002, 60_000_000_000);
+pub(super) const TARGET: (i32, u64) = (2_000_000_002, 60_000_000_000);
 
 fn comm(name: &str) -> [std::os::raw::c_char; 16] {
     let mut out = [0; 16];
@@ -40,11 +40,11 @@ fn comm(name: &str) -> [std::os::raw::c_char; 16] {
     out
 }
 
-fn process((pid, start_boottime): (i32, u64), name: &str) -> vmt_process {
+pub(super) fn process((pid, start_boottime): (i32, u64), name: &str) -> vmt_process {
     vmt_process { start_boottime, cgroup_id: 0, pid, uid: 1000, comm: comm(name), ended: 0 }
 }
 
-fn header(kind: u32, abi: u32) -> vmt_hdr {
+pub(super) fn header(kind: u32, abi: u32) -> vmt_hdr {
     vmt_hdr {
         kind: kind as u16,
         abi: abi as u8,
@@ -57,7 +57,7 @@ fn header(kind: u32, abi: u32) -> vmt_hdr {
 }
 
 /// A record's bytes: the struct, then its tail.
-fn bytes<T: Copy>(fixed: &T, tail: &[&[u8]]) -> Vec<u8> {
+pub(super) fn bytes<T: Copy>(fixed: &T, tail: &[&[u8]]) -> Vec<u8> {
     // SAFETY: T is a plain C struct of the wire without padding that matters; any byte may be read.
     let fixed = unsafe { std::slice::from_raw_parts(std::ptr::from_ref(fixed).cast::<u8>(), size_of::<T>()) };
     let mut out = fixed.to_vec();
@@ -94,7 +94,7 @@ fn pair(base: u64, len: u64) -> Vec<u8> {
     [base.to_ne_bytes(), len.to_ne_bytes()].concat()
 }
 
-fn one(record: &[u8]) -> EventBatch {
+pub(super) fn one(record: &[u8]) -> EventBatch {
     let mut rows = Rows::default();
     decoder().record(record, &mut rows).unwrap();
     let batch = rows.batch();

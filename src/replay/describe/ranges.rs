@@ -3,7 +3,7 @@
 use super::{Line, Role};
 use crate::count::Count;
 use crate::schema::events::Group;
-use crate::schema::names::register_set_name;
+use crate::schema::names::{AT_FDCWD, OpenFlags, register_set_name};
 use crate::schema::types::Iovecs;
 use crate::schema::vocabulary::DescriptorKind;
 use crate::schema::{Event, EventKind};
@@ -131,6 +131,15 @@ struct End<'a> {
 /// Where a socket is bound: an address and perhaps a port.
 type Address<'a> = (Option<&'a str>, Option<u32>);
 
+/// The path of a file that was to be opened, and where it leads from if that is another directory than the caller's.
+pub(super) fn path(line: &mut Line, event: &Event<'_>) {
+    let Some(path) = event.path else { return };
+    line.word(Role::Plain, format_args!("{}", Safe(path)));
+    if let Some(fd) = event.dirfd.filter(|fd| *fd != AT_FDCWD && !path.starts_with('/')) {
+        line.word(Role::Plain, format_args!("below fd {fd}"));
+    }
+}
+
 /// Both descriptors. Where the peer is a process, a descriptor is only the way to it.
 pub(super) fn descriptors(line: &mut Line, event: &Event<'_>, has_peer: bool) {
     let e = event;
@@ -156,7 +165,7 @@ pub(super) fn descriptors(line: &mut Line, event: &Event<'_>, has_peer: bool) {
     };
     let (how_from, how_to) = match () {
         // One file, behind the target's descriptor and the caller's new one.
-        () if e.event == EventKind::PidfdGetfd.name() => ("takes", "as"),
+        () if e.is_any(&[EventKind::PidfdGetfd, EventKind::MemOpen]) => ("takes", "as"),
         () if has_peer => ("via", "via"),
         () => ("from", "to"),
     };
@@ -224,6 +233,12 @@ fn flag_names(group: Group) -> &'static [(u64, &'static str)] {
 
 /// Flags that are set: by name where the event has names for them.
 pub(super) fn flags(line: &mut Line, event: &Event<'_>) {
+    if event.event == EventKind::MemOpen.name() {
+        if let Some(flags) = event.flags {
+            line.word(Role::Plain, format_args!("{}", OpenFlags(flags)));
+        }
+        return;
+    }
     let Some(flags) = event.flags.filter(|flags| *flags != 0) else { return };
     line.word(Role::Plain, format_args!("flags "));
     let mut rest = flags;

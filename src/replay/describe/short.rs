@@ -70,6 +70,7 @@ fn describe(room: &mut Room, event: &Event<'_>, view: View, processes: &Processe
     room.add(|part| has_peer = peer(part, event, view, how, processes, &|named| name(named, most)));
     room.add_reserved();
     room.add(|part| payload_marks(part, event, false));
+    room.add(|part| ranges::path(part, event));
     let said = event.bytes_requested.or(event.bytes).and_then(|bytes| u64::try_from(bytes).ok());
     // Behind the peer stands an address of the peer, and behind a word one of the process whose line it is.
     match view {

@@ -193,6 +193,42 @@ fn sockets_have_two_ends() {
 }
 
 #[test]
+fn an_attempt_to_open_memory_has_its_path_and_its_flags() {
+    let opened = Event {
+        event: "mem_open",
+        direction: None,
+        bytes: None,
+        ret: Some(8),
+        path: Some("mem"),
+        dirfd: Some(4),
+        flags: Some(0o2_000_002),
+        fd_out: Some(8),
+        fd_out_kind: Some("proc_mem"),
+        fd_out_path: Some("/proc/9/mem"),
+        local_iov: None,
+        liovcnt: None,
+        remote_iov: None,
+        riovcnt: None,
+        ..readv()
+    };
+    let line = described(&opened, View::Caller);
+    let wanted = "mem_open          on app[9] mem below fd 4 as fd 8 /proc/9/mem O_RDWR|O_CLOEXEC";
+    assert!(line.contains(wanted), "{line}");
+    let denied = Event {
+        ret: Some(-13),
+        errno: Some("EACCES"),
+        path: Some("/proc/9/mem"),
+        flags: Some(0),
+        fd_out: None,
+        fd_out_kind: None,
+        fd_out_path: None,
+        ..opened
+    };
+    let line = described(&denied, View::Caller);
+    assert!(line.contains("EACCES  mem_open          on app[9] /proc/9/mem O_RDONLY"), "{line}");
+}
+
+#[test]
 fn a_pidfd_is_the_way_to_a_process() {
     let getfd = Event {
         event: "pidfd_getfd",

@@ -48,9 +48,9 @@ fn is_looked_at(kind: EventKind, wanted: &EventSet) -> bool {
 /// [`Programs::attach`]: super::Programs::attach
 const LEARNED_BY: EventKind = EventKind::Pread;
 
-/// Calls whose result is a new descriptor, x86-64 and i386: open, openat, openat2, pidfd_getfd. dup and its like bring one
+/// Calls whose result is a new descriptor, x86-64 and i386: open, creat, openat, openat2, pidfd_getfd. dup and its like bring one
 /// that leads where another of the same process does.
-const OPENS: [&[u16]; 2] = [&[2, 257, 437, 438], &[5, 295, 437, 438]];
+const OPENS: [&[u16]; 2] = [&[2, 85, 257, 437, 438], &[5, 8, 295, 437, 438]];
 /// recvmsg.
 const RECEIVES: [&[u16]; 2] = [&[47], &[]];
 

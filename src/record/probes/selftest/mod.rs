@@ -26,7 +26,7 @@ use crate::record::identity::lookup::Live;
 use crate::record::identity::processes::Processes;
 use crate::record::journal::drain::{self, Chunk};
 use crate::record::probes::load::Programs;
-use crate::schema::events::{EventSet, Family};
+use crate::schema::events::{EventKind, EventSet, Family};
 use crate::schema::vocabulary::Tier;
 
 /// What came of the transfers of one family.
@@ -71,8 +71,9 @@ impl Tested {
 pub fn run(programs: &Programs, families: &[Family], events: &EventSet, snaplen: u32) -> Result<Vec<Tested>> {
     let states = programs.families();
     let is_by_function = |family| states.iter().any(|s| s.family == family && s.tier == Tier::Function);
-    // process_madvise copies its array where no hook goes.
-    let kernel_iovecs = |family| family != Family::Madvise && is_by_function(family);
+    // process_madvise copies its array where no hook goes, and the path of an open is in the caller's memory.
+    let in_memory = |kind: &TransferKind| kind.family == Family::Madvise || kind.event == EventKind::MemOpen;
+    let kernel_iovecs = |kind: &TransferKind| !in_memory(kind) && is_by_function(kind.family);
     let chosen = chosen(families, events);
     let mut caller = 0;
     let board = processes::play(&chosen, |pid| {
@@ -83,7 +84,7 @@ pub fn run(programs: &Programs, families: &[Family], events: &EventSet, snaplen:
     forget(programs, caller, board.as_ref().ok(), &chosen);
     let judge = |slot: usize| {
         let kind = KINDS.get(slot)?;
-        let demand = Demand { snaplen: snaplen as usize, kernel_iovecs: kernel_iovecs(kind.family) };
+        let demand = Demand { snaplen: snaplen as usize, kernel_iovecs: kernel_iovecs(kind) };
         Some((kind, outcome(&observed, &board, slot, demand)))
     };
     let judged: Vec<_> = chosen.iter().filter_map(|slot| judge(*slot)).collect();

@@ -101,12 +101,10 @@ fn not_done(expectation: &Expectation) -> Option<String> {
             Ok(libc::SIGSEGV | libc::SIGILL) => "32-bit calls are switched off".into(),
             _ => format!("its process was ended by signal {}", expectation.ret),
         }),
+        State::Returned if expectation.ret == expectation.wanted => None,
         State::Returned => match errno_name(expectation.ret) {
             Some(errno) => Some(errno.into()),
-            None if expectation.ret != expectation.wanted => {
-                Some(format!("it returned {}, not {}", expectation.ret, expectation.wanted))
-            }
-            None => None,
+            None => Some(format!("it returned {}, not {}", expectation.ret, expectation.wanted)),
         },
     }
 }

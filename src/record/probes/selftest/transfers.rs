@@ -31,6 +31,8 @@ kinds! {
     Ptrace Ptrace "PTRACE_PEEKDATA" [Native] ["PTRACE_PEEKDATA"] peek;
     Ptrace Ptrace "PTRACE_POKEDATA" [Native] ["PTRACE_POKEDATA"] poke;
     Ptrace Ptrace "PTRACE_DETACH" [Native] ["PTRACE_DETACH"] detach;
+    Mem MemOpen "open of /proc/PID/mem" [Native] [] mem_open;
+    Mem MemOpen "open of /proc/PID/mem that fails" [Native] [] mem_open_failing;
     Mem Read "read of /proc/PID/mem" [Native] [] mem_read;
     Mem Write "write to /proc/PID/mem" [Native] [] mem_write;
     Mem Pread "pread of /proc/PID/mem" [Native] [] mem_pread;
@@ -221,6 +223,28 @@ pub fn poke(scene: &Scene<'_>) -> Expectation {
 
 pub fn detach(scene: &Scene<'_>) -> Expectation {
     scene.with_target(scene.returned(scene.ptrace(libc::PTRACE_DETACH, 0, 0), 0))
+}
+
+/// Opens the target's memory; returns what came of it.
+fn opened(scene: &Scene<'_>, flags: i32) -> Result<i64> {
+    let path = std::ffi::CString::new(format!("/proc/{}/mem", scene.target))?;
+    Ok(raw(libc::SYS_openat, [libc::AT_FDCWD as u64, path.as_ptr() as u64, flags as u64, 0, 0, 0]))
+}
+
+pub fn mem_open(scene: &Scene<'_>) -> Expectation {
+    whole(opened(scene, libc::O_RDONLY | libc::O_CLOEXEC).and_then(|ret| {
+        let fd = owned(ret)?;
+        let expectation = scene.with_target(scene.returned(ret, fd.as_raw_fd() as usize));
+        Ok(Expectation { fd_out: fd.as_raw_fd(), ..expectation })
+    }))
+}
+
+/// Nobody may open it as a directory, whoever that is.
+pub fn mem_open_failing(scene: &Scene<'_>) -> Expectation {
+    whole(opened(scene, libc::O_DIRECTORY | libc::O_CLOEXEC).map(|ret| {
+        let denied = -i64::from(libc::ENOTDIR);
+        Expectation { wanted: denied, ..scene.with_target(scene.returned(ret, 0)) }
+    }))
 }
 
 /// A call that reads or writes the target's memory as a file. Those that take no offset find it in the file.

@@ -30,6 +30,8 @@ enum Deed {
     Moved,
     /// A descriptor was taken.
     Taken,
+    /// The memory of the target was opened.
+    Opened,
     /// Advice was given.
     Advised,
     /// ptrace, without bytes.
@@ -48,6 +50,7 @@ impl Deed {
                 Some(Direction::In) | None => Deed::Piped,
             },
             (Some(spec), _) if spec.kind == EventKind::PidfdGetfd => Deed::Taken,
+            (Some(spec), _) if spec.kind == EventKind::MemOpen => Deed::Opened,
             (Some(spec), _) if spec.bytes == Bytes::Advice => Deed::Advised,
             (_, Some(Direction::In)) => Deed::Read,
             (_, Some(Direction::Out)) => Deed::Written,
@@ -56,7 +59,7 @@ impl Deed {
         }
     }
 
-    const ALL: [Deed; 10] = [
+    const ALL: [Deed; 11] = [
         Deed::Read,
         Deed::Written,
         Deed::Piped,
@@ -64,6 +67,7 @@ impl Deed {
         Deed::Put,
         Deed::Moved,
         Deed::Taken,
+        Deed::Opened,
         Deed::Advised,
         Deed::Controlled,
         Deed::Other,
@@ -73,7 +77,7 @@ impl Deed {
     fn moves_bytes(self) -> bool {
         match self {
             Deed::Read | Deed::Written | Deed::Piped | Deed::Duplicated | Deed::Put | Deed::Moved => true,
-            Deed::Taken | Deed::Advised | Deed::Controlled | Deed::Other => false,
+            Deed::Taken | Deed::Opened | Deed::Advised | Deed::Controlled | Deed::Other => false,
         }
     }
 }
@@ -131,10 +135,13 @@ fn denied(all: &mut Vec<String>, tally: &Tally, top: usize) {
             continue;
         }
         let on = target(pair).map(|target| format!(" on {target}")).unwrap_or_default();
+        let tried = match Deed::of(of, pair.target.is_some()) {
+            Deed::Opened => to_open(target(pair).as_deref()),
+            _ => format!("{}{on}", words::event(of.event.as_deref())),
+        };
         let sentence = format!(
-            "{} tried {}{on}{} and was denied ({}).",
+            "{} tried {tried}{} and was denied ({}).",
             then(pair, of),
-            words::event(of.event.as_deref()),
             times(count),
             words::errors(&errors.all)
         );
@@ -158,6 +165,11 @@ fn then(pair: &Pair, of: &Use) -> String {
         (uid, false) => format!(" of uid {uid}"),
     };
     format!("{}{later}{uid}", with_command(&who))
+}
+
+/// What somebody tried who wanted the memory of a process.
+fn to_open(target: Option<&str>) -> String {
+    format!("to open /proc/PID/mem of {}", target.unwrap_or(UNKNOWN))
 }
 
 /// The target as a sentence names it, if there is one.
@@ -247,6 +259,7 @@ fn sentence(pair: &Pair, deed: Deed, done: &Done) -> Option<String> {
         Deed::Read => ("read", "reads"),
         Deed::Written => ("write", "writes"),
         Deed::Controlled => ("request", "requests"),
+        Deed::Opened => ("attempt", "attempts"),
         Deed::Piped | Deed::Duplicated | Deed::Put | Deed::Moved | Deed::Taken | Deed::Advised | Deed::Other => {
             ("call", "calls")
         }
@@ -266,8 +279,12 @@ fn sentence(pair: &Pair, deed: Deed, done: &Done) -> Option<String> {
     } else if succeeded > 0 {
         without_bytes(deed, target.as_deref(), done)
     } else if failures > 0 {
-        let (means, errors) = (list(&done.means), words::errors(&done.errors.all));
-        return Some(format!("{who} tried {means}{on}{} and failed ({errors}).", times(failures)));
+        let errors = words::errors(&done.errors.all);
+        let tried = match deed {
+            Deed::Opened => to_open(target.as_deref()),
+            _ => format!("{}{on}", list(&done.means)),
+        };
+        return Some(format!("{who} tried {tried}{} and failed ({errors}).", times(failures)));
     } else {
         return None;
     };
@@ -286,7 +303,7 @@ fn with_bytes(deed: Deed, target: Option<&str>, size: &str) -> String {
         Deed::Piped => format!("took {size} out of pipes{}", fed_by(target)),
         Deed::Duplicated => format!("duplicated {size} of pipes{}", fed_by(target)),
         Deed::Put => format!("put {size} into pipes{}", target.map(|of| format!(" of {of}")).unwrap_or_default()),
-        Deed::Moved | Deed::Taken | Deed::Advised | Deed::Controlled | Deed::Other => {
+        Deed::Moved | Deed::Taken | Deed::Opened | Deed::Advised | Deed::Controlled | Deed::Other => {
             format!("moved {size} between files")
         }
     }
@@ -302,6 +319,7 @@ fn without_bytes(deed: Deed, target: Option<&str>, done: &Done) -> String {
             let descriptors = Count(succeeded, "descriptor", "descriptors");
             format!("took {descriptors} of {process} through {through}")
         }
+        Deed::Opened => format!("opened /proc/PID/mem of {process}{}", times(succeeded)),
         Deed::Advised => {
             let (size, calls) = (count::size(done.bytes), Count(succeeded, "call", "calls"));
             format!("gave advice about {size} of the memory of {process} in {calls} through {through}")
@@ -353,6 +371,34 @@ mod tests {
     fn call(pid: usize, event: &'static str) -> Event<'static> {
         let pid = i32::try_from(pid).unwrap();
         Event { pid, event, target_pid: Some(1), direction: Some("in"), bytes: Some(8), ..Event::default() }
+    }
+
+    #[test]
+    fn an_attempt_to_open_memory_is_named_as_one() {
+        let open = |ret, errno| Event {
+            ret: Some(ret),
+            errno,
+            comm: "python3",
+            uid: 65_534,
+            target_comm: Some("vault"),
+            direction: None,
+            bytes: None,
+            ..call(7, "mem_open")
+        };
+        let said = |events: &[Event<'_>]| {
+            let (mut tally, mut said) = (Tally::default(), Vec::new());
+            events.iter().for_each(|event| tally.note(event));
+            all(&mut said, &tally, 9);
+            said
+        };
+        let (opened, denied, gone) = (open(3, None), open(-13, Some("EACCES")), open(-2, Some("ENOENT")));
+        let tried = "python3[7] of uid 65534 tried to open /proc/PID/mem of vault[1] and was denied (EACCES).";
+        assert_eq!(said(&[denied]), [tried]);
+        let both = "python3[7] opened /proc/PID/mem of vault[1] 2 times; 1 attempt failed (ENOENT).";
+        assert_eq!(said(&[opened, denied, gone, opened]), [tried, both]);
+        let nobody = Event { target_pid: None, target_comm: None, ..gone };
+        let failed = "python3[7] tried to open /proc/PID/mem of an unknown process 2 times and failed (ENOENT).";
+        assert_eq!(said(&[nobody, nobody]), [failed]);
     }
 
     #[test]
