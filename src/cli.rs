@@ -44,6 +44,8 @@ enum Command {
     Slice(Box<crate::derive::slice::Args>),
     /// Make one capture of the files of a recording, or of slices of a capture
     Merge(crate::derive::merge::Args),
+    /// Hide captured bytes, names, numbers and addresses of a capture
+    Redact(Box<crate::derive::redact::Args>),
     /// Make a page of a capture that any browser opens
     Report(crate::report::Args),
     /// View a capture in the terminal
@@ -108,6 +110,7 @@ pub fn main() -> ExitCode {
         Command::Export(args) => export::command::run(&args),
         Command::Slice(args) => crate::derive::slice::run(&args),
         Command::Merge(args) => crate::derive::merge::run(&args),
+        Command::Redact(args) => crate::derive::redact::run(&args),
         Command::Report(args) => crate::report::run(&args),
         #[cfg(feature = "view")]
         Command::View(args) => crate::view::run(&args),

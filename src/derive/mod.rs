@@ -1,4 +1,4 @@
-//! Captures that are made from captures: `vmtrace slice` and `vmtrace merge`. Offline, without privileges.
+//! Captures that are made from captures: `vmtrace slice`, `vmtrace merge` and `vmtrace redact`. Offline, without privileges.
 //!
 //! Data flows one way: files → the files of one recording, in order (`recording`) → the rows that are taken → `writer`. A row keeps its
 //! number. The manifest says what the capture was made from, and its ledger what was left out.
@@ -6,6 +6,7 @@
 mod counts;
 pub mod merge;
 mod recording;
+pub mod redact;
 mod rows;
 pub mod slice;
 mod source;

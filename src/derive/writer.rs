@@ -122,11 +122,27 @@ impl Writer {
     /// # Errors
     /// When it cannot be written, or something has that name by now. Nothing is left then.
     pub fn close(mut self, manifest: &Manifest) -> Result<String> {
+        let root = self.finish(manifest)?;
+        self.publish()?;
+        Ok(root)
+    }
+
+    /// Ends the file with `manifest`, and returns its root digest. It has no name yet.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn finish(&mut self, manifest: &Manifest) -> Result<String> {
         check_size(manifest)?;
         self.flush()?;
-        let root = self.file.close(manifest).with_context(|| self.name())?;
-        self.whole.publish()?;
-        Ok(root)
+        self.file.close(manifest).with_context(|| self.name())
+    }
+
+    /// Gives the file its name.
+    ///
+    /// # Errors
+    /// When something has that name by now. Nothing is left then.
+    pub fn publish(self) -> Result<()> {
+        self.whole.publish()
     }
 }
 

@@ -346,6 +346,37 @@ pub const PAGES: &[Page] = &[
         see_also: &[],
     },
     Page {
+        name: "redact",
+        synopsis: &["vmtrace redact [OPTIONS] FILE -o OUT", "vmtrace redact [OPTIONS] FILE --preview"],
+        description: &[
+            "Makes a capture that can be handed on: captured bytes are removed, and names, command lines, numbers of \
+             processes, users, files and pipes, addresses and clocks are replaced by pseudonyms. Equal values have equal \
+             pseudonyms, and how they are connected stays. Well-known names, such as python3 and libc.so.6, stay at the \
+             level share.",
+            "Pseudonyms are made from the values and a secret. Without --key that is random, and another run gives other \
+             pseudonyms. The file of --key has at least 32 bytes, and only its owner may read it. Who has it can compute \
+             the pseudonym of a guess.",
+            "OUT says at which level it was redacted, and has the root digest of FILE. A signature of FILE does not carry \
+             over. A redacted capture is not redacted again at a level that hides less. What redaction cannot hide: how \
+             much time is between events, how many bytes moved, lengths, results, and which values are equal. \
+             docs/redaction.md has the rule of every column.",
+        ],
+        status: &[
+            ("0", "The capture was written."),
+            ("2", "Wrong usage, or a file that cannot be read or written. Nothing was written."),
+        ],
+        examples: &[
+            ("Look at what a reader would see:", "vmtrace redact trace.parquet --preview"),
+            ("Redact, and keep the way back:", "vmtrace redact trace.parquet -o shared.parquet --map map.json"),
+            ("Redact several captures with the same pseudonyms:", "vmtrace redact t1.parquet -o s1.parquet --key key"),
+            (
+                "Keep the names of a program:",
+                "vmtrace redact t.parquet -o shared.parquet --keep comm=myapp,worker --keep path=myapp",
+            ),
+        ],
+        see_also: &[],
+    },
+    Page {
         name: "report",
         synopsis: &["vmtrace report [OPTIONS] -o OUT FILE"],
         description: &[

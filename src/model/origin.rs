@@ -1,8 +1,9 @@
 //! What a capture was made from, if it was not recorded, in words that are safe for a terminal.
 
 use crate::count;
-use crate::schema::derived::{Derivation, Source};
+use crate::schema::derived::{self, Derivation, Source};
 use crate::schema::quote::quoted;
+use crate::schema::vocabulary::RedactionLevel;
 use crate::terminal::escape::Safe;
 
 /// Captures that are named. Of more, the number is said.
@@ -17,9 +18,33 @@ pub fn step(step: &Derivation) -> String {
     format!("{} of {}", safe(&step.command), list(&step.sources, "; ", of))
 }
 
+/// `redacted from t.parquet, root digest 12ab…`, or `derived (slice of t.parquet, root digest 12ab…)`.
+pub fn made(step: &Derivation) -> String {
+    let of = self::step(step);
+    match (&step.redaction, of.split_once(" of ")) {
+        (Some(redaction), Some((_, sources))) => {
+            format!("redacted from {sources}, at the level {}", safe(&redaction.level))
+        }
+        _ => format!("derived ({of})"),
+    }
+}
+
+/// What readers must know of a capture that was redacted at some step.
+pub fn redacted(steps: &[Derivation]) -> Option<String> {
+    let redaction = derived::redaction(steps)?;
+    let what = match RedactionLevel::parse(&redaction.level) {
+        Ok(RedactionLevel::Payload) => "captured bytes are removed",
+        Ok(RedactionLevel::Share | RedactionLevel::Metadata) | Err(_) => {
+            "names, numbers, addresses and times in it are not the original ones"
+        }
+    };
+    Some(format!("Redacted at the level {}: {what}.", safe(&redaction.level)))
+}
+
 /// `Made by slice from t.parquet: 12,345 events left out.`: the last step of those that led to a capture.
 pub fn sentence(steps: &[Derivation], left_out: u64) -> Option<String> {
-    let step = steps.last()?;
+    // What redaction does is another sentence.
+    let step = steps.last().filter(|step| step.redaction.is_none() || left_out > 0)?;
     let from = list(&step.sources, ", ", |source| safe(&source.file));
     let missing = if left_out > 0 { count::events(left_out).to_string() } else { "nothing".into() };
     Some(format!("Made by {} from {from}: {missing} left out.", safe(&step.command)))
@@ -64,6 +89,22 @@ mod tests {
             "merge of x, without a root digest"
         );
         assert_eq!(step(&made("merge", &[])), "merge of captures that are not named");
+    }
+
+    #[test]
+    fn a_redaction_is_said() {
+        let redaction = |level: &str| Some(derived::Redaction { level: level.into(), ..derived::Redaction::default() });
+        let step = Derivation { redaction: redaction("share"), ..super::tests::made("redact", &["t"]) };
+        assert_eq!(super::made(&step), "redacted from t, root digest rt, at the level share");
+        assert_eq!(super::made(&made("slice", &["t"])), "derived (slice of t, root digest rt)");
+        let steps = [step.clone(), made("slice", &["u"])];
+        assert_eq!(
+            redacted(&steps).unwrap(),
+            "Redacted at the level share: names, numbers, addresses and times in it are not the original ones."
+        );
+        assert_eq!((sentence(&steps[..1], 0), redacted(&steps[1..])), (None, None));
+        let payload = [Derivation { redaction: redaction("payload"), ..step }];
+        assert!(redacted(&payload).unwrap().ends_with("captured bytes are removed."));
     }
 
     #[test]

@@ -290,9 +290,14 @@ fn payload_marks(line: &mut Line, event: &Event<'_>, if_truncated: bool) {
         Some(Ok(PayloadStatus::Truncated)) if if_truncated => {
             line.word(Role::Dim, format_args!("(first {len} of {total} B)"));
         }
+        Some(Ok(PayloadStatus::Fault)) if event.payload_digest.is_some() => {
+            line.word(Role::Warn, format_args!("(fault, payload redacted)"));
+        }
         Some(Ok(PayloadStatus::Fault)) => line.word(Role::Warn, format_args!("(fault: {len} of {total} B readable)")),
+        Some(Ok(PayloadStatus::Redacted)) if if_truncated => line.word(Role::Dim, format_args!("(payload redacted)")),
         Some(Ok(
             PayloadStatus::Truncated
+            | PayloadStatus::Redacted
             | PayloadStatus::Ok
             | PayloadStatus::Off
             | PayloadStatus::Dropped

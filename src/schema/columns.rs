@@ -299,7 +299,7 @@ columns! {
     payload: OptBytes, User toctou, Payload, "", "The first bytes that moved, gathered over all segments in transfer order, up to the snap length.";
     payload_len: U32, Recorder, Plain, "bytes", "Bytes captured in payload.";
     payload_total: I64, Recorder, Plain, "bytes", "Bytes that moved and could have been captured; 0 if none.";
-    payload_status: OptText, Recorder, Repeating, "", "ok (all of it), truncated (by the snap length), fault (a segment could not be read), off (not requested), dropped (--on-full drop-payload: the disk was nearly full), none (nothing to capture, or not available).";
+    payload_status: OptText, Recorder, Repeating, "", "ok (all of it), truncated (by the snap length), fault (a segment could not be read), off (not requested), dropped (--on-full drop-payload: the disk was nearly full), redacted (removed by `vmtrace redact`), none (nothing to capture, or not available).";
     payload_side: OptText, Recorder, Repeating, "", "Where payload was read: caller (its memory), kernel (the kernel's own buffer: /proc/PID/mem and words that ptrace read, function tier) or register (a word that ptrace wrote); null without payload.";
     payload_at: OptText, Recorder, Repeating, "", "When payload was read: exit (when the call returned) or transfer (when the kernel copied it); null without payload.";
     payload_by_ref: OptBool, Recorder, Repeating, "", "true if the kernel moved pages, not bytes (vmsplice): the sender can still change what the reader gets.";
@@ -314,6 +314,8 @@ columns! {
     dirfd: OptI32, Kernel, Repeating, "", "Directory from which a relative path of mem_open leads: a descriptor, or AT_FDCWD (-100), the working directory; null for open and creat, which take none.";
     open_mode: OptU64, Kernel, Repeating, "", "mode argument of mem_open, without meaning unless a file is created; of openat2 the mode in its struct open_how, which is in user memory.";
     open_resolve: OptU64, User toctou, Repeating, "", "resolve in the struct open_how of openat2(2); null for the other calls of mem_open.";
+    payload_entropy: OptText, Recorder, Repeating, "", "Where `vmtrace redact` removed a payload, what kind of bytes it had: constant, text, low, mixed or high. Null in what a recorder wrote.";
+    payload_digest: OptText, Recorder, Repeating, "", "Where `vmtrace redact` removed a payload, the first 128 bits, in hexadecimal, of BLAKE3 over its captured bytes, keyed with the sender's secret: equal bytes have equal digests. Null in what a recorder wrote.";
 }
 
 impl<'a> Event<'a> {

@@ -54,6 +54,11 @@ pub struct Redaction {
     pub values: Vec<Replaced>,
 }
 
+/// The last redaction among the steps that led to a capture.
+pub fn redaction(steps: &[Derivation]) -> Option<&Redaction> {
+    steps.iter().rev().find_map(|step| step.redaction.as_ref())
+}
+
 /// How many values of a kind were replaced.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

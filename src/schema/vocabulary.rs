@@ -58,6 +58,7 @@ pub const VOCABULARIES: &[Vocabulary] = &[
     IovSource::VOCABULARY,
     IovVerdict::VOCABULARY,
     PayloadStatus::VOCABULARY,
+    PayloadEntropy::VOCABULARY,
     PayloadSide::VOCABULARY,
     PayloadAt::VOCABULARY,
     DescriptorKind::VOCABULARY,
@@ -68,6 +69,7 @@ pub const VOCABULARIES: &[Vocabulary] = &[
     Tier::VOCABULARY,
     SelfTest::VOCABULARY,
     ClockSync::VOCABULARY,
+    RedactionLevel::VOCABULARY,
 ];
 
 words! {
@@ -109,7 +111,26 @@ words! {
     Fault "fault" "a segment could not be read; its bytes are zero";
     Off "off" "not requested (`--payload none`)";
     Dropped "dropped" "left out, since the disk was nearly full (`--on-full drop-payload`)";
+    Redacted "redacted" "removed by `vmtrace redact`; `payload_total` still says how many bytes moved";
     None "none" "nothing to capture, or not available";
+}
+
+words! {
+    /// What kind of bytes a removed payload had.
+    PayloadEntropy in "payload_entropy";
+    Constant "constant" "one byte value only";
+    Text "text" "printable ASCII and blanks, but for a sixteenth at most";
+    Low "low" "less than half of the entropy that so many bytes can have";
+    Mixed "mixed" "between low and high";
+    High "high" "at least nine tenths of it: compressed, encrypted or random";
+}
+
+words! {
+    /// How much `vmtrace redact` has made unrecognisable; each level hides more than the one before.
+    RedactionLevel in "derived_from.redaction.level";
+    Payload "payload" "captured bytes are removed";
+    Share "share" "also names, numbers and addresses are replaced; well-known names stay";
+    Metadata "metadata" "also well-known names are replaced; command lines and addresses are removed";
 }
 
 words! {

@@ -84,6 +84,7 @@ pub const LEGEND: &[(&str, &str)] = &[
     ("\"TEXT\"", "the first bytes; \\n, \\xHH and others are written bytes"),
     ("(first N of N B)", "so many bytes were kept"),
     ("(fault: N of N B readable)", "the rest of the bytes could not be read"),
+    ("(payload redacted)", "vmtrace redact removed the bytes"),
     (BY_REFERENCE, "pages were passed on: who reads them may get later bytes"),
     ("thread NAME[TID]", "the call was made by a thread other than the main one"),
     ("took N", "from entry to exit of the call"),

@@ -102,8 +102,8 @@ impl Report {
         let verdict = match (self.status, self.derived_from.last()) {
             (status::OK, None) => "intact and complete".to_string(),
             (status::LOSS, None) => "intact, not complete".into(),
-            (status::OK, Some(step)) => format!("derived ({}), intact", origin::step(step)),
-            (status::LOSS, Some(step)) => format!("derived ({}), intact; loss is recorded", origin::step(step)),
+            (status::OK, Some(step)) => format!("{}, intact", origin::made(step)),
+            (status::LOSS, Some(step)) => format!("{}, intact; loss is recorded", origin::made(step)),
             (status::ALTERED, _) => "ALTERED, or contradicts itself".into(),
             _ => "CANNOT BE VERIFIED".into(),
         };

@@ -181,8 +181,15 @@ impl Calls {
         let file_out = (!uses_memory && roles.puts.is_none()).then(|| self.place_out(event));
         let is_whole = match event.payload_status.map(PayloadStatus::parse) {
             Some(Ok(PayloadStatus::Ok | PayloadStatus::Truncated)) => true,
-            Some(Ok(PayloadStatus::Fault | PayloadStatus::Off | PayloadStatus::Dropped | PayloadStatus::None)) => false,
-            Some(Err(_)) | None => false,
+            Some(Ok(
+                PayloadStatus::Fault
+                | PayloadStatus::Off
+                | PayloadStatus::Dropped
+                | PayloadStatus::Redacted
+                | PayloadStatus::None,
+            ))
+            | Some(Err(_))
+            | None => false,
         };
         let payload = event.payload.filter(|_| is_whole).and_then(|payload| payload.get(..payload.len().min(PAYLOAD)));
         Arc::new(Call {

@@ -199,7 +199,9 @@ fn certain(event: &Event<'_>, moved: u64) -> Vec<Range<usize>> {
     match event.payload_status.map(PayloadStatus::parse) {
         None | Some(Ok(PayloadStatus::Ok | PayloadStatus::Truncated)) => std::iter::once(0..len).collect(),
         Some(Ok(PayloadStatus::Fault)) => without_faults(event, len),
-        Some(Ok(PayloadStatus::Off | PayloadStatus::Dropped | PayloadStatus::None) | Err(_)) => Vec::new(),
+        Some(
+            Ok(PayloadStatus::Off | PayloadStatus::Dropped | PayloadStatus::Redacted | PayloadStatus::None) | Err(_),
+        ) => Vec::new(),
     }
 }
 

@@ -7,6 +7,7 @@ use super::families;
 use crate::count::{self, Count, grouped};
 use crate::model::summary::{Summary, Term};
 use crate::model::{origin, time};
+use crate::schema::derived::Redaction;
 use crate::schema::manifest::{ClockState, FamilyReport, Filters, Hook, LedgerRow, Manifest, Segment};
 use crate::schema::vocabulary::ClockSync;
 use crate::schema::{EventKind, EventSet};
@@ -68,6 +69,9 @@ fn origin(out: &mut String, facts: &Facts<'_>) {
             step.left_out.iter().take(STEPS).map(|what| format!("; left out: {}", Safe(what))).collect();
         let rows = format!("{} of {} taken{left_out}", grouped(taken), count::rows(all));
         line(out, "Derived", format_args!("{} (as stated): {rows}", origin::step(step)));
+        if let Some(redaction) = &step.redaction {
+            line(out, "Redacted", redacted(redaction));
+        }
     }
     if let Some(segment) = &manifest.segment {
         line(out, "Segment", place(segment));
@@ -105,6 +109,18 @@ fn origin(out: &mut String, facts: &Facts<'_>) {
         }
     }
     line(out, "Selected", selected(&manifest.filters));
+}
+
+fn redacted(redaction: &Redaction) -> String {
+    let options: String = redaction.options.iter().take(STEPS).map(|option| format!(" {}", Safe(option))).collect();
+    let values = redaction.values.iter().take(STEPS);
+    let values: Vec<String> = values.map(|of| format!("{} {}", grouped(of.distinct), Safe(&of.kind))).collect();
+    let replaced = if values.is_empty() { "no values".into() } else { values.join(", ") };
+    format!(
+        "at the level {}{options}, by version {} of the rules: {replaced} replaced",
+        Safe(&redaction.level),
+        redaction.rules
+    )
 }
 
 fn selected(filters: &Filters) -> String {

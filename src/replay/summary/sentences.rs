@@ -39,6 +39,7 @@ pub fn caveats(report: &Report) -> Vec<String> {
 /// What is not in the recording, or not in these files.
 fn missing(report: &Report) -> Vec<String> {
     let mut all = Vec::new();
+    all.extend(origin::redacted(&report.manifest.derived_from));
     all.extend(origin::sentence(&report.manifest.derived_from, report.total.left_out));
     all.extend(lost(report));
     all.extend(ledger(report));

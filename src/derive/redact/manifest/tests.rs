@@ -1,0 +1,155 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::derive::redact::clocks::Shift;
+use crate::derive::redact::names::Names;
+use crate::derive::redact::options::Keep;
+use crate::derive::redact::redactor::Payloads;
+use crate::derive::redact::rules;
+use crate::derive::redact::secret::Secret;
+use crate::schema::derived::Replaced;
+use crate::schema::manifest::{ClockState, Clocks, LedgerRow, Tool};
+
+fn redactor(level: Level) -> Redactor {
+    let secret = Secret::of(b"k");
+    Redactor {
+        shift: Shift::of(&secret),
+        names: Names::new(secret, level, Keep::default(), false),
+        masked: false,
+        dropped: Vec::new(),
+        payloads: Payloads::default(),
+    }
+}
+
+/// A manifest with a word of its own, `secret-N`, wherever a text can stand, and nothing left out.
+fn full() -> Manifest {
+    let mut number = 0;
+    let mut secret = || {
+        number += 1;
+        format!("secret-{number}")
+    };
+    let clocks = Clocks { realtime_ns: 1 << 60, monotonic_ns: 5, boottime_ns: 6, uncertainty_ns: 7 };
+    let state = ClockState { state: "TIME_OK".into(), frequency_ppm: 4.5, offset_ns: 9, ..ClockState::default() };
+    Manifest {
+        capture_id: secret(),
+        tool: Tool { name: "vmtrace".into(), ..Tool::default() },
+        argv: vec!["vmtrace".into(), "record".into(), "-o".into(), secret(), "--".into(), secret(), secret()],
+        comment: Some(secret()),
+        filters: Filters {
+            pids: vec![4211],
+            command: vec![secret(), secret()],
+            uids: vec![1000],
+            cgroup: Some(format!("/{}", secret())),
+            count: Some(1),
+            duration_s: Some(1.0),
+            ..Filters::default()
+        },
+        host: Host {
+            hostname: secret(),
+            sysname: "Linux".into(),
+            release: "6.18.44-mine".into(),
+            version: secret(),
+            machine: "x86_64".into(),
+            boot_id: secret(),
+            machine_id: Some(secret()),
+            lockdown: Some("[none] integrity confidentiality".into()),
+            container: Some(secret()),
+            ..Host::default()
+        },
+        start: clocks,
+        end: clocks,
+        start_clock: Some(state.clone()),
+        end_clock: Some(state),
+        segment: Some(Segment {
+            index: 2,
+            begin: clocks,
+            first_seq: 9,
+            previous_root: Some(secret()),
+            previous_file: Some(secret()),
+            last: Some(3),
+        }),
+        hooks: vec![Hook { reason: Some(secret()), ..Hook::default() }],
+        families: vec![FamilyReport { untested: vec![secret()], gap: Some(secret()), ..FamilyReport::default() }],
+        gaps: vec![secret(), "x32 calls are not seen, where the kernel has them".into(), secret()],
+        ledger: vec![LedgerRow { event: "tee".into(), lost_journal: 1, left_out: 1, ..LedgerRow::default() }],
+        ledger_from_rows: true,
+        derived_from: vec![Derivation {
+            command: "slice".into(),
+            argv: vec![secret(), secret()],
+            sources: vec![Source { file: format!("{}.parquet", secret()), capture_id: secret(), ..Source::default() }],
+            left_out: vec![secret()],
+            redaction: Some(Redaction {
+                level: "share".into(),
+                options: vec![format!("--keep comm={}", secret())],
+                values: vec![Replaced::default()],
+                ..Redaction::default()
+            }),
+            ..Derivation::default()
+        }],
+        ..Manifest::default()
+    }
+}
+
+/// The fields of an object, those of objects in it with their names before them.
+fn fields(value: &serde_json::Value, front: &str, all: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(object) => object.iter().for_each(|(key, value)| {
+            let dot = if front.is_empty() { "" } else { "." };
+            fields(value, &format!("{front}{dot}{key}"), all);
+        }),
+        serde_json::Value::Array(list) if list.iter().any(serde_json::Value::is_object) => {
+            list.iter().for_each(|value| fields(value, front, all));
+        }
+        _ => {
+            all.insert(front.to_string());
+        }
+    }
+}
+
+#[test]
+fn every_field_has_one_rule() {
+    let mut all = BTreeSet::new();
+    fields(&serde_json::to_value(full()).unwrap(), "", &mut all);
+    for field in &all {
+        let of = rules::MANIFEST
+            .iter()
+            .filter(|(name, _)| field.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')));
+        assert_eq!(of.count(), 1, "which rule has {field}?");
+    }
+    for (name, _) in rules::MANIFEST {
+        let of = |field: &String| field.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        assert!(all.iter().any(of), "{name} is no field");
+    }
+}
+
+#[test]
+fn no_text_of_the_original_stays() {
+    for level in [Level::Share, Level::Metadata] {
+        let redacted = redacted(&mut redactor(level), &full());
+        let json = serde_json::to_string(&redacted).unwrap();
+        for text in ["secret-", "4211", "1000]", "-mine"].iter().filter(|t| level == Level::Metadata || **t != "-mine")
+        {
+            assert!(!json.contains(text), "{text}: {json}");
+        }
+        assert_eq!(redacted.gaps, [HIDDEN, "x32 calls are not seen, where the kernel has them"]);
+        assert_eq!((redacted.filters.pids.len(), redacted.ledger.len()), (1, 1));
+        assert_eq!(redacted.derived_from[0].argv, ["vmtrace", "slice"]);
+        assert_ne!(redacted.start.realtime_ns, 1 << 60);
+        assert_eq!(redacted.start_clock.unwrap().frequency_ppm, 0.0);
+    }
+    let share = redacted(&mut redactor(Level::Share), &full());
+    assert_eq!(share.argv[..3], ["vmtrace", "record", "-o"]);
+    assert!(share.argv[5].starts_with("comm-") && share.host.hostname.starts_with("host-"));
+}
+
+#[test]
+fn the_level_payload_keeps_all_but_the_capture_and_its_neighbours() {
+    let (full, redacted) = (full(), redacted(&mut redactor(Level::Payload), &full()));
+    let mut wanted = full.clone();
+    wanted.capture_id = redacted.capture_id.clone();
+    wanted.derived_from[0].sources[0].capture_id = redacted.derived_from[0].sources[0].capture_id.clone();
+    let segment = wanted.segment.as_mut().unwrap();
+    (segment.previous_root, segment.previous_file) = (None, None);
+    assert_eq!(redacted, wanted);
+    assert_ne!(redacted.capture_id, full.capture_id);
+}

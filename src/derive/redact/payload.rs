@@ -1,0 +1,231 @@
+//! Payloads: what stays of bytes that are removed, and bytes that stay with secrets masked in them.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::secret::Secret;
+use crate::schema::vocabulary::PayloadEntropy;
+
+/// Hexadecimal digits of a digest: 128 bits.
+const DIGITS: usize = 32;
+/// What stands in the place of a masked byte.
+const MASK: u8 = b'*';
+
+/// The keyed digest of a payload.
+pub fn digest(secret: &Secret, bytes: &[u8]) -> String {
+    secret.hex("payload", bytes, DIGITS)
+}
+
+/// What kind of bytes these are; `None` of none.
+pub fn entropy(bytes: &[u8]) -> Option<PayloadEntropy> {
+    let mut counts = [0u32; 256];
+    for byte in bytes {
+        if let Some(count) = counts.get_mut(usize::from(*byte)) {
+            *count += 1;
+        }
+    }
+    let distinct = counts.iter().filter(|count| **count > 0).count();
+    if distinct <= 1 {
+        return (distinct == 1).then_some(PayloadEntropy::Constant);
+    }
+    let printable = bytes.iter().filter(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\r' | b'\t')).count();
+    if bytes.len() - printable <= bytes.len() / 16 {
+        return Some(PayloadEntropy::Text);
+    }
+    let all = bytes.len() as f64;
+    let shares = counts.iter().filter(|count| **count > 0).map(|count| f64::from(*count) / all);
+    let bits: f64 = shares.map(|share| -share * share.log2()).sum();
+    let most = (bytes.len().min(256) as f64).log2();
+    Some(match bits / most {
+        share if share < 0.5 => PayloadEntropy::Low,
+        share if share < 0.9 => PayloadEntropy::Mixed,
+        _ => PayloadEntropy::High,
+    })
+}
+
+/// What a pattern shows of a secret, and how far the secret goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    /// All of the match behind its first bytes.
+    Match,
+    /// The match says that a key follows: up to the line that ends it, or to the end.
+    Key,
+    /// The match stands beside a secret in an object of JSON: all of it between the braces.
+    Object,
+}
+
+/// What looks like a secret: the patterns of the analysis `secrets` of `vmtrace query`, which a test compares. The bytes
+/// at the beginning that say what it is stay.
+const PATTERNS: &[(&str, usize, Extent, &[&str])] = &[
+    ("GitHub token", 4, Extent::Match, &["gh[pousr]_[A-Za-z0-9][A-Za-z0-9_.-]{19,}"]),
+    ("GitHub token", 11, Extent::Match, &["github_pat_[A-Za-z0-9_]{20,}"]),
+    ("GitHub Actions secret", 20, Extent::Object, &["\"isSecret\" ?: ?true"]),
+    ("JSON web token", 3, Extent::Match, &[r"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+)?"]),
+    ("AWS access key id", 4, Extent::Match, &["(?:AKIA|ASIA)[A-Z0-9]{16}"]),
+    (
+        "AWS secret access key",
+        6,
+        Extent::Match,
+        &[r#"(?i:(?:aws_?)?secret_?access_?key)["' ]{0,2}[=:] ?["']?[A-Za-z0-9/+]{40}"#],
+    ),
+    (
+        "AWS session token",
+        7,
+        Extent::Match,
+        &[
+            r#"(?i:(?:aws_?)?session_?token)["' ]{0,2}[=:] ?["']?[A-Za-z0-9/+=]{16,}"#,
+            "|(?:IQoJb3JpZ2luX2|FwoGZXIvYXdz)[A-Za-z0-9/+=]{16,}",
+        ],
+    ),
+    ("private key", 80, Extent::Key, &["-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"]),
+    (
+        "hash of a password",
+        3,
+        Extent::Match,
+        &[
+            r"\$6\$(?:rounds=[0-9]{4,9}\$)?[./0-9A-Za-z]{1,16}\$[./0-9A-Za-z]{86}",
+            r"|\$5\$(?:rounds=[0-9]{4,9}\$)?[./0-9A-Za-z]{1,16}\$[./0-9A-Za-z]{43}",
+            r"|\$g?y\$[./0-9A-Za-z]{1,20}\$[./0-9A-Za-z]{1,86}\$[./0-9A-Za-z]{43}",
+            r"|\$7\$[./0-9A-Za-z]{11,97}\$[./0-9A-Za-z]{43}",
+            r"|\$2[abxy]\$[0-9]{2}\$[./0-9A-Za-z]{53}",
+            r"|\$1\$[./0-9A-Za-z]{1,8}\$[./0-9A-Za-z]{22}",
+        ],
+    ),
+    ("HTTP authorization", 15, Extent::Match, &["(?i:authorization): ?[A-Za-z]{1,20} [!-~]{8,}"]),
+    ("HTTP cookie", 7, Extent::Match, &["(?i:(?:set-)?cookie): ?[!-~]{1,100}=[!-~]{4,}"]),
+    ("password", 6, Extent::Match, &[r#"(?i:passw(?:or)?d)["' ]{0,2}[=:] ?["']?[!-~]{1,128}"#]),
+];
+
+static COMPILED: LazyLock<Vec<(usize, Extent, Regex)>> = LazyLock::new(|| {
+    let compile = |(_, shown, extent, parts): &(&str, usize, Extent, &[&str])| {
+        Some((*shown, *extent, Regex::new(&parts.concat()).ok()?))
+    };
+    PATTERNS.iter().filter_map(compile).collect()
+});
+
+/// Masks what looks like a secret, byte for byte; returns how many there were. Bytes that are not printable ASCII end a
+/// secret, as in the analysis.
+pub fn mask(bytes: &mut [u8]) -> u64 {
+    let line = |byte: &u8| if matches!(byte, b' '..=b'~') { char::from(*byte) } else { '\n' };
+    let text: String = bytes.iter().map(line).collect();
+    let mut found = 0;
+    for (shown, extent, regex) in COMPILED.iter() {
+        for hit in regex.find_iter(&text).filter(|hit| !hit.is_empty()) {
+            found += 1;
+            let range = match extent {
+                Extent::Match => hit.start() + shown.min(&hit.len())..hit.end(),
+                Extent::Key => hit.end()..end_of_key(&text, hit.end()),
+                Extent::Object => object(&text, hit.start(), hit.end()),
+            };
+            let secret = bytes.get_mut(range).unwrap_or_default();
+            // Blanks stay, so that what is masked keeps its form.
+            secret.iter_mut().filter(|byte| matches!(byte, b'!'..=b'~')).for_each(|byte| *byte = MASK);
+        }
+    }
+    found
+}
+
+fn end_of_key(text: &str, from: usize) -> usize {
+    text.get(from..).and_then(|rest| rest.find("-----END")).map_or(text.len(), |at| from + at)
+}
+
+/// Between the braces around a match, or as far as there is text.
+fn object(text: &str, start: usize, end: usize) -> std::ops::Range<usize> {
+    let from = text.get(..start).and_then(|front| front.rfind('{')).map_or(0, |at| at + 1);
+    let to = text.get(end..).and_then(|rest| rest.find('}')).map_or(text.len(), |at| end + at);
+    from..to
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_of_bytes_are_told_apart() {
+        assert_eq!(entropy(b""), None);
+        let random: Vec<u8> = (0..64u32).flat_map(|n| *blake3::hash(&n.to_le_bytes()).as_bytes()).collect();
+        let mixed: Vec<u8> = random.iter().map(|byte| byte & 0x3f).collect();
+        let low: Vec<u8> = random.iter().map(|byte| if *byte < 16 { 1 } else { 0 }).collect();
+        let of = [b"\0\0\0".as_slice(), b"message 0: the quick brown fox\n", &random, &mixed, &low].map(entropy);
+        use PayloadEntropy::*;
+        assert_eq!(of, [Some(Constant), Some(Text), Some(High), Some(Mixed), Some(Low)]);
+    }
+
+    #[test]
+    fn a_digest_needs_the_secret() {
+        let of = |secret: &[u8]| digest(&Secret::of(secret), b"PIN 1234");
+        assert_eq!(of(b"a").len(), 32);
+        assert_ne!(of(b"a"), of(b"b"));
+        assert_ne!(of(b"a"), blake3::hash(b"PIN 1234").to_hex()[..32]);
+    }
+
+    fn masked(text: &[u8]) -> (String, u64) {
+        let mut bytes = text.to_vec();
+        let found = mask(&mut bytes);
+        assert_eq!(bytes.len(), text.len());
+        (String::from_utf8_lossy(&bytes).into_owned(), found)
+    }
+
+    #[test]
+    fn secrets_are_masked_in_place() {
+        assert_eq!(masked(b"\0user=joe password=hunter2\0\xff"), ("\0user=joe passwo**********\0\u{fffd}".into(), 1));
+        assert_eq!(masked(b"ghp_abcdefghijklmnopqrstuvwx"), ("ghp_************************".into(), 1));
+        let key = b"-----BEGIN PRIVATE KEY-----\nAbc/\ndef=\n-----END PRIVATE KEY-----\n";
+        let hidden = "-----BEGIN PRIVATE KEY-----\n****\n****\n-----END PRIVATE KEY-----\n";
+        assert_eq!(masked(key), (hidden.into(), 1));
+        assert_eq!(masked(&key[..33]), ("-----BEGIN PRIVATE KEY-----\n****\n".into(), 1));
+        let json = b"{\"a\":1,\"b\":{\"value\":\"xyz\",\"isSecret\":true},\"c\":2}";
+        let (text, found) = masked(json);
+        assert!(found == 1 && text.starts_with("{\"a\":1,\"b\":{***") && text.ends_with("***},\"c\":2}"), "{text}");
+        assert!(!text.contains("xyz"));
+        assert_eq!(masked(b"nothing of the kind").1, 0);
+        assert_eq!(COMPILED.len(), PATTERNS.len(), "every pattern can be compiled");
+    }
+
+    /// The tuples of the analysis: its name, what it shows, its pattern.
+    fn of_the_analysis() -> Vec<(String, usize, String)> {
+        let sql = include_str!("../../query/named/secrets.sql");
+        let values = sql.split("VALUES").nth(1).unwrap().split("), candidates").next().unwrap();
+        let lines: Vec<&str> = values.lines().map(str::trim).filter(|line| !line.starts_with("--")).collect();
+        let mut all: Vec<(String, usize, String)> = Vec::new();
+        let mut numbers = 0;
+        // Pieces between quotes, of which two stand for one within.
+        let (mut rest, text) = (0, lines.join("\n"));
+        let mut texts: Vec<String> = Vec::new();
+        while let Some(open) = text[rest..].find('\'').map(|at| rest + at) {
+            let between = &text[rest..open];
+            if between.contains('(') && !between.contains("||") {
+                texts.push(String::new());
+            } else if let Some(number) = between.split(',').map(str::trim).find_map(|word| word.parse().ok()) {
+                all.push((texts.pop().unwrap(), number, String::new()));
+                numbers += 1;
+            }
+            let mut piece = String::new();
+            let mut at = open + 1;
+            loop {
+                let quote = at + text[at..].find('\'').unwrap();
+                piece += &text[at..quote];
+                at = quote + 1;
+                if !text[at..].starts_with('\'') {
+                    break;
+                }
+                piece.push('\'');
+                at += 1;
+            }
+            rest = at;
+            match texts.last_mut() {
+                Some(name) => *name = piece,
+                None => all.last_mut().unwrap().2 += &piece,
+            }
+        }
+        assert_eq!(numbers, all.len());
+        all
+    }
+
+    #[test]
+    fn the_patterns_are_those_of_the_analysis() {
+        let own = PATTERNS.iter().map(|(name, shown, _, parts)| (name.to_string(), *shown, parts.concat()));
+        assert_eq!(own.collect::<Vec<_>>(), of_the_analysis());
+    }
+}

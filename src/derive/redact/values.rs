@@ -1,0 +1,165 @@
+//! Values of a row, by their types: each comes from the old row, and the new one borrows what stands for it.
+
+use super::payload;
+use super::redactor::{Redactor, TextOf};
+use super::rules::Rule;
+use crate::schema::Event;
+use crate::schema::types::{Iovec, Iovecs};
+
+/// A value of the new row: what it borrows from the old one, or its own.
+pub trait Lend {
+    /// What it lends.
+    type Lent<'a>
+    where
+        Self: 'a;
+    /// The value.
+    fn lend(&self) -> Self::Lent<'_>;
+}
+
+/// A value of the old row.
+pub trait Value<'a>: Copy + Default {
+    /// What the new row has in its place.
+    type New: Lend + Default;
+    /// The value by its rule.
+    fn redacted(self, rule: Rule, redactor: &mut Redactor, event: &Event<'a>) -> Self::New;
+}
+
+macro_rules! numbers {
+    ($($number:ty),+) => {
+        $(
+            impl Lend for $number {
+                type Lent<'a> = $number;
+                fn lend(&self) -> $number {
+                    *self
+                }
+            }
+
+            impl Value<'_> for $number {
+                type New = $number;
+                fn redacted(self, rule: Rule, redactor: &mut Redactor, event: &Event<'_>) -> $number {
+                    let number = redactor.number(rule, self.into(), event);
+                    number.and_then(|number| number.try_into().ok()).unwrap_or_default()
+                }
+            }
+
+            impl Lend for Option<$number> {
+                type Lent<'a> = Option<$number>;
+                fn lend(&self) -> Option<$number> {
+                    *self
+                }
+            }
+
+            impl Value<'_> for Option<$number> {
+                type New = Option<$number>;
+                fn redacted(self, rule: Rule, redactor: &mut Redactor, event: &Event<'_>) -> Option<$number> {
+                    redactor.number(rule, self?.into(), event)?.try_into().ok()
+                }
+            }
+        )+
+    };
+}
+
+numbers!(i32, u32, i64, u64);
+
+impl Lend for Option<bool> {
+    type Lent<'a> = Option<bool>;
+    fn lend(&self) -> Option<bool> {
+        *self
+    }
+}
+
+impl Value<'_> for Option<bool> {
+    type New = Option<bool>;
+    fn redacted(self, rule: Rule, _: &mut Redactor, _: &Event<'_>) -> Option<bool> {
+        self.filter(|_| rule == Rule::Keep)
+    }
+}
+
+/// A text that stays, or another.
+#[derive(Debug, Default)]
+pub struct Text<'t>(Option<TextOf<'t>>);
+
+impl<'t> Text<'t> {
+    fn get(&self) -> Option<&str> {
+        match self.0.as_ref()? {
+            TextOf::Kept(text) => Some(text),
+            TextOf::Made(text) => Some(text),
+        }
+    }
+}
+
+/// The same, never null.
+#[derive(Debug, Default)]
+pub struct Required<'t>(Text<'t>);
+
+impl<'t> Lend for Text<'t> {
+    type Lent<'a>
+        = Option<&'a str>
+    where
+        Self: 'a;
+    fn lend(&self) -> Option<&str> {
+        self.get()
+    }
+}
+
+impl<'t> Lend for Required<'t> {
+    type Lent<'a>
+        = &'a str
+    where
+        Self: 'a;
+    fn lend(&self) -> &str {
+        self.0.get().unwrap_or_default()
+    }
+}
+
+impl<'t> Value<'t> for Option<&'t str> {
+    type New = Text<'t>;
+    fn redacted(self, rule: Rule, redactor: &mut Redactor, event: &Event<'t>) -> Text<'t> {
+        Text(redactor.text(rule, self, event))
+    }
+}
+
+impl<'t> Value<'t> for &'t str {
+    type New = Required<'t>;
+    fn redacted(self, rule: Rule, redactor: &mut Redactor, event: &Event<'t>) -> Required<'t> {
+        Required(Text(redactor.text(rule, Some(self), event)))
+    }
+}
+
+impl Lend for Option<Vec<u8>> {
+    type Lent<'a> = Option<&'a [u8]>;
+    fn lend(&self) -> Option<&[u8]> {
+        self.as_deref()
+    }
+}
+
+impl Value<'_> for Option<&[u8]> {
+    type New = Option<Vec<u8>>;
+    fn redacted(self, rule: Rule, redactor: &mut Redactor, _: &Event<'_>) -> Option<Vec<u8>> {
+        self.filter(|_| rule == Rule::Payload && redactor.masked).map(|bytes| {
+            let mut bytes = bytes.to_vec();
+            redactor.payloads.secrets += payload::mask(&mut bytes);
+            bytes
+        })
+    }
+}
+
+impl Lend for Option<Vec<Iovec>> {
+    type Lent<'a> = Option<Iovecs<'a>>;
+    fn lend(&self) -> Option<Iovecs<'_>> {
+        self.as_deref().map(Iovecs::Pairs)
+    }
+}
+
+impl Value<'_> for Option<Iovecs<'_>> {
+    type New = Option<Vec<Iovec>>;
+    fn redacted(self, rule: Rule, redactor: &mut Redactor, _: &Event<'_>) -> Option<Vec<Iovec>> {
+        let ranges = self.filter(|_| rule == Rule::Ranges)?;
+        let hides = redactor.hides();
+        let moved = |range: Iovec| match hides {
+            true => Iovec { base: redactor.names.address(range.base), ..range },
+            false => range,
+        };
+        Some(ranges.iter().map(moved).collect())
+    }
+}

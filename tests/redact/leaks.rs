@@ -1,0 +1,391 @@
+//! No original value stands in a redacted capture, unless its rule keeps it: not in a column, not in the manifest, and not in
+//! the bytes of the file. Whoever looks for leaks must find one: each rule is switched off once, by putting its column back.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use vmtrace::derive::redact::{known, rows, rules::Rule};
+use vmtrace::schema::columns::COLUMNS;
+use vmtrace::schema::reader::{Capture, Scan};
+use vmtrace::schema::types::{Iovec, Iovecs};
+use vmtrace::schema::{Cell, Event, EventBatch, Manifest};
+
+use super::made::{self, Place};
+
+/// Bytes of a payload that are looked for.
+const WINDOW: usize = 8;
+/// Distinct bytes that they must have: zeros stand anywhere.
+const DISTINCT: usize = 5;
+/// Bytes of the shortest text that is looked for.
+const SHORTEST: usize = 4;
+
+/// What must not stand in a redacted file.
+#[derive(Debug, Default)]
+struct Originals {
+    texts: BTreeSet<String>,
+    /// By rule.
+    numbers: Vec<(Rule, HashSet<i128>)>,
+    addresses: HashSet<u64>,
+    windows: HashSet<[u8; WINDOW]>,
+}
+
+/// Whether a text says nothing of its machine: it stays by rule.
+fn stays(text: &str) -> bool {
+    let lists = [known::OF_A_PROCESS, known::CGROUPS, known::ENDINGS, known::ANONYMOUS, known::NUMBERED];
+    known::is_known(text) || lists.iter().any(|list| list.contains(&text)) || ["(deleted)", "memfd"].contains(&text)
+}
+
+/// The parts of a text that can be told apart: words, and the components of paths.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    text.split([' ', '/', '=', '[', ']', ':', ',']).filter(|part| part.len() >= SHORTEST)
+}
+
+impl Originals {
+    fn of(path: &Path) -> Self {
+        let mut all = Originals::default();
+        made::each(path, |event| all.take(event));
+        let manifest = Capture::open(path).unwrap().manifest().clone();
+        let host = &manifest.host;
+        let texts = [Some(&host.hostname), Some(&host.boot_id), host.machine_id.as_ref(), host.container.as_ref()];
+        let texts = texts.into_iter().flatten().chain(&manifest.filters.command).chain([&manifest.capture_id]);
+        texts.for_each(|text| all.text(text));
+        all
+    }
+
+    fn text(&mut self, text: &str) {
+        self.texts.extend(parts(text).filter(|part| !stays(part)).map(str::to_string));
+    }
+
+    fn number(&mut self, rule: Rule, number: i128) {
+        match self.numbers.iter_mut().find(|(of, _)| *of == rule) {
+            Some((_, all)) => drop(all.insert(number)),
+            None => self.numbers.push((rule, [number].into())),
+        }
+    }
+
+    fn take(&mut self, event: &Event<'_>) {
+        event.cells(|name, cell| {
+            let rule = rule_of(name);
+            match (rule, cell) {
+                (Rule::Keep | Rule::PayloadStatus | Rule::Entropy | Rule::Digest, _) => {}
+                (_, Cell::Text(text)) => self.text(text),
+                (Rule::Pid, Cell::Int(pid)) if pid > 1 => self.number(rule, pid.into()),
+                (Rule::Inode, Cell::Uint(inode)) if inode > 0 => self.number(rule, inode.into()),
+                (_, Cell::Iovecs(ranges)) => self.addresses.extend(ranges.iter().map(|range| range.base)),
+                (Rule::Data, Cell::Uint(data)) => drop(self.addresses.insert(data)),
+                (_, Cell::Bytes(bytes)) => self.windows.extend(windows(bytes)),
+                _ => {}
+            }
+        });
+        self.addresses.retain(|address| *address >= 1 << 24);
+    }
+}
+
+fn rule_of(column: &str) -> Rule {
+    rows::COLUMNS.iter().find(|(name, _)| *name == column).unwrap().1
+}
+
+fn windows(bytes: &[u8]) -> impl Iterator<Item = [u8; WINDOW]> {
+    let all = bytes.windows(WINDOW).map(|window| <[u8; WINDOW]>::try_from(window).unwrap());
+    all.filter(|window| window.iter().collect::<HashSet<_>>().len() >= DISTINCT)
+}
+
+/// The bytes of a file, and what they are when they are unpacked: pages of columns, and descriptions of row groups.
+fn bytes_of(path: &Path) -> Vec<Vec<u8>> {
+    let file = std::fs::read(path).unwrap();
+    let magic = [0x28, 0xb5, 0x2f, 0xfd];
+    let frames = file.windows(4).enumerate().filter(|(_, window)| *window == magic).map(|(at, _)| at);
+    let unpack = |at: usize| {
+        let mut decoder = zstd::stream::read::Decoder::with_buffer(&file[at..]).unwrap().single_frame();
+        let mut out = Vec::new();
+        std::io::Read::read_to_end(&mut decoder, &mut out).ok().map(|_| out)
+    };
+    let unpacked: Vec<_> = frames.filter_map(unpack).collect();
+    [vec![file.clone()], unpacked].concat()
+}
+
+/// What every capture has: names of columns, what they mean, words of the format.
+fn of_every_capture() -> &'static [Vec<u8>] {
+    static BYTES: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+    BYTES.get_or_init(made_of_words)
+}
+
+fn made_of_words() -> Vec<Vec<u8>> {
+    let place = Place::new();
+    let path = place.path("empty.parquet");
+    let events: Vec<String> = COLUMNS.iter().map(|column| column.name.to_string()).collect();
+    let mut manifest = Manifest { gaps: events, ..Manifest::default() };
+    manifest.argv = ["vmtrace", "record", "redact", "share", "metadata"].map(str::to_string).into();
+    made::write(&path, &manifest, |builder| builder.push(&Event::default()));
+    bytes_of(&path)
+}
+
+fn holds(haystack: &[u8], needle: &[u8]) -> bool {
+    memchr::memmem::find(haystack, needle).is_some()
+}
+
+/// Everything of `originals` that is in the capture at `path`, with where it is.
+fn leaks(path: &Path, originals: &Originals) -> Vec<String> {
+    let mut found = Vec::new();
+    let numbers = |rule| originals.numbers.iter().find(|(of, _)| *of == rule).map(|(_, all)| all);
+    let mut of_cell = |name: &str, cell: Cell<'_>| {
+        let is_number = |number: i128| numbers(rule_of(name)).is_some_and(|all| all.contains(&number));
+        let leaked = match cell {
+            Cell::Text(text) => text_leaks(text, originals),
+            Cell::Int(number) => is_number(number.into()).then(|| number.to_string()),
+            Cell::Uint(number) if name == "data" => {
+                originals.addresses.contains(&number).then(|| format!("{number:#x}"))
+            }
+            Cell::Uint(number) => is_number(number.into()).then(|| number.to_string()),
+            Cell::Bytes(bytes) => windows(bytes).find(|w| originals.windows.contains(w)).map(|w| format!("{w:?}")),
+            Cell::Iovecs(ranges) => {
+                ranges.iter().find(|range| originals.addresses.contains(&range.base)).map(|range| format!("{range:x?}"))
+            }
+            Cell::Null | Cell::Bool(_) | Cell::Micros(_) => None,
+        };
+        found.extend(leaked.map(|what| format!("column {name}: {what}")));
+    };
+    made::each(path, |event| event.cells(&mut of_cell));
+    let capture = Capture::open(path).unwrap();
+    let manifest = capture.manifest_json();
+    let json: serde_json::Value = serde_json::from_str(manifest).unwrap();
+    strings(&json, &mut |text| found.extend(text_leaks(text, originals).map(|what| format!("manifest: {what}"))));
+    found.extend(raw_leaks(path, originals));
+    found
+}
+
+fn strings(value: &serde_json::Value, take: &mut impl FnMut(&str)) {
+    match value {
+        serde_json::Value::String(text) => take(text),
+        serde_json::Value::Array(list) => list.iter().for_each(|value| strings(value, take)),
+        serde_json::Value::Object(object) => object.values().for_each(|value| strings(value, take)),
+        _ => {}
+    }
+}
+
+/// An original text, or a number of a process or a pipe, among the parts of a text.
+fn text_leaks(text: &str, originals: &Originals) -> Option<String> {
+    // Words that the format itself has stay: events, words of columns, options of the recorder.
+    let is_word = |part: &str| text == part && of_format(part);
+    let part = parts(text).find(|part| originals.texts.contains(*part) && !is_word(part));
+    let is_number = |word: &str| {
+        let number = word.parse::<i128>().ok();
+        number.is_some_and(|number| number > 999 && originals.numbers.iter().any(|(_, all)| all.contains(&number)))
+    };
+    let number = || text.split(|c: char| !c.is_ascii_alphanumeric()).find(|word| is_number(word));
+    part.or_else(number).map(str::to_string)
+}
+
+fn of_format(word: &str) -> bool {
+    use vmtrace::schema::vocabulary::VOCABULARIES;
+    VOCABULARIES.iter().flat_map(|v| v.words).any(|(text, _)| *text == word)
+        || vmtrace::schema::events::EVENTS.iter().any(|event| event.name == word)
+}
+
+/// Originals in the bytes of the file and of its unpacked parts, but for what every capture has.
+fn raw_leaks(path: &Path, originals: &Originals) -> Vec<String> {
+    let (all, every) = (bytes_of(path), of_every_capture());
+    let is_rare = |needle: &[u8]| !every.iter().any(|bytes| holds(bytes, needle));
+    let mut needles: Vec<(String, Vec<u8>)> = Vec::new();
+    let texts = originals.texts.iter().filter(|text| !of_format(text));
+    needles.extend(texts.map(|text| (text.clone(), text.clone().into_bytes())));
+    let addresses = originals.addresses.iter().filter(|address| **address >= 1 << 32);
+    needles.extend(addresses.map(|address| (format!("{address:#x}"), address.to_le_bytes().to_vec())));
+    let mut found: Vec<String> = Vec::new();
+    for (what, needle) in needles {
+        if all.iter().any(|bytes| holds(bytes, &needle)) && is_rare(&needle) {
+            found.push(format!("bytes: {what}"));
+        }
+    }
+    for bytes in &all {
+        let windows = bytes.windows(WINDOW).map(|window| <[u8; WINDOW]>::try_from(window).unwrap());
+        let leaked = windows.filter(|window| originals.windows.contains(window)).find(|window| is_rare(window));
+        found.extend(leaked.map(|window| format!("bytes of a payload: {window:?}")));
+    }
+    found
+}
+
+/// A capture with values that no sample has.
+fn with_all_kinds(place: &Place) -> PathBuf {
+    let path = place.path("made.parquet");
+    let id = "4fd9a8c1e2b34fd9a8c1e2b34fd9a8c1e2b34fd9a8c1e2b34fd9a8c1e2b3abcd";
+    let mut manifest = Manifest { capture_id: "c0ffee00c0ffee00".into(), ..Manifest::default() };
+    manifest.host.hostname = "build-7.example".into();
+    manifest.host.container = Some(id.into());
+    manifest.filters.command = ["/opt/acme/agent", "--token=opensesame"].map(str::to_string).into();
+    manifest.argv = ["/home/josephine/bin/vmtrace", "record", "--", "/opt/acme/agent"].map(str::to_string).into();
+    manifest.comment = Some("for josephine at acme".into());
+    manifest.gaps = vec!["mem: 3 reads or writes of walletd (pid 31337) may have been of /proc/PID/mem".into()];
+    let event = Event {
+        event: "splice",
+        pid: 31_337,
+        tid: 31_338,
+        comm: "walletd",
+        exe: Some("/home/josephine/walletd (deleted)"),
+        process_key: Some("0011223344556677"),
+        cgroup: Some("/user.slice/acme-billing.service"),
+        container: Some(id),
+        target_pid: Some(31_339),
+        target_exe: Some("/opt/acme/ledgerd"),
+        target_cgroup: Some("/system.slice/docker-4fd9a8c1e2b34fd9.scope"),
+        target_container: Some("acme-container"),
+        fd_in_path: Some("/home/josephine/.ssh/id_acme"),
+        fd_out_path: Some("/proc/31337/task/31338/mem"),
+        fd_in_local_addr: Some("192.0.2.77"),
+        fd_in_peer_addr: Some("2a00:1450:4001:830::2004"),
+        fd_out_local_addr: Some("@acme-socket"),
+        fd_out_peer_addr: Some("/run/acme/ledger.sock"),
+        pipe_in: Some(40_660_200),
+        argv: Some("/opt/acme/walletd --secret=opensesame 31337 /home/josephine/ledger.db"),
+        payload: Some(b"josephine owes acme 12 coins"),
+        payload_len: 28,
+        payload_status: Some("ok"),
+        ..Event::default()
+    };
+    made::write(&path, &manifest, |builder| builder.push(&event));
+    path
+}
+
+#[test]
+fn nothing_of_a_sample_is_in_what_is_made_of_it() {
+    let place = Place::new();
+    let mut looked_for = 0;
+    for sample in made::samples().into_iter().chain([with_all_kinds(&place)]) {
+        let originals = Originals::of(&sample);
+        looked_for += originals.texts.len() + originals.addresses.len() + originals.windows.len();
+        for level in ["share", "metadata"] {
+            let out = place.redact(&sample, "out.parquet", &["--level", level, "--force"]);
+            let leaked = leaks(&out, &originals);
+            assert!(leaked.is_empty(), "{} at the level {level}: {leaked:#?}", sample.display());
+            assert!(bytes_of(&out).len() > 3, "a capture has packed parts");
+        }
+        // At the level payload only captured bytes are looked for, but for those that other columns have, too: addresses.
+        let kept = place.path("kept.parquet");
+        made::write(&kept, Capture::open(&sample).unwrap().manifest(), |builder| {
+            made::each(&sample, |event| builder.push(&Event { payload: None, ..*event }));
+        });
+        let mut bytes = Originals { windows: originals.windows, ..Originals::default() };
+        let elsewhere = bytes_of(&kept);
+        bytes.windows.retain(|window| !elsewhere.iter().any(|bytes| holds(bytes, window)));
+        let out = place.redact(&sample, "out.parquet", &["--level", "payload", "--force"]);
+        let leaked = leaks(&out, &bytes);
+        assert!(leaked.is_empty(), "{} at the level payload: {leaked:#?}", sample.display());
+    }
+    assert!(looked_for > 1_000, "only {looked_for} values were looked for");
+}
+
+/// The events of two captures with the same rows.
+fn pairs(one: &Path, other: &Path, mut take: impl for<'a> FnMut(&Event<'a>, &Event<'a>)) {
+    let batches = |path: &Path| -> Vec<EventBatch> {
+        Capture::open(path).unwrap().scan(&Scan::default()).unwrap().map(Result::unwrap).collect()
+    };
+    let (one, other) = (batches(one), batches(other));
+    let rows = |batches: &[EventBatch]| batches.iter().map(EventBatch::len).sum::<usize>();
+    assert_eq!(rows(&one), rows(&other));
+    let (one, other) = (one.iter().flat_map(EventBatch::iter), other.iter().flat_map(EventBatch::iter));
+    one.zip(other).for_each(|(one, other)| take(&one, &other));
+}
+
+/// What happens where a rule is switched off: the column of the original, put into the redacted capture.
+macro_rules! put_back {
+    ($($column:ident in $sample:literal;)+) => {
+        &[$((stringify!($column), $sample, |original, redacted, take| {
+            take(&Event { $column: original.$column, ..*redacted });
+            original.$column != redacted.$column
+        })),+]
+    };
+}
+
+/// Whether the two differ there.
+type PutBack = for<'a> fn(&Event<'a>, &Event<'a>, &mut dyn FnMut(&Event<'_>)) -> bool;
+
+#[test]
+fn each_rule_that_is_switched_off_is_found() {
+    let columns: &[(&str, &str, PutBack)] = put_back! {
+        pid in "mem-editor";
+        tid in "mem-editor";
+        comm in "mem-editor";
+        target_pid in "mem-editor";
+        target_comm in "mem-editor";
+        process_key in "mem-editor";
+        target_key in "mem-editor";
+        parent_key in "mem-editor";
+        parent_pid in "mem-editor";
+        fd_in_path in "mem-editor";
+        local_iov in "mem-editor";
+        remote_iov in "mem-editor";
+        payload in "mem-editor";
+        argv in "mem-editor";
+        exe in "caller32";
+        fd_out_path in "pipe-relay";
+        pipe_in in "pipe-relay";
+        pipe_out in "pipe-relay";
+        target_pid_arg in "failing-caller";
+        data in "debugger";
+        cgroup in "made";
+        container in "made";
+        target_exe in "made";
+        target_cgroup in "made";
+        target_container in "made";
+        fd_in_local_addr in "made";
+        fd_in_peer_addr in "made";
+        fd_out_local_addr in "made";
+        fd_out_peer_addr in "made";
+    };
+    let place = Place::new();
+    let mut absent = Vec::new();
+    for (column, sample, put_back) in columns {
+        let sample = match *sample {
+            "made" => with_all_kinds(&place),
+            sample => made::root().join(format!("samples/{sample}/{sample}.parquet")),
+        };
+        let originals = Originals::of(&sample);
+        let redacted = place.redact(&sample, "redacted.parquet", &["--force"]);
+        let spoiled = place.path("spoiled.parquet");
+        let manifest = Capture::open(&redacted).unwrap().manifest().clone();
+        let mut differs = false;
+        made::write(&spoiled, &manifest, |builder| {
+            pairs(&sample, &redacted, |original, redacted| {
+                differs |= put_back(original, redacted, &mut |event| builder.push(event));
+            });
+        });
+        if !differs {
+            absent.push(*column);
+            continue;
+        }
+        let leaked = leaks(&spoiled, &originals);
+        assert!(leaked.iter().any(|what| what.contains(column)), "{column}: {leaked:?}");
+    }
+    assert!(absent.is_empty(), "these samples have no such values: {absent:?}");
+}
+
+#[test]
+fn a_leak_in_the_manifest_or_the_bytes_is_found() {
+    let place = Place::new();
+    let sample = made::root().join("samples/mem-editor/mem-editor.parquet");
+    let mut originals = Originals::of(&sample);
+    originals.texts.insert("h0st.example".into());
+    let redacted = place.redact(&sample, "redacted.parquet", &[]);
+    let mut manifest = Capture::open(&redacted).unwrap().manifest().clone();
+    assert!(leaks(&redacted, &originals).is_empty());
+    manifest.gaps.push("seen on h0st.example".into());
+    let spoiled = place.path("spoiled.parquet");
+    made::write(&spoiled, &manifest, |_| {});
+    let leaked = leaks(&spoiled, &originals);
+    assert!(leaked.iter().any(|what| what.starts_with("manifest")), "{leaked:?}");
+    assert!(leaked.iter().any(|what| what == "bytes: h0st.example"), "{leaked:?}");
+    // Bytes that no reader looks at.
+    let window = originals.windows.iter().find(|window| !of_every_capture().iter().any(|b| holds(b, *window))).unwrap();
+    let mut bytes = std::fs::read(&redacted).unwrap();
+    bytes.splice(4..4, window.iter().copied());
+    let hidden = place.path("hidden.parquet");
+    std::fs::write(&hidden, bytes).unwrap();
+    assert_eq!(raw_leaks(&hidden, &originals), [format!("bytes of a payload: {window:?}")]);
+    let range = Iovec { base: *originals.addresses.iter().find(|address| **address >= 1 << 32).unwrap(), len: 1 };
+    let with_address = place.path("address.parquet");
+    made::write(&with_address, &Manifest::default(), |builder| {
+        builder.push(&Event { local_iov: Some(Iovecs::Pairs(&[range])), ..Event::default() });
+    });
+    assert!(raw_leaks(&with_address, &originals).iter().any(|what| what.starts_with("bytes: 0x")));
+}

@@ -1,0 +1,7 @@
+//! `vmtrace redact`: what stands in its result, what does not, and that every command reads it.
+
+mod command;
+mod docs;
+mod leaks;
+mod made;
+mod samples;
