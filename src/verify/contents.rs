@@ -42,9 +42,11 @@ pub fn check(capture: &Capture, report: &mut Report) {
         .for_each(|what| report.add(FindingKind::Contradiction, what));
     check_clocks(manifest, capture.chain(), report);
     if !manifest.derived_from.is_empty() {
-        let left_out = count::rows(LedgerRow::total(&manifest.ledger).left_out);
-        let text =
-            format!("{left_out} of what it was made from left out; what that was is stated in it, and not proven");
+        let stated = "made from is stated in it, and not proven";
+        let text = match LedgerRow::total(&manifest.ledger).left_out {
+            0 => format!("what it was {stated}"),
+            left_out => format!("{} of what it was made from left out; what it was {stated}", count::rows(left_out)),
+        };
         report.add(FindingKind::Note, text);
     }
     let bad_addresses = if report.has(FindingKind::Altered) {

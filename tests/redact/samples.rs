@@ -144,6 +144,8 @@ fn readers_are_told_that_a_capture_is_redacted() {
     assert!(verdict.starts_with("out.parquet: redacted from file-") && verdict.ends_with(", intact"), "{verified}");
     let info = place.ok(&["info", "out.parquet"]);
     assert!(info.lines().any(|line| line.starts_with("Redacted ") && line.contains("at the level share")), "{info}");
+    let replayed = place.ok(&["replay", "out.parquet"]);
+    assert!(replayed.lines().nth(1).unwrap().ends_with(" · redacted (share)"), "{replayed}");
     let summary = place.ok(&["summary", "out.parquet", "--brief"]);
     assert!(summary.lines().any(|line| line.starts_with("Redacted at the level share:")), "{summary}");
 }

@@ -33,7 +33,9 @@ pub struct Names {
     pub(super) keep: Keep,
     /// What was replaced.
     pub found: Found,
-    texts: HashMap<(Kind, Box<str>), Rc<str>>,
+    /// By kind.
+    texts: HashMap<Kind, HashMap<Box<str>, Rc<str>>>,
+    known: usize,
     bytes: usize,
     numbers: HashMap<(Kind, u64), u64>,
 }
@@ -42,7 +44,7 @@ impl Names {
     /// Pseudonyms of a level above `payload`.
     pub fn new(secret: Secret, level: Level, keep: Keep, mapped: bool) -> Self {
         let (texts, numbers) = (HashMap::new(), HashMap::new());
-        Names { secret, level, keep, found: Found::new(mapped), texts, bytes: 0, numbers }
+        Names { secret, level, keep, found: Found::new(mapped), texts, known: 0, bytes: 0, numbers }
     }
 
     /// Whether well-known names stay.
@@ -52,7 +54,7 @@ impl Names {
 
     /// What stands for a text.
     pub fn text(&mut self, kind: Kind, text: &str) -> Rc<str> {
-        if let Some(known) = self.texts.get(&(kind, Box::from(text))) {
+        if let Some(known) = self.texts.get(&kind).and_then(|of| of.get(text)) {
             return known.clone();
         }
         let made: Rc<str> = self.made(kind, text).into();
@@ -60,11 +62,13 @@ impl Names {
             self.found.note(kind, text, &made);
         }
         self.bytes += text.len() + made.len();
-        if self.texts.len() >= REMEMBERED || self.bytes > REMEMBERED_BYTES {
+        if self.known >= REMEMBERED || self.bytes > REMEMBERED_BYTES {
             self.texts.clear();
+            self.known = 0;
             self.bytes = text.len() + made.len();
         }
-        self.texts.insert((kind, text.into()), made.clone());
+        self.texts.entry(kind).or_default().insert(text.into(), made.clone());
+        self.known += 1;
         made
     }
 

@@ -11,8 +11,10 @@ use crate::replay::describe::{Line, Role};
 use crate::schema::Manifest;
 use crate::schema::chain::Chain;
 use crate::schema::clocks::Step;
+use crate::schema::derived;
 use crate::schema::manifest::LedgerRow;
 use crate::schema::moved::Moved;
+use crate::schema::quote::quoted;
 use crate::schema::reader::Capture;
 use crate::terminal::escape::Safe;
 
@@ -146,6 +148,9 @@ fn counts(line: &mut Line, summary: &Summary<'_>) {
         line.add(Role::Bad, format_args!(" · {} LOST", summary.lost()));
     } else {
         line.add(Role::Dim, format_args!(" · none lost"));
+    }
+    if let Some(redaction) = derived::redaction(&summary.manifest.derived_from) {
+        line.add(Role::Dim, format_args!(" · redacted ({})", Safe(&quoted(&redaction.level))));
     }
     if summary.total.left_out > 0 {
         line.add(Role::Bad, format_args!(" · {} LEFT OUT", summary.total.left_out));
