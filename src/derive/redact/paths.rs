@@ -41,13 +41,14 @@ impl Names {
             (["user", "run", _], Some(uid)) => return self.number(Kind::Uid, uid.unsigned_abs()).to_string(),
             // The forms of a process' files stay at every level.
             ([process, "proc", _] | [_, process, "proc"], None)
-                if (is_process(process) || process == "self") && known::OF_A_PROCESS.contains(&word) =>
+                if (is_process(process) || ["self", "thread-self"].contains(&process))
+                    && known::OF_A_PROCESS.contains(&word) =>
             {
                 return word.to_string();
             }
             ([_, "task", _], None) if known::OF_A_PROCESS.contains(&word) => return word.to_string(),
             (["", "", ""], None) if word == "proc" => return word.to_string(),
-            (["proc", ..], None) if word == "self" => return word.to_string(),
+            (["proc", ..], None) if ["self", "thread-self"].contains(&word) => return word.to_string(),
             _ => {}
         }
         if self.keep.keeps(Kind::Path, word) {

@@ -130,7 +130,7 @@ impl Redactor {
             Rule::Pid => Some(names.pid(as_i64).into()),
             Rule::Uid => Some(names.number(Kind::Uid, as_u64).into()),
             Rule::Fd => Some(names.fd(as_i64).into()),
-            Rule::Result if event.is_any(&[EventKind::PidfdGetfd]) => Some(match as_i64 {
+            Rule::Result if event.is_any(&[EventKind::PidfdGetfd, EventKind::MemOpen]) => Some(match as_i64 {
                 fd if fd >= 0 => names.fd(fd).into(),
                 error => error.into(),
             }),

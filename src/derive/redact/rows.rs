@@ -108,6 +108,10 @@ columns! {
     lost_count: Keep;
     lost_event: Keep;
     lost_cause: Keep;
+    path: Path;
+    dirfd: Fd;
+    open_mode: Keep;
+    open_resolve: Keep;
     payload_entropy: Entropy;
     payload_digest: Digest;
 }

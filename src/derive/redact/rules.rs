@@ -54,8 +54,8 @@ rules! {
     Container: "kept", "`ctr-…`", "`ctr-…`";
     /// A file descriptor.
     Fd: "kept", "renumbered; 0, 1 and 2 kept", "renumbered; 0, 1 and 2 kept";
-    /// What a call returned: of pidfd_getfd a descriptor.
-    Result: "kept", "kept; of pidfd_getfd renumbered as descriptors are", "kept; of pidfd_getfd renumbered as descriptors are";
+    /// What a call returned: of pidfd_getfd and mem_open a descriptor.
+    Result: "kept", "kept; of pidfd_getfd and mem_open renumbered as descriptors are", "kept; of pidfd_getfd and mem_open renumbered as descriptors are";
     /// Ranges of memory.
     Ranges: "kept", "each region gets another base; offsets and lengths kept", "addresses become 0; lengths kept";
     /// An offset in a file: of /proc/PID/mem an address.

@@ -65,7 +65,7 @@ fn behind_name(text: &str) -> &str {
 fn is_form(text: &str) -> bool {
     let reason =
         [FUNCTIONS_REFUSED, SELF_TEST_FAILED].iter().find_map(|front| text.strip_prefix(front)?.strip_prefix(": "));
-    let unseen = || FAMILIES.iter().flat_map(|family| family.unseen).any(|(_, sentence)| *sentence == text);
+    let unseen = || FAMILIES.iter().flat_map(|family| family.unseen).any(|(_, sentence)| behind_name(sentence) == text);
     is_error(reason.unwrap_or(text)) || FORMS.iter().any(|form| fits(form, text)) || unseen()
 }
 

@@ -38,6 +38,8 @@ fn a_path_keeps_its_structure_and_what_every_system_has() {
     assert_eq!(path("anon_inode:[eventfd]"), "anon_inode:[eventfd]");
     assert_eq!(path("anon_inode:[mine]"), "anon_inode:file-#");
     assert_eq!(path("/dev/pts/3"), "/dev/pts/num-#");
+    assert_eq!(path("/proc/self/mem"), "/proc/self/mem");
+    assert_eq!(path("/proc/thread-self/mem"), "/proc/thread-self/mem");
     assert_eq!(path("x:[y]"), "file-#");
 }
 

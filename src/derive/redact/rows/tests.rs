@@ -99,6 +99,8 @@ fn the_level_share_keeps_how_things_are_connected() {
     });
     let got = Event { event: "pidfd_getfd", ret: Some(9), fd_out: Some(9), ..Event::default() };
     redactor.row(&got, |row| assert!(row.ret != Some(9) && row.ret == row.fd_out.map(i64::from)));
+    let opened = Event { event: "mem_open", ..got };
+    redactor.row(&opened, |row| assert!(row.ret != Some(9) && row.ret == row.fd_out.map(i64::from)));
     let failed = Event { event: "pidfd_getfd", ret: Some(-9), ..Event::default() };
     redactor.row(&failed, |row| assert_eq!(row.ret, Some(-9)));
     for (request, data, kept) in [
