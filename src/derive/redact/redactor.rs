@@ -180,7 +180,8 @@ impl Redactor {
             Rule::Cgroup => Kind::Cgroup,
             Rule::Container => Kind::Container,
             Rule::Net => Kind::Net,
-            Rule::Argv if level == Level::Metadata => return None,
+            // Not null, which says that it could not be read.
+            Rule::Argv if level == Level::Metadata => return text.map(|_| TextOf::Kept("")),
             Rule::Argv => Kind::Word,
             _ => return None,
         };

@@ -69,7 +69,7 @@ rules! {
     /// An inode.
     Inode: "kept", "renumbered", "renumbered";
     /// A command line.
-    Argv: "kept", "name of the program; of each other word its class and a pseudonym", "removed";
+    Argv: "kept", "name of the program; of each other word its class and a pseudonym", "emptied";
     /// Captured bytes.
     Payload: "removed", "removed; with `--payload masked` kept, secrets masked in place", "removed";
     /// How many bytes are there.

@@ -30,7 +30,7 @@ impl Commands {
     /// Learns what `event` says. A child has its parent's command line until it executes another.
     pub fn note(&mut self, event: &Event<'_>) {
         let command = if event.is_any(&[EventKind::ProcessExec, EventKind::ProcessSnapshot]) {
-            event.argv.map(shortened)
+            event.argv.filter(|argv| !argv.is_empty()).map(shortened)
         } else if event.event == EventKind::ProcessFork.name() {
             event.parent_pid.and_then(|pid| self.get(pid, event.parent_key))
         } else {

@@ -120,7 +120,7 @@ fn the_level_share_keeps_how_things_are_connected() {
 #[test]
 fn the_level_metadata_has_no_address_no_digest_and_no_command_line() {
     redactor(Level::Metadata).row(&event(), |row| {
-        assert_eq!((row.argv, row.payload, row.payload_digest, row.payload_entropy), (None, None, None, None));
+        assert_eq!((row.argv, row.payload, row.payload_digest, row.payload_entropy), (Some(""), None, None, None));
         let ranges: Vec<_> = row.remote_iov.unwrap().iter().map(|range| (range.base, range.len)).collect();
         assert_eq!(ranges, [(0, 64), (0, 8)]);
         assert!(!row.exe.unwrap().contains("home"));
