@@ -1,5 +1,7 @@
 //! Questions that people have, each answered by one command of README.md in at most five lines.
 
+use std::process::Command;
+
 use super::vmtrace;
 
 /// Behind the `#` of a command in README.md: the question, and what its answer must contain.
@@ -57,4 +59,36 @@ fn each_is_answered_by_one_command_in_five_lines() {
             assert!(ran.out.contains(part), "{part:?} is not in the answer to {command}\n{}", ran.out);
         }
     }
+}
+
+/// The words of a command as a shell splits them; README.md has no escapes in them.
+fn words(command: &str) -> Vec<String> {
+    let (mut words, mut quote) = (vec![String::new()], None);
+    for c in command.chars() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            None if c == '\'' || c == '"' => quote = Some(c),
+            None if c == ' ' => words.push(String::new()),
+            _ => words.last_mut().unwrap().push(c),
+        }
+    }
+    words
+}
+
+#[test]
+fn what_readme_shows_of_a_sample_is_what_is_printed() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let readme = std::fs::read_to_string(format!("{root}/README.md")).unwrap();
+    let blocks = readme.split("```\n").filter_map(|block| block.strip_prefix("# vmtrace "));
+    let mut shown = Vec::new();
+    for (command, output) in blocks.filter_map(|block| block.split_once('\n')) {
+        let words = words(command);
+        shown.push(words[0].clone());
+        if words[0] == "query" && !cfg!(feature = "query") {
+            continue;
+        }
+        let ran = Command::new(env!("CARGO_BIN_EXE_vmtrace")).args(&words).current_dir(root).output().unwrap();
+        assert_eq!(String::from_utf8(ran.stdout).unwrap(), output, "{command}");
+    }
+    assert_eq!(shown, ["summary", "replay", "query", "verify"]);
 }
