@@ -9,7 +9,7 @@
 
 /* PATH_MAX (include/uapi/linux/limits.h): a longer path is refused. */
 #define OPEN_PATH_MAX 4096
-/* Characters from the end of a path in which it has to name a process. */
+/* Steps over a path: one of more than 95 characters is not followed to its front. */
 #define OPEN_STEPS 96
 
 /* What the next component to the front has to be. */
@@ -19,6 +19,7 @@ enum {
 	OPEN_PROC_OR_TASK, /* proc, or the directory of threads */
 	OPEN_GROUP, /* the process of a thread */
 	OPEN_PROC,
+	OPEN_ROOT, /* nothing: a directory called proc elsewhere is another one */
 	OPEN_FOUND, /* nothing: it is the memory of a process */
 	OPEN_OTHER, /* nothing: it is something else */
 };
@@ -140,14 +141,18 @@ static __always_inline struct pid *pid_of_directory(struct dentry *dentry)
 	return first >= '1' && first <= '9' ? (void *)word_of(inode, struct proc_inode, pid) : NULL;
 }
 
-/* The front of a path that has not come to /proc yet: if it is relative, the directory that it begins in may be there.
- */
+/* The front of a path: it is /proc, or if it is relative, the directory that it begins in may be there. */
 static __always_inline void naming_end(struct scratch *scratch, struct naming *n)
 {
 	struct vmt_mem_open *ev = (void *)scratch;
 	struct dentry *base;
 
-	if (n->wants == OPEN_MEM || n->wants >= OPEN_FOUND || scratch->bytes[sizeof(*ev)] == '/')
+	if (scratch->bytes[sizeof(*ev)] == '/') {
+		if (n->wants == OPEN_ROOT)
+			n->wants = OPEN_FOUND;
+		return;
+	}
+	if (n->wants == OPEN_MEM || n->wants >= OPEN_ROOT)
 		return;
 	base = open_base(ev->dirfd);
 	if (!base)
@@ -174,15 +179,18 @@ static __always_inline void naming_component(struct naming *n)
 		break;
 	case OPEN_PROC_OR_TASK:
 		if (is_named(n, NAME_PROC, 4))
-			n->wants = OPEN_FOUND;
+			n->wants = OPEN_ROOT;
 		else
 			n->wants = is_named(n, NAME_TASK, 4) && !n->own ? OPEN_GROUP : OPEN_OTHER;
 		break;
 	case OPEN_GROUP:
 		n->wants = own || is_number(n) ? OPEN_PROC : OPEN_OTHER;
 		break;
+	case OPEN_PROC:
+		n->wants = is_named(n, NAME_PROC, 4) ? OPEN_ROOT : OPEN_OTHER;
+		break;
 	default:
-		n->wants = is_named(n, NAME_PROC, 4) ? OPEN_FOUND : OPEN_OTHER;
+		n->wants = OPEN_OTHER;
 	}
 }
 

@@ -113,8 +113,8 @@ impl Tap {
         true
     }
 
-    /// Waits until all has been shown, or until nobody wants to wait any more.
-    pub fn close(mut self, is_enough: impl Fn() -> bool) {
+    /// Waits until all has been shown, or until nobody wants to wait any more. Returns whether all was.
+    pub fn close(mut self, is_enough: impl Fn() -> bool) -> bool {
         let pause = || std::thread::sleep(Duration::from_millis(1));
         while !self.pass_on() && !is_enough() {
             pause();
@@ -123,6 +123,7 @@ impl Tap {
         while !self.shower.is_finished() && !is_enough() {
             pause();
         }
+        self.shower.is_finished()
     }
 }
 
@@ -200,7 +201,7 @@ mod tests {
             tap.pass_on();
         }
         tap.row(&Event::default());
-        tap.close(|| false);
+        assert!(tap.close(|| false));
         let seen = seen.lock().unwrap().clone();
         let shown = seen.iter().map(|seen| if let Seen::Rows(rows) = seen { *rows } else { 0 }).sum::<u64>();
         assert_eq!(shown + left, given + 1);
@@ -214,7 +215,7 @@ mod tests {
         let (open, gate) = sync_channel::<()>(0);
         let (mut sleeps, seen) = tap(gate);
         sleeps.row(&Event::default());
-        sleeps.close(|| true);
+        assert!(!sleeps.close(|| true));
         assert!(!seen.lock().unwrap().contains(&Seen::End));
         drop(open);
         let (mut gone, seen) = tap(sync_channel::<()>(0).1);
@@ -224,7 +225,7 @@ mod tests {
         }
         gone.row(&Event::default());
         assert!(gone.pass_on() && gone.builder.rows() == 0);
-        gone.close(|| false);
+        assert!(gone.close(|| false));
         assert_eq!(*seen.lock().unwrap(), [Seen::Begin]);
     }
 }

@@ -1,8 +1,8 @@
 //! Rows printed while they are recorded, and the word that a recording has begun.
 
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use vmtrace::schema::reader::Capture;
 
 use super::harness::{Recording, finish, vmtrace, work};
-use super::live::{Live, Waiting};
+use super::live::{Live, Waiting, send};
 
 /// `work`, with its own output in a file: what is left on stdout is the recorder's.
 fn work_apart(dir: &TempDir, words: &str) -> Vec<String> {
@@ -58,12 +58,11 @@ fn what_is_printed_is_what_is_recorded() {
     assert!(replayed.ends_with(&text.stdout) && text.stdout.lines().count() > 600, "{}\n{replayed}", text.stdout);
 }
 
-#[test]
-#[ignore = "needs root and BPF"]
-fn a_reader_that_sleeps_loses_lines_and_the_capture_none() {
+/// A recorder whose capture is complete, and of whose output nothing was read.
+fn without_a_reader(words: &str) -> (TempDir, PathBuf, Child) {
     let dir = tempfile::tempdir().expect("temporary directory");
     let path = dir.path().join("capture.parquet");
-    let command = work_apart(&dir, "readv --count 90000 --log 1");
+    let command = work_apart(&dir, words);
     let mut recorder = vmtrace();
     recorder.args(["record", "--print", "-T", "jsonl", "-o"]).arg(&path).arg("--").args(command);
     let mut recorder =
@@ -73,6 +72,13 @@ fn a_reader_that_sleeps_loses_lines_and_the_capture_none() {
         assert_eq!(recorder.try_wait().expect("vmtrace"), None, "it waits for the reader");
         std::thread::sleep(Duration::from_millis(5));
     }
+    (dir, path, recorder)
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_reader_that_sleeps_loses_lines_and_the_capture_none() {
+    let (dir, path, recorder) = without_a_reader("readv --count 90000 --log 1");
     let recording = finish(dir, path, recorder.wait_with_output().expect("vmtrace ends"));
     recording.succeeded();
     let rows = Capture::open(&recording.path).expect("capture").rows();
@@ -90,6 +96,20 @@ fn a_reader_that_sleeps_loses_lines_and_the_capture_none() {
     }
     assert!(rows > 90_000 && left > 0, "{rows} rows, {left} not printed");
     assert_eq!(printed + left, rows);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_reader_that_does_not_read_is_left_to_itself_with_a_signal() {
+    // More than a pipe takes.
+    let (dir, path, mut recorder) = without_a_reader("readv --count 2000 --log 1");
+    assert_eq!(recorder.try_wait().expect("vmtrace"), None);
+    send(recorder.id(), libc::SIGTERM);
+    assert!(recorder.wait().expect("vmtrace ends").success());
+    let recording = finish(dir, path, recorder.wait_with_output().expect("output"));
+    recording.succeeded();
+    let said = "vmtrace: --print: the reader does not read: the last events were not printed\n";
+    assert!(recording.stderr.contains(said), "{}", recording.stderr);
 }
 
 #[test]

@@ -108,7 +108,6 @@ pub fn errors(report: &mut Report) -> Result<()> {
         (Open::Plain { flags: DIRECTORY }, plain.as_str(), -20),
         (openat(CWD, DIRECTORY), &slashes, -20),
         (openat(CWD, DIRECTORY), &format!("/proc/{of_thread}"), -20),
-        (openat(CWD, DIRECTORY), &format!("/proc/self/../../proc/{relative}"), -20),
         (openat(root.as_raw_fd(), DIRECTORY), &relative, -20),
         (openat(root.as_raw_fd(), DIRECTORY), &of_thread, -20),
         (openat(own.as_raw_fd(), DIRECTORY), "mem", -20),
@@ -143,6 +142,11 @@ fn elsewhere(plain: &str) -> Result<()> {
         ["/mem", "mem", "/self/mem", "/proc/mem", "/proc/self/fd/mem", "/nowhere/1/mem", "/proc/1/xmem", "/proc/x1/mem"]
     {
         attempt(openat(CWD, READ), path, -2)?;
+    }
+    // Directories of the same name that are not those of procfs: the number is of a process that lives.
+    for front in ["/nowhere", "/nowhere/.", "", "nowhere/"] {
+        let path = format!("{front}{plain}");
+        attempt(openat(CWD, READ), if front.is_empty() { path.trim_start_matches('/') } else { &path }, -2)?;
     }
     // Of a file that shows nobody's memory, and by a path that is nowhere.
     drop(attempt(openat(CWD, READ), "/proc/self/maps", 0)?);

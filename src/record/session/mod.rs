@@ -40,7 +40,7 @@ use crate::record::encode::checkpoint::{Cut, Finish, Loss};
 use crate::record::encode::rows::Progress;
 use crate::record::journal::drain::Control;
 use crate::record::ledger::Counted;
-use crate::record::live::MakeShow;
+use crate::record::live::{MakeShow, Tap};
 use crate::record::output::disk_policy::DiskPolicy;
 use crate::record::output::series::{Plan, Series};
 use crate::record::probes::load::{self, Counters, Programs};
@@ -347,6 +347,8 @@ impl<'a> Session<'a> {
     /// # Errors
     /// When the capture could not be completed.
     pub fn finish(mut self, end: End) -> Result<u8> {
+        // A signal that comes from now on is another one.
+        let endings = self.signals.endings();
         self.programs.detach();
         let elapsed = self.started.elapsed();
         let at_end = self.counters.read();
@@ -372,9 +374,9 @@ impl<'a> Session<'a> {
             return Err(error);
         }
         self.journal.remove();
-        // The capture is complete, whatever becomes of those who watch.
-        let interrupts = self.signals.interrupts();
-        tap.into_iter().for_each(|tap| tap.close(|| self.signals.interrupts() > interrupts));
+        if let Some(tap) = tap {
+            end_print(tap, end, &self.signals, endings);
+        }
         let full = full || end == End::Full;
         if !self.options.quiet && full {
             report::full(&finished, &self.disk_policy.cause().unwrap_or_default());
@@ -440,6 +442,17 @@ impl<'a> Session<'a> {
             std::thread::sleep(Duration::from_millis(1));
         }
         drainer.join().map_err(|_| anyhow!("the drain thread panicked"))?
+    }
+}
+
+/// Waits until everything is printed. The capture is complete, whatever becomes of its reader: one that does not read is left
+/// to itself with the next signal, and after a while if a signal has ended the recording.
+fn end_print(tap: Tap, end: End, signals: &Signals, endings: usize) {
+    let begin = Instant::now();
+    let is_asked_to_end = matches!(end, End::Signal(_));
+    let is_enough = || signals.endings() > endings || (is_asked_to_end && begin.elapsed() > LINGER);
+    if !tap.close(is_enough) {
+        say_line(format_args!("--print: the reader does not read: the last events were not printed"));
     }
 }
 

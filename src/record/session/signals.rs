@@ -13,6 +13,7 @@ use crate::record::session::inherited::was_ignored;
 pub struct Signals {
     last: AtomicUsize,
     interrupts: AtomicUsize,
+    endings: AtomicUsize,
     statistics: AtomicUsize,
     rotations: AtomicUsize,
 }
@@ -38,6 +39,9 @@ impl Signals {
                     SIGUSR2 => drop(seen.rotations.fetch_add(1, Ordering::Release)),
                     SIGINT if leave_interrupts => (),
                     _ => seen.last.store(signal as usize, Ordering::Release),
+                }
+                if [SIGINT, SIGTERM, SIGHUP].contains(&signal) {
+                    seen.endings.fetch_add(1, Ordering::Release);
                 }
                 if signal == SIGINT {
                     seen.interrupts.fetch_add(1, Ordering::Release);
@@ -70,6 +74,11 @@ impl Signals {
     /// How many INTs have come.
     pub fn interrupts(&self) -> usize {
         self.interrupts.load(Ordering::Acquire)
+    }
+
+    /// How many INTs, TERMs and HUPs have come.
+    pub fn endings(&self) -> usize {
+        self.endings.load(Ordering::Acquire)
     }
 
     /// Whether USR1 came since this was last asked.
