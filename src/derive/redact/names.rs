@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 use std::rc::Rc;
 
 use super::addresses;
@@ -24,6 +25,10 @@ const REMEMBERED: usize = 1 << 16;
 const REMEMBERED_BYTES: usize = 32 << 20;
 /// Above the highest process id (PID_MAX_LIMIT).
 const PIDS: u64 = 1 << 22;
+/// Above all numbers of 32 bits.
+const LARGE: u64 = 1 << 32;
+/// The highest of these, which stands for no user.
+const OF_32_BITS: u64 = LARGE - 1;
 
 /// Gives pseudonyms.
 #[derive(Debug)]
@@ -158,27 +163,60 @@ impl Names {
         made
     }
 
-    /// Within ranges, so that a number still looks like one of its kind.
+    /// Within ranges, so that a number still looks like one of its kind. Only constants stay.
     fn renumbered(&mut self, kind: Kind, number: u64) -> u64 {
-        const LARGE: u64 = 1 << 32;
-        let of_32_bits = u64::from(u32::MAX);
-        let ranges: &[std::ops::Range<u64>] = match kind {
+        if self.is_constant(kind, number) {
+            return number;
+        }
+        let ranges = self.ranges(kind);
+        match (ranges.iter().find(|range| range.contains(&number)), ranges.last()) {
+            (Some(range), _) => self.secret.renumber(kind.name(), number, range.clone()),
+            // No such thing has this number, but a file can say so: another one, though not one to one.
+            (None, Some(last)) => {
+                let digest = self.secret.number(kind.name(), &number.to_le_bytes());
+                last.start + digest % (last.end - last.start)
+            }
+            (None, None) => 0,
+        }
+    }
+
+    /// Whether a number stays: it says something that everybody knows, or it is to be kept.
+    fn is_constant(&mut self, kind: Kind, number: u64) -> bool {
+        match kind {
             // 0 is no process, 1 is init.
-            Kind::Pid => &[2..PIDS, PIDS..LARGE],
-            Kind::Uid if self.keep.keeps(Kind::Uid, &number.to_string()) => &[],
-            Kind::Uid if self.keeps_known() && known::USERS.iter().any(|uid| u64::from(*uid) == number) => &[],
-            Kind::Uid if self.keeps_known() => &[1..65_534, 65_535..of_32_bits],
-            Kind::Uid => &[0..65_536, 65_536..of_32_bits],
-            Kind::Inode => &[1..LARGE, LARGE..u64::MAX],
+            Kind::Pid => number <= 1,
+            Kind::Uid if self.keep.keeps(Kind::Uid, &number.to_string()) => true,
+            Kind::Uid if self.keeps_known() => known::USERS.iter().any(|uid| u64::from(*uid) == number),
+            // No user.
+            Kind::Uid => number == u64::from(u32::MAX),
             // Standard streams.
+            Kind::Fd => number <= 2,
+            Kind::Port if self.keeps_known() => number < 1_024,
+            Kind::Inode | Kind::Port => number == 0,
+            Kind::Comm | Kind::Path | Kind::Word | Kind::Host | Kind::Cgroup | Kind::Container => false,
+            Kind::Net | Kind::ProcessKey | Kind::Region => false,
+        }
+    }
+
+    /// Where the numbers of a kind are, beside the constants.
+    fn ranges(&self, kind: Kind) -> &'static [Range<u64>] {
+        match kind {
+            Kind::Pid => &[2..PIDS, PIDS..LARGE],
+            Kind::Uid if self.keeps_known() => &[1..65_534, 65_535..OF_32_BITS],
+            Kind::Uid => &[0..65_536, 65_536..OF_32_BITS],
+            Kind::Inode => &[1..LARGE, LARGE..u64::MAX],
             Kind::Fd => &[3..1_024, 1_024..1 << 20, 1 << 20..1 << 31],
-            Kind::Port if self.keeps_known() => &[1_024..65_536, 65_536..of_32_bits],
-            Kind::Port => &[1..65_536, 65_536..of_32_bits],
+            Kind::Port if self.keeps_known() => &[1_024..65_536, 65_536..OF_32_BITS],
+            Kind::Port => &[1..65_536, 65_536..OF_32_BITS],
             Kind::Comm | Kind::Path | Kind::Word | Kind::Host | Kind::Cgroup | Kind::Container => &[],
             Kind::Net | Kind::ProcessKey | Kind::Region => &[],
-        };
-        let range = ranges.iter().find(|range| range.contains(&number)).cloned();
-        range.map_or(number, |range| self.secret.renumber(kind.name(), number, range))
+        }
+    }
+
+    /// Whether something of a kind can have this number.
+    pub(super) fn can_be(&mut self, kind: Kind, number: i64) -> bool {
+        let Ok(number) = u64::try_from(number) else { return false };
+        self.is_constant(kind, number) || self.ranges(kind).iter().any(|range| range.contains(&number))
     }
 
     /// A process id as it was passed: below -1 it means a process group, and its sign stays.

@@ -36,9 +36,12 @@ impl Names {
         let is_process = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
         match (before, number) {
             _ if matches!(word, "" | "." | "..") => return word.to_string(),
-            (["proc" | "task", ..], Some(pid)) => return self.pid(pid).to_string(),
-            (["fd" | "fdinfo", ..], Some(fd)) => return self.fd(fd).to_string(),
-            (["user", "run", _], Some(uid)) => return self.number(Kind::Uid, uid.unsigned_abs()).to_string(),
+            // A larger number is none of these, but perhaps a date, and becomes a pseudonym as any other component does.
+            (["proc" | "task", ..], Some(pid)) if self.can_be(Kind::Pid, pid) => return self.pid(pid).to_string(),
+            (["fd" | "fdinfo", ..], Some(fd)) if self.can_be(Kind::Fd, fd) => return self.fd(fd).to_string(),
+            (["user", "run", _], Some(uid)) if self.can_be(Kind::Uid, uid) => {
+                return self.number(Kind::Uid, uid.unsigned_abs()).to_string();
+            }
             // The forms of a process' files stay at every level.
             ([process, "proc", _] | [_, process, "proc"], None)
                 if (is_process(process) || ["self", "thread-self"].contains(&process))

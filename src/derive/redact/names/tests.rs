@@ -63,6 +63,46 @@ fn numbers_in_a_path_are_those_of_the_columns() {
 }
 
 #[test]
+fn a_number_in_a_path_that_is_no_pid_descriptor_or_uid_is_a_component_as_any_other() {
+    for level in [Level::Share, Level::Metadata] {
+        let mut names = names(level);
+        for number in ["20261130093000", "4294967296", "9223372036854775807", "18446744073709551615"] {
+            for place in ["/proc", "/tmp/x/task", "/tmp/x/fd", "/tmp/x/fdinfo", "/run/user"] {
+                let made = names.text(Kind::Path, &format!("{place}/{number}/name"));
+                assert!(!made.contains(number), "{made} at the level {}", level.as_str());
+            }
+        }
+        let made = form(&names.text(Kind::Path, "/proc/20261130093000/x"));
+        assert!(made.ends_with("/num-#/file-#"), "{made}");
+    }
+}
+
+#[test]
+fn no_number_stays_but_the_constants() {
+    for (level, kept_uids, kept_ports) in
+        [(Level::Share, vec![0, 65_534, u64::from(u32::MAX)], 1_024), (Level::Metadata, vec![u64::from(u32::MAX)], 1)]
+    {
+        let mut names = names(level);
+        let edges = (0..64).flat_map(|bit| [(1u64 << bit) - 1, 1 << bit, (1 << bit) + 1]);
+        for number in edges.chain([65_533, 65_534, 65_535, u64::MAX - 1, u64::MAX, 20_261_130_093_000]) {
+            let constant = [
+                (Kind::Pid, number <= 1),
+                (Kind::Fd, number <= 2),
+                (Kind::Inode, number == 0),
+                (Kind::Uid, kept_uids.contains(&number)),
+                (Kind::Port, number < kept_ports),
+            ];
+            for (kind, is_constant) in constant {
+                let made = names.number(kind, number);
+                assert_eq!(made == number, is_constant, "{} {number} at the level {}", kind.name(), level.as_str());
+            }
+            let text = format!("pipe:[{number}]");
+            assert_eq!(*names.text(Kind::Path, &text) == *text, number == 0, "{text}");
+        }
+    }
+}
+
+#[test]
 fn a_command_line_has_the_name_of_its_program_and_classes() {
     let mut names = share();
     let mut line = |text: &str| form(&names.text(Kind::Word, text));
