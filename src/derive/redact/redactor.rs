@@ -147,9 +147,9 @@ impl Redactor {
     fn data(&mut self, data: u64, event: &Event<'_>) -> u64 {
         let Some(request) = event.ptrace_request else { return 0 };
         match request {
-            _ if WRITE_WORDS.contains(&request) && !self.masked => 0,
+            // Also where payloads are masked: what is in a word cannot be recognised.
+            _ if WRITE_WORDS.contains(&request) => 0,
             _ if !self.hides() => data,
-            _ if WRITE_WORDS.contains(&request) => data,
             _ if TAKE_ADDRESSES.contains(&request) => self.names.address(data),
             _ if TAKE_SIGNALS.contains(&request) && data < SIGNALS => data,
             _ => 0,

@@ -136,6 +136,10 @@ fn bytes_that_stay_are_masked_and_columns_can_be_left_out() {
         assert_eq!((row.comm, row.exe), ("", None));
     });
     assert_eq!(redactor.payloads, Payloads { removed: 0, bytes: 0, secrets: 1 });
+    for request in ["PTRACE_POKETEXT", "PTRACE_POKEDATA", "PTRACE_POKEUSER"] {
+        let poke = Event { ptrace_request: Some(request), data: 0x7265_746e_7568, ..Event::default() };
+        redactor.row(&poke, |row| assert_eq!(row.data, 0, "{request}: a word cannot be masked"));
+    }
 }
 
 #[test]
