@@ -57,8 +57,13 @@ fn what_does_not_fit_is_refused_and_nothing_is_written() {
     assert!(one_line(&said(&["--drop", "com"])).contains("did you mean comm"));
     assert!(one_line(&said(&["--drop", "seq"])).contains("readers need"));
     assert!(one_line(&said(&["--payload", "masked", "--level", "metadata"])).contains("level share"));
+    assert!(one_line(&said(&["--payload", "masked", "--drop", "exe,payload"])).contains("leave out one of the two"));
     assert!(one_line(&said(&["--key", "none"])).contains("cannot open none"));
-    assert!(one_line(&said(&["--map", "out.parquet"])).contains("choose another name"));
+    let directory = place.path("").file_name().unwrap().to_str().unwrap().to_string();
+    let whole = place.path("out.parquet").to_str().unwrap().to_string();
+    for map in ["out.parquet", "./out.parquet", ".//out.parquet", &format!("../{directory}/out.parquet"), &whole] {
+        assert!(one_line(&said(&["--map", map, "--force"])).contains("cannot have the name of -o"), "{map}");
+    }
     assert!(one_line(&said(&["--map", "t.parquet", "--force"])).contains("FILE itself"));
     std::fs::set_permissions(place.path("key"), std::fs::Permissions::from_mode(0o644)).unwrap();
     assert!(one_line(&said(&["--key", "key"])).contains("chmod 600"));
@@ -71,7 +76,7 @@ fn what_does_not_fit_is_refused_and_nothing_is_written() {
 #[test]
 fn outputs_are_not_replaced_without_being_asked() {
     let place = place();
-    place.ok(&["redact", "t.parquet", "-o", "out.parquet", "--map", "map.json"]);
+    place.ok(&["redact", "t.parquet", "-o", "out.parquet", "--map", "map.json", "--key", "key"]);
     let bytes = |name: &str| std::fs::read(place.path(name)).unwrap();
     let (out, map) = (bytes("out.parquet"), bytes("map.json"));
     assert!(one_line(&place.refused(&["redact", "t.parquet", "-o", "out.parquet"])).contains("exists"));
@@ -81,12 +86,19 @@ fn outputs_are_not_replaced_without_being_asked() {
     made::write(&place.path("u.parquet"), &Manifest::default(), |_| {});
     let said = place.refused(&["redact", "u.parquet", "-o", "other.parquet", "--map", "map.json", "--force"]);
     assert!(one_line(&said).contains("map of another capture"));
+    // Nor does that of a result with other pseudonyms: another secret, or another level.
+    for options in [&["--level", "share"][..], &["--key", "key", "--level", "metadata"]] {
+        let words = ["redact", "t.parquet", "-o", "other.parquet", "--map", "map.json", "--force"];
+        let said = place.refused(&[&words, options].concat());
+        assert!(one_line(&said).contains("map of another result"), "{said}");
+    }
     std::fs::write(place.path("notes.json"), "[]").unwrap();
     let said = place.refused(&["redact", "t.parquet", "-o", "other.parquet", "--map", "notes.json", "--force"]);
     assert!(one_line(&said).contains("is no map"));
     assert_eq!((bytes("out.parquet"), bytes("map.json"), bytes("notes.json")), (out.clone(), map, b"[]".to_vec()));
     assert!(!place.path("other.parquet").exists());
-    place.ok(&["redact", "t.parquet", "-o", "out.parquet", "--map", "map.json", "--force"]);
+    place.ok(&["redact", "t.parquet", "-o", "out.parquet", "--map", "map.json", "--key", "key", "--force"]);
+    place.ok(&["redact", "t.parquet", "-o", "out.parquet", "--map", "map-2.json", "--force"]);
     assert_ne!(bytes("out.parquet"), out, "another secret");
 }
 

@@ -36,6 +36,9 @@ struct Head {
     map: String,
     /// The capture with the originals.
     original: Of,
+    /// The capture that was made.
+    redacted: Of,
+    level: String,
 }
 
 /// A map, as it is in the file.
@@ -93,14 +96,14 @@ pub struct Map {
 }
 
 impl Map {
-    /// Begins the map of `original` that will be called `path`.
+    /// Begins the map of `original` that will be called `path`, for a result with this id at this level.
     ///
     /// # Errors
-    /// When something has that name; with `force`, if that is not a map of the same capture: it would be the only way
-    /// back for another.
-    pub fn create(path: &Path, force: bool, original: &Of) -> Result<Self> {
+    /// When something has that name; with `force`, if that is not a map of the same capture with the same pseudonyms: it
+    /// would be the only way back for another.
+    pub fn create(path: &Path, force: bool, original: &Of, result: (&str, &str)) -> Result<Self> {
         if force && path.symlink_metadata().is_ok() {
-            check_fits(path, original)?;
+            check_fits(path, original, result)?;
         }
         let whole = Whole::create(path, force, 0o600).context("--map")?;
         Ok(Map { path: path.to_path_buf(), whole })
@@ -122,7 +125,7 @@ impl Map {
     }
 }
 
-fn check_fits(path: &Path, original: &Of) -> Result<()> {
+fn check_fits(path: &Path, original: &Of, (capture_id, level): (&str, &str)) -> Result<()> {
     let name = path.display();
     let Some(file) = open_regular(path, Links::Follow).with_context(|| format!("--map: cannot open {name}"))? else {
         bail!("--map: {name} is not a regular file: choose another name");
@@ -134,6 +137,12 @@ fn check_fits(path: &Path, original: &Of) -> Result<()> {
     ensure!(
         head.original.root.is_some() && head.original.root == original.root,
         "--map: {name} is the map of another capture, whose way back would be lost: choose another name"
+    );
+    // The id comes from the secret, as all pseudonyms do.
+    ensure!(
+        head.redacted.capture_id == capture_id && head.level == level,
+        "--map: {name} is the map of another result, made with another key or level, whose way back would be lost: \
+         choose another name"
     );
     Ok(())
 }
@@ -149,11 +158,15 @@ mod tests {
     }
 
     fn write(path: &Path, force: bool, root: &str) -> Result<()> {
-        let (original, redacted) = (of(root), of("r"));
-        let map = Map::create(path, force, &original)?;
+        write_of(path, force, root, ("a", "share"))
+    }
+
+    fn write_of(path: &Path, force: bool, root: &str, (capture_id, level): (&str, &str)) -> Result<()> {
+        let (original, redacted) = (of(root), Of { capture_id: capture_id.into(), ..of("r") });
+        let map = Map::create(path, force, &original, (capture_id, level))?;
         let values = Originals::from([("comm", [("comm-1".to_string(), "victim".to_string())].into())]);
         let both = [&original, &redacted];
-        map.publish(&Content::new(both, ("share", 1), Shift::default(), Some(&values))?)
+        map.publish(&Content::new(both, (level, 1), Shift::default(), Some(&values))?)
     }
 
     #[test]
@@ -168,6 +181,8 @@ mod tests {
         assert!(said(write(&path, false, "1")).contains("exists"));
         write(&path, true, "1").unwrap();
         assert!(said(write(&path, true, "2")).contains("another capture"));
+        assert!(said(write_of(&path, true, "1", ("b", "share"))).contains("another result"));
+        assert!(said(write_of(&path, true, "1", ("a", "metadata"))).contains("another result"));
         std::fs::write(&path, "{\"notes\":1}").unwrap();
         assert!(said(write(&path, true, "1")).contains("is no map"));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"notes\":1}");

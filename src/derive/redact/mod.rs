@@ -23,6 +23,7 @@ mod secret;
 mod sentences;
 mod values;
 
+use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -87,7 +88,7 @@ pub struct Args {
     /// Leave columns out
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     drop: Vec<String>,
-    /// Replace OUT, and MAP if it is of the same FILE
+    /// Replace OUT, and MAP if it is of the same FILE, key and level
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -144,6 +145,10 @@ pub fn run(args: &Args) -> Result<u8> {
     );
     let keep = Keep::parse(&args.keep)?;
     let dropped = options::dropped(&args.drop)?;
+    ensure!(
+        !masked || !dropped.contains(&"payload"),
+        "--drop payload: {MASKED} keeps these bytes: leave out one of the two"
+    );
     check_apart(args)?;
     let secret = args.key.as_deref().map_or_else(Secret::random, Secret::read)?;
     let capture = Capture::open_within(&args.file, args.large.limits())?;
@@ -174,11 +179,15 @@ fn check_apart(args: &Args) -> Result<()> {
             bail!("{of}: {} is {what} itself: choose another name", output.display());
         }
     }
-    ensure!(
-        args.output.is_none() || args.output != args.map,
-        "--map: it cannot have the name of -o: choose another name"
-    );
+    let [output, map] = [&args.output, &args.map].map(|path| path.as_deref().map(entry));
+    ensure!(output.is_none() || output != map, "--map: it cannot have the name of -o: choose another name");
     Ok(())
+}
+
+/// The directory that a file is or will be in, however it is spelled, and the file's name there.
+fn entry(path: &Path) -> (PathBuf, Option<&OsStr>) {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    (parent.canonicalize().unwrap_or_else(|_| parent.to_path_buf()), path.file_name())
 }
 
 /// Whether a capture can be redacted at a level: what is hidden in it does not come back.
@@ -210,8 +219,10 @@ fn check_stricter(capture: &Capture, level: RedactionLevel, masked: bool) -> Res
 
 fn write(args: &Args, output: &Path, capture: &Capture, redactor: &mut Redactor) -> Result<()> {
     let original = original(capture);
-    let map = args.map.as_deref().map(|path| Map::create(path, args.force, &original)).transpose()?;
     let mut manifest = manifest::redacted(redactor, capture.manifest());
+    let level = redactor.names.level.as_str();
+    let result = (manifest.capture_id.as_str(), level);
+    let map = args.map.as_deref().map(|path| Map::create(path, args.force, &original, result)).transpose()?;
     let begin = Manifest { ledger: Vec::new(), ..manifest.clone() };
     let mut writer = Writer::create(output, args.force, &begin)?;
     let rows = copy(capture, redactor, &mut writer)?;
@@ -221,7 +232,7 @@ fn write(args: &Args, output: &Path, capture: &Capture, redactor: &mut Redactor)
     if let Some(map) = map {
         let name = output.file_name().unwrap_or(output.as_os_str()).to_string_lossy().into_owned();
         let redacted = Of { file: name, root: Some(root.clone()), capture_id: manifest.capture_id.clone() };
-        let level = (redactor.names.level.as_str(), rules::VERSION);
+        let level = (level, rules::VERSION);
         let values = redactor.names.found.originals();
         map.publish(&Content::new([&original, &redacted], level, redactor.shift, values)?)?;
     }
