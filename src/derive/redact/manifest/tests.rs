@@ -153,3 +153,39 @@ fn the_level_payload_keeps_all_but_the_capture_and_its_neighbours() {
     assert_eq!(redacted, wanted);
     assert_ne!(redacted.capture_id, full.capture_id);
 }
+
+/// The options of `vmtrace record`, as its source has them: a build without the recorder cannot ask it.
+fn options_of_record() -> BTreeSet<String> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/record/options/args.rs");
+    let source = std::fs::read_to_string(path).unwrap();
+    let (_, fields) = source.split_once("pub struct Args {").unwrap();
+    let (fields, _) = fields.split_once("\n}").unwrap();
+    let mut options = BTreeSet::new();
+    for part in fields.split("#[arg(").skip(1) {
+        let (attribute, field) = part.split_once(")]\n").unwrap();
+        let name = field.trim_start().strip_prefix("pub ").and_then(|field| field.split(':').next()).unwrap();
+        for word in attribute.split(", ").map(str::trim) {
+            match word.split_once(" = ") {
+                None if word == "long" => drop(options.insert(format!("--{}", name.replace('_', "-")))),
+                None if word == "short" => drop(options.insert(format!("-{}", &name[..1]))),
+                Some(("short", letter)) => drop(options.insert(format!("-{}", letter.trim_matches('\'')))),
+                Some(("long", other)) => drop(options.insert(format!("--{}", other.trim_matches('"')))),
+                _ => {}
+            }
+        }
+    }
+    options
+}
+
+#[test]
+fn every_option_of_record_stays_in_its_command_line() {
+    let listed = RECORDER_WORDS.iter().filter(|word| word.starts_with('-') && **word != "--");
+    let listed: BTreeSet<String> = listed.map(ToString::to_string).collect();
+    assert_eq!(listed, options_of_record(), "RECORDER_WORDS has the options of record, and no other");
+    let argv = "vmtrace record --print -T jsonl --ready-fd 7 -o secret -- secret --print".split(' ');
+    let manifest = Manifest { argv: argv.map(str::to_string).collect(), ..Manifest::default() };
+    let argv = redacted(&mut redactor(Level::Share), &manifest).argv;
+    assert_eq!(argv[..4], ["vmtrace", "record", "--print", "-T"]);
+    assert_eq!((&*argv[5], &*argv[7]), ("--ready-fd", "-o"));
+    assert!(argv[6].starts_with("num-") && argv[11].starts_with("--opt-"), "{argv:?}");
+}
