@@ -87,7 +87,7 @@ rules! {
     /// Free text.
     Text: "kept", "removed", "removed";
     /// A sentence of the recorder, which can have a name in it.
-    Sentence: "kept", "kept if it is one of a list; else replaced by a sentence that says so", "kept if it is one of a list; else replaced by a sentence that says so";
+    Sentence: "kept", "kept if vmtrace knows its wording; else replaced by a note that it was left out", "kept if vmtrace knows its wording; else replaced by a note that it was left out";
     /// Release of the kernel.
     Release: "kept", "kept", "its numbers kept";
     /// State of a clock.
