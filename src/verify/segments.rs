@@ -47,6 +47,11 @@ impl FileFacts {
         })
     }
 
+    /// Whether it is, or was made from, the file of the recording with this number.
+    fn holds(&self, number: u64) -> bool {
+        self.segment.as_ref().is_none_or(|segment| (segment.index..=segment.last()).contains(&number))
+    }
+
     fn index(&self) -> u64 {
         self.segment.as_ref().map_or(0, |segment| segment.index)
     }
@@ -56,10 +61,7 @@ impl FileFacts {
 pub fn check(this: &FileFacts, all: &[Option<FileFacts>], report: &mut Report) {
     let Some(segment) = &this.segment else { return };
     if this.derived {
-        if this.went_on {
-            report.add(FindingKind::Note, "the recording continued in another file, which is not part of it");
-        }
-        return;
+        return check_derived(this, segment, all, report);
     }
     let is_other =
         |other: &&FileFacts| other.capture_id == this.capture_id && other.index() != segment.index && !other.derived;
@@ -98,6 +100,26 @@ pub fn check(this: &FileFacts, all: &[Option<FileFacts>], report: &mut Report) {
             FindingKind::Note,
             format!("file {before} of the recording ({name}), root digest {root}, is not given"),
         );
+    }
+}
+
+/// A derived file is not linked to others by digests, and its number is that of the file that it was made from.
+fn check_derived(this: &FileFacts, segment: &Segment, all: &[Option<FileFacts>], report: &mut Report) {
+    let (first, last) = (segment.index, segment.last());
+    let of_recording = || all.iter().flatten().filter(|other| other.capture_id == this.capture_id);
+    let is_given = |number: u64| of_recording().any(|other| other.holds(number));
+    let kind = |is_between: bool| if is_between { FindingKind::Loss } else { FindingKind::Note };
+    if this.went_on && !is_given(last.saturating_add(1)) {
+        // As of recorded files: if several are given, the last ones are missing.
+        let others = of_recording().any(|other| other.index() != first);
+        let text = if others { "which is not given" } else { "which is not part of it" };
+        report.add(kind(others), format!("the recording continued in another file, {text}"));
+    }
+    let before = first.saturating_sub(1);
+    if before > 0 && !is_given(before) {
+        let earlier = of_recording().any(|other| other.index() < before);
+        let text = if earlier { "is not among those given" } else { "is not given" };
+        report.add(kind(earlier), format!("file {before} of the recording {text}"));
     }
 }
 

@@ -97,6 +97,33 @@ fn a_part_of_the_files_says_which_part_it_is() {
     assert!(!Path::new(&dir.path("x")).exists());
 }
 
+/// What is missing of a recording is missing of its slices, too.
+#[test]
+fn a_file_that_is_missing_between_slices_is_found() {
+    let dir = Dir::new();
+    let originals = series(&dir);
+    let [a, b, c] = ["a", "b", "c"].map(|name| dir.path(name));
+    for (file, out) in originals.iter().zip([&a, &b, &c]) {
+        made(&["slice", file, "-o", out]);
+    }
+    let [mid, both] = ["mid", "both"].map(|name| dir.path(name));
+    made(&["slice", &originals[1], "--where", "seq = 2", "-o", &mid]);
+    made(&["merge", &originals[0], &originals[1], "-o", &both]);
+    for whole in [&[&a, &b, &c][..], &[&a, &mid, &b, &c], &[&both, &c]] {
+        let args: Vec<&str> = ["verify"].into_iter().chain(whole.iter().map(|path| path.as_str())).collect();
+        let ran = vmtrace(&args);
+        assert_eq!(ran.status, 0, "{args:?}: {}", ran.out);
+        assert!(!ran.out.contains("not given") && !ran.out.contains("among those given"), "{}", ran.out);
+    }
+    let ran = vmtrace(&["verify", &a, &c]);
+    assert_eq!(ran.status, 3, "{}", ran.out);
+    assert!(ran.out.contains("file 2 of the recording is not among those given"), "{}", ran.out);
+    let ran = vmtrace(&["verify", &a, &b]);
+    assert!(ran.status == 3 && ran.out.contains("continued in another file, which is not given"), "{}", ran.out);
+    let ran = vmtrace(&["verify", &c]);
+    assert!(ran.status == 0 && ran.out.contains("file 2 of the recording is not given"), "{}", ran.out);
+}
+
 #[test]
 fn slices_of_files_are_put_together_file_by_file() {
     let dir = Dir::new();
