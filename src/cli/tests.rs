@@ -125,6 +125,18 @@ fn documents() -> Vec<PathBuf> {
     entries.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|end| end == "md")).collect()
 }
 
+/// Whoever installs the pages as the guide says has one of every command that works with captures.
+#[test]
+fn the_guide_installs_every_page() {
+    let guide = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guide.md")).unwrap();
+    let (_, loop_) = guide.split_once("\nfor command in ").unwrap();
+    let (installed, _) = loop_.split_once("; do vmtrace man $command ").unwrap();
+    // Not of the program itself, of what is not built by default, and of what prints text for installers.
+    let others = ["vmtrace", "ballista", "completions", "man"];
+    let pages: Vec<&str> = PAGES.iter().map(|page| page.name).filter(|name| !others.contains(name)).collect();
+    assert_eq!(installed.split(' ').collect::<Vec<_>>(), pages);
+}
+
 #[test]
 fn examples_of_pages_and_documents_can_be_typed() {
     let of_pages = PAGES.iter().flat_map(|page| page.examples).filter_map(|(_, example)| command(example));

@@ -57,7 +57,7 @@ pub const PAGES: &[Page] = &[
             "USR1 prints statistics. USR2 starts a new file; with --flight-recorder it writes the file.",
             "With --print each event is printed within 200 ms, too, in the lines of vmtrace-replay(1), or as -T says in those of \
              vmtrace-export(1). Where the reader is too slow, the number of lines that are left out stands in their place: \
-             in JSON lines as an event lost with the cause not_printed. The capture has all events.",
+             in JSON lines as an event lost with the cause not_printed. The recording goes on with them.",
             "Without COMMAND a line says when the recording has begun. A script can wait for the descriptor of --ready-fd, \
              and a service manager gets READY=1 (sd_notify(3)).",
             "COMMAND is started with the signals, limits and descriptors that vmtrace was started with. vmtrace never kills it.",
