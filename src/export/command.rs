@@ -19,10 +19,12 @@ use super::strace::Strace;
 use super::timesketch::Timesketch;
 use super::unmatched::explain;
 use super::{Export, Origin};
+use crate::model::origin;
 use crate::model::select::{CaptureFilter, Decision, Filter, Select};
 use crate::output::Whole;
 use crate::schema::Event;
 use crate::schema::limits::{AllowLarge, Limits};
+use crate::schema::manifest::LedgerRow;
 use crate::schema::reader::Capture;
 use crate::terminal::{self, status};
 
@@ -154,6 +156,17 @@ fn not_written(args: &Args, why: &str) {
     }
 }
 
+/// Says of a capture that was made from others what it is: no format has a place for that.
+fn say_what_it_is(capture: &Capture) {
+    let manifest = capture.manifest();
+    let left_out = LedgerRow::total(&manifest.ledger).left_out;
+    let redacted = origin::redacted(&manifest.derived_from);
+    let said: Vec<String> = redacted.into_iter().chain(origin::sentence(&manifest.derived_from, left_out)).collect();
+    if !said.is_empty() {
+        terminal::say_line(format_args!("{}: {}", capture.path().display(), said.join(" ")));
+    }
+}
+
 /// An export under way, over all files.
 struct Run<'a> {
     limits: Limits,
@@ -208,6 +221,7 @@ impl Run<'_> {
                 None => Failed::Input(error),
             }
         })?;
+        say_what_it_is(&capture);
         let filter = filter.on(&capture.manifest().start);
         let batches = capture.scan(filter.scan()).map_err(Failed::Input)?;
         std::thread::scope(|scope| {

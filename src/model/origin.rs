@@ -1,6 +1,6 @@
 //! What a capture was made from, if it was not recorded, in words that are safe for a terminal.
 
-use crate::count;
+use crate::count::{self, Count};
 use crate::schema::derived::{self, Derivation, Source};
 use crate::schema::quote::quoted;
 use crate::schema::vocabulary::RedactionLevel;
@@ -41,13 +41,53 @@ pub fn redacted(steps: &[Derivation]) -> Option<String> {
     Some(format!("Redacted at the level {}: {what}.", safe(&redaction.level)))
 }
 
-/// `Made by slice from t.parquet: 12,345 events left out.`: the last step of those that led to a capture.
+/// `Made by slice from t.parquet: 12,345 events left out.`: the last step of those that led to a capture, but for redaction, and how
+/// much it left out; behind it [`total`], where steps before it left out others. `left_out` is that of the ledger.
 pub fn sentence(steps: &[Derivation], left_out: u64) -> Option<String> {
     // What redaction does is another sentence.
-    let step = steps.last().filter(|step| step.redaction.is_none() || left_out > 0)?;
-    let from = list(&step.sources, ", ", |source| safe(&source.file));
-    let missing = if left_out > 0 { count::events(left_out).to_string() } else { "nothing".into() };
-    Some(format!("Made by {} from {from}: {missing} left out.", safe(&step.command)))
+    let step = steps.iter().rev().find(|step| step.redaction.is_none() || missing(step) > 0);
+    let made = step.map(|step| {
+        let from = list(&step.sources, ", ", |source| safe(&source.file));
+        let missing = match missing(step) {
+            0 => "nothing".into(),
+            missing => count::events(missing).to_string(),
+        };
+        format!("Made by {} from {from}: {missing} left out.", safe(&step.command))
+    });
+    let total = total(steps, left_out).filter(|_| step.map_or(0, missing) != left_out).map(|total| format!("{total}."));
+    let all: Vec<String> = made.into_iter().chain(total).collect();
+    (!all.is_empty()).then(|| all.join(" "))
+}
+
+/// `Of the original t.parquet, 174 events are left out`: by all steps together; `None` if nothing is.
+pub fn total(steps: &[Derivation], left_out: u64) -> Option<String> {
+    let first = steps.first().filter(|_| left_out > 0)?;
+    // Of several slices that were merged, or of several files that are read, the first step is not the origin of all.
+    let by_steps = steps.iter().map(missing).fold(0u64, u64::saturating_add);
+    let of = if by_steps == left_out && !first.sources.is_empty() && steps.iter().skip(1).all(|step| !is_merge(step)) {
+        format!("the original {}", list(&first.sources, ", ", |source| safe(&source.file)))
+    } else {
+        "what was recorded".into()
+    };
+    Some(format!("Of {of}, {} left out", Count(left_out, "event is", "events are")))
+}
+
+/// ` · redacted (share) · 12,345 LEFT OUT`, for a line that names a capture; empty if it is whole.
+pub fn brief(steps: &[Derivation], left_out: u64) -> String {
+    let redaction = derived::redaction(steps).map(|redaction| format!(" · redacted ({})", safe(&redaction.level)));
+    let left_out = (left_out > 0).then(|| format!(" · {} LEFT OUT", count::grouped(left_out)));
+    redaction.into_iter().chain(left_out).collect()
+}
+
+/// How many rows a step left out.
+fn missing(step: &Derivation) -> u64 {
+    // What a merge does not take of one file is in another.
+    let sources = step.sources.iter().filter(|_| !is_merge(step));
+    sources.map(|source| source.rows.saturating_sub(source.taken)).fold(0, u64::saturating_add)
+}
+
+fn is_merge(step: &Derivation) -> bool {
+    step.command == "merge"
 }
 
 /// A number of captures, the first ones named.
@@ -82,13 +122,37 @@ mod tests {
         assert_eq!(sentence(&[], 5), None);
         let steps = [made("slice", &["t"]), made("merge", &["a", "b", "c", "d", "e"])];
         assert_eq!(sentence(&steps, 0).unwrap(), "Made by merge from a, b, c, 2 more: nothing left out.");
-        assert_eq!(sentence(&steps[..1], 12_345).unwrap(), "Made by slice from t: 12,345 events left out.");
         let none = Source { file: "x".into(), ..Source::default() };
         assert_eq!(
             step(&Derivation { sources: vec![none], ..made("merge", &[]) }),
             "merge of x, without a root digest"
         );
         assert_eq!(step(&made("merge", &[])), "merge of captures that are not named");
+    }
+
+    /// A step that took `taken` of `rows`.
+    fn took(command: &str, file: &str, rows: u64, taken: u64) -> Derivation {
+        let mut step = made(command, &[file]);
+        (step.sources[0].rows, step.sources[0].taken) = (rows, taken);
+        step
+    }
+
+    #[test]
+    fn each_step_is_given_what_it_left_out_itself() {
+        let first = took("slice", "t", 20_000, 7_655);
+        let said = |steps: &[Derivation], left_out| sentence(steps, left_out).unwrap();
+        assert_eq!(said(std::slice::from_ref(&first), 12_345), "Made by slice from t: 12,345 events left out.");
+        let all = "Made by slice from s: nothing left out. Of the original t, 12,345 events are left out.";
+        assert_eq!(said(&[first.clone(), took("slice", "s", 7_655, 7_655)], 12_345), all);
+        let more = "Made by slice from s: 1 event left out. Of the original t, 12,346 events are left out.";
+        assert_eq!(said(&[first.clone(), took("slice", "s", 7_655, 7_654)], 12_346), more);
+        let redaction = Some(derived::Redaction::default());
+        let redacted = Derivation { redaction, ..took("redact", "s", 7_655, 7_655) };
+        assert_eq!(said(&[first.clone(), redacted], 12_345), "Made by slice from t: 12,345 events left out.");
+        // Rows that another slice has, too, are not left out; and two slices have no one origin.
+        let merged = took("merge", "s", 7_655, 7_000);
+        let both = "Made by merge from s: nothing left out. Of what was recorded, 500 events are left out.";
+        assert_eq!(said(&[first, took("slice", "u", 20_000, 19_000), merged], 500), both);
     }
 
     #[test]

@@ -26,7 +26,7 @@ use self::row::Counted;
 use self::texts::Texts;
 use crate::model::transfer::Transfer;
 use crate::schema::events::{EventSpec, Group};
-use crate::schema::vocabulary::IovVerdict;
+use crate::schema::vocabulary::{IovVerdict, PayloadStatus};
 use crate::schema::{Event, EventKind};
 
 /// The columns that are counted; the others need not be read.
@@ -55,6 +55,7 @@ pub const COLUMNS: &[&str] = &[
     "pipe_in",
     "pipe_out",
     "payload_len",
+    "payload_status",
     "parent_pid",
     "parent_key",
     "argv",
@@ -111,6 +112,7 @@ pub struct Tally {
     pipes: Pipes,
     trust: Trust,
     kept: Kept,
+    removed: u64,
     overfull: u64,
     conflicts: u64,
     span: Option<Span>,
@@ -122,7 +124,7 @@ impl Tally {
         if event.event == EventKind::Lost.name() {
             return;
         }
-        let Tally { texts, commands, calls, pairs, pipes, trust, kept, overfull, conflicts, span } = self;
+        let Tally { texts, commands, calls, pairs, pipes, trust, kept, removed, overfull, conflicts, span } = self;
         Span::extend(span, event);
         let place = calls.note(event, texts);
         let Some(of) = calls.get(place) else { return };
@@ -134,6 +136,7 @@ impl Tally {
             let payload = u64::from(event.payload_len);
             kept.kept = kept.kept.saturating_add(payload.min(bytes));
             *overfull += u64::from(payload > bytes);
+            *removed += u64::from(bytes > 0 && event.payload_status == Some(PayloadStatus::Redacted.as_str()));
         }
         pipes.note(event, texts);
         let is_call = spec.is_none_or(|spec| spec.group.is_of_calls());
@@ -193,6 +196,11 @@ impl Tally {
     /// How much of what moved was captured.
     pub fn kept(&self) -> Kept {
         self.kept
+    }
+
+    /// Transfers whose captured bytes were removed by redaction.
+    pub fn removed(&self) -> u64 {
+        self.removed
     }
 
     /// Transfers with more payload than they moved, which no capture of vmtrace has.

@@ -10,6 +10,7 @@ use anyhow::Result;
 use super::report::{FindingKind, Report};
 use crate::count::{self, Count};
 use crate::model::loss::Losses;
+use crate::model::origin;
 use crate::schema::Event;
 use crate::schema::chain::Chain;
 use crate::schema::clocks;
@@ -43,9 +44,9 @@ pub fn check(capture: &Capture, report: &mut Report) {
     check_clocks(manifest, capture.chain(), report);
     if !manifest.derived_from.is_empty() {
         let stated = "made from is stated in it, and not proven";
-        let text = match LedgerRow::total(&manifest.ledger).left_out {
-            0 => format!("what it was {stated}"),
-            left_out => format!("{} of what it was made from left out; what it was {stated}", count::rows(left_out)),
+        let text = match origin::total(&manifest.derived_from, LedgerRow::total(&manifest.ledger).left_out) {
+            None => format!("what it was {stated}"),
+            Some(total) => format!("{total}; what it was {stated}"),
         };
         report.add(FindingKind::Note, text);
     }

@@ -149,3 +149,21 @@ fn readers_are_told_that_a_capture_is_redacted() {
     let summary = place.ok(&["summary", "out.parquet", "--brief"]);
     assert!(summary.lines().any(|line| line.starts_with("Redacted at the level share:")), "{summary}");
 }
+
+#[test]
+fn removed_bytes_are_not_said_to_be_the_recorders_loss() {
+    let place = Place::new();
+    let sample = made::samples().into_iter().find(|path| path.ends_with("pipe-relay.parquet")).unwrap();
+    for level in ["payload", "share", "metadata"] {
+        place.redact(&sample, "out.parquet", &["--level", level, "--force"]);
+        let summary = place.ok(&["summary", "out.parquet", "--brief"]);
+        assert!(summary.contains(" that moved, redaction removed the captured bytes. Nothing was lost."), "{summary}");
+        assert!(!summary.contains("Nothing was kept") && !summary.contains("snaplen"), "{summary}");
+    }
+    let exported = place.run(&["export", "-T", "csv", "out.parquet"]);
+    let said = String::from_utf8(exported.stderr).unwrap();
+    assert!(
+        said.starts_with("vmtrace: out.parquet: Redacted at the level metadata: ") && said.lines().count() == 1,
+        "{said}"
+    );
+}

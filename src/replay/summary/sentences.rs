@@ -18,7 +18,9 @@ const NAMED: usize = 5;
 /// All sentences; at most `top` about pairs of processes of each kind.
 pub fn all(report: &Report, top: usize) -> Vec<String> {
     let mut all = missing(report);
-    if report.rows == 0 {
+    if report.rows == 0 && report.total.left_out > 0 {
+        all.push("No event is left.".into());
+    } else if report.rows == 0 {
         all.push("No event was recorded.".into());
     } else if report.matched == 0 {
         all.push("No event matches.".into());
@@ -128,9 +130,10 @@ fn trust(report: &Report) -> Option<String> {
         all.push(kept(report));
     }
     if nothing_was_lost(report) {
-        let is_whole = report.total.forgotten == 0 && report.total.left_out == 0;
-        let else_ = if is_whole { "" } else { "else " };
-        all.push(format!("Nothing {else_}was lost."));
+        let else_ = if report.total.forgotten == 0 { "" } else { "else " };
+        // What was left out later is no loss, and what was lost before is in the ledger still.
+        let when = if report.total.left_out == 0 { "" } else { " in the recording" };
+        all.push(format!("Nothing {else_}was lost{when}."));
     }
     all.extend(arguments(report));
     (!all.is_empty()).then(|| all.join(" "))
@@ -148,7 +151,9 @@ fn nothing_was_lost(report: &Report) -> bool {
 
 fn kept(report: &Report) -> String {
     let (kept, snaplen) = (report.tally.kept(), report.manifest.filters.snaplen);
+    let removed = report.tally.removed() > 0;
     let limit = match snaplen {
+        _ if removed => "; redaction removed captured bytes".to_string(),
         0 if kept.kept > 0 => String::new(),
         0 => " (no payload was recorded)".to_string(),
         snaplen => format!(" (snaplen {snaplen})"),
@@ -156,7 +161,11 @@ fn kept(report: &Report) -> String {
     // Rounded down: what is not whole must not look whole.
     let thousandths = u128::from(kept.kept) * 1000 / u128::from(kept.moved.max(1));
     match (kept.kept, thousandths) {
+        _ if kept.moved == 0 && report.total.left_out > 0 => "No bytes moved in the events that are here.".into(),
         _ if kept.moved == 0 => "No bytes moved.".into(),
+        (0, _) if removed => {
+            format!("Of the {} that moved, redaction removed the captured bytes.", count::size(kept.moved))
+        }
         (0, _) => format!("Nothing was kept of the {} that moved{limit}.", count::size(kept.moved)),
         (kept_bytes, _) if kept_bytes == kept.moved => format!("Kept of the bytes that moved: all{limit}."),
         (_, 0) => format!("Kept of the bytes that moved: less than 0.1 %{limit}."),
