@@ -129,10 +129,10 @@ families! {
         Function "reads and writes of /proc/PID/mem that the kernel refuses before it comes to that file are not seen",
         Tracepoint "mem_open: attempts to open a file through io_uring are not seen",
         Function "mem_open: attempts to open a file through io_uring are not seen",
-        Tracepoint "mem_open: an attempt that fails is known by its path alone: one through a symbolic link or `..`, by a \
-                    path of more than 95 characters, or in a procfs that is not mounted at /proc, is not seen",
-        Function "mem_open: an attempt that fails is known by its path alone: one through a symbolic link or `..`, by a \
-                  path of more than 95 characters, or in a procfs that is not mounted at /proc, is not seen"
+        Tracepoint "mem_open: an attempt that fails is known by its path alone: one through a symbolic link or `..`, or below a \
+                    /proc that is mounted under another name, is not seen",
+        Function "mem_open: an attempt that fails is known by its path alone: one through a symbolic link or `..`, or below a \
+                  /proc that is mounted under another name, is not seen"
     ];
     /// pidfd_getfd.
     Pidfd "pidfd" [] false [];
