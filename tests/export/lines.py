@@ -31,6 +31,7 @@ def micros(text):
 
 LINE = re.compile(r"(\d+) +(\d+)\.(\d{6}) (?:(\w+)\((.*)\) += (.+)|\+\+\+ (.+) \+\+\+)")
 NAMES = {"pread": "pread64", "pwrite": "pwrite64", "pipe_read": ("read", "readv"), "pipe_write": ("write", "writev"),
+         "mem_open": ("open", "openat", "openat2"),
          "process_exec": "execve", "process_fork": "fork"}
 
 
