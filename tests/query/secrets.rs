@@ -34,7 +34,14 @@ fn examples() -> Vec<(&'static str, String, &'static str)> {
         ("hash of a password", format!("$1$salt$hash{}", &crypt[..18]), "hash"),
         ("HTTP authorization", format!("Authorization: Bearer {long}"), long),
         ("HTTP cookie", format!("Set-Cookie: session={long}"), long),
+        ("HTTP authorization", format!("Authorization: AWS4-HMAC-SHA256 Credential=AK/x, Signature={long}"), long),
+        ("HTTP cookie", format!("Cookie: a=1234; session={long}"), long),
+        ("API key", format!("X-Api-Key: {long}"), long),
+        ("API key", format!("api_key={long}"), long),
+        ("API key", format!("PRIVATE-TOKEN: {long}"), long),
+        ("URL with a password", "postgres://joe:hunter2@".to_string(), "hunter2"),
         ("password", "password=hunter2".to_string(), "hunter2"),
+        ("password", "passphrase: hunter2".to_string(), "hunter2"),
     ]
 }
 

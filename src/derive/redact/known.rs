@@ -191,6 +191,7 @@ pub const PLACES: &[&str] = &[
     "run",
     "sbin",
     "self",
+    "thread-self",
     "share",
     "shm",
     "site-packages",

@@ -92,9 +92,29 @@ const PATTERNS: &[(&str, usize, Extent, &[&str])] = &[
             r"|\$1\$[./0-9A-Za-z]{1,8}\$[./0-9A-Za-z]{22}",
         ],
     ),
-    ("HTTP authorization", 15, Extent::Match, &["(?i:authorization): ?[A-Za-z]{1,20} [!-~]{8,}"]),
-    ("HTTP cookie", 7, Extent::Match, &["(?i:(?:set-)?cookie): ?[!-~]{1,100}=[!-~]{4,}"]),
-    ("password", 6, Extent::Match, &[r#"(?i:passw(?:or)?d)["' ]{0,2}[=:] ?["']?[!-~]{1,128}"#]),
+    ("HTTP authorization", 15, Extent::Match, &["(?i:authorization): ?[A-Za-z][A-Za-z0-9-]{1,30} [!-~][ -~]{7,}"]),
+    ("HTTP cookie", 7, Extent::Match, &["(?i:(?:set-)?cookie): ?[!-~]{1,100}=[!-~][ -~]{3,}"]),
+    (
+        "API key",
+        6,
+        Extent::Match,
+        &[r#"(?i:x-[a-z-]{0,30}(?:key|token|secret)|private-token|api[_-]?key)[\\"' ]{0,3}[=:] ?[\\"']{0,2}[!-~]{8,}"#],
+    ),
+    (
+        "URL with a password",
+        6,
+        Extent::Match,
+        &["[A-Za-z][A-Za-z0-9+.-]{1,20}://[!-.0-9;-?A-~]{0,64}:[!-?A-~]{1,128}@"],
+    ),
+    (
+        "password",
+        6,
+        Extent::Match,
+        &[
+            r#"(?i:passw(?:or)?d|passphrase)[\\"' ]{0,3}[=:] ?"#,
+            r#"(?:"(?:\\[ -~]|[ -!#-\[\]-~]){1,128}|'[ -&(-~]{1,128}|[!-~]{1,128})"#,
+        ],
+    ),
 ];
 
 static COMPILED: LazyLock<Vec<(usize, Extent, Regex)>> = LazyLock::new(|| {
@@ -167,6 +187,26 @@ mod tests {
         (String::from_utf8_lossy(&bytes).into_owned(), found)
     }
 
+    /// Secrets of several parts, with blanks, or within something else; and what stays.
+    const HEADERS: &[(&str, &str)] = &[
+        ("Cookie: a=1234; session=s3cr3t; x=y\r\nHost: h", "Cookie: ******* *************** ***\r\nHost: h"),
+        ("cookie: sid=abcd", "cookie: ********"),
+        (
+            "Authorization: AWS4-HMAC-SHA256 Credential=AKID/20130524/us, Signature=fe5f80\r\nx",
+            "Authorization: **************** **************************** ****************\r\nx",
+        ),
+        ("Authorization: Basic dXNlcjpwdw==", "Authorization: ***** ************"),
+        ("X-Api-Key: 0123456789abcdef\r\n", "X-Api-**** ****************\r\n"),
+        ("{\"apiKey\":\"0123456789\"}", "{\"apiKey***************"),
+        ("PRIVATE-TOKEN: glpat-0123456", "PRIVAT******** *************"),
+        ("see https://joe:hunter2@example.org/a", "see https:**************example.org/a"),
+        ("postgres://u:a/b?c@db", "postgr*************db"),
+        ("\"password\": \"two words\", \"user\": 1", "\"passwo**** **** *****\", \"user\": 1"),
+        ("password='two words' user", "passwo******* *****' user"),
+        ("{\\\"password\\\":\\\"hunter2\\\"}", "{\\\"passwo*****************"),
+        ("passphrase: open", "passph***** ****"),
+    ];
+
     #[test]
     fn secrets_are_masked_in_place() {
         assert_eq!(masked(b"\0user=joe password=hunter2\0\xff"), ("\0user=joe passwo**********\0\u{fffd}".into(), 1));
@@ -179,6 +219,9 @@ mod tests {
         let (text, found) = masked(json);
         assert!(found == 1 && text.starts_with("{\"a\":1,\"b\":{***") && text.ends_with("***},\"c\":2}"), "{text}");
         assert!(!text.contains("xyz"));
+        for (text, hidden) in HEADERS {
+            assert_eq!(masked(text.as_bytes()), (hidden.to_string(), 1), "{text}");
+        }
         assert_eq!(masked(b"nothing of the kind").1, 0);
         assert_eq!(COMPILED.len(), PATTERNS.len(), "every pattern can be compiled");
     }
