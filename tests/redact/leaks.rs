@@ -1,11 +1,11 @@
 //! No original value stands in a redacted capture, unless its rule keeps it: not in a column, not in the manifest, and not in
 //! the bytes of the file. Whoever looks for leaks must find one: each rule is switched off once, by putting its column back.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use vmtrace::derive::redact::{known, rows, rules::Rule};
+use vmtrace::derive::redact::{self, known, rows, rules::Rule};
 use vmtrace::schema::columns::COLUMNS;
 use vmtrace::schema::reader::{Capture, Scan};
 use vmtrace::schema::types::{Iovec, Iovecs};
@@ -28,12 +28,17 @@ struct Originals {
     numbers: Vec<(Rule, HashSet<i128>)>,
     addresses: HashSet<u64>,
     windows: HashSet<[u8; WINDOW]>,
+    /// Texts that stay: kernel release, names of hooks, sentences that name nobody.
+    kept: Vec<Vec<u8>>,
 }
 
 /// Whether a text says nothing of its machine: it stays by rule.
 fn stays(text: &str) -> bool {
-    let lists = [known::OF_A_PROCESS, known::CGROUPS, known::ENDINGS, known::ANONYMOUS, known::NUMBERED];
-    known::is_known(text) || lists.iter().any(|list| list.contains(&text)) || ["(deleted)", "memfd"].contains(&text)
+    let lists =
+        [known::OF_A_PROCESS, known::CGROUPS, known::ENDINGS, known::ANONYMOUS, known::NUMBERED, known::NETWORK];
+    known::is_known(text)
+        || lists.iter().any(|list| list.contains(&text))
+        || ["(deleted)", "memfd", "ffff"].contains(&text)
 }
 
 /// The parts of a text that can be told apart: words, and the components of paths.
@@ -50,6 +55,13 @@ impl Originals {
         let texts = [Some(&host.hostname), Some(&host.boot_id), host.machine_id.as_ref(), host.container.as_ref()];
         let texts = texts.into_iter().flatten().chain(&manifest.filters.command).chain([&manifest.capture_id]);
         texts.for_each(|text| all.text(text));
+        // What stays at the level share, and programs may have in their memory, too.
+        let hooks = manifest.hooks.iter().flat_map(|hook| [&hook.program, &hook.target, &hook.serves]);
+        let probes = manifest.families.iter().flat_map(|family| &family.probes);
+        let families = manifest.families.iter().flat_map(|family| family.untested.iter().chain(&family.gap));
+        let sentences = families.chain(&manifest.gaps).filter(|text| redact::sentences::kept(text));
+        all.kept =
+            hooks.chain(probes).chain(sentences).chain([&host.release]).map(|text| text.clone().into_bytes()).collect();
         all
     }
 
@@ -114,8 +126,11 @@ fn of_every_capture() -> &'static [Vec<u8>] {
 fn made_of_words() -> Vec<Vec<u8>> {
     let place = Place::new();
     let path = place.path("empty.parquet");
-    let events: Vec<String> = COLUMNS.iter().map(|column| column.name.to_string()).collect();
-    let mut manifest = Manifest { gaps: events, ..Manifest::default() };
+    use vmtrace::schema::{events::EVENTS, vocabulary::VOCABULARIES};
+    let columns = COLUMNS.iter().map(|column| column.name);
+    let words = VOCABULARIES.iter().flat_map(|vocabulary| vocabulary.words).map(|(word, _)| *word);
+    let all = columns.chain(words).chain(EVENTS.iter().map(|event| event.name)).map(str::to_string);
+    let mut manifest = Manifest { gaps: all.collect(), ..Manifest::default() };
     manifest.argv = ["vmtrace", "record", "redact", "share", "metadata"].map(str::to_string).into();
     made::write(&path, &manifest, |builder| builder.push(&Event::default()));
     bytes_of(&path)
@@ -123,6 +138,27 @@ fn made_of_words() -> Vec<Vec<u8>> {
 
 fn holds(haystack: &[u8], needle: &[u8]) -> bool {
     memchr::memmem::find(haystack, needle).is_some()
+}
+
+/// Which of the needles, of at least four bytes each, are in any of the haystacks. Each haystack is read once.
+fn search(haystacks: &[Vec<u8>], needles: &[(String, Vec<u8>)]) -> BTreeSet<usize> {
+    let mut by_front: HashMap<[u8; SHORTEST], Vec<usize>> = HashMap::new();
+    let mut begins = vec![false; 1 << 16];
+    for (at, (_, needle)) in needles.iter().enumerate() {
+        let front: [u8; SHORTEST] = needle[..SHORTEST].try_into().unwrap();
+        begins[usize::from(u16::from_le_bytes([front[0], front[1]]))] = true;
+        by_front.entry(front).or_default().push(at);
+    }
+    let mut hits = BTreeSet::new();
+    for bytes in haystacks {
+        for (at, front) in bytes.windows(SHORTEST).enumerate() {
+            if begins[usize::from(u16::from_le_bytes([front[0], front[1]]))] {
+                let candidates = by_front.get(front).map(Vec::as_slice).unwrap_or_default();
+                hits.extend(candidates.iter().filter(|of| bytes[at..].starts_with(&needles[**of].1)));
+            }
+        }
+    }
+    hits
 }
 
 /// Everything of `originals` that is in the capture at `path`, with where it is.
@@ -150,7 +186,11 @@ fn leaks(path: &Path, originals: &Originals) -> Vec<String> {
     let capture = Capture::open(path).unwrap();
     let manifest = capture.manifest_json();
     let json: serde_json::Value = serde_json::from_str(manifest).unwrap();
-    strings(&json, &mut |text| found.extend(text_leaks(text, originals).map(|what| format!("manifest: {what}"))));
+    // Words of a sentence that names nobody are no leak, even if a program was given one.
+    strings(&json, &mut |text| {
+        let leaked = text_leaks(text, originals).filter(|_| !redact::sentences::kept(text));
+        found.extend(leaked.map(|what| format!("manifest: {what}")));
+    });
     found.extend(raw_leaks(path, originals));
     found
 }
@@ -183,21 +223,51 @@ fn of_format(word: &str) -> bool {
         || vmtrace::schema::events::EVENTS.iter().any(|event| event.name == word)
 }
 
+/// The names of the fields of a manifest, which are those of the format.
+fn names_of_fields(path: &Path) -> Vec<u8> {
+    fn collect(value: &serde_json::Value, names: &mut String) {
+        match value {
+            serde_json::Value::Array(list) => list.iter().for_each(|value| collect(value, names)),
+            serde_json::Value::Object(object) => object.iter().for_each(|(name, value)| {
+                *names += &format!("{name:?}:");
+                collect(value, names);
+            }),
+            _ => {}
+        }
+    }
+    let mut names = String::new();
+    collect(&serde_json::from_str(Capture::open(path).unwrap().manifest_json()).unwrap(), &mut names);
+    names.into_bytes()
+}
+
+/// Texts of columns in which no original stands, as Parquet has them: behind their length. Programs have well-known names in
+/// their memory, too.
+fn clean_texts(path: &Path, originals: &Originals) -> Vec<u8> {
+    let mut texts = BTreeSet::new();
+    made::each(path, |event| {
+        event.cells(|_, cell| match cell {
+            Cell::Text(text) if text_leaks(text, originals).is_none() => drop(texts.insert(text.to_string())),
+            _ => {}
+        });
+    });
+    let plain = |text: String| [&(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat();
+    texts.into_iter().flat_map(plain).collect()
+}
+
 /// Originals in the bytes of the file and of its unpacked parts, but for what every capture has.
 fn raw_leaks(path: &Path, originals: &Originals) -> Vec<String> {
     let (all, every) = (bytes_of(path), of_every_capture());
-    let is_rare = |needle: &[u8]| !every.iter().any(|bytes| holds(bytes, needle));
+    let (names, clean) = (names_of_fields(path), clean_texts(path, originals));
+    let is_rare =
+        |needle: &[u8]| !every.iter().chain([&names, &clean]).chain(&originals.kept).any(|bytes| holds(bytes, needle));
     let mut needles: Vec<(String, Vec<u8>)> = Vec::new();
     let texts = originals.texts.iter().filter(|text| !of_format(text));
     needles.extend(texts.map(|text| (text.clone(), text.clone().into_bytes())));
     let addresses = originals.addresses.iter().filter(|address| **address >= 1 << 32);
     needles.extend(addresses.map(|address| (format!("{address:#x}"), address.to_le_bytes().to_vec())));
-    let mut found: Vec<String> = Vec::new();
-    for (what, needle) in needles {
-        if all.iter().any(|bytes| holds(bytes, &needle)) && is_rare(&needle) {
-            found.push(format!("bytes: {what}"));
-        }
-    }
+    let hits = search(&all, &needles).into_iter().map(|at| &needles[at]);
+    let mut found: Vec<String> =
+        hits.filter(|(_, needle)| is_rare(needle)).map(|(what, _)| format!("bytes: {what}")).collect();
     for bytes in &all {
         let windows = bytes.windows(WINDOW).map(|window| <[u8; WINDOW]>::try_from(window).unwrap());
         let leaked = windows.filter(|window| originals.windows.contains(window)).find(|window| is_rare(window));
@@ -247,31 +317,38 @@ fn with_all_kinds(place: &Place) -> PathBuf {
     path
 }
 
+/// Looks for everything of a capture in what is made of it at each level. Returns how many values it looked for.
+pub fn check(place: &Place, capture: &Path) -> usize {
+    let originals = Originals::of(capture);
+    let looked_for = originals.texts.len() + originals.addresses.len() + originals.windows.len();
+    for level in ["share", "metadata"] {
+        let out = place.redact(capture, "out.parquet", &["--level", level, "--force"]);
+        let leaked = leaks(&out, &originals);
+        assert!(leaked.is_empty(), "{} at the level {level}: {leaked:#?}", capture.display());
+        assert!(bytes_of(&out).len() > 3, "a capture has packed parts");
+    }
+    // At the level payload only captured bytes are looked for, but for those that other columns have, too: addresses.
+    let kept = place.path("kept.parquet");
+    made::write(&kept, Capture::open(capture).unwrap().manifest(), |builder| {
+        made::each(capture, |event| builder.push(&Event { payload: None, ..*event }));
+    });
+    let mut bytes = Originals { windows: originals.windows, ..Originals::default() };
+    for elsewhere in bytes_of(&kept) {
+        elsewhere.windows(WINDOW).for_each(|window| {
+            bytes.windows.remove(window);
+        });
+    }
+    let out = place.redact(capture, "out.parquet", &["--level", "payload", "--force"]);
+    let leaked = leaks(&out, &bytes);
+    assert!(leaked.is_empty(), "{} at the level payload: {leaked:#?}", capture.display());
+    looked_for
+}
+
 #[test]
 fn nothing_of_a_sample_is_in_what_is_made_of_it() {
     let place = Place::new();
-    let mut looked_for = 0;
-    for sample in made::samples().into_iter().chain([with_all_kinds(&place)]) {
-        let originals = Originals::of(&sample);
-        looked_for += originals.texts.len() + originals.addresses.len() + originals.windows.len();
-        for level in ["share", "metadata"] {
-            let out = place.redact(&sample, "out.parquet", &["--level", level, "--force"]);
-            let leaked = leaks(&out, &originals);
-            assert!(leaked.is_empty(), "{} at the level {level}: {leaked:#?}", sample.display());
-            assert!(bytes_of(&out).len() > 3, "a capture has packed parts");
-        }
-        // At the level payload only captured bytes are looked for, but for those that other columns have, too: addresses.
-        let kept = place.path("kept.parquet");
-        made::write(&kept, Capture::open(&sample).unwrap().manifest(), |builder| {
-            made::each(&sample, |event| builder.push(&Event { payload: None, ..*event }));
-        });
-        let mut bytes = Originals { windows: originals.windows, ..Originals::default() };
-        let elsewhere = bytes_of(&kept);
-        bytes.windows.retain(|window| !elsewhere.iter().any(|bytes| holds(bytes, window)));
-        let out = place.redact(&sample, "out.parquet", &["--level", "payload", "--force"]);
-        let leaked = leaks(&out, &bytes);
-        assert!(leaked.is_empty(), "{} at the level payload: {leaked:#?}", sample.display());
-    }
+    let samples = made::samples().into_iter().chain([with_all_kinds(&place)]);
+    let looked_for: usize = samples.map(|sample| check(&place, &sample)).sum();
     assert!(looked_for > 1_000, "only {looked_for} values were looked for");
 }
 

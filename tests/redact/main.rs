@@ -4,4 +4,6 @@ mod command;
 mod docs;
 mod leaks;
 mod made;
+#[cfg(feature = "record")]
+mod recorded;
 mod samples;

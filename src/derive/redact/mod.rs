@@ -20,7 +20,7 @@ mod redactor;
 pub mod rows;
 pub mod rules;
 mod secret;
-mod sentences;
+pub mod sentences;
 mod values;
 
 use std::ffi::OsStr;

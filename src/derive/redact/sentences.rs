@@ -44,6 +44,10 @@ const FORMS: &[&str] = &[
     "# recorded calls used a pipe that the kernel had no room to note: later pipe_read and pipe_write rows may be missing",
     "the journal does not continue where the file ends: its content is omitted",
     "the recorder was killed while it finished: the capture was recovered",
+    "# event that is not selected",
+    "# events that are not selected",
+    "# event that none of the files holds",
+    "# events that none of the files holds",
 ];
 
 /// Whether a sentence of a gap, a hook or a family stays.
@@ -108,6 +112,8 @@ mod tests {
             format!("mem: {}", FORMS[11]),
             "tee: EPERM".to_string(),
             "3 child processes could not be followed".to_string(),
+            "12,345 events that are not selected".to_string(),
+            "1 event that none of the files holds".to_string(),
             "1,234 pipes were read before the first recorded call that fed them returned: pipe_read rows of 7 bytes are missing"
                 .to_string(),
             FAMILIES.iter().find_map(|family| family.unseen.first()).unwrap().1.to_string(),
