@@ -98,7 +98,7 @@ impl<'a> Facts<'a> {
             moved_by: step.moved.as_ref().map(moved),
         });
         let (equal, differs_at) = match flow.compared {
-            Compared::No => (None, None),
+            Compared::No | Compared::Removed => (None, None),
             Compared::Equal(bytes) => (Some(bytes), None),
             Compared::Differs(at) => (Some(at), Some(at)),
         };

@@ -200,6 +200,8 @@ pub struct Step {
 pub enum Compared {
     /// One of them was not kept.
     No,
+    /// Redaction removed one of them.
+    Removed,
     /// So many bytes are equal, and no more were compared.
     Equal(u64),
     /// The first byte that differs.

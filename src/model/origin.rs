@@ -41,6 +41,22 @@ pub fn redacted(steps: &[Derivation]) -> Option<String> {
     Some(format!("Redacted at the level {}: {what}.", safe(&redaction.level)))
 }
 
+/// Whether redaction took the addresses away: all of them are 0.
+pub fn without_addresses(steps: &[Derivation]) -> bool {
+    levels(steps).any(|level| level == RedactionLevel::Metadata)
+}
+
+/// Whether redaction took away how the wall clock was corrected.
+pub fn hides_clocks(steps: &[Derivation]) -> bool {
+    levels(steps).any(|level| level != RedactionLevel::Payload)
+}
+
+/// The levels of all redactions that this version knows.
+fn levels(steps: &[Derivation]) -> impl Iterator<Item = RedactionLevel> {
+    let redactions = steps.iter().filter_map(|step| step.redaction.as_ref());
+    redactions.filter_map(|redaction| RedactionLevel::parse(&redaction.level).ok())
+}
+
 /// `Made by slice from t.parquet: 12,345 events left out.`: the last step of those that led to a capture, but for redaction, and how
 /// much it left out; behind it [`total`], where steps before it left out others. `left_out` is that of the ledger.
 pub fn sentence(steps: &[Derivation], left_out: u64) -> Option<String> {
@@ -167,7 +183,10 @@ mod tests {
             "Redacted at the level share: names, numbers, addresses and times in it are not the original ones."
         );
         assert_eq!((sentence(&steps[..1], 0), redacted(&steps[1..])), (None, None));
+        let metadata = [Derivation { redaction: redaction("metadata"), ..step.clone() }, made("slice", &["u"])];
+        assert_eq!([&steps[..], &metadata].map(without_addresses), [false, true]);
         let payload = [Derivation { redaction: redaction("payload"), ..step }];
+        assert_eq!([&payload[..], &metadata].map(hides_clocks), [false, true]);
         assert!(redacted(&payload).unwrap().ends_with("captured bytes are removed."));
     }
 

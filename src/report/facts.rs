@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::columns::Described;
 use crate::count::{self, Count, grouped};
 use crate::model::summary::Summary;
-use crate::model::time;
+use crate::model::{origin, time};
 use crate::replay::info::facts::Word;
 use crate::replay::summary::gather::Report;
 use crate::replay::summary::{json, sentences};
@@ -99,6 +99,7 @@ pub(super) fn recording(capture: &Capture) -> Vec<(&'static str, Vec<String>)> {
         ("Recorded", span),
         ("Command", vec![front(&command.join(" "))]),
         ("Comment", manifest.comment.as_deref().map(safe).into_iter().collect()),
+        ("Derived", manifest.derived_from.iter().take(LISTED).map(|step| front(&origin::made(step))).collect()),
         ("Recorder", vec![safe(&format!("{} {}", manifest.tool.name, manifest.tool.version))]),
         ("Events", vec![format!("{}, {} lost", count::events(summary.rows), grouped(summary.lost()))]),
         ("Hooks", families.iter().take(LISTED).map(|group| safe(&group.to_string())).collect()),

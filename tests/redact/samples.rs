@@ -144,10 +144,25 @@ fn readers_are_told_that_a_capture_is_redacted() {
     assert!(verdict.starts_with("out.parquet: redacted from file-") && verdict.ends_with(", intact"), "{verified}");
     let info = place.ok(&["info", "out.parquet"]);
     assert!(info.lines().any(|line| line.starts_with("Redacted ") && line.contains("at the level share")), "{info}");
+    // What was made 0 is not stated as a number.
+    assert!(!info.contains("ppm"), "{info}");
+    place.ok(&["report", "out.parquet", "-o", "page.html"]);
+    let page = std::fs::read_to_string(place.path("page.html")).unwrap();
+    assert!(page.contains("Redacted at the level share: ") && page.contains("redacted from file-"), "{page}");
     let replayed = place.ok(&["replay", "out.parquet"]);
     assert!(replayed.lines().nth(1).unwrap().ends_with(" · redacted (share)"), "{replayed}");
     let summary = place.ok(&["summary", "out.parquet", "--brief"]);
     assert!(summary.lines().any(|line| line.starts_with("Redacted at the level share:")), "{summary}");
+}
+
+/// Without addresses, all that is known of a memory would be at one place.
+#[test]
+fn there_is_no_memory_without_addresses() {
+    let place = Place::new();
+    let sample = made::samples().into_iter().find(|path| path.ends_with("mem-editor.parquet")).unwrap();
+    place.redact(&sample, "out.parquet", &["--level", "metadata"]);
+    let said = place.refused(&["memory", "-p", "16547", "out.parquet"]);
+    assert!(said.contains("out.parquet: redaction took all addresses away") && said.lines().count() == 1, "{said}");
 }
 
 #[test]
@@ -160,6 +175,11 @@ fn removed_bytes_are_not_said_to_be_the_recorders_loss() {
         assert!(summary.contains(" that moved, redaction removed the captured bytes. Nothing was lost."), "{summary}");
         assert!(!summary.contains("Nothing was kept") && !summary.contains("snaplen"), "{summary}");
     }
+    let flows = place.ok(&["flows", "out.parquet"]);
+    let said = "Redaction removed captured bytes: whether other bytes came out than were sent is not known.";
+    assert!(flows.lines().any(|line| line == said) && !flows.contains("0x0"), "{flows}");
+    assert!(place.ok(&["flows", "out.parquet", "4"]).lines().any(|line| line == said));
+    assert!(!place.ok(&["flows", sample.to_str().unwrap()]).contains("Redaction"));
     let exported = place.run(&["export", "-T", "csv", "out.parquet"]);
     let said = String::from_utf8(exported.stderr).unwrap();
     assert!(

@@ -137,6 +137,8 @@ pub struct Call {
     pub file_out: Option<Place>,
     /// The first bytes that moved, as far as they were captured and can be compared.
     pub payload: Option<Box<[u8]>>,
+    /// Whether redaction removed its payload.
+    pub is_removed: bool,
     /// Whether pages went into the pipe, not bytes.
     pub by_reference: bool,
     /// When it returned, CLOCK_MONOTONIC.
@@ -171,12 +173,21 @@ impl Call {
 
 /// Makes calls of events; keeps their names, each once.
 #[derive(Debug, Default)]
-pub(super) struct Calls(HashSet<Arc<str>>);
+pub(super) struct Calls {
+    names: HashSet<Arc<str>>,
+    /// Whether the addresses of the rows are none: redaction took them away.
+    without_addresses: bool,
+}
 
 impl Calls {
+    /// Makes calls of the events of a recording, in which addresses may be none.
+    pub fn new(without_addresses: bool) -> Self {
+        Calls { names: HashSet::new(), without_addresses }
+    }
+
     pub fn of(&mut self, event: &Event<'_>, kind: EventKind, roles: Roles, (_, begin): (Thread, i64)) -> Arc<Call> {
         let uses_memory = matches!(kind, EventKind::Vmsplice | EventKind::PipeRead | EventKind::PipeWrite);
-        let memory = event.local_iov.filter(|_| uses_memory);
+        let memory = event.local_iov.filter(|_| uses_memory && !self.without_addresses);
         let file_in = (!uses_memory && roles.takes.is_none()).then(|| self.place_in(event));
         let file_out = (!uses_memory && roles.puts.is_none()).then(|| self.place_out(event));
         let is_whole = match event.payload_status.map(PayloadStatus::parse) {
@@ -191,6 +202,7 @@ impl Calls {
             | Some(Err(_))
             | None => false,
         };
+        let is_removed = event.payload_status == Some(PayloadStatus::Redacted.as_str());
         let payload = event.payload.filter(|_| is_whole).and_then(|payload| payload.get(..payload.len().min(PAYLOAD)));
         Arc::new(Call {
             seq: event.seq,
@@ -202,6 +214,7 @@ impl Calls {
             file_in,
             file_out,
             payload: payload.map(Box::from),
+            is_removed,
             by_reference: kind == EventKind::Vmsplice && roles.puts.is_some() && event.payload_by_ref != Some(false),
             end: event.mono_ns,
             begin,
@@ -245,14 +258,14 @@ impl Calls {
     fn name(&mut self, text: &str) -> Arc<str> {
         let end = (0..=text.len().min(NAME)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         let front = text.get(..end).unwrap_or_default();
-        if let Some(known) = self.0.get(front) {
+        if let Some(known) = self.names.get(front) {
             return Arc::clone(known);
         }
-        if self.0.len() >= NAMES {
-            self.0.clear();
+        if self.names.len() >= NAMES {
+            self.names.clear();
         }
         let name: Arc<str> = front.into();
-        self.0.insert(Arc::clone(&name));
+        self.names.insert(Arc::clone(&name));
         name
     }
 }

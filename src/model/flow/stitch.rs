@@ -290,7 +290,10 @@ fn flow(mut path: Path, sink: Sink, bytes: u64, unknown: Option<Why>) -> Flow {
     }
     let compared = match (&path.source, &sink) {
         (Source::Call(from, there), Sink::Call(to, here)) => {
-            compare(from.payload_at(*there, bytes), to.payload_at(*here, bytes))
+            match compare(from.payload_at(*there, bytes), to.payload_at(*here, bytes)) {
+                Compared::No if from.is_removed || to.is_removed => Compared::Removed,
+                compared => compared,
+            }
         }
         (Source::Call(..) | Source::Unknown(_), _) => Compared::No,
     };

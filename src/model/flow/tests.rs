@@ -5,9 +5,10 @@ mod world;
 
 use self::account::{Found, add, check};
 use self::world::{Random, Rules, World, with_losses};
-use super::{Certainty, Compared, Flow, Sink, Survey, Tracker, Why};
+use super::{Certainty, Compared, Flow, Sink, Source, Survey, Tracker, Why};
 use crate::schema::events::EventSet;
 use crate::schema::manifest::{Filters, LedgerRow, Segment};
+use crate::schema::types::{Iovec, Iovecs};
 use crate::schema::{Event, Manifest};
 
 /// Runs of each generator.
@@ -286,6 +287,24 @@ fn a_difference_is_a_contradiction_but_for_pages() {
     assert_eq!((all[0].certainty, all[0].compared), (Certainty::ByReference, Compared::Differs(5)));
     let fault = Event { payload_status: Some("fault"), ..got };
     assert_eq!(flows_of(&manifest(), &[sent, fault])[0].compared, Compared::No);
+    let removed = Event { payload: None, payload_status: Some("redacted"), ..got };
+    assert_eq!(flows_of(&manifest(), &[sent, removed])[0].compared, Compared::Removed);
+}
+
+/// At the level `metadata` every address is 0, and none is said.
+#[test]
+fn addresses_that_redaction_took_away_are_not_known() {
+    use crate::schema::derived::{Derivation, Redaction};
+    let [write, read] = pair();
+    const RANGE: &[Iovec] = &[Iovec { base: 0, len: 10 }];
+    let write = Event { local_iov: Some(Iovecs::Pairs(RANGE)), ..write };
+    for (level, address) in [("share", Some(0)), ("metadata", None)] {
+        let redaction = Some(Redaction { level: level.into(), ..Redaction::default() });
+        let derived_from = vec![Derivation { redaction, ..Derivation::default() }];
+        let flows = flows_of(&Manifest { derived_from, ..manifest() }, &[write, read]);
+        let Source::Call(call, _) = &flows[0].source else { panic!("{flows:?}") };
+        assert_eq!(call.address(0), address, "{level}");
+    }
 }
 
 /// A file may hold anything.

@@ -31,9 +31,9 @@ impl Tracker {
     /// A tracker for the events from which `plan` was made.
     pub fn new(plan: Plan) -> Self {
         Tracker {
+            calls: Calls::new(plan.without_addresses()),
             plan,
             threads: Threads::default(),
-            calls: Calls::default(),
             queues: HashMap::new(),
             stitch: Stitch::default(),
             kept: 0,

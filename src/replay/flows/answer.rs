@@ -22,11 +22,12 @@ pub(super) struct Answer {
     /// The weakest of all, and the first in which other bytes came out than were sent.
     weakest: Option<Flow>,
     differs: Option<Flow>,
+    removed: bool,
 }
 
 impl Answer {
     pub fn new(seq: u64) -> Self {
-        Answer { seq, shown: Vec::new(), others: 0, other_bytes: 0, weakest: None, differs: None }
+        Answer { seq, shown: Vec::new(), others: 0, other_bytes: 0, weakest: None, differs: None, removed: false }
     }
 
     fn call<'f>(&self, flow: &'f Flow) -> Option<&'f Call> {
@@ -89,6 +90,7 @@ impl Render for Answer {
         if self.differs.is_none() && matches!(flow.compared, Compared::Differs(_)) {
             self.differs = Some(flow.clone());
         }
+        self.removed |= flow.compared == Compared::Removed;
         if self.weakest.as_ref().is_none_or(|weakest| weakest.certainty < flow.certainty) {
             self.weakest = Some(flow.clone());
         }
@@ -115,8 +117,10 @@ impl Render for Answer {
             let flows = count::grouped(self.others + 1);
             writeln!(out, "  … {flows} more flows, {}; -T csv prints them all", count::size(bytes))?;
         }
-        if let Some(differs) = &self.differs {
-            writeln!(out, "{}", why_other_bytes(differs))?;
+        match &self.differs {
+            Some(differs) => writeln!(out, "{}", why_other_bytes(differs))?,
+            None if self.removed => writeln!(out, "{}", words::REMOVED)?,
+            None => {}
         }
         if let Some(weakest) = &self.weakest {
             let why = weakest.why.map(|why| format!(" {}.", words::sentence(why))).unwrap_or_default();

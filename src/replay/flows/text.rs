@@ -30,6 +30,7 @@ pub(super) struct Text {
     flows: u64,
     bytes: u64,
     differ: u64,
+    removed: bool,
 }
 
 /// What alike flows have in common.
@@ -113,6 +114,7 @@ impl Text {
         self.flows += 1;
         self.bytes = self.bytes.saturating_add(flow.bytes);
         self.differ += u64::from(matches!(flow.compared, Compared::Differs(_)));
+        self.removed |= flow.compared == Compared::Removed;
         let of = (flow.certainty, flow.why);
         let of = if self.reasons.len() < REASONS || self.reasons.contains_key(&of) { of } else { (of.0, None) };
         let (flows, bytes) = self.reasons.entry(of).or_default();
@@ -149,6 +151,9 @@ impl Text {
         if self.differ > 0 {
             let flows = count::Count(self.differ, "flow", "flows");
             writeln!(out, "In {flows} other bytes came out than were sent.")?;
+        }
+        if self.removed {
+            writeln!(out, "{}", words::REMOVED)?;
         }
         Ok(())
     }

@@ -120,12 +120,16 @@ pub(super) fn way(steps: &[Step]) -> String {
     steps.iter().map(step).collect()
 }
 
+/// What is said where bytes that went in and bytes that came out could have been compared.
+pub(super) const REMOVED: &str =
+    "Redaction removed captured bytes: whether other bytes came out than were sent is not known.";
+
 /// How certain a flow is, in one or two words.
 pub(super) fn certainty(flow: &Flow) -> String {
     let word = certainty_word(flow);
     match flow.compared {
         Compared::Differs(at) => format!("{word}; other bytes than were sent, from byte {at} on"),
-        Compared::Equal(_) | Compared::No => word.into(),
+        Compared::Equal(_) | Compared::No | Compared::Removed => word.into(),
     }
 }
 

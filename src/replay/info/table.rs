@@ -208,9 +208,10 @@ fn times(out: &mut String, facts: &Facts<'_>) {
         let seconds = time::seconds(step.by_ns.into(), 0);
         line(out, "Wall clock", format_args!("STEPPED by {seconds} s between {} and {}", step.from, step.to));
     }
+    let hides = origin::hides_clocks(&facts.manifest.derived_from);
     for (name, state) in [("at the start", &facts.manifest.start_clock), ("at the end", &facts.manifest.end_clock)] {
         if let Some(state) = state {
-            line(out, "Wall clock", format_args!("{name}: {}", clock(state)));
+            line(out, "Wall clock", format_args!("{name}: {}", clock(state, hides)));
         }
     }
     if let Some(bytes) = facts.payload_bytes {
@@ -218,7 +219,8 @@ fn times(out: &mut String, facts: &Facts<'_>) {
     }
 }
 
-fn clock(state: &ClockState) -> String {
+/// `hides`: redaction took away how far and how fast the clock was corrected, which identify a quartz.
+fn clock(state: &ClockState, hides: bool) -> String {
     let ClockState { offset_ns, frequency_ppm, max_error_us, .. } = state;
     let leap = match ClockSync::parse(&state.state) {
         Ok(ClockSync::Ok) => "",
@@ -230,8 +232,11 @@ fn clock(state: &ClockState) -> String {
         Ok(ClockSync::Happened) => ", a leap second was added or left out",
         Err(unknown) => return format!("clock in an unknown state, {}", Safe(unknown)),
     };
-    let still = if *offset_ns == 0 { String::new() } else { format!(", {offset_ns} ns still to be corrected") };
     let error = *max_error_us as f64 / 1e3;
+    if hides {
+        return format!("clock synchronised to within {error:.3} ms, its correction left out by redaction{leap}");
+    }
+    let still = if *offset_ns == 0 { String::new() } else { format!(", {offset_ns} ns still to be corrected") };
     format!("clock synchronised to within {error:.3} ms{still}, frequency corrected by {frequency_ppm:+.3} ppm{leap}")
 }
 
@@ -343,12 +348,12 @@ mod tests {
     #[test]
     fn the_state_of_the_clock_is_said_in_words() {
         let free = ClockState { state: "TIME_ERROR".into(), max_error_us: 16_000_000, ..ClockState::default() };
-        assert_eq!(clock(&free), "clock not synchronised");
+        assert_eq!(clock(&free, false), "clock not synchronised");
         let kept = ClockState { state: "TIME_OK".into(), max_error_us: 1_500, frequency_ppm: -3.25, ..free.clone() };
-        assert_eq!(clock(&kept), "clock synchronised to within 1.500 ms, frequency corrected by -3.250 ppm");
+        assert_eq!(clock(&kept, false), "clock synchronised to within 1.500 ms, frequency corrected by -3.250 ppm");
         let slewed = ClockState { state: "TIME_INS".into(), offset_ns: -40, ..kept.clone() };
-        let said = clock(&slewed);
+        let said = clock(&slewed, false);
         assert!(said.contains("-40 ns still to be corrected") && said.contains("leap second"), "{said}");
-        assert!(clock(&ClockState { state: "\x1b[2J".into(), ..kept }).starts_with("clock in an unknown state"));
+        assert!(clock(&ClockState { state: "\x1b[2J".into(), ..kept }, false).starts_with("clock in an unknown state"));
     }
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::model::memory::{self, Life, Lives, Memory};
+use crate::model::origin;
 use crate::model::process::Processes;
 use crate::model::time::{self, When};
 use crate::schema::limits::Limits;
@@ -50,6 +51,12 @@ impl File {
     fn open(path: &Path, limits: Limits) -> Result<Self> {
         let capture = Capture::open_within(path, limits)?;
         let manifest = capture.manifest();
+        ensure!(
+            !origin::without_addresses(&manifest.derived_from),
+            "{}: redaction took all addresses away (level metadata), and without them there is no memory to rebuild: ask for a \
+             capture of the level share, which keeps distances between addresses",
+            path.display()
+        );
         let (first, last) = capture.mono_span().unwrap_or((manifest.start.monotonic_ns, manifest.start.monotonic_ns));
         Ok(File {
             path: path.to_path_buf(),

@@ -37,6 +37,7 @@ pub(in crate::model::flow) struct PipePlan {
 pub struct Plan {
     pipes: HashMap<PipeId, PipePlan>,
     blind: Option<Why>,
+    without_addresses: bool,
 }
 
 impl Plan {
@@ -48,6 +49,11 @@ impl Plan {
     /// Why nothing is known of any flow.
     pub fn blind(&self) -> Option<Why> {
         self.blind
+    }
+
+    /// Whether redaction took the addresses away.
+    pub(in crate::model::flow) fn without_addresses(&self) -> bool {
+        self.without_addresses
     }
 }
 
@@ -64,7 +70,7 @@ impl Survey {
             no_writes: self.no_writes,
         };
         let pipes = self.pipes.into_iter().map(|(id, pipe)| (id, of_all.plan(id, pipe))).collect();
-        Plan { pipes, blind }
+        Plan { pipes, blind, without_addresses: self.without_addresses }
     }
 }
 

@@ -70,7 +70,7 @@ pub(super) fn check(
         }
         match flow.compared {
             Compared::Differs(at) => assert_eq!(Some(at), differs, "{name}"),
-            Compared::Equal(_) | Compared::No => assert_eq!(differs, None, "{name}"),
+            Compared::Equal(_) | Compared::No | Compared::Removed => assert_eq!(differs, None, "{name}"),
         }
         found.differ += u64::from(differs.is_some());
     }
