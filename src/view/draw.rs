@@ -11,9 +11,11 @@ use super::lanes::Picture;
 use super::list::Columns;
 use super::look;
 use crate::count;
+use crate::model::origin;
 use crate::model::process::Identity;
 use crate::replay::describe::{Named, Role};
 use crate::schema::Event;
+use crate::schema::manifest::LedgerRow;
 use crate::terminal::escape::SafeLine;
 use crate::terminal::{fit, signs};
 
@@ -51,8 +53,10 @@ impl App {
         let name = self.capture().path().file_name().map(|name| name.to_string_lossy().into_owned());
         let name = SafeLine(&name.unwrap_or_default()).to_string();
         let rows = self.source.rows();
+        let manifest = self.capture().manifest();
+        let made = origin::brief(&manifest.derived_from, LedgerRow::total(&manifest.ledger).left_out);
         let (left, right) = match &self.filter {
-            None => (format!("{name}  {}", count::rows(rows)), String::new()),
+            None => (format!("{name}  {}{made}", count::rows(rows)), String::new()),
             Some(filter) => {
                 let shown = format!("{} of {}", count::grouped(filter.len()), count::rows(rows));
                 let percent = (u128::from(filter.looked_at()) * 100 / u128::from(rows.max(1))) as u64;
@@ -61,7 +65,7 @@ impl App {
                     None if !filter.has_ended() => format!("reading {percent} % "),
                     None => String::new(),
                 };
-                (format!("{name}  {shown}  {}", SafeLine(&filter.expr.to_string())), state)
+                (format!("{name}  {shown}{made}  {}", SafeLine(&filter.expr.to_string())), state)
             }
         };
         self.look.bar(buffer, area, &left, &right);

@@ -1,7 +1,8 @@
 //! The list: rows, moving, filter, search, errors, instants, marks.
 
-use super::stage::{Stage, calls, each, make, sample};
+use super::stage::{Stage, calls, each, make, make_with, sample};
 use crate::model::time;
+use crate::schema::derived::{Derivation, Redaction};
 use crate::schema::expr::Expr;
 use crate::schema::{Event, EventKind};
 
@@ -38,6 +39,21 @@ fn every_row_is_in_the_list_as_the_capture_has_it() {
         }
         assert!(stage.lines()[0].contains(&format!("{} rows", crate::count::grouped(wanted.len() as u64))));
     }
+}
+
+#[test]
+fn the_title_says_what_is_not_the_whole_recording_and_not_as_recorded() {
+    let (_dir, path) = make_with(&[calls(0..3)], |manifest| {
+        let redaction = Redaction { level: "share\x1b[2J".into(), ..Redaction::default() };
+        manifest.derived_from = vec![Derivation { redaction: Some(redaction), ..Derivation::default() }];
+        manifest.ledger[0].left_out = 12_345;
+    });
+    let mut stage = Stage::of(&path);
+    let title = stage.lines()[0].clone();
+    assert_eq!(title.trim(), r"made.parquet  3 rows · redacted (share\x1b[2J) · 12,345 LEFT OUT");
+    let title = stage.press("&errno = EAGAIN<Enter>").lines()[0].clone();
+    assert!(title.contains("0 of 3 rows · redacted") && title.contains("LEFT OUT  errno = EAGAIN"), "{title}");
+    assert!(!Stage::of(&sample("mem-editor")).lines()[0].contains('·'));
 }
 
 #[test]

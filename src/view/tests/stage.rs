@@ -135,12 +135,18 @@ pub fn each<R>(path: &Path, mut see: impl FnMut(&Event<'_>) -> R) -> Vec<R> {
 
 /// A capture with these row groups, in a directory of its own.
 pub fn make(groups: &[Vec<Event<'_>>]) -> (tempfile::TempDir, PathBuf) {
+    make_with(groups, |_| ())
+}
+
+/// The same with a manifest that `change` changed.
+pub fn make_with(groups: &[Vec<Event<'_>>], change: impl FnOnce(&mut Manifest)) -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("made.parquet");
     let clocks = |ns| Clocks { realtime_ns: ns, monotonic_ns: ns, boottime_ns: ns, uncertainty_ns: 1 };
     let rows = groups.iter().map(Vec::len).sum::<usize>() as u64;
     let ledger = vec![LedgerRow { event: "tee".into(), seen: rows, written: rows, ..LedgerRow::default() }];
-    let manifest = Manifest { start: clocks(START), end: clocks(START * 2), ledger, ..Manifest::default() };
+    let mut manifest = Manifest { start: clocks(START), end: clocks(START * 2), ledger, ..Manifest::default() };
+    change(&mut manifest);
     let mut file = CaptureFile::create(std::fs::File::create(&path).unwrap(), &manifest).unwrap();
     let mut seq = 0..;
     for group in groups {
