@@ -16,6 +16,8 @@ mod legend;
 mod memory;
 mod odd_names;
 mod questions;
+#[cfg(feature = "record")]
+mod recorded;
 mod report;
 mod select;
 mod stdin;

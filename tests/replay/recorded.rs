@@ -1,0 +1,111 @@
+//! Random programs that move bytes through pipes are recorded here; what `flows` says of them is what they say themselves.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::vmtrace;
+
+/// How many programs.
+const RUNS: usize = 50;
+
+/// A run of bytes: the call that took them out, by number and of no number where nobody did, and the first byte's place in
+/// what it moved; the same of the call that put them in; the way between; and how many there are.
+type Link = (Option<u64>, u64, u64, u64, String, u64);
+
+/// Joins runs that continue each other.
+fn joined(mut links: Vec<Link>) -> Vec<Link> {
+    // What nobody took out has no place there.
+    links.sort_by_key(|(sink, at, source, offset, way, _)| (*sink, *at, way.clone(), *source, *offset));
+    let mut all: Vec<Link> = Vec::new();
+    for link in links {
+        let continues = |last: &Link| {
+            let is_next_there = link.0.is_none() || link.1 == last.1 + last.5;
+            (last.0, last.2, &last.4) == (link.0, link.2, &link.4) && is_next_there && link.3 == last.3 + last.5
+        };
+        match all.last_mut() {
+            Some(last) if continues(last) => last.5 += link.5,
+            _ => all.push(link),
+        }
+    }
+    all
+}
+
+/// What the program says of its calls and links.
+fn account(path: &Path) -> (Vec<Value>, Vec<Link>) {
+    let said: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let links = said["links"].as_array().unwrap().iter().map(|link| {
+        let number = |at: usize| link[at].as_u64().unwrap();
+        (link[3].as_u64(), number(4), number(0), number(1), link[2].to_string(), number(5))
+    });
+    (said["calls"].as_array().unwrap().clone(), joined(links.collect()))
+}
+
+/// The flows of a program as it would say them, with the numbers of its calls in place of those of the rows.
+fn found(flows: &[Value], numbers: &BTreeMap<u64, u64>) -> Vec<Link> {
+    let number = |seq: &Value| seq.as_u64().and_then(|seq| numbers.get(&seq)).copied();
+    let of_program = flows.iter().filter(|flow| number(&flow["source"]["seq"]).is_some());
+    let link = |flow: &Value| {
+        assert_ne!(flow["certainty"], "unknown", "{flow}");
+        let step = |step: &Value| serde_json::json!([step["pipe"], number(&step["moved_by"]["seq"])]);
+        let way: Vec<Value> = flow["pipes"].as_array().unwrap().iter().map(step).collect();
+        let (source, sink) = (&flow["source"], &flow["sink"]);
+        let is_left = sink["kind"] == "left";
+        assert_eq!(is_left, number(&sink["seq"]).is_none(), "{flow}");
+        let place = |end: &Value| end["offset"].as_u64().unwrap();
+        let at = if is_left { 0 } else { place(sink) };
+        (
+            number(&sink["seq"]),
+            at,
+            number(&source["seq"]).unwrap(),
+            place(source),
+            Value::from(way).to_string(),
+            flow["bytes"].as_u64().unwrap(),
+        )
+    };
+    joined(of_program.map(link).collect())
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn the_flows_of_random_programs_are_those_of_their_own_account() {
+    let dir = tempfile::tempdir().unwrap();
+    let (program, capture) =
+        (Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/replay/pipes.py"), dir.path().join("t.parquet"));
+    let script =
+        format!("for seed in $(seq {RUNS}); do python3 {} $seed $seed.json || exit 1; done", program.display());
+    let recorder = Command::new(env!("CARGO_BIN_EXE_vmtrace"))
+        .args(["record", "-q", "-e", "@pipe", "-s", "64", "-o"])
+        .arg(&capture)
+        .args(["--", "sh", "-c", &script])
+        .current_dir(&dir)
+        .output()
+        .unwrap();
+    assert!(recorder.status.success(), "{}", String::from_utf8_lossy(&recorder.stderr));
+    let capture = capture.to_str().unwrap();
+    let lines = |args: &[&str]| -> Vec<Value> {
+        let ran = vmtrace(&[args, &[capture]].concat());
+        assert_eq!(ran.status, 0, "{}", ran.err);
+        ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let rows = lines(&["replay", "-T", "jsonl", "--where", "bytes > 0"]);
+    let flows = lines(&["flows", "-T", "json"]);
+    let (mut links, mut relayed, mut exact) = (0, 0, 0);
+    for seed in 1..=RUNS {
+        let (calls, wanted) = account(&dir.path().join(format!("{seed}.json")));
+        let of_program = rows.iter().filter(|row| calls.iter().any(|call| call[0] == row["pid"]));
+        let of_program: Vec<&Value> = of_program.collect();
+        let recorded: Vec<Value> =
+            of_program.iter().map(|row| serde_json::json!([row["pid"], row["event"], row["bytes"]])).collect();
+        assert_eq!(recorded, calls, "program {seed}");
+        let numbers = of_program.iter().map(|row| row["seq"].as_u64().unwrap()).zip(0..).collect();
+        let found = found(&flows, &numbers);
+        assert_eq!(found, wanted, "program {seed}");
+        links += found.len();
+        relayed += found.iter().filter(|link| link.4.matches('[').count() > 2).count();
+        exact += flows.iter().filter(|flow| flow["certainty"] == "exact").count();
+    }
+    assert!(links > 500 && relayed > 100 && exact > 100, "{links} links, {relayed} over several pipes, {exact} exact");
+}
