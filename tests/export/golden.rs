@@ -40,6 +40,29 @@ fn samples_as_lines_of_json() {
     }
 }
 
+/// Every format of every sample, by digest: long ones, and those that are no text. A digest that differs is looked into with the programs of
+/// check.py, which read them all.
+#[test]
+fn every_format_of_every_sample_is_as_it_was() {
+    let golden = root().join("tests/export/golden/digests.txt");
+    let mut found = String::new();
+    for sample in samples() {
+        let name = sample.file_stem().unwrap().to_str().unwrap();
+        for format in ["jsonl", "csv", "strace", "ecs", "ocsf", "timesketch", "perfetto", "pcapng"] {
+            let ran = vmtrace(&["export", "-T", format, sample.to_str().unwrap()]);
+            assert_eq!(ran.status, 0, "{name}: {}", ran.err);
+            let digest = blake3::hash(&ran.out).to_hex();
+            found += &format!("{name} {format}: {} bytes, {}\n", ran.out.len(), &digest[..32]);
+        }
+    }
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&golden, &found).unwrap();
+    }
+    let wanted = std::fs::read_to_string(&golden).unwrap_or_default();
+    let differ: Vec<_> = found.lines().filter(|line| !wanted.lines().any(|of| of == *line)).collect();
+    assert!(differ.is_empty() && found.lines().count() == wanted.lines().count(), "{}: {differ:#?}", golden.display());
+}
+
 /// No control character of a captured text stands in a text format.
 #[test]
 fn captured_text_does_not_act_on_a_terminal() {
