@@ -14,7 +14,7 @@ use super::flows::{ENDS, End, Facts};
 pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     let list = || DataType::List(Arc::new(Field::new_list_field(DataType::UInt64, true)));
     let kind = |name: &str| match name {
-        "pid" => DataType::Int32,
+        "pid" | "owner_pid" => DataType::Int32,
         "seq" | "offset" | "address" | "file_offset" => DataType::UInt64,
         _ => DataType::Utf8,
     };
@@ -33,6 +33,9 @@ pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         Field::new("by_reference", DataType::Boolean, false),
         Field::new("equal", DataType::UInt64, true),
         Field::new("differs_at", DataType::UInt64, true),
+        Field::new("via_pid", DataType::Int32, true),
+        Field::new("via_comm", DataType::Utf8, true),
+        Field::new("via_address", DataType::UInt64, true),
         Field::new("bytes", DataType::UInt64, false),
     ]);
     Arc::new(Schema::new(fields))
@@ -50,6 +53,8 @@ struct Ends {
     address: UInt64Builder,
     name: StringBuilder,
     file_offset: UInt64Builder,
+    owner_pid: Int32Builder,
+    owner_comm: StringBuilder,
 }
 
 impl Ends {
@@ -63,9 +68,11 @@ impl Ends {
         self.address.append_option(end.address);
         self.name.append_option(end.name.as_deref());
         self.file_offset.append_option(end.file_offset);
+        self.owner_pid.append_option(end.owner_pid);
+        self.owner_comm.append_option(end.owner_comm.as_deref());
     }
 
-    fn finish(&mut self) -> [ArrayRef; 9] {
+    fn finish(&mut self) -> [ArrayRef; 11] {
         [
             Arc::new(self.kind.finish()),
             Arc::new(self.seq.finish()),
@@ -76,6 +83,8 @@ impl Ends {
             Arc::new(self.address.finish()),
             Arc::new(self.name.finish()),
             Arc::new(self.file_offset.finish()),
+            Arc::new(self.owner_pid.finish()),
+            Arc::new(self.owner_comm.finish()),
         ]
     }
 }
@@ -95,6 +104,9 @@ pub struct Table {
     by_reference: BooleanBuilder,
     equal: UInt64Builder,
     differs_at: UInt64Builder,
+    via_pid: Int32Builder,
+    via_comm: StringBuilder,
+    via_address: UInt64Builder,
     bytes: UInt64Builder,
 }
 
@@ -119,6 +131,9 @@ impl Table {
         self.by_reference.append_value(facts.by_reference);
         self.equal.append_option(facts.equal);
         self.differs_at.append_option(facts.differs_at);
+        self.via_pid.append_option(facts.via_pid);
+        self.via_comm.append_option(facts.via_comm.as_deref());
+        self.via_address.append_option(facts.via_address);
         self.bytes.append_value(facts.bytes);
     }
 
@@ -140,6 +155,9 @@ impl Table {
             Arc::new(self.by_reference.finish()),
             Arc::new(self.equal.finish()),
             Arc::new(self.differs_at.finish()),
+            Arc::new(self.via_pid.finish()),
+            Arc::new(self.via_comm.finish()),
+            Arc::new(self.via_address.finish()),
             Arc::new(self.bytes.finish()),
         ]);
         Ok(RecordBatch::try_new(Arc::clone(&SCHEMA), columns)?)

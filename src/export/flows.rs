@@ -29,6 +29,10 @@ pub struct End {
     pub name: Option<String>,
     /// Of the first byte, in the file.
     pub file_offset: Option<u64>,
+    /// Whose memory it is, of a call between memories.
+    pub owner_pid: Option<i32>,
+    /// Name of that process.
+    pub owner_comm: Option<String>,
 }
 
 /// A pipe on the way.
@@ -67,6 +71,24 @@ pub struct Facts<'a> {
     pub equal: Option<u64>,
     /// The first byte that differs.
     pub differs_at: Option<u64>,
+    /// The process in whose memory the bytes were between both calls, if the flow is inferred.
+    pub via_pid: Option<i32>,
+    /// Its name.
+    pub via_comm: Option<String>,
+    /// Of the first byte, there.
+    #[serde(serialize_with = "hexadecimal")]
+    pub via_address: Option<u64>,
+}
+
+/// An end of a flow that is inferred: a memory, or the pipe of a call that has its other end in one. `owned` is whose memory and where.
+fn inferred(call: &Call, offset: u64, owned: Option<(i32, Option<u64>)>, pipe: Option<u64>) -> End {
+    let own = end(call, offset, None);
+    let Some((owner, address)) = owned else {
+        let name = pipe.map(|pipe| format!("pipe:{pipe}"));
+        return End { kind: "pipe".into(), address: None, name, ..own };
+    };
+    let comm = call.peer.as_ref().filter(|peer| peer.pid == owner).map_or(&call.comm, |peer| &peer.comm);
+    End { address, owner_pid: Some(owner), owner_comm: Some(comm.to_string()), ..own }
 }
 
 fn end(call: &Call, offset: u64, place: Option<&Place>) -> End {
@@ -81,6 +103,8 @@ fn end(call: &Call, offset: u64, place: Option<&Place>) -> End {
         address: call.address(offset).filter(|_| place.is_none()),
         name: place.and_then(|place| place.name.as_deref()).map(str::to_string),
         file_offset: start.map(|start| start.saturating_add(offset)),
+        owner_pid: None,
+        owner_comm: None,
     }
 }
 
@@ -106,11 +130,17 @@ impl<'a> Facts<'a> {
             file,
             bytes: flow.bytes,
             source: match &flow.source {
+                Source::Call(call, offset) if flow.via.is_some() => {
+                    inferred(call, *offset, call.given_from(*offset), call.pipes[0])
+                }
                 Source::Call(call, offset) => end(call, *offset, call.file_in.as_ref()),
                 Source::Unknown(_) => of_kind("unknown"),
             },
             pipes: pipes.collect(),
             sink: match &flow.sink {
+                Sink::Call(call, offset) if flow.via.is_some() => {
+                    inferred(call, *offset, call.taken_to(*offset), call.pipes[1])
+                }
                 Sink::Call(call, offset) => end(call, *offset, call.file_out.as_ref()),
                 Sink::Left => of_kind("left"),
                 Sink::Unknown(_) => of_kind("unknown"),
@@ -124,6 +154,9 @@ impl<'a> Facts<'a> {
             by_reference: flow.by_reference,
             equal,
             differs_at,
+            via_pid: flow.via.as_ref().map(|via| via.pid),
+            via_comm: flow.via.as_ref().map(|via| via.comm.to_string()),
+            via_address: flow.via.as_ref().map(|via| via.address),
         }
     }
 }
@@ -136,10 +169,22 @@ fn hexadecimal<S: Serializer>(address: &Option<u64>, serializer: S) -> Result<S:
 }
 
 /// Columns of an end, each behind `source_` and `sink_`.
-pub const ENDS: [&str; 9] = ["kind", "seq", "event", "pid", "comm", "offset", "address", "name", "file_offset"];
+pub const ENDS: [&str; 11] =
+    ["kind", "seq", "event", "pid", "comm", "offset", "address", "name", "file_offset", "owner_pid", "owner_comm"];
 /// Columns behind those of both ends.
-pub const REST: [&str; 8] =
-    ["moved_by", "certainty", "why", "held_before", "by_reference", "equal", "differs_at", "bytes"];
+pub const REST: [&str; 11] = [
+    "moved_by",
+    "certainty",
+    "why",
+    "held_before",
+    "by_reference",
+    "equal",
+    "differs_at",
+    "via_pid",
+    "via_comm",
+    "via_address",
+    "bytes",
+];
 
 /// The header of CSV.
 pub fn header() -> Vec<String> {
@@ -168,24 +213,40 @@ pub fn record(facts: &Facts<'_>) -> Vec<String> {
         facts.by_reference.to_string(),
         number(facts.equal),
         number(facts.differs_at),
+        pid(facts.via_pid),
+        text(facts.via_comm.as_deref()),
+        hex(facts.via_address),
         facts.bytes.to_string(),
     ]);
     record
 }
 
-fn cells(end: &End) -> [String; 9] {
-    let safe = |text: Option<&str>| text.map(|text| Safe(text).to_string()).unwrap_or_default();
+fn cells(end: &End) -> [String; 11] {
     [
-        safe(Some(&end.kind)),
+        text(Some(&end.kind)),
         number(end.seq),
         end.event.unwrap_or_default().to_string(),
-        end.pid.map(|pid| pid.to_string()).unwrap_or_default(),
-        safe(end.comm.as_deref()),
+        pid(end.pid),
+        text(end.comm.as_deref()),
         number(end.offset),
-        end.address.map(|address| format!("{address:#x}")).unwrap_or_default(),
-        safe(end.name.as_deref()),
+        hex(end.address),
+        text(end.name.as_deref()),
         number(end.file_offset),
+        pid(end.owner_pid),
+        text(end.owner_comm.as_deref()),
     ]
+}
+
+fn text(text: Option<&str>) -> String {
+    text.map(|text| Safe(text).to_string()).unwrap_or_default()
+}
+
+fn pid(pid: Option<i32>) -> String {
+    pid.map(|pid| pid.to_string()).unwrap_or_default()
+}
+
+fn hex(address: Option<u64>) -> String {
+    address.map(|address| format!("{address:#x}")).unwrap_or_default()
 }
 
 fn number(number: Option<u64>) -> String {

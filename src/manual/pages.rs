@@ -258,7 +258,8 @@ pub const PAGES: &[Page] = &[
             "Each flow has a certainty. exact: the place of the bytes in the queue is known, since the pipe was seen \
              empty. by reference: the same, but vmsplice put pages in, not bytes: the reader got what was in them when \
              it read. bounded: the flow holds under the condition that stands below the flows, for example that the \
-             pipe held nothing before its first recorded call. unknown: not known; the reason stands below the flows. \
+             pipe held nothing before its first recorded call. inferred: no pipe, but a call put bytes into a memory, and \
+             another one took the same from there, by their addresses and captured bytes. unknown: not known; the reason stands below the flows. \
              Where events were lost, all is unknown until the pipe is seen empty.",
             "Where the payloads of both ends were kept, they are compared. Bytes that came out otherwise than they went \
              in are reported; unless they went by reference, the rows contradict each other, and the flow is unknown.",

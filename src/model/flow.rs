@@ -1,4 +1,5 @@
-//! Flows: where the bytes that went through pipes came from, and where they went.
+//! Flows: where the bytes that went through pipes came from, and where they went; and bytes that went on from a memory into which a call
+//! had put them (`memories`), as far as payloads show it.
 //!
 //! A pipe is a queue: the byte that went in first comes out first. So the numbers of bytes that calls put in and took out show which
 //! bytes a reader got, provided that all calls are known, and their order. Rows have the order in which calls returned,
@@ -13,6 +14,7 @@
 
 mod call;
 mod follow;
+mod memories;
 mod queue;
 mod stitch;
 mod survey;
@@ -21,7 +23,7 @@ mod tracker;
 
 use std::sync::Arc;
 
-pub use self::call::{Call, Place};
+pub use self::call::{Call, Peer, Place};
 pub use self::follow::{Bounds, follow, follow_while};
 pub use self::survey::{Plan, Survey};
 pub use self::tracker::Tracker;
@@ -58,11 +60,17 @@ pub const TRACKED: &[&str] = &[
     "pid",
     "tid",
     "comm",
+    "process_key",
+    "target_pid",
+    "target_key",
+    "target_comm",
     "direction",
     "errno",
     "bytes",
     "local_iov",
     "liovcnt",
+    "remote_iov",
+    "riovcnt",
     "off_in",
     "off_out",
     "fd_in_kind",
@@ -93,6 +101,9 @@ pub enum Certainty {
     ByReference,
     /// The place of the bytes is known except for bytes that were not recorded: [`Why`] says which.
     Bounded,
+    /// Two calls, one of which put bytes into a memory from which the other one took the same: their addresses and the captured bytes
+    /// agree. The process can have put the same bytes there itself meanwhile.
+    Inferred,
     /// Not known.
     Unknown,
 }
@@ -104,6 +115,7 @@ impl Certainty {
             Certainty::Exact => "exact",
             Certainty::ByReference => "by_reference",
             Certainty::Bounded => "bounded",
+            Certainty::Inferred => "inferred",
             Certainty::Unknown => "unknown",
         }
     }
@@ -195,6 +207,17 @@ pub struct Step {
     pub moved: Option<(Arc<Call>, u64)>,
 }
 
+/// A memory in which bytes were between two calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Via {
+    /// Whose.
+    pub pid: i32,
+    /// Its thread name, as captured.
+    pub comm: Arc<str>,
+    /// Where the first byte was.
+    pub address: u64,
+}
+
 /// What a comparison of both payloads shows, as far as they were kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compared {
@@ -215,6 +238,8 @@ pub struct Flow {
     pub source: Source,
     /// The pipes.
     pub steps: Vec<Step>,
+    /// The memory between, of a flow that is inferred.
+    pub via: Option<Via>,
     /// Where they went.
     pub sink: Sink,
     /// How many.
@@ -230,6 +255,22 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// Who had the bytes in memory, or put them in.
+    pub fn from_pid(&self) -> Option<i32> {
+        match &self.source {
+            Source::Call(call, _) => Some(call.giver().map_or(call.pid, |(pid, _)| pid)),
+            Source::Unknown(_) => None,
+        }
+    }
+
+    /// Who got the bytes into memory, or took them out.
+    pub fn to_pid(&self) -> Option<i32> {
+        match &self.sink {
+            Sink::Call(call, _) => Some(call.taker().map_or(call.pid, |(pid, _)| pid)),
+            Sink::Left | Sink::Unknown(_) => None,
+        }
+    }
+
     /// The calls of the flow, with their offsets: the source, those between pipes, the sink.
     pub fn calls(&self) -> impl Iterator<Item = (&Arc<Call>, u64)> {
         let source = match &self.source {

@@ -1,4 +1,4 @@
-//! `vmtrace flows`: where the bytes that went through pipes came from, and where they went.
+//! `vmtrace flows`: where the bytes that went through pipes, or from memory to memory, came from, and where they went.
 //!
 //! Owns the options, the two readings of the captures, and what is selected. The flows are those of `model::flow`; `words`
 //! describes them, `text` prints them to read, `table` for other programs, `answer` those of one row.
@@ -20,7 +20,7 @@ use clap::ValueEnum;
 
 use self::nearest::Nearest;
 use super::summary::gather::{self, Group};
-use crate::model::flow::{self, Flow, Sink, Source, Why};
+use crate::model::flow::{self, Flow, Why};
 use crate::schema::limits::{AllowLarge, Limits};
 use crate::schema::reader::Capture;
 use crate::terminal::escape::SafeLine;
@@ -86,16 +86,8 @@ struct Selected {
 
 impl Selected {
     fn has(&self, flow: &Flow) -> bool {
-        let source = match &flow.source {
-            Source::Call(call, _) => Some(call.pid),
-            Source::Unknown(_) => None,
-        };
-        let sink = match &flow.sink {
-            Sink::Call(call, _) => Some(call.pid),
-            Sink::Left | Sink::Unknown(_) => None,
-        };
-        (self.from.is_none() || self.from == source)
-            && (self.to.is_none() || self.to == sink)
+        (self.from.is_none() || self.from == flow.from_pid())
+            && (self.to.is_none() || self.to == flow.to_pid())
             && self.pipe.is_none_or(|pipe| flow.steps.iter().any(|step| step.pipe == pipe))
             && self.seq.is_none_or(|seq| flow.calls().any(|(call, _)| call.seq == seq))
     }

@@ -34,11 +34,15 @@ fn row(flow: &Value) -> Value {
             put(format!("{side}_{name}"), &value);
         }
     }
+    let number = |text: &str| json!(u64::from_str_radix(text.trim_start_matches("0x"), 16).unwrap());
+    put("via_address".into(), &flow["via_address"].as_str().map(number).unwrap_or_default());
     let steps = flow["pipes"].as_array().unwrap();
     let moved: Vec<&Value> = steps.iter().map(|step| &step["moved_by"]["seq"]).filter(|seq| !seq.is_null()).collect();
     put("pipes".into(), &steps.iter().map(|step| step["pipe"].clone()).collect());
     put("moved_by".into(), &json!(moved));
-    for name in ["certainty", "why", "held_before", "by_reference", "equal", "differs_at", "bytes"] {
+    for name in
+        ["certainty", "why", "held_before", "by_reference", "equal", "differs_at", "via_pid", "via_comm", "bytes"]
+    {
         put(name.into(), &flow[name]);
     }
     Value::Object(row)

@@ -68,6 +68,66 @@ fn found(flows: &[Value], numbers: &BTreeMap<u64, u64>) -> Vec<Link> {
     joined(of_program.map(link).collect())
 }
 
+/// Reads 64 bytes of its parent's memory and writes them into a child's.
+const RELAY: &str = r#"
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+class Iovec(ctypes.Structure):
+    _fields_ = [("base", ctypes.c_void_p), ("len", ctypes.c_size_t)]
+secret = ctypes.create_string_buffer(b"the token of this test is 0123456789 and nothing else, so there", 64)
+empty = ctypes.create_string_buffer(64)
+def child(act):
+    pid = os.fork()
+    if pid == 0:
+        act()
+        os._exit(0)
+    return pid
+def move(call, pid, address):
+    one, other = Iovec(ctypes.addressof(own), 64), Iovec(address, 64)
+    if call(pid, ctypes.byref(one), 1, ctypes.byref(other), 1, 0) != 64:
+        sys.exit(os.strerror(ctypes.get_errno()))
+import signal
+victim = os.getpid()
+target = child(signal.pause)
+def relay():
+    global own
+    own = ctypes.create_string_buffer(64)
+    move(libc.process_vm_readv, victim, ctypes.addressof(secret))
+    move(libc.process_vm_writev, target, ctypes.addressof(empty))
+    print(victim, os.getpid(), target, hex(ctypes.addressof(secret)), hex(ctypes.addressof(own)), hex(ctypes.addressof(empty)))
+    sys.stdout.flush()
+os.waitpid(child(relay), 0)
+os.kill(target, 9)
+"#;
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn bytes_that_were_read_and_written_elsewhere_are_linked() {
+    let dir = tempfile::tempdir().unwrap();
+    let capture = dir.path().join("t.parquet");
+    let ran = Command::new(env!("CARGO_BIN_EXE_vmtrace"))
+        .args(["record", "-q", "-s", "48", "-o"])
+        .arg(&capture)
+        .args(["--", "python3", "-c", RELAY])
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let said = String::from_utf8(ran.stdout).unwrap();
+    let [victim, relay, target, secret, own, empty] = said.split_whitespace().collect::<Vec<_>>()[..] else {
+        panic!("{said}")
+    };
+    let flows = vmtrace(&["flows", capture.to_str().unwrap()]);
+    let line = flows.out.lines().next().unwrap();
+    let wanted = format!(
+        "[64 bytes] python3[{victim}] {secret}+64 \"the token of this test is 012345\"… by process_vm_readv of python3[{relay}] \
+         → memory of python3[{relay}] {own}+64 → python3[{target}] {empty}+64 \"the token of this test is 012345\"… by \
+         process_vm_writev of python3[{relay}]  (inferred)"
+    );
+    assert_eq!(line, wanted, "{}", flows.out);
+    let meaning = "1 flow, 64 B inferred: the same bytes were at the same addresses when they went on.";
+    assert!(flows.out.lines().any(|line| line == meaning), "{}", flows.out);
+}
+
 #[test]
 #[ignore = "needs root and BPF"]
 fn the_flows_of_random_programs_are_those_of_their_own_account() {

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::threads::Thread;
-use crate::schema::types::Iovec;
+use crate::schema::events::Group;
+use crate::schema::types::{Iovec, Iovecs};
 use crate::schema::vocabulary::{DescriptorKind, Direction, PayloadStatus};
 use crate::schema::{Event, EventKind};
 
@@ -105,6 +106,33 @@ fn side(kind: Option<&str>, inode: Option<u64>, must_be_pipe: bool) -> Option<Op
     }
 }
 
+/// Whether calls of a kind, which moves bytes through pipes, move them from or to the caller's memory.
+pub(super) fn uses_memory(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Vmsplice | EventKind::PipeRead | EventKind::PipeWrite)
+}
+
+/// The captured bytes, as far as they are kept and are those that moved.
+fn payload(event: &Event<'_>) -> Option<Box<[u8]>> {
+    let is_whole = match event.payload_status.map(PayloadStatus::parse) {
+        Some(Ok(PayloadStatus::Ok | PayloadStatus::Truncated)) => true,
+        Some(Ok(
+            PayloadStatus::Fault
+            | PayloadStatus::Off
+            | PayloadStatus::Dropped
+            | PayloadStatus::Redacted
+            | PayloadStatus::None,
+        ))
+        | Some(Err(_))
+        | None => false,
+    };
+    let payload = event.payload.filter(|_| is_whole)?;
+    payload.get(..payload.len().min(PAYLOAD)).map(Box::from)
+}
+
+fn is_removed(event: &Event<'_>) -> bool {
+    event.payload_status == Some(PayloadStatus::Redacted.as_str())
+}
+
 /// A file or socket that bytes came from or went to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
@@ -114,6 +142,19 @@ pub struct Place {
     pub name: Option<Arc<str>>,
     /// Where in the file the call began, if the caller passed an offset.
     pub offset: Option<i64>,
+}
+
+/// The process at the other end of a call between memories.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its pid.
+    pub pid: i32,
+    /// Its thread name, as captured.
+    pub comm: Arc<str>,
+    /// The first ranges of its memory.
+    pub memory: Vec<Iovec>,
+    /// Whether the bytes came from its memory, and did not go there.
+    pub gave: bool,
 }
 
 /// A call that moved bytes.
@@ -131,6 +172,10 @@ pub struct Call {
     pub bytes: u64,
     /// The first ranges of the caller's memory, for calls that use it.
     pub memory: Vec<Iovec>,
+    /// The other process, of calls between memories.
+    pub peer: Option<Peer>,
+    /// The pipe that bytes came from, and the one that they went into.
+    pub pipes: [Option<u64>; 2],
     /// What the bytes came from, if that is neither memory nor a pipe.
     pub file_in: Option<Place>,
     /// What they went to.
@@ -152,14 +197,32 @@ pub struct Call {
 impl Call {
     /// The address of its byte `offset` in the caller's memory.
     pub fn address(&self, offset: u64) -> Option<u64> {
-        let mut left = offset;
-        for range in &self.memory {
-            if left < range.len {
-                return range.base.checked_add(left);
-            }
-            left -= range.len;
-        }
-        None
+        address(&self.memory, offset)
+    }
+
+    /// Of a call between memories: whose memory the bytes came from, and its ranges.
+    pub fn giver(&self) -> Option<(i32, &[Iovec])> {
+        self.end(true)
+    }
+
+    /// Of a call between memories: whose memory they went into, and its ranges.
+    pub fn taker(&self) -> Option<(i32, &[Iovec])> {
+        self.end(false)
+    }
+
+    /// Of a call between memories: whose memory its byte `offset` came from, and the address.
+    pub fn given_from(&self, offset: u64) -> Option<(i32, Option<u64>)> {
+        self.giver().map(|(pid, ranges)| (pid, address(ranges, offset)))
+    }
+
+    /// Of a call between memories: whose memory its byte `offset` went into, and the address.
+    pub fn taken_to(&self, offset: u64) -> Option<(i32, Option<u64>)> {
+        self.taker().map(|(pid, ranges)| (pid, address(ranges, offset)))
+    }
+
+    fn end(&self, gives: bool) -> Option<(i32, &[Iovec])> {
+        let peer = self.peer.as_ref()?;
+        Some(if peer.gave == gives { (peer.pid, peer.memory.as_slice()) } else { (self.pid, self.memory.as_slice()) })
     }
 
     /// Its payload from byte `offset` on, at most `len` bytes, as far as it is kept.
@@ -169,6 +232,18 @@ impl Call {
         let end = start.checked_add(usize::try_from(len).ok()?)?.min(payload.len());
         payload.get(start..end).filter(|part| !part.is_empty())
     }
+}
+
+/// The address of byte `offset` of what lies in `ranges`.
+pub(super) fn address(ranges: &[Iovec], offset: u64) -> Option<u64> {
+    let mut left = offset;
+    for range in ranges {
+        if left < range.len {
+            return range.base.checked_add(left);
+        }
+        left -= range.len;
+    }
+    None
 }
 
 /// Makes calls of events; keeps their names, each once.
@@ -186,40 +261,66 @@ impl Calls {
     }
 
     pub fn of(&mut self, event: &Event<'_>, kind: EventKind, roles: Roles, (_, begin): (Thread, i64)) -> Arc<Call> {
-        let uses_memory = matches!(kind, EventKind::Vmsplice | EventKind::PipeRead | EventKind::PipeWrite);
-        let memory = event.local_iov.filter(|_| uses_memory && !self.without_addresses);
+        let uses_memory = uses_memory(kind);
         let file_in = (!uses_memory && roles.takes.is_none()).then(|| self.place_in(event));
         let file_out = (!uses_memory && roles.puts.is_none()).then(|| self.place_out(event));
-        let is_whole = match event.payload_status.map(PayloadStatus::parse) {
-            Some(Ok(PayloadStatus::Ok | PayloadStatus::Truncated)) => true,
-            Some(Ok(
-                PayloadStatus::Fault
-                | PayloadStatus::Off
-                | PayloadStatus::Dropped
-                | PayloadStatus::Redacted
-                | PayloadStatus::None,
-            ))
-            | Some(Err(_))
-            | None => false,
-        };
-        let is_removed = event.payload_status == Some(PayloadStatus::Redacted.as_str());
-        let payload = event.payload.filter(|_| is_whole).and_then(|payload| payload.get(..payload.len().min(PAYLOAD)));
         Arc::new(Call {
             seq: event.seq,
             kind,
             pid: event.pid,
             comm: self.name(event.comm),
             bytes: event.bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
-            memory: memory.map(|ranges| ranges.iter().take(RANGES).collect()).unwrap_or_default(),
+            memory: if uses_memory { self.ranges(event.local_iov) } else { Vec::new() },
+            peer: None,
+            pipes: [roles.takes, roles.puts].map(|pipe| pipe.map(|pipe| pipe.inode)),
             file_in,
             file_out,
-            payload: payload.map(Box::from),
-            is_removed,
+            payload: payload(event),
+            is_removed: is_removed(event),
             by_reference: kind == EventKind::Vmsplice && roles.puts.is_some() && event.payload_by_ref != Some(false),
             end: event.mono_ns,
             begin,
             is_between: roles.takes.is_some() && roles.puts.is_some(),
         })
+    }
+
+    /// A call between memories; `None` where it is none, moved nothing, or its other end is not known.
+    pub fn between_memories(&mut self, event: &Event<'_>, kind: EventKind, begin: i64) -> Option<Arc<Call>> {
+        let is_out = match event.direction.map(Direction::parse)? {
+            Ok(direction) => direction == Direction::Out,
+            Err(_) => return None,
+        };
+        let bytes = u64::try_from(event.bytes?).ok().filter(|bytes| *bytes > 0)?;
+        let is_between = matches!(kind.spec().group, Group::Vm | Group::Mem);
+        let peer = Peer {
+            pid: event.target_pid.filter(|_| is_between)?,
+            comm: self.name(event.target_comm.unwrap_or_default()),
+            memory: self.ranges(event.remote_iov),
+            gave: !is_out,
+        };
+        Some(Arc::new(Call {
+            seq: event.seq,
+            kind,
+            pid: event.pid,
+            comm: self.name(event.comm),
+            bytes,
+            memory: self.ranges(event.local_iov),
+            peer: Some(peer),
+            pipes: [None; 2],
+            file_in: None,
+            file_out: None,
+            payload: payload(event),
+            is_removed: is_removed(event),
+            by_reference: false,
+            end: event.mono_ns,
+            begin,
+            is_between: false,
+        }))
+    }
+
+    fn ranges(&self, ranges: Option<Iovecs<'_>>) -> Vec<Iovec> {
+        let ranges = ranges.filter(|_| !self.without_addresses);
+        ranges.map(|ranges| ranges.iter().take(RANGES).collect()).unwrap_or_default()
     }
 
     fn place_in(&mut self, event: &Event<'_>) -> Place {

@@ -301,7 +301,7 @@ fn flow(mut path: Path, sink: Sink, bytes: u64, unknown: Option<Why>) -> Flow {
         path.weaken(Certainty::Unknown, Some(Why::Contradiction));
     }
     let Path { source, steps, certainty, why, by_reference } = path;
-    Flow { source, steps, sink, bytes, certainty, why, by_reference, compared }
+    Flow { source, steps, via: None, sink, bytes, certainty, why, by_reference, compared }
 }
 
 /// A call that moved bytes without a pipe.

@@ -1,6 +1,7 @@
 //! Random pipe programs with an account of their own: what every byte's way was, against what the model says.
 
 mod account;
+mod memories;
 mod world;
 
 use self::account::{Found, add, check};

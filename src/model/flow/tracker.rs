@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::call::{Calls, PipeId, Use, is_of_pipes};
+use super::call::{Calls, PipeId, Use, is_of_pipes, uses_memory};
+use super::memories::Memories;
 use super::queue::{Hop, Queue};
 use super::stitch::{Stitch, direct};
 use super::survey::Plan;
@@ -19,6 +20,7 @@ pub struct Tracker {
     plan: Plan,
     threads: Threads,
     calls: Calls,
+    memories: Memories,
     queues: HashMap<PipeId, Queue>,
     stitch: Stitch,
     /// Ranges in pipes.
@@ -34,6 +36,7 @@ impl Tracker {
             calls: Calls::new(plan.without_addresses()),
             plan,
             threads: Threads::default(),
+            memories: Memories::default(),
             queues: HashMap::new(),
             stitch: Stitch::default(),
             kept: 0,
@@ -44,9 +47,11 @@ impl Tracker {
 
     /// Follows an event. Gives `emit` the flows of which everything is known now that can be known.
     pub fn note(&mut self, event: &Event<'_>, emit: &mut dyn FnMut(Flow)) {
-        let Some(kind) = EventKind::of_name(event.event).filter(|kind| is_of_pipes(*kind)) else {
-            return self.threads.note(event);
-        };
+        let Some(kind) = EventKind::of_name(event.event) else { return self.threads.note(event) };
+        if !is_of_pipes(kind) {
+            let (_, begun) = self.threads.begin(event);
+            return self.note_memory(event, kind, begun, emit);
+        }
         let begun = self.threads.begin(event);
         let Use::Moves(roles) = Use::of(event, kind) else { return };
         let call = self.calls.of(event, kind, roles, begun);
@@ -59,6 +64,13 @@ impl Tracker {
         if let Some(id) = roles.puts {
             self.at(id, |queue, hops| queue.put(&call, hops));
         }
+        if uses_memory(kind) {
+            let owner = (call.pid, event.process_key);
+            match roles.puts {
+                Some(_) => self.memories.taken(owner, &call, &call.memory, emit),
+                None => self.memories.put(owner, &call, &call.memory),
+            }
+        }
         if self.kept > RANGES {
             self.overflow();
         }
@@ -66,6 +78,21 @@ impl Tracker {
         if self.stitch.len() > RANGES {
             self.overflowed = true;
             self.stitch.give_up(Why::Limit, emit);
+        }
+    }
+
+    /// Follows an event of another kind: bytes between memories, or the end of a program's memory.
+    fn note_memory(&mut self, event: &Event<'_>, kind: EventKind, begun: i64, emit: &mut dyn FnMut(Flow)) {
+        if matches!(kind, EventKind::ProcessExec | EventKind::ProcessExit) {
+            return self.memories.forget(event.pid);
+        }
+        let Some(call) = self.calls.between_memories(event, kind, begun) else { return };
+        let key = |pid: i32| if pid == event.pid { event.process_key } else { event.target_key };
+        if let Some((pid, ranges)) = call.giver() {
+            self.memories.taken((pid, key(pid)), &call, ranges, emit);
+        }
+        if let Some((pid, ranges)) = call.taker() {
+            self.memories.put((pid, key(pid)), &call, ranges);
         }
     }
 
@@ -78,7 +105,7 @@ impl Tracker {
         }
         self.pass_on(emit);
         self.stitch.give_up(Why::Limit, emit);
-        self.overflowed
+        self.overflowed || self.memories.overflowed()
     }
 
     fn at(&mut self, id: PipeId, act: impl FnOnce(&mut Queue, &mut Vec<Hop>)) {

@@ -62,7 +62,7 @@ impl Answer {
     fn line(&self, flow: &Flow) -> String {
         let seq_of = |call: &Call| format!(" (row {})", call.seq);
         let bytes = count::bytes(flow.bytes);
-        if flow.steps.is_empty() {
+        if flow.steps.is_empty() && flow.via.is_none() {
             let (source, sink) = (words::source(&flow.source, flow.bytes), words::sink(&flow.sink, flow.bytes));
             return format!("  {bytes} from {source} → {sink}, through no pipe");
         }
@@ -81,7 +81,7 @@ impl Answer {
             Sink::Left => " → not read in this capture".into(),
             Sink::Call(..) => String::new(),
         };
-        format!("  {bytes} {source}{}{sink}", words::way(&flow.steps).trim_start())
+        format!("  {bytes} {source}{}{sink}", words::way(flow).trim_start())
     }
 }
 

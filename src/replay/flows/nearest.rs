@@ -1,7 +1,7 @@
 //! What comes nearest to an option or a row that no flow fits.
 
 use super::Selected;
-use crate::model::flow::{Flow, Sink, Source};
+use crate::model::flow::Flow;
 use crate::schema::Event;
 use crate::terminal::escape::Safe;
 
@@ -42,12 +42,13 @@ impl Nearest {
     /// Notes a flow, whether it is selected or not.
     pub fn flow(&mut self, flow: &Flow) {
         self.any = true;
-        if let Source::Call(call, _) = &flow.source {
-            self.from.note(u64::try_from(call.pid).ok());
-        }
-        if let Sink::Call(call, _) = &flow.sink {
-            self.to.note(u64::try_from(call.pid).ok());
-        }
+        let note = |number: &mut Number, pid: Option<i32>| {
+            if let Some(pid) = pid {
+                number.note(u64::try_from(pid).ok());
+            }
+        };
+        note(&mut self.from, flow.from_pid());
+        note(&mut self.to, flow.to_pid());
         flow.steps.iter().for_each(|step| self.pipe.note(Some(step.pipe)));
         if self.seq.wanted.is_some() {
             flow.calls().for_each(|(call, _)| self.seq.note(Some(call.seq)));

@@ -24,7 +24,7 @@ impl Shown<'_> {
         Shown {
             facts: Facts::of("", flow),
             source_text: words::source(&flow.source, flow.bytes),
-            way_text: words::way(&flow.steps),
+            way_text: words::way(flow),
             sink_text: words::sink(&flow.sink, flow.bytes),
             certainty_text: words::certainty(flow),
             why_text: flow.why.map(words::sentence),
@@ -35,6 +35,6 @@ impl Shown<'_> {
 /// What bounds all flows, in sentences.
 pub fn bounds(bounds: Bounds) -> Vec<String> {
     let limit = bounds.overflowed.then(|| format!("{}: those flows are unknown.", words::sentence(Why::Limit)));
-    let blind = bounds.blind.map(|why| format!("No flow is known: {}.", words::why(why)));
+    let blind = bounds.blind.map(|why| format!("No flow through a pipe is known: {}.", words::why(why)));
     limit.into_iter().chain(blind).collect()
 }

@@ -38,6 +38,7 @@ pub(super) struct Text {
 struct Route {
     source: Option<(i32, String)>,
     steps: Vec<(u64, Option<i32>)>,
+    via: Option<i32>,
     sink: Option<(i32, String)>,
     is_left: bool,
     certainty: Certainty,
@@ -65,6 +66,7 @@ impl Route {
         Route {
             source,
             steps: flow.steps.iter().map(|step| (step.pipe, moved(step))).collect(),
+            via: flow.via.as_ref().map(|via| via.pid),
             sink,
             is_left: matches!(flow.sink, Sink::Left),
             certainty: flow.certainty,
@@ -144,6 +146,9 @@ impl Text {
                     "by reference (vmsplice): the reader got what was in the sender's pages when it read".to_string()
                 }
                 Certainty::Bounded => format!("bounded: {}", why.map(words::why).unwrap_or_default()),
+                Certainty::Inferred => {
+                    "inferred: the same bytes were at the same addresses when they went on".to_string()
+                }
                 Certainty::Unknown => format!("unknown: {}", why.map(words::why).unwrap_or_default()),
             };
             writeln!(out, "{some} {meaning}.")?;
@@ -166,6 +171,6 @@ fn line(flow: &Flow) -> String {
         None => format!("[{}] ", count::bytes(flow.bytes)),
     };
     let source = words::source(&flow.source, flow.bytes);
-    let (way, sink) = (words::way(&flow.steps), words::sink(&flow.sink, flow.bytes));
+    let (way, sink) = (words::way(flow), words::sink(&flow.sink, flow.bytes));
     format!("{range}{source}{way} → {sink}  ({})", words::certainty(flow))
 }

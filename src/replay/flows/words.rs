@@ -54,7 +54,7 @@ pub(super) fn sentence(reason: Why) -> String {
 
 /// Why nothing is known of a whole recording.
 pub(super) fn blind(reason: Why) -> String {
-    format!("no flow is known: {}", why(reason))
+    format!("no flow through a pipe is known: {}", why(reason))
 }
 
 /// `writer[12]`.
@@ -64,7 +64,23 @@ pub(super) fn process(call: &Call) -> String {
 
 /// ` 0x7f00+4096`, as far as the address is known.
 pub(super) fn memory(call: &Call, offset: u64, bytes: u64) -> String {
-    call.address(offset).map(|address| format!(" {address:#x}+{bytes}")).unwrap_or_default()
+    range(call.address(offset), bytes)
+}
+
+fn range(address: Option<u64>, bytes: u64) -> String {
+    address.map(|address| format!(" {address:#x}+{bytes}")).unwrap_or_default()
+}
+
+/// `victim[11] 0x7f00+4096 "token" by process_vm_readv of reader[12]`: an end of a call between memories, or the pipe of another
+/// one; `None` of calls that are the end themselves.
+fn by_way_of(call: &Call, at: (u64, u64), end: Option<(i32, Option<u64>)>, pipe: Option<u64>) -> Option<String> {
+    let (offset, bytes) = at;
+    let by = format!("by {} of {}", call.kind.name(), process(call));
+    if let (Some((pid, address)), Some(peer)) = (end, &call.peer) {
+        let comm = if pid == peer.pid { &peer.comm } else { &call.comm };
+        return Some(format!("{}[{pid}]{}{} {by}", Safe(comm), range(address, bytes), preview(call, offset, bytes)));
+    }
+    pipe.map(|pipe| format!("pipe:{pipe} {by}"))
 }
 
 /// ` "record 000016"`, as far as the bytes are kept.
@@ -89,6 +105,9 @@ pub(super) fn source(source: &Source, bytes: u64) -> String {
     match source {
         Source::Unknown(_) => "unknown".into(),
         Source::Call(call, offset) => match &call.file_in {
+            _ if call.giver().is_some() || call.pipes[0].is_some() => {
+                by_way_of(call, (*offset, bytes), call.given_from(*offset), call.pipes[0]).unwrap_or_default()
+            }
             Some(file) => format!("{} by {} of {}", place(file, *offset), call.kind.name(), process(call)),
             None => {
                 format!("{}{}{}", process(call), memory(call, *offset, bytes), preview(call, *offset, bytes))
@@ -103,6 +122,9 @@ pub(super) fn sink(sink: &Sink, bytes: u64) -> String {
         Sink::Unknown(_) => "unknown".into(),
         Sink::Left => "not read".into(),
         Sink::Call(call, offset) => match &call.file_out {
+            _ if call.taker().is_some() || call.pipes[1].is_some() => {
+                by_way_of(call, (*offset, bytes), call.taken_to(*offset), call.pipes[1]).unwrap_or_default()
+            }
             Some(file) => format!("{} by {}, {}", process(call), call.kind.name(), place(file, *offset)),
             None => {
                 format!("{}{}{}", process(call), memory(call, *offset, bytes), preview(call, *offset, bytes))
@@ -111,13 +133,17 @@ pub(super) fn sink(sink: &Sink, bytes: u64) -> String {
     }
 }
 
-/// The pipes on the way, and who moved the bytes on from each: ` → pipe:1 → splice by relay[13] → pipe:2`.
-pub(super) fn way(steps: &[Step]) -> String {
+/// The pipes on the way, and who moved the bytes on from each: ` → pipe:1 → splice by relay[13] → pipe:2`; or the memory between two calls.
+pub(super) fn way(flow: &Flow) -> String {
     let step = |step: &Step| {
         let by = |(call, _): &(Arc<Call>, u64)| format!(" → {} by {}", call.kind.name(), process(call));
         format!(" → pipe:{}{}", step.pipe, step.moved.as_ref().map(by).unwrap_or_default())
     };
-    steps.iter().map(step).collect()
+    let via = flow
+        .via
+        .as_ref()
+        .map(|via| format!(" → memory of {}[{}]{}", Safe(&via.comm), via.pid, range(Some(via.address), flow.bytes)));
+    flow.steps.iter().map(step).chain(via).collect()
 }
 
 /// What is said where bytes that went in and bytes that came out could have been compared.
@@ -140,6 +166,7 @@ pub(super) fn certainty_word(flow: &Flow) -> &'static str {
         Certainty::ByReference => "by reference",
         Certainty::Bounded if flow.by_reference => "bounded, by reference",
         Certainty::Bounded => "bounded",
+        Certainty::Inferred => "inferred",
         Certainty::Unknown => "unknown",
     }
 }

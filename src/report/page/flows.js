@@ -58,7 +58,7 @@ export class Flows {
       this.certainty(flow),
     ]);
     const headings = ["Flow", "Bytes", "From", "Through", "To", "Certainty"];
-    const made = rows.length > 0 ? [table("Where the bytes in pipes came from, and where they went", headings, rows)] : [];
+    const made = rows.length > 0 ? [table("Where bytes came from, and where they went", headings, rows)] : [];
     this.list.replaceChildren(...made);
     this.more.hidden = wanted.length <= this.most;
     this.note.textContent = [...this.events.facts.flow_notes, this.describe(wanted.length, rows.length)].join(" ");

@@ -170,7 +170,7 @@ impl Everywhere<'_> {
             Certainty::Unknown => return state,
             _ if self.no_writes => Some(Why::NoWrites),
             _ if id.named => Some(Why::Named),
-            Certainty::Exact | Certainty::ByReference | Certainty::Bounded => state.why,
+            Certainty::Exact | Certainty::ByReference | Certainty::Bounded | Certainty::Inferred => state.why,
         };
         let certainty = if why.is_some() { state.certainty.max(Certainty::Bounded) } else { state.certainty };
         State { certainty, why, ..state }
