@@ -30,6 +30,7 @@ mod lengths;
 mod levels;
 pub mod limits;
 pub mod manifest;
+pub mod member;
 pub mod moved;
 pub mod names;
 pub(crate) mod pages;

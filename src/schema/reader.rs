@@ -32,6 +32,7 @@ pub(crate) use super::guard::guarded;
 use super::layout::check_layout;
 use super::limits::{Limits, MAX_FOOTER, is_modest};
 use super::manifest::{self, KEY_MANIFEST, KEY_SCHEMA_VERSION, KEY_TABLE, Manifest};
+use super::member;
 use super::partial;
 pub use super::scan::{Events, Scan};
 use super::stdin;
@@ -76,6 +77,12 @@ impl Capture {
             let file = stdin::open().context(stdin::NAME)?;
             let size = file.metadata().context(stdin::NAME)?.len();
             return Self::fetched(Path::new(stdin::NAME), file, size, limits, &|_, _| Ok(()));
+        }
+        if let Some(file) = member::open(path) {
+            let name = || format!("cannot open {}", path.display());
+            let file = file.with_context(name)?;
+            let size = file.metadata().with_context(name)?.len();
+            return Self::fetched(path, file, size, limits, &|_, _| Ok(()));
         }
         let (file, size) = open_file(path)?;
         if is_unfinished(&file, size) {

@@ -9,6 +9,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use super::member;
+
 /// What stands for standard input on a command line. A file of that name is `./-`.
 pub const DASH: &str = "-";
 /// What messages call it.
@@ -25,8 +27,7 @@ pub fn open() -> io::Result<File> {
     static FILE: OnceLock<Result<File, (io::ErrorKind, String)>> = OnceLock::new();
     let file = FILE.get_or_init(|| whole(&mut io::stdin().lock()).map_err(|error| (error.kind(), error.to_string())));
     let file = file.as_ref().map_err(|(kind, text)| io::Error::new(*kind, text.clone()))?;
-    // Opened anew: with a position of its own.
-    File::open(Path::new("/proc/self/fd").join(file.as_raw_fd().to_string()))
+    member::reopen(file)
 }
 
 /// The file behind `input`, or a copy of all that it gives.
@@ -43,8 +44,15 @@ fn whole(input: &mut (impl io::Read + AsRawFd)) -> io::Result<File> {
         let text = format!("cannot be copied into {} ({error}): set TMPDIR, or name a file", directory.display());
         io::Error::new(error.kind(), text)
     };
-    let copy = OpenOptions::new().read(true).write(true).mode(0o600).custom_flags(libc::O_TMPFILE).open(&directory);
-    let mut copy = copy.map_err(explain)?;
+    let mut copy = unnamed(&directory).map_err(explain)?;
     io::copy(input, &mut copy).map_err(explain)?;
     Ok(copy)
+}
+
+/// A file without a name, of which nothing is left however this process ends.
+///
+/// # Errors
+/// When `directory` can have none.
+pub(crate) fn unnamed(directory: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).mode(0o600).custom_flags(libc::O_TMPFILE).open(directory)
 }
