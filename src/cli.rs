@@ -36,7 +36,7 @@ enum Command {
     Summary(Box<replay::summary::Args>),
     /// Show what is known of a process's memory at an instant
     Memory(replay::memory::Args),
-    /// Show where the bytes that went through pipes came from, and where they went
+    /// Show where bytes came from and went, through pipes and from memory to memory
     Flows(replay::flows::Args),
     /// Write captures in the formats of other programs
     Export(Box<export::command::Args>),

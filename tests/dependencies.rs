@@ -31,6 +31,30 @@ fn named_by_document() -> BTreeSet<String> {
     names
 }
 
+/// Packages whose build scripts compile C or assembly, by what they need for it.
+fn built_by_other_compilers() -> BTreeSet<String> {
+    let packages = include_str!("../Cargo.lock").split("[[package]]");
+    let needs = |package: &&str| package.lines().any(|line| line.trim_end_matches(',').trim() == "\"cc\"");
+    let name = |package: &str| package.lines().find_map(|line| line.strip_prefix("name = ")).map(str::to_string);
+    packages.filter(needs).filter_map(name).map(|name| name.replace('"', "")).collect()
+}
+
+#[test]
+fn what_is_not_rust_is_named() {
+    let found = built_by_other_compilers();
+    assert!(found.len() > 3, "{found:?}");
+    let document = include_str!("../docs/dependencies.md");
+    // Time zones of another system, and what has no code of its own in vmtrace.
+    let others = ["iana-time-zone-haiku", "vsprintf"];
+    for name in found.iter().filter(|name| !others.contains(&name.as_str())) {
+        let plain = name.trim_end_matches("-sys").trim_start_matches("lib");
+        assert!(
+            document.contains(plain),
+            "docs/dependencies.md does not name {name}, which compiles other code than Rust"
+        );
+    }
+}
+
 #[test]
 fn each_crate_is_explained() {
     let (cargo, document) = (named_by_cargo(), named_by_document());

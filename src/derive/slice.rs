@@ -119,7 +119,7 @@ fn rows_of_flow(recording: &Recording, seq: u64) -> Result<BTreeSet<u64>> {
     )?;
     match event_of {
         _ if !rows.is_empty() => Ok(rows),
-        Some(event) => bail!("--flow: row {seq} is a {}, which moved no bytes through a pipe", SafeLine(&event)),
+        Some(event) => bail!("--flow: row {seq} is a {}, which is in no flow", SafeLine(&event)),
         None => bail!("--flow: there is no row {seq}: `vmtrace replay -T jsonl` prints the numbers of rows, `seq`"),
     }
 }

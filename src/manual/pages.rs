@@ -254,7 +254,7 @@ pub const PAGES: &[Page] = &[
             "Shows where the bytes that went through pipes came from, and where they went: from which process, address \
              or file, through which pipes, and by whom they were moved on. A pipe is a queue, so the numbers of bytes \
              that recorded calls put in and took out show which bytes a reader got. In front of a flow stands its place among the bytes \
-             that recorded calls put into its first pipe.",
+             that recorded calls put into its first pipe. Bytes that a call put into a memory, and another one took from there, are linked, too.",
             "Each flow has a certainty. exact: the place of the bytes in the queue is known, since the pipe was seen \
              empty. by reference: the same, but vmsplice put pages in, not bytes: the reader got what was in them when \
              it read. bounded: the flow holds under the condition that stands below the flows, for example that the \
@@ -383,7 +383,7 @@ pub const PAGES: &[Page] = &[
         description: &[
             "Makes a page of a capture, one file that any current browser opens from the disk: the sentences of \
              vmtrace-summary(1), the facts of the recording, events over time, processes with the transfers between \
-             them, pairs of processes, flows through pipes, and a table of all events with their fields and bytes. \
+             them, pairs of processes, flows of bytes, and a table of all events with their fields and bytes. \
              What is selected in one part is selected in all. The selection is in the fragment of the page's address, so \
              a link can lead to one event.",
             "The page loads nothing and sends nothing: its policy (Content-Security-Policy) allows its own script and \

@@ -225,7 +225,7 @@ pub enum Compared {
     No,
     /// Redaction removed one of them.
     Removed,
-    /// So many bytes are equal, and no more were compared.
+    /// So many bytes were compared and are equal.
     Equal(u64),
     /// The first byte that differs.
     Differs(u64),

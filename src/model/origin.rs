@@ -51,6 +51,12 @@ pub fn hides_clocks(steps: &[Derivation]) -> bool {
     levels(steps).any(|level| level != RedactionLevel::Payload)
 }
 
+/// Whether redaction masked secrets in captured bytes.
+pub fn is_masked(steps: &[Derivation]) -> bool {
+    let redactions = steps.iter().filter_map(|step| step.redaction.as_ref());
+    redactions.flat_map(|redaction| &redaction.options).any(|option| option == "--payload masked")
+}
+
 /// The levels of all redactions that this version knows.
 fn levels(steps: &[Derivation]) -> impl Iterator<Item = RedactionLevel> {
     let redactions = steps.iter().filter_map(|step| step.redaction.as_ref());

@@ -301,6 +301,9 @@ fn follow(
     if bounds.overflowed {
         notes.push(format!("{name}: {}: those flows are unknown", words::why(Why::Limit)));
     }
+    if bounds.forgot {
+        notes.push(format!("{name}: {}", words::FORGOT));
+    }
     notes.extend(bounds.blind.filter(|_| printed > 0).map(|why| format!("{name}: {}", words::blind(why))));
     render.end(out)?;
     Ok(Followed { printed, notes })

@@ -23,10 +23,7 @@ fn wrong_input_is_refused_in_one_sentence() {
         (&["slice", file, "-o", &out, "--since", "10m"], "--since is after the last event"),
         (&["slice", file, "-o", &out, "--where", "pid = 1"], "no event is selected, and nothing was written"),
         (&["slice", file, "-o", &out, "--flow", "77777"], "--flow: there is no row 77777"),
-        (
-            &["slice", file, "-o", &out, "--flow", "0"],
-            "--flow: row 0 is a process_snapshot, which moved no bytes through a pipe",
-        ),
+        (&["slice", file, "-o", &out, "--flow", "0"], "--flow: row 0 is a process_snapshot, which is in no flow"),
         (&["slice", file, "-o", &out, "-e", "nonsense"], "-e: "),
         (&["slice", file, "-o", &taken], "exists: choose another -o, or replace it with --force"),
         (&["slice", file, "-o", file, "--force"], "is one of the files that are read: choose another -o"),

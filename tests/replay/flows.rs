@@ -150,9 +150,9 @@ fn selecting_options_name_ends_and_pipes() {
     assert_eq!(count(&["--to", "501"]), none("--to: no bytes went to process 501; the nearest is 503"));
     assert_eq!(count(&["--pipe", "75"]), none("--pipe: no bytes went through pipe 75; the nearest is 72"));
     assert_eq!(count(&["--from", "501", "0"]), some(1));
-    let row = "row 7, process_vm_readv, moved no bytes through a pipe; the nearest that did is 6";
+    let row = "row 7, process_vm_readv, is in no flow; the nearest that is in one is 6";
     assert_eq!(count(&["7"]), none(row));
-    assert_eq!(count(&["99"]), none("there is no row 99; the nearest that did is 6"));
+    assert_eq!(count(&["99"]), none("there is no row 99; the nearest that is in one is 6"));
     assert_eq!(count(&["--to", "503", "6"]), none("no flow has all that was selected"));
 }
 
@@ -199,7 +199,7 @@ fn replay_follows_the_bytes_of_a_row() {
     assert_eq!(events(&["--follow", "4", "-e", "pipe_read"]).0, [5]);
     let text = vmtrace(&["replay", "--by", "process", "--follow", "4", made.path()]).out;
     assert_eq!(text.matches("number 2").count(), 2, "{text}");
-    let none = "vmtrace: --follow: row 7, process_vm_readv, moved no bytes through a pipe; the nearest that did is 6\n";
+    let none = "vmtrace: --follow: row 7, process_vm_readv, is in no flow; the nearest that is in one is 6\n";
     assert_eq!(events(&["--follow", "7"]), (vec![], 1, none.to_string()));
     let two = events(&[relay().path(), "--follow", "4"]);
     assert!(two.1 == 2 && two.2.contains("several recordings"), "{}", two.2);
@@ -220,7 +220,7 @@ fn what_a_recording_cannot_show_is_said() {
     assert!(ran.out.lines().take(2).all(|line| line.ends_with("(unknown)")), "{}", ran.out);
     let none = vmtrace(&["flows", make(&[readv(10)]).path()]);
     assert_eq!((none.status, none.out.as_str()), (1, ""));
-    assert_eq!(none.err, "vmtrace: no recorded call moved bytes through a pipe\n");
+    assert_eq!(none.err, "vmtrace: no recorded call moved bytes through a pipe, or on from a memory\n");
     let several = vmtrace(&["flows", events.path(), relay().path()]).out;
     let headings = several.lines().filter(|line| line.starts_with("# ") && line.ends_with("demo.parquet"));
     assert_eq!((headings.count(), several.lines().count()), (2, 2 * (1 + 4)), "{several}");

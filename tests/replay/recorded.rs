@@ -46,7 +46,9 @@ fn account(path: &Path) -> (Vec<Value>, Vec<Link>) {
 /// The flows of a program as it would say them, with the numbers of its calls in place of those of the rows.
 fn found(flows: &[Value], numbers: &BTreeMap<u64, u64>) -> Vec<Link> {
     let number = |seq: &Value| seq.as_u64().and_then(|seq| numbers.get(&seq)).copied();
-    let of_program = flows.iter().filter(|flow| number(&flow["source"]["seq"]).is_some());
+    // What nobody is known to have put in, somebody of the program took out.
+    let of_program =
+        flows.iter().filter(|flow| number(&flow["source"]["seq"]).is_some() || number(&flow["sink"]["seq"]).is_some());
     let link = |flow: &Value| {
         assert_ne!(flow["certainty"], "unknown", "{flow}");
         let step = |step: &Value| serde_json::json!([step["pipe"], number(&step["moved_by"]["seq"])]);
@@ -124,7 +126,22 @@ fn bytes_that_were_read_and_written_elsewhere_are_linked() {
          process_vm_writev of python3[{relay}]  (inferred)"
     );
     assert_eq!(line, wanted, "{}", flows.out);
-    let meaning = "1 flow, 64 B inferred: the same bytes were at the same addresses when they went on.";
+    let seq = |event: &str| {
+        let rows = vmtrace(&["replay", "-T", "jsonl", "-e", event, capture.to_str().unwrap()]);
+        let row: Value = serde_json::from_str(rows.out.lines().next().unwrap()).unwrap();
+        row["seq"].as_u64().unwrap()
+    };
+    let (read, write) = (seq("process_vm_readv"), seq("process_vm_writev"));
+    let of_row = vmtrace(&["flows", capture.to_str().unwrap(), &write.to_string()]).out;
+    let preview = "\"the token of this test is 012345\"…";
+    let wanted = format!(
+        "Row {write}: process_vm_writev by python3[{relay}] moved 64 bytes\n  64 bytes python3[{victim}] {secret}+64 {preview} by \
+         process_vm_readv of python3[{relay}] (row {read}) → memory of python3[{relay}] {own}+64 → python3[{target}] {empty}+64 \
+         {preview} by process_vm_writev of python3[{relay}] (row {write})  (inferred)\nCertainty: inferred.\n"
+    );
+    assert_eq!(of_row, wanted);
+    let meaning =
+        "1 flow, 64 B inferred: what was captured of the bytes was the same at the same addresses when they went on.";
     assert!(flows.out.lines().any(|line| line == meaning), "{}", flows.out);
 }
 
@@ -152,7 +169,8 @@ fn the_flows_of_random_programs_are_those_of_their_own_account() {
     };
     let rows = lines(&["replay", "-T", "jsonl", "--where", "bytes > 0"]);
     let flows = lines(&["flows", "-T", "json"]);
-    let (mut links, mut relayed, mut exact) = (0, 0, 0);
+    let (mut links, mut relayed) = (0, 0);
+    let exact = flows.iter().filter(|flow| flow["certainty"] == "exact").count();
     for seed in 1..=RUNS {
         let (calls, wanted) = account(&dir.path().join(format!("{seed}.json")));
         let of_program = rows.iter().filter(|row| calls.iter().any(|call| call[0] == row["pid"]));
@@ -165,7 +183,6 @@ fn the_flows_of_random_programs_are_those_of_their_own_account() {
         assert_eq!(found, wanted, "program {seed}");
         links += found.len();
         relayed += found.iter().filter(|link| link.4.matches('[').count() > 2).count();
-        exact += flows.iter().filter(|flow| flow["certainty"] == "exact").count();
     }
-    assert!(links > 500 && relayed > 100 && exact > 100, "{links} links, {relayed} over several pipes, {exact} exact");
+    assert!(links > 500 && relayed > 100 && exact > 20, "{links} links, {relayed} over several pipes, {exact} exact");
 }

@@ -92,27 +92,48 @@ const PATTERNS: &[(&str, usize, Extent, &[&str])] = &[
             r"|\$1\$[./0-9A-Za-z]{1,8}\$[./0-9A-Za-z]{22}",
         ],
     ),
-    ("HTTP authorization", 15, Extent::Match, &["(?i:authorization): ?[A-Za-z][A-Za-z0-9-]{1,30} [!-~][ -~]{7,}"]),
-    ("HTTP cookie", 7, Extent::Match, &["(?i:(?:set-)?cookie): ?[!-~]{1,100}=[!-~][ -~]{3,}"]),
+    (
+        "HTTP authorization",
+        15,
+        Extent::Match,
+        &[
+            r#""(?i:authorization)\\?"?: ?\\?"?[A-Za-z][A-Za-z0-9-]{1,30} [!#-~][ !#-~]{3,}"#,
+            r#"|'(?i:authorization)'?: ?'?[A-Za-z][A-Za-z0-9-]{1,30} [!-&(-~][ -&(-~]{3,}"#,
+            r#"|(?i:authorization): ?[A-Za-z][A-Za-z0-9-]{1,30} [!-~][ -~]{3,}"#,
+        ],
+    ),
+    (
+        "HTTP cookie",
+        7,
+        Extent::Match,
+        &[
+            r#""(?i:(?:set-)?cookie)\\?"?: ?\\?"?[ !#-<>-~]{1,100}=[!#-~][ !#-~]{3,}"#,
+            r#"|'(?i:(?:set-)?cookie)'?: ?'?[ -&(-<>-~]{1,100}=[!-&(-~][ -&(-~]{3,}"#,
+            r#"|(?i:(?:set-)?cookie): ?[ -<>-~]{1,100}=[!-~][ -~]{3,}"#,
+        ],
+    ),
     (
         "API key",
         6,
         Extent::Match,
-        &[r#"(?i:x-[a-z-]{0,30}(?:key|token|secret)|private-token|api[_-]?key)[\\"' ]{0,3}[=:] ?[\\"']{0,2}[!-~]{8,}"#],
+        &[
+            r#"(?i:\bx-[a-z-]{0,20}(?:api-?key|auth-?key|token|secret)|private-token|api[_-]?key|client[_-]secret|access[_-]token)"#,
+            r#"[\\"' ]{0,3}[=:] ?[\\"']{0,2}[!#-&(-+\--~]{8,}"#,
+        ],
     ),
     (
         "URL with a password",
         6,
         Extent::Match,
-        &["[A-Za-z][A-Za-z0-9+.-]{1,20}://[!-.0-9;-?A-~]{0,64}:[!-?A-~]{1,128}@"],
+        &[r#"[A-Za-z][A-Za-z0-9+.-]{1,20}://[!#-&(-+\-.0-9;=?A-~]{0,64}:[!#-&(-+\-.0-;=?A-~]{1,128}@"#],
     ),
     (
         "password",
         6,
         Extent::Match,
         &[
-            r#"(?i:passw(?:or)?d|passphrase)[\\"' ]{0,3}[=:] ?"#,
-            r#"(?:"(?:\\[ -~]|[ -!#-\[\]-~]){1,128}|'[ -&(-~]{1,128}|[!-~]{1,128})"#,
+            r#"(?i:passw(?:or)?d|passphrase)[\\"' ]{0,3}(?:=>|:=|={1,2}|:) {0,16}"#,
+            r#"(?:\\"[ !#-\[\]-~]+|"(?:\\[ -~]|[ !#-\[\]-~])+|'[ -&(-~]+|[!-~]+)"#,
         ],
     ),
 ];
@@ -190,21 +211,36 @@ mod tests {
     /// Secrets of several parts, with blanks, or within something else; and what stays.
     const HEADERS: &[(&str, &str)] = &[
         ("Cookie: a=1234; session=s3cr3t; x=y\r\nHost: h", "Cookie: ******* *************** ***\r\nHost: h"),
+        ("Cookie: a; session=s3cr3t", "Cookie: ** **************"),
         ("cookie: sid=abcd", "cookie: ********"),
+        ("{\"Cookie\":\"sid=abcd\",\"n\":1}", "{\"Cookie***********\",\"n\":1}"),
         (
             "Authorization: AWS4-HMAC-SHA256 Credential=AKID/20130524/us, Signature=fe5f80\r\nx",
             "Authorization: **************** **************************** ****************\r\nx",
         ),
-        ("Authorization: Basic dXNlcjpwdw==", "Authorization: ***** ************"),
+        ("Authorization: Basic YTpi", "Authorization: ***** ****"),
+        ("{\"Authorization\":\"Bearer abcd\",\"user\":\"joe\"}", "{\"Authorization\"******** ****\",\"user\":\"joe\"}"),
+        ("-H 'Authorization: Bearer abcd' https://h", "-H 'Authorization: ****** ****' https://h"),
         ("X-Api-Key: 0123456789abcdef\r\n", "X-Api-**** ****************\r\n"),
-        ("{\"apiKey\":\"0123456789\"}", "{\"apiKey***************"),
+        ("{\"apiKey\":\"0123456789\",\"user\":\"joe\"}", "{\"apiKey*************\",\"user\":\"joe\"}"),
         ("PRIVATE-TOKEN: glpat-0123456", "PRIVAT******** *************"),
+        ("access_token=0123456789&x=1", "access*********************"),
         ("see https://joe:hunter2@example.org/a", "see https:**************example.org/a"),
-        ("postgres://u:a/b?c@db", "postgr*************db"),
         ("\"password\": \"two words\", \"user\": 1", "\"passwo**** **** *****\", \"user\": 1"),
         ("password='two words' user", "passwo******* *****' user"),
-        ("{\\\"password\\\":\\\"hunter2\\\"}", "{\\\"passwo*****************"),
+        ("'password' => 'hunter2'", "'passwo*** ** ********'"),
+        ("password:   hunter2", "passwo***   *******"),
+        ("{\\\"password\\\":\\\"two words\\\"}", "{\\\"passwo********** *****\\\"}"),
         ("passphrase: open", "passph***** ****"),
+    ];
+    /// What only looks like it.
+    const HARMLESS: &[&str] = &[
+        "http://localhost:3000/@vite/client",
+        "{\"url\":\"http://host\",\"mail\":\"joe@example.org\"}",
+        "X-Cache-Key: /static/app.js",
+        "max-key=index_of_things",
+        "a cookie: none",
+        "authorization: required",
     ];
 
     #[test]
@@ -222,7 +258,9 @@ mod tests {
         for (text, hidden) in HEADERS {
             assert_eq!(masked(text.as_bytes()), (hidden.to_string(), 1), "{text}");
         }
-        assert_eq!(masked(b"nothing of the kind").1, 0);
+        for text in HARMLESS {
+            assert_eq!(masked(text.as_bytes()), (text.to_string(), 0));
+        }
         assert_eq!(COMPILED.len(), PATTERNS.len(), "every pattern can be compiled");
     }
 

@@ -13,6 +13,8 @@ use crate::schema::{Event, EventKind};
 pub(super) const PAYLOAD: usize = 1_024;
 /// Ranges that are kept of a call. Bytes behind them have no address.
 const RANGES: usize = 32;
+/// What stands in the place of a masked byte.
+const MASK: u8 = b'*';
 /// Bytes that are kept of a name.
 const NAME: usize = 256;
 /// Names that are kept at a time.
@@ -184,10 +186,14 @@ pub struct Call {
     pub payload: Option<Box<[u8]>>,
     /// Whether redaction removed its payload.
     pub is_removed: bool,
+    /// How many of the first captured bytes are the original ones: redaction may have masked what follows.
+    original: usize,
     /// Whether pages went into the pipe, not bytes.
     pub by_reference: bool,
     /// When it returned, CLOCK_MONOTONIC.
     pub(super) end: i64,
+    /// When it began, if the row says how long it took.
+    pub(super) began: Option<i64>,
     /// The earliest moment at which it can have begun.
     pub(super) begin: i64,
     /// Whether it took from one pipe and put into another.
@@ -232,6 +238,17 @@ impl Call {
         let end = start.checked_add(usize::try_from(len).ok()?)?.min(payload.len());
         payload.get(start..end).filter(|part| !part.is_empty())
     }
+
+    /// Whether redaction removed or masked captured bytes.
+    pub(super) fn is_redacted(&self) -> bool {
+        self.is_removed || self.payload.as_ref().is_some_and(|payload| self.original < payload.len())
+    }
+
+    /// The same, as far as the bytes are the original ones.
+    pub(super) fn comparable_at(&self, offset: u64, len: u64) -> Option<&[u8]> {
+        let left = (self.original as u64).saturating_sub(offset);
+        self.payload_at(offset, len.min(left))
+    }
 }
 
 /// The address of byte `offset` of what lies in `ranges`.
@@ -250,20 +267,29 @@ pub(super) fn address(ranges: &[Iovec], offset: u64) -> Option<u64> {
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     names: HashSet<Arc<str>>,
-    /// Whether the addresses of the rows are none: redaction took them away.
-    without_addresses: bool,
+    redacted: Redacted,
+}
+
+/// What redaction did to all rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Redacted {
+    /// It took the addresses away.
+    pub without_addresses: bool,
+    /// It masked secrets in captured bytes.
+    pub masked: bool,
 }
 
 impl Calls {
-    /// Makes calls of the events of a recording, in which addresses may be none.
-    pub fn new(without_addresses: bool) -> Self {
-        Calls { names: HashSet::new(), without_addresses }
+    /// Makes calls of the events of a recording.
+    pub fn new(redacted: Redacted) -> Self {
+        Calls { names: HashSet::new(), redacted }
     }
 
     pub fn of(&mut self, event: &Event<'_>, kind: EventKind, roles: Roles, (_, begin): (Thread, i64)) -> Arc<Call> {
         let uses_memory = uses_memory(kind);
         let file_in = (!uses_memory && roles.takes.is_none()).then(|| self.place_in(event));
         let file_out = (!uses_memory && roles.puts.is_none()).then(|| self.place_out(event));
+        let payload = payload(event);
         Arc::new(Call {
             seq: event.seq,
             kind,
@@ -275,10 +301,12 @@ impl Calls {
             pipes: [roles.takes, roles.puts].map(|pipe| pipe.map(|pipe| pipe.inode)),
             file_in,
             file_out,
-            payload: payload(event),
+            original: self.original(payload.as_deref()),
+            payload,
             is_removed: is_removed(event),
             by_reference: kind == EventKind::Vmsplice && roles.puts.is_some() && event.payload_by_ref != Some(false),
             end: event.mono_ns,
+            began: event.dur_ns.filter(|ns| *ns >= 0).map(|ns| event.mono_ns.saturating_sub(ns)),
             begin,
             is_between: roles.takes.is_some() && roles.puts.is_some(),
         })
@@ -298,6 +326,7 @@ impl Calls {
             memory: self.ranges(event.remote_iov),
             gave: !is_out,
         };
+        let payload = payload(event);
         Some(Arc::new(Call {
             seq: event.seq,
             kind,
@@ -309,17 +338,26 @@ impl Calls {
             pipes: [None; 2],
             file_in: None,
             file_out: None,
-            payload: payload(event),
+            original: self.original(payload.as_deref()),
+            payload,
             is_removed: is_removed(event),
             by_reference: false,
             end: event.mono_ns,
+            began: event.dur_ns.filter(|ns| *ns >= 0).map(|ns| event.mono_ns.saturating_sub(ns)),
             begin,
             is_between: false,
         }))
     }
 
+    /// Up to the first byte that may be masked.
+    fn original(&self, payload: Option<&[u8]>) -> usize {
+        let payload = payload.unwrap_or_default();
+        let masked = payload.iter().position(|byte| *byte == MASK).filter(|_| self.redacted.masked);
+        masked.unwrap_or(payload.len())
+    }
+
     fn ranges(&self, ranges: Option<Iovecs<'_>>) -> Vec<Iovec> {
-        let ranges = ranges.filter(|_| !self.without_addresses);
+        let ranges = ranges.filter(|_| !self.redacted.without_addresses);
         ranges.map(|ranges| ranges.iter().take(RANGES).collect()).unwrap_or_default()
     }
 

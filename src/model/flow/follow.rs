@@ -12,10 +12,12 @@ use crate::schema::reader::{Capture, Scan};
 /// What bounds all flows of a recording.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Why nothing is known of any flow.
+    /// Why nothing is known of any flow through a pipe.
     pub blind: Option<Why>,
     /// Whether there was more than is kept at a time: those flows are unknown.
     pub overflowed: bool,
+    /// Whether there was more in memories than is kept: flows from memory to memory may be missing.
+    pub forgot: bool,
 }
 
 /// Follows the bytes through the pipes of a recording. `open` opens its files one after another, in their order, and is called twice.
@@ -63,8 +65,8 @@ pub fn follow_while<C: Borrow<Capture>, I: Iterator<Item = Result<C>>>(
             goes_on(batch.len() as u64)
         })?;
     }
-    let (overflowed, failed) = giving(&mut flow, |emit| tracker.finish(emit));
-    failed.map(|()| Bounds { blind, overflowed })
+    let ([overflowed, forgot], failed) = giving(&mut flow, |emit| tracker.finish(emit));
+    failed.map(|()| Bounds { blind, overflowed, forgot })
 }
 
 /// What `work` returns, and the first error of `flow`, which gets what `work` emits until then.

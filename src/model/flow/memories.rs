@@ -1,9 +1,11 @@
 //! Bytes in memories between two calls: one put them there, another one took the same from there.
 //!
 //! That they are the same follows from their addresses and from the captured bytes of both calls, where these are alike and more than
-//! a few. So it is inferred: the process can have put the same bytes there itself meanwhile.
+//! a few. So it is inferred: the process can have put the same bytes there itself meanwhile. Rows are in the order in which calls
+//! returned; calls of which the durations show that they overlapped are not linked.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::call::{Call, address};
@@ -13,7 +15,7 @@ use crate::schema::types::Iovec;
 /// Fewest bytes that must be alike, and distinct bytes among them: zeros are alike everywhere.
 const LEAST: usize = 8;
 const DISTINCT: usize = 4;
-/// Parts that are kept of a memory, and of all of them.
+/// Parts that are kept of a memory, and of all of them. Of a memory that has more, the newer half stays.
 const PARTS: usize = 1_024;
 const ALL: usize = 65_536;
 
@@ -22,7 +24,7 @@ const ALL: usize = 65_536;
 pub(super) struct Memories {
     processes: HashMap<i32, Image>,
     kept: usize,
-    overflowed: bool,
+    forgot: bool,
 }
 
 /// Whose memory: pid and `process_key`.
@@ -31,7 +33,8 @@ type Owner<'a> = (i32, Option<&'a str>);
 /// What calls put into the memory of a process.
 #[derive(Debug, Default)]
 struct Image {
-    key: Option<Box<str>>,
+    /// The hash of `process_key`.
+    key: Option<u64>,
     /// By their first address; they do not overlap.
     parts: BTreeMap<u64, Part>,
 }
@@ -54,8 +57,20 @@ impl Part {
 
 impl Image {
     /// Whether this is another process, which had the same pid. Not every row knows.
-    fn is_of_another(&self, key: Option<&str>) -> bool {
-        self.key.as_deref().zip(key).is_some_and(|(mine, its)| mine != its)
+    fn is_of_another(&self, key: Option<u64>) -> bool {
+        self.key.zip(key).is_some_and(|(mine, its)| mine != its)
+    }
+
+    /// Forgets the older half.
+    fn halve(&mut self) {
+        let mut seqs: Vec<u64> = self.parts.values().map(|part| part.call.seq).collect();
+        let middle = seqs.len() / 2;
+        let (_, middle, _) = seqs.select_nth_unstable(middle);
+        self.parts.retain(|_, part| part.call.seq >= *middle);
+        // All are of one call.
+        if self.parts.len() > PARTS {
+            self.parts.clear();
+        }
     }
 
     /// Forgets what is from `start` to `end`.
@@ -74,20 +89,26 @@ impl Image {
         }
     }
 
-    /// The parts that overlap `start` to `end`, cut to that.
+    /// The parts that overlap `start` to `end`, from there on.
     fn within(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, Part)> {
         let first = self.parts.range(..=start).next_back().map_or(start, |(at, _)| *at);
         let touched = self.parts.range(first..end).filter(move |(_, part)| part.end > start);
-        touched.map(move |(at, part)| ((*at).max(start), part.between(*at, (*at).max(start), part.end.min(end))))
+        touched.map(move |(at, part)| ((*at).max(start), part.between(*at, (*at).max(start), part.end)))
     }
 }
 
-/// The ranges in which the bytes of a call lay: first address, end, offset in what it moved.
-fn pieces(call: &Call, ranges: &[Iovec]) -> Vec<(u64, u64, u64)> {
+fn hash(key: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The ranges in which the first `bytes` bytes of a call lay: first address, end, offset in what it moved.
+fn pieces(ranges: &[Iovec], bytes: u64) -> Vec<(u64, u64, u64)> {
     let mut pieces = Vec::new();
     let mut offset = 0u64;
     for range in ranges {
-        let len = range.len.min(call.bytes.saturating_sub(offset));
+        let len = range.len.min(bytes.saturating_sub(offset));
         if let Some(end) = range.base.checked_add(len).filter(|_| len > 0) {
             pieces.push((range.base, end, offset));
         }
@@ -99,36 +120,46 @@ fn pieces(call: &Call, ranges: &[Iovec]) -> Vec<(u64, u64, u64)> {
 impl Memories {
     /// A call put bytes into a memory.
     pub fn put(&mut self, owner: Owner<'_>, call: &Arc<Call>, ranges: &[Iovec]) {
-        let image = self.processes.entry(owner.0).or_default();
+        let pieces = pieces(ranges, call.bytes);
+        if pieces.is_empty() {
+            // Where they went is not known.
+            return self.forget(owner.0);
+        }
+        let (image, key) = (self.processes.entry(owner.0).or_default(), owner.1.map(hash));
         let before = image.parts.len();
-        if image.is_of_another(owner.1) {
+        if image.is_of_another(key) {
             *image = Image::default();
         }
-        if image.key.is_none() {
-            image.key = owner.1.map(Box::from);
-        }
-        for (start, end, offset) in pieces(call, ranges) {
+        image.key = image.key.or(key);
+        for (start, end, offset) in pieces {
             image.cut(start, end);
             image.parts.insert(start, Part { end, call: Arc::clone(call), offset });
         }
         if image.parts.len() > PARTS {
-            image.parts.clear();
-            self.overflowed = true;
+            image.halve();
+            self.forgot = true;
         }
         self.kept = (self.kept + image.parts.len()).saturating_sub(before);
         if self.kept > ALL {
             self.processes.clear();
             self.kept = 0;
-            self.overflowed = true;
+            self.forgot = true;
         }
     }
 
     /// A call took bytes from a memory. Gives `emit` where they came from, as far as that can be inferred.
     pub fn taken(&self, owner: Owner<'_>, call: &Arc<Call>, ranges: &[Iovec], emit: &mut dyn FnMut(Flow)) {
-        let Some(image) = self.processes.get(&owner.0).filter(|image| !image.is_of_another(owner.1)) else { return };
-        for (start, end, offset) in pieces(call, ranges) {
-            for (at, part) in image.within(start, end) {
-                link(owner.0, &part, call, offset + (at - start), part.end - at, emit);
+        let key = owner.1.map(hash);
+        let Some(image) = self.processes.get(&owner.0).filter(|image| !image.is_of_another(key)) else { return };
+        // Of what lies behind the captured bytes, nothing can be told.
+        let captured = call.payload.as_ref().map_or(0, |payload| payload.len() as u64);
+        for (start, end, offset) in pieces(ranges, call.bytes) {
+            let compared = captured.saturating_sub(offset).min(end - start);
+            for (at, part) in image.within(start, start + compared) {
+                let overlapped = call.began.is_some_and(|began| began < part.call.end);
+                if !overlapped {
+                    link(owner.0, &part, call, offset + (at - start), part.end.min(end) - at, emit);
+                }
             }
         }
     }
@@ -139,24 +170,29 @@ impl Memories {
         self.kept = self.kept.saturating_sub(parts);
     }
 
-    /// Whether there was more than is kept.
-    pub fn overflowed(&self) -> bool {
-        self.overflowed
+    /// How many parts are kept.
+    #[cfg(test)]
+    pub fn kept(&self) -> usize {
+        self.kept
+    }
+
+    /// Whether there was more than is kept, so that flows may be missing.
+    pub fn forgot(&self) -> bool {
+        self.forgot
     }
 }
 
 /// The flows of `bytes` bytes of a part, which a call took from its byte `offset` on: all of them if the captured bytes of both calls are
-/// alike as far as both are kept, else the runs that are.
+/// alike as far as both are kept, else the runs of these that are.
 fn link(pid: i32, part: &Part, call: &Arc<Call>, offset: u64, bytes: u64, emit: &mut dyn FnMut(Flow)) {
-    let kept = part.call.payload_at(part.offset, bytes).zip(call.payload_at(offset, bytes));
+    let kept = part.call.comparable_at(part.offset, bytes).zip(call.comparable_at(offset, bytes));
     let Some((put, took)) = kept else { return };
     let compared = put.len().min(took.len());
     let mut start = 0;
     while start < compared {
         let alike = put.iter().zip(took).skip(start).take_while(|(put, took)| put == took).count();
-        let is_last = start + alike == compared;
         if put.get(start..start + alike).is_some_and(tells) {
-            let all = if is_last { bytes - start as u64 } else { alike as u64 };
+            let all = if alike == compared { bytes } else { alike as u64 };
             emit(flow(pid, part, call, offset, (start as u64, all, alike as u64)));
         }
         start += alike + 1;

@@ -290,8 +290,8 @@ fn flow(mut path: Path, sink: Sink, bytes: u64, unknown: Option<Why>) -> Flow {
     }
     let compared = match (&path.source, &sink) {
         (Source::Call(from, there), Sink::Call(to, here)) => {
-            match compare(from.payload_at(*there, bytes), to.payload_at(*here, bytes)) {
-                Compared::No if from.is_removed || to.is_removed => Compared::Removed,
+            match compare(from.comparable_at(*there, bytes), to.comparable_at(*here, bytes)) {
+                Compared::No if from.is_redacted() || to.is_redacted() => Compared::Removed,
                 compared => compared,
             }
         }

@@ -13,7 +13,7 @@ pub use self::plan::Plan;
 pub(super) use self::plan::{PipePlan, State};
 use self::side::Side;
 use super::Why;
-use super::call::{OF_PIPES, PipeId, Roles, Use, is_of_pipes};
+use super::call::{OF_PIPES, PipeId, Redacted, Roles, Use, is_of_pipes};
 use super::threads::{Thread, Threads, UNKNOWN};
 use crate::model::origin;
 use crate::schema::manifest::{LedgerRow, Manifest};
@@ -137,8 +137,7 @@ pub struct Survey {
     /// Whether writes into pipes were not recorded.
     no_writes: bool,
     missed_reads: bool,
-    /// Whether redaction took the addresses away.
-    without_addresses: bool,
+    redacted: Redacted,
     /// Number of the last file in the recording.
     segment: Option<u64>,
     begins_late: bool,
@@ -167,7 +166,8 @@ impl Survey {
         }
         let has_gap = |words: &[&str]| manifest.gaps.iter().any(|gap| words.iter().any(|word| gap.contains(word)));
         self.missed_reads |= has_gap(&MISSED_READS);
-        self.without_addresses |= origin::without_addresses(&manifest.derived_from);
+        self.redacted.without_addresses |= origin::without_addresses(&manifest.derived_from);
+        self.redacted.masked |= origin::is_masked(&manifest.derived_from);
         if has_gap(&BLIND) {
             self.blind = Some(Why::LeftOut);
         }

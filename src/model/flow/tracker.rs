@@ -33,7 +33,7 @@ impl Tracker {
     /// A tracker for the events from which `plan` was made.
     pub fn new(plan: Plan) -> Self {
         Tracker {
-            calls: Calls::new(plan.without_addresses()),
+            calls: Calls::new(plan.redacted()),
             plan,
             threads: Threads::default(),
             memories: Memories::default(),
@@ -96,8 +96,8 @@ impl Tracker {
         }
     }
 
-    /// The rows have ended.
-    pub fn finish(mut self, emit: &mut dyn FnMut(Flow)) -> bool {
+    /// The rows have ended. Returns whether there was more than is kept: of pipes, and of memories.
+    pub fn finish(mut self, emit: &mut dyn FnMut(Flow)) -> [bool; 2] {
         let mut ids: Vec<PipeId> = self.queues.keys().copied().collect();
         ids.sort_unstable();
         for id in ids {
@@ -105,7 +105,7 @@ impl Tracker {
         }
         self.pass_on(emit);
         self.stitch.give_up(Why::Limit, emit);
-        self.overflowed || self.memories.overflowed()
+        [self.overflowed, self.memories.forgot()]
     }
 
     fn at(&mut self, id: PipeId, act: impl FnOnce(&mut Queue, &mut Vec<Hop>)) {

@@ -26,16 +26,25 @@ WITH patterns(what, shown, pattern) AS (
             || '|\$7\$[./0-9A-Za-z]{11,97}\$[./0-9A-Za-z]{43}'
             || '|\$2[abxy]\$[0-9]{2}\$[./0-9A-Za-z]{53}'
             || '|\$1\$[./0-9A-Za-z]{1,8}\$[./0-9A-Za-z]{22}'),
-        -- Up to the end of the line: some have several parts, such as the signature of AWS, or several cookies.
-        ('HTTP authorization', 15, '(?i:authorization): ?[A-Za-z][A-Za-z0-9-]{1,30} [!-~][ -~]{7,}'),
-        ('HTTP cookie', 7, '(?i:(?:set-)?cookie): ?[!-~]{1,100}=[!-~][ -~]{3,}'),
-        ('API key', 6, '(?i:x-[a-z-]{0,30}(?:key|token|secret)|private-token|api[_-]?key)[\\"'' ]{0,3}[=:] ?[\\"'']{0,2}[!-~]{8,}'),
-        -- The name of the user has neither : nor / nor @, the password no @.
-        ('URL with a password', 6, '[A-Za-z][A-Za-z0-9+.-]{1,20}://[!-.0-9;-?A-~]{0,64}:[!-?A-~]{1,128}@'),
+        -- Up to the end of the line, or the quote behind: some have several parts, such as the signature of AWS, or several
+        -- cookies.
+        ('HTTP authorization', 15,
+            '"(?i:authorization)\\?"?: ?\\?"?[A-Za-z][A-Za-z0-9-]{1,30} [!#-~][ !#-~]{3,}'
+            || '|''(?i:authorization)''?: ?''?[A-Za-z][A-Za-z0-9-]{1,30} [!-&(-~][ -&(-~]{3,}'
+            || '|(?i:authorization): ?[A-Za-z][A-Za-z0-9-]{1,30} [!-~][ -~]{3,}'),
+        ('HTTP cookie', 7,
+            '"(?i:(?:set-)?cookie)\\?"?: ?\\?"?[ !#-<>-~]{1,100}=[!#-~][ !#-~]{3,}'
+            || '|''(?i:(?:set-)?cookie)''?: ?''?[ -&(-<>-~]{1,100}=[!-&(-~][ -&(-~]{3,}'
+            || '|(?i:(?:set-)?cookie): ?[ -<>-~]{1,100}=[!-~][ -~]{3,}'),
+        ('API key', 6,
+            '(?i:\bx-[a-z-]{0,20}(?:api-?key|auth-?key|token|secret)|private-token|api[_-]?key|client[_-]secret|access[_-]token)'
+            || '[\\"'' ]{0,3}[=:] ?[\\"'']{0,2}[!#-&(-+\--~]{8,}'),
+        ('URL with a password', 6,
+            '[A-Za-z][A-Za-z0-9+.-]{1,20}://[!#-&(-+\-.0-9;=?A-~]{0,64}:[!#-&(-+\-.0-;=?A-~]{1,128}@'),
         -- In quotes it may have blanks.
         ('password', 6,
-            '(?i:passw(?:or)?d|passphrase)[\\"'' ]{0,3}[=:] ?'
-            || '(?:"(?:\\[ -~]|[ -!#-\[\]-~]){1,128}|''[ -&(-~]{1,128}|[!-~]{1,128})')
+            '(?i:passw(?:or)?d|passphrase)[\\"'' ]{0,3}(?:=>|:=|={1,2}|:) {0,16}'
+            || '(?:\\"[ !#-\[\]-~]+|"(?:\\[ -~]|[ !#-\[\]-~])+|''[ -&(-~]+|[!-~]+)')
 ), candidates AS (
     -- One look at each payload leaves few for all patterns.
     SELECT
@@ -44,8 +53,9 @@ WITH patterns(what, shown, pattern) AS (
     WHERE array_length(find_all(
         payload,
         'gh[pousr]_|github_pat_|isSecret|eyJ|AKIA|ASIA|(?i:access_?key)|(?i:session_?token)|IQoJb3|FwoGZX|PRIVATE KEY'
-        || '|\$[1-7gy][abxy]?\$|(?i:authorization:)|(?i:cookie:)|(?i:passw|passphrase)|(?i:api[_-]?key)'
-        || '|(?i:x-[a-z-]{0,30}(?:key|token|secret))|(?i:private-token)|://[!-.0-?A-~]{0,193}@'
+        || '|\$[1-7gy][abxy]?\$|(?i:authorization)|(?i:cookie)|(?i:passw|passphrase)|(?i:api[_-]?key)'
+        || '|(?i:x-[a-z-]{0,20}(?:auth-?key|token|secret))|(?i:private-token|client[_-]secret|access[_-]token)'
+        || '|://[!#-&(-+\-.0-;=?A-~]{0,193}@'
     )) > 0
 ), found AS (
     SELECT

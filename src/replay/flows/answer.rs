@@ -45,11 +45,13 @@ impl Answer {
 
     fn head(&self, flow: &Flow, call: &Call) -> String {
         let did = match (self.is_source(flow), self.is_sink(flow)) {
+            _ if flow.via.is_some() => "moved",
             (true, false) => "put in",
             (false, true) => "took out",
             (true, true) | (false, false) => "moved",
         };
-        let place = if call.memory.is_empty() {
+        // Where the bytes were, each flow says.
+        let place = if call.memory.is_empty() || flow.via.is_some() {
             String::new()
         } else {
             let side = if self.is_source(flow) { "from" } else { "into" };
@@ -62,7 +64,12 @@ impl Answer {
     fn line(&self, flow: &Flow) -> String {
         let seq_of = |call: &Call| format!(" (row {})", call.seq);
         let bytes = count::bytes(flow.bytes);
-        if flow.steps.is_empty() && flow.via.is_none() {
+        if let (Some(_), Source::Call(from, _), Sink::Call(to, _)) = (&flow.via, &flow.source, &flow.sink) {
+            let (source, sink) = (words::source(&flow.source, flow.bytes), words::sink(&flow.sink, flow.bytes));
+            let way = words::way(flow);
+            return format!("  {bytes} {source}{}{way} → {sink}{}  (inferred)", seq_of(from), seq_of(to));
+        }
+        if flow.steps.is_empty() {
             let (source, sink) = (words::source(&flow.source, flow.bytes), words::sink(&flow.sink, flow.bytes));
             return format!("  {bytes} from {source} → {sink}, through no pipe");
         }
@@ -91,14 +98,17 @@ impl Render for Answer {
             self.differs = Some(flow.clone());
         }
         self.removed |= flow.compared == Compared::Removed;
-        if self.weakest.as_ref().is_none_or(|weakest| weakest.certainty < flow.certainty) {
+        // Flows through pipes come first. How certain they are, those that are inferred do not change.
+        let key = |flow: &Flow| (flow.via.is_none(), flow.certainty);
+        if self.weakest.as_ref().is_none_or(|weakest| key(weakest) < key(&flow)) {
             self.weakest = Some(flow.clone());
         }
-        if self.shown.len() < SHOWN {
-            self.shown.push(flow);
-        } else {
+        let before = self.shown.iter().take_while(|shown| flow.via.is_some() || shown.via.is_none()).count();
+        self.shown.insert(before, flow);
+        if let Some(other) = self.shown.get(SHOWN) {
             self.others += 1;
-            self.other_bytes = self.other_bytes.saturating_add(flow.bytes);
+            self.other_bytes = self.other_bytes.saturating_add(other.bytes);
+            self.shown.truncate(SHOWN);
         }
         Ok(())
     }

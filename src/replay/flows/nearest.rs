@@ -59,15 +59,15 @@ impl Nearest {
     pub fn sentences(&self) -> Vec<String> {
         if !self.any {
             let row = self.selected.seq.map(|seq| format!("row {seq} is in no flow: ")).unwrap_or_default();
-            return vec![format!("{row}no recorded call moved bytes through a pipe")];
+            return vec![format!("{row}no recorded call moved bytes through a pipe, or on from a memory")];
         }
         let of_rows = self.seq.wanted.filter(|_| self.seq.near.is_none_or(|(distance, _)| distance > 0)).map(|seq| {
             let what = match &self.row {
                 None => format!("there is no row {seq}"),
                 Some((event, false)) => format!("row {seq}, {event}, moved no bytes"),
-                Some((event, true)) => format!("row {seq}, {event}, moved no bytes through a pipe"),
+                Some((event, true)) => format!("row {seq}, {event}, is in no flow"),
             };
-            format!("{what}; the nearest that did is {}", self.seq.near.map_or(0, |(_, near)| near))
+            format!("{what}; the nearest that is in one is {}", self.seq.near.map_or(0, |(_, near)| near))
         });
         let from = self.from.sentence(|pid| format!("--from: no bytes came from process {pid}"));
         let to = self.to.sentence(|pid| format!("--to: no bytes went to process {pid}"));

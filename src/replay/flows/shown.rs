@@ -36,5 +36,6 @@ impl Shown<'_> {
 pub fn bounds(bounds: Bounds) -> Vec<String> {
     let limit = bounds.overflowed.then(|| format!("{}: those flows are unknown.", words::sentence(Why::Limit)));
     let blind = bounds.blind.map(|why| format!("No flow through a pipe is known: {}.", words::why(why)));
-    limit.into_iter().chain(blind).collect()
+    let forgot = bounds.forgot.then(|| format!("{}.", words::sentence_of(words::FORGOT)));
+    limit.into_iter().chain(blind).chain(forgot).collect()
 }

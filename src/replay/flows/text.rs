@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::{Render, words};
 use crate::count;
-use crate::model::flow::{Certainty, Compared, Flow, Sink, Source, Step, Why};
+use crate::model::flow::{Call, Certainty, Compared, Flow, Sink, Source, Step, Why};
 use crate::terminal::escape::Safe;
 
 /// Alike flows that are printed before the others are folded.
@@ -36,6 +36,9 @@ pub(super) struct Text {
 /// What alike flows have in common.
 #[derive(Debug, PartialEq, Eq)]
 struct Route {
+    /// Whose memories the bytes were in at both ends, and the pipes of calls at the ends.
+    owners: [Option<i32>; 2],
+    pipes: [Option<u64>; 2],
     source: Option<(i32, String)>,
     steps: Vec<(u64, Option<i32>)>,
     via: Option<i32>,
@@ -63,7 +66,12 @@ impl Route {
             Sink::Left | Sink::Unknown(_) => None,
         };
         let moved = |step: &Step| step.moved.as_ref().map(|(call, _)| call.pid);
+        let pipes = |call: &Call| call.pipes;
+        let source_pipe = if let Source::Call(call, _) = &flow.source { pipes(call)[0] } else { None };
+        let sink_pipe = if let Sink::Call(call, _) = &flow.sink { pipes(call)[1] } else { None };
         Route {
+            owners: [flow.from_pid(), flow.to_pid()],
+            pipes: [source_pipe, sink_pipe],
             source,
             steps: flow.steps.iter().map(|step| (step.pipe, moved(step))).collect(),
             via: flow.via.as_ref().map(|via| via.pid),
@@ -147,7 +155,8 @@ impl Text {
                 }
                 Certainty::Bounded => format!("bounded: {}", why.map(words::why).unwrap_or_default()),
                 Certainty::Inferred => {
-                    "inferred: the same bytes were at the same addresses when they went on".to_string()
+                    "inferred: what was captured of the bytes was the same at the same addresses when they went on"
+                        .to_string()
                 }
                 Certainty::Unknown => format!("unknown: {}", why.map(words::why).unwrap_or_default()),
             };

@@ -45,9 +45,17 @@ pub(super) fn why(why: Why) -> String {
     }
 }
 
+/// Said where more was put into memories than is kept.
+pub(super) const FORGOT: &str =
+    "flows from memory to memory may be missing: more was put into memories than vmtrace keeps at a time";
+
 /// The same as a sentence without its full stop.
 pub(super) fn sentence(reason: Why) -> String {
-    let words = why(reason);
+    sentence_of(&why(reason))
+}
+
+/// Words as a sentence without its full stop.
+pub(super) fn sentence_of(words: &str) -> String {
     let mut letters = words.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }

@@ -79,7 +79,7 @@ export class Flows {
    */
   describe(wanted, listed) {
     const { flow_count: all, folded } = this.events.facts;
-    if (all === 0) return "No bytes went through pipes that recorded calls have used.";
+    if (all === 0) return "No bytes went through pipes that recorded calls have used, or on from a memory.";
     if (!this.isAll && folded) return "The rows of this page stand for several events, so a selection does not show which flows it has.";
     if (wanted === 0) return "No flow has a selected event.";
     return wanted > listed ? `${count(wanted - listed, "more flow")} not shown.` : "";

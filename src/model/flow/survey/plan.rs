@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Empty, Pipe, Survey};
-use crate::model::flow::call::PipeId;
+use crate::model::flow::call::{PipeId, Redacted};
 use crate::model::flow::threads::Threads;
 use crate::model::flow::{Certainty, Why};
 
@@ -37,7 +37,7 @@ pub(in crate::model::flow) struct PipePlan {
 pub struct Plan {
     pipes: HashMap<PipeId, PipePlan>,
     blind: Option<Why>,
-    without_addresses: bool,
+    redacted: Redacted,
 }
 
 impl Plan {
@@ -51,9 +51,9 @@ impl Plan {
         self.blind
     }
 
-    /// Whether redaction took the addresses away.
-    pub(in crate::model::flow) fn without_addresses(&self) -> bool {
-        self.without_addresses
+    /// What redaction did to all rows.
+    pub(in crate::model::flow) fn redacted(&self) -> Redacted {
+        self.redacted
     }
 }
 
@@ -70,7 +70,7 @@ impl Survey {
             no_writes: self.no_writes,
         };
         let pipes = self.pipes.into_iter().map(|(id, pipe)| (id, of_all.plan(id, pipe))).collect();
-        Plan { pipes, blind, without_addresses: self.without_addresses }
+        Plan { pipes, blind, redacted: self.redacted }
     }
 }
 

@@ -95,6 +95,12 @@ fn a_part_is_linked_as_a_part() {
     let [read, write] = relay();
     let other = Event { payload: Some(b"token=01-3456789"), ..write };
     assert_eq!(inferred(&manifest(), &[read, other]), [[0, 0, 1, 0, 8, 8]], "seven bytes behind are too few");
+    let other = Event { payload: Some(b"xoken=0123456789"), ..write };
+    assert_eq!(
+        inferred(&manifest(), &[read, other]),
+        [[0, 1, 1, 1, 15, 15]],
+        "what was not captured is not known then"
+    );
 }
 
 #[test]
@@ -108,6 +114,7 @@ fn what_is_no_evidence_links_nothing() {
     nothing(&[read, Event { payload: Some(b"something else.."), ..write }]);
     nothing(&[read, Event { bytes: Some(0), ..write }]);
     nothing(&[read, Event { pid: D, tid: D, ..write }]);
+    nothing(&[read, Event { dur_ns: Some(11), ..write }]);
     // Another program in the same process, another process with the same pid, and bytes that were replaced.
     let exec = Event { event: "process_exec", pid: B, tid: B, mono_ns: 15, ..Event::default() };
     nothing(&[read, exec, write]);
@@ -117,6 +124,51 @@ fn what_is_no_evidence_links_nothing() {
     nothing(&[read, other, write]);
     let same = Event { seq: 2, ..read };
     assert_eq!(inferred(&manifest(), &[read, same, write]), [[2, 0, 1, 0, 32, 16]], "the last one that put them there");
+}
+
+/// What redaction masked is alike whatever it was.
+#[test]
+fn masked_bytes_are_not_compared() {
+    use crate::schema::derived::{Derivation, Redaction};
+    let redaction =
+        Redaction { level: "share".into(), options: vec!["--payload masked".into()], ..Redaction::default() };
+    let step = Derivation { redaction: Some(redaction), ..Derivation::default() };
+    let masked = Manifest { derived_from: vec![step], ..manifest() };
+    let [read, write] = relay().map(|event| Event { payload: Some(b"passwo**********"), ..event });
+    assert!(inferred(&masked, &[read, write]).is_empty());
+    assert_eq!(inferred(&manifest(), &[read, write]).len(), 1);
+    let [sent, got] = pair().map(|event| Event { payload: Some(b"a*********"), payload_status: Some("ok"), ..event });
+    assert_eq!(flows_of(&masked, &[sent, got])[0].compared, Compared::Equal(1));
+    let [sent, got] = [sent, got].map(|event| Event { payload: Some(b"**********"), ..event });
+    assert_eq!(flows_of(&masked, &[sent, got])[0].compared, Compared::Removed);
+}
+
+/// Many small ranges, and ranges as long as numbers can say.
+#[test]
+fn what_is_kept_of_memories_is_bounded() {
+    let mut memories = Memories::default();
+    let mut calls = Calls::default();
+    let mut put = |memories: &mut Memories, seq: u64, pid: i32, base: u64, len: u64| {
+        let range = [Iovec { base, len }];
+        let bytes = Some(i64::try_from(len).unwrap_or(i64::MAX));
+        let event = Event { seq, bytes, ..call("process_vm_readv", (pid, &range), (A, &range)) };
+        let call = calls.between_memories(&event, EventKind::ProcessVmReadv, 0).unwrap();
+        memories.put((pid, Some("key")), &call, &call.memory);
+        call
+    };
+    for seq in 0..3_000 {
+        put(&mut memories, seq, B, seq * 16, 16);
+    }
+    assert!(memories.forgot());
+    let call = put(&mut memories, 3_000, D, 2_999 * 16, 16);
+    let mut found = Vec::new();
+    memories.taken((B, None), &call, &call.memory, &mut |flow| found.push(flow.bytes));
+    assert_eq!(found, [16], "the newest stays");
+    for pid in 100..70_000 {
+        put(&mut memories, 4_000, pid, u64::MAX - 8, u64::MAX);
+        put(&mut memories, 4_000, pid, 16, u64::MAX - 16);
+    }
+    assert!(memories.kept() <= 65_536, "{}", memories.kept());
 }
 
 /// Ranges that overlap in every way, against a map of single bytes, of which each address always has the same one.
