@@ -37,6 +37,7 @@ pub const SURVEYED: &[&str] = &[
     "abi",
     "pid",
     "tid",
+    "target_pid",
     "direction",
     "errno",
     "bytes",

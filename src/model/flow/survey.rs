@@ -4,11 +4,13 @@
 //! moment counts as empty if whoever put bytes in had returned before the reader began, or began after it had returned.
 //! From one such moment to the next, as many bytes must have come out as went in; else something was not recorded.
 
+mod givers;
 mod plan;
 mod side;
 
 use std::collections::{HashMap, VecDeque};
 
+use self::givers::Givers;
 pub use self::plan::Plan;
 pub(super) use self::plan::{PipePlan, State};
 use self::side::Side;
@@ -138,6 +140,7 @@ pub struct Survey {
     no_writes: bool,
     missed_reads: bool,
     redacted: Redacted,
+    givers: Givers,
     /// Number of the last file in the recording.
     segment: Option<u64>,
     begins_late: bool,
@@ -192,9 +195,11 @@ impl Survey {
         if event.event == EventKind::Lost.name() {
             return self.note_loss(event);
         }
-        let Some(kind) = EventKind::of_name(event.event).filter(|kind| is_of_pipes(*kind)) else {
-            return self.threads.note(event);
-        };
+        let kind = EventKind::of_name(event.event);
+        if let Some(kind) = kind {
+            self.givers.note(event, kind);
+        }
+        let Some(kind) = kind.filter(|kind| is_of_pipes(*kind)) else { return self.threads.note(event) };
         let (thread, begin) = self.threads.begin(event);
         let bytes = event.bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0);
         let call = Moved { seq: event.seq, thread, begin, end: event.mono_ns, bytes };

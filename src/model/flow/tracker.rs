@@ -68,7 +68,8 @@ impl Tracker {
             let owner = (call.pid, event.process_key);
             match roles.puts {
                 Some(_) => self.memories.taken(owner, &call, &call.memory, emit),
-                None => self.memories.put(owner, &call, &call.memory),
+                None if self.plan.gives(call.pid) => self.memories.put(owner, &call, &call.memory),
+                None => {}
             }
         }
         if self.kept > RANGES {
@@ -91,7 +92,7 @@ impl Tracker {
         if let Some((pid, ranges)) = call.giver() {
             self.memories.taken((pid, key(pid)), &call, ranges, emit);
         }
-        if let Some((pid, ranges)) = call.taker() {
+        if let Some((pid, ranges)) = call.taker().filter(|(pid, _)| self.plan.gives(*pid)) {
             self.memories.put((pid, key(pid)), &call, ranges);
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::givers::Givers;
 use super::{Empty, Pipe, Survey};
 use crate::model::flow::call::{PipeId, Redacted};
 use crate::model::flow::threads::Threads;
@@ -38,6 +39,7 @@ pub struct Plan {
     pipes: HashMap<PipeId, PipePlan>,
     blind: Option<Why>,
     redacted: Redacted,
+    givers: Givers,
 }
 
 impl Plan {
@@ -49,6 +51,11 @@ impl Plan {
     /// Why nothing is known of any flow.
     pub fn blind(&self) -> Option<Why> {
         self.blind
+    }
+
+    /// Whether bytes may have been taken from the memory of a process.
+    pub(in crate::model::flow) fn gives(&self, pid: i32) -> bool {
+        self.givers.has(pid)
     }
 
     /// What redaction did to all rows.
@@ -70,7 +77,7 @@ impl Survey {
             no_writes: self.no_writes,
         };
         let pipes = self.pipes.into_iter().map(|(id, pipe)| (id, of_all.plan(id, pipe))).collect();
-        Plan { pipes, blind, redacted: self.redacted }
+        Plan { pipes, blind, redacted: self.redacted, givers: self.givers }
     }
 }
 
