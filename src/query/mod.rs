@@ -54,7 +54,7 @@ were none, 2 an error."
 )]
 pub struct Args {
     /// Captures, directories, patterns or URLs, followed by the SQL
-    #[arg(value_name = "FILE", required_unless_present_any = ["list", "show"])]
+    #[arg(value_name = "FILE", required_unless_present_any = ["list", "show", "print_duckdb_views"])]
     words: Vec<OsString>,
     /// Run the analysis of that name
     #[arg(long, value_name = "NAME")]
@@ -68,7 +68,7 @@ pub struct Args {
     /// Show how the query ran and what it did not read
     #[arg(long)]
     explain: bool,
-    /// Print the views and functions as DuckDB SQL
+    /// Print the views and functions as DuckDB SQL; without FILE, for captures that are named in DuckDB
     #[arg(long, conflicts_with_all = ["named", "explain"])]
     print_duckdb_views: bool,
     /// Output format
@@ -106,6 +106,9 @@ pub fn run(args: &Args) -> Result<u8> {
     }
     if let Some(name) = &args.show {
         return print(named::sql(name)?);
+    }
+    if args.print_duckdb_views && args.words.is_empty() {
+        return print(&views::duckdb(&[])?);
     }
     let (words, sql) = split(&args.words)?;
     ensure!(sql.is_none() || args.named.is_none(), "--named and SQL exclude each other: give one of them");

@@ -45,7 +45,20 @@ fn optional_columns() -> String {
     nulls.collect::<Vec<_>>().join(", ")
 }
 
-/// All views and functions over `paths` as DuckDB SQL.
+/// What stands before views that are made for no certain captures: where DuckDB finds some (docs/views.sql).
+const ANY_CAPTURES: &str = "\
+-- Captures of vmtrace in DuckDB, without vmtrace: its views and functions (docs/query.md). Say which captures, then read this file:
+--     SET VARIABLE captures = 'captures/*.parquet';    -- or a list: ['a.parquet', 'b.parquet']; else *.parquet in this directory
+--     .read views.sql
+--     SELECT * FROM edges;
+-- Made by `vmtrace query --print-duckdb-views`.
+CREATE OR REPLACE MACRO captures() AS coalesce(
+    TRY_CAST(getvariable('captures') AS VARCHAR[]),
+    CASE WHEN getvariable('captures') IS NOT NULL THEN [getvariable('captures')::VARCHAR] END,
+    ['*.parquet']);
+";
+
+/// All views and functions over `paths` as DuckDB SQL; without any, over those that a variable of DuckDB names.
 ///
 /// # Errors
 /// When a name is no text, which SQL cannot say.
@@ -57,7 +70,8 @@ pub fn duckdb(paths: &[PathBuf]) -> Result<String> {
         Ok(format!("'{}'", text.replace('\'', "''")))
     };
     let names = paths.iter().map(name).collect::<Result<Vec<_>>>()?.join(", ");
-    let mut sql = DUCKDB.replace("{files}", &names).replace("{columns}", &optional_columns());
+    let (before, files) = if paths.is_empty() { (ANY_CAPTURES, "captures()".into()) } else { ("", format!("[{names}]")) };
+    let mut sql = format!("{before}{}", DUCKDB.replace("{files}", &files).replace("{columns}", &optional_columns()));
     for (name, view) in VIEWS {
         // Writing to a String cannot fail.
         let _ = write!(sql, "\nCREATE OR REPLACE VIEW {name} AS\n{};\n", view.trim_end());
@@ -81,6 +95,12 @@ mod tests {
         let sql = duckdb(&[PathBuf::from("a'b.parquet"), PathBuf::from("c")]).unwrap();
         assert!(sql.contains("read_parquet(['a''b.parquet', 'c'],"), "{sql}");
         assert!(!sql.contains("{files}"));
+    }
+
+    #[test]
+    fn those_for_any_captures_name_none() {
+        let sql = duckdb(&[]).unwrap();
+        assert!(sql.contains("read_parquet(captures(),") && !sql.contains("{files}"), "{sql}");
     }
 
     #[test]

@@ -36,6 +36,17 @@ fn examples_print_what_the_document_says() {
     assert_eq!(written.lines().count(), text.lines().count());
 }
 
+/// Captures can be read with DuckDB alone: the views are in the repository as the program prints them.
+#[test]
+fn views_for_duckdb_are_those_of_the_program() {
+    let path = root().join("docs/views.sql");
+    let printed = printed("vmtrace query --print-duckdb-views");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &printed).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), printed);
+}
+
 /// What a command of the document prints, by a shell in the project's directory.
 fn printed(command: &str) -> String {
     let directory = Path::new(env!("CARGO_BIN_EXE_vmtrace")).parent().unwrap();

@@ -1,4 +1,4 @@
--- What vmtrace reads from the footer, and its functions, for DuckDB. {files} is the list of captures.
+-- What vmtrace reads from the footer, and its functions, for DuckDB. Captures are a list of names or patterns.
 CREATE OR REPLACE MACRO contains_bytes(b, x) AS
     regexp_matches(hex(b), '^(..)*' || hex(x));
 CREATE OR REPLACE MACRO entropy(b) AS
@@ -48,16 +48,16 @@ CREATE OR REPLACE MACRO find_all(b, pattern) AS (
 );
 CREATE OR REPLACE VIEW events AS
     SELECT filename AS capture, * EXCLUDE (filename)
-    FROM read_parquet([{files}], filename = true, union_by_name = true)
+    FROM read_parquet({files}, filename = true, union_by_name = true)
     UNION ALL BY NAME -- columns that captures of an older vmtrace lack
     SELECT {columns} WHERE false;
 CREATE OR REPLACE VIEW footers AS
     SELECT kv.file_name AS capture, decode(kv.value) AS manifest, files.num_rows AS rows, versions.version
-    FROM parquet_kv_metadata([{files}]) AS kv
-    JOIN parquet_file_metadata([{files}]) AS files USING (file_name)
+    FROM parquet_kv_metadata({files}) AS kv
+    JOIN parquet_file_metadata({files}) AS files USING (file_name)
     JOIN (
         SELECT file_name, decode(value)::INTEGER AS version
-        FROM parquet_kv_metadata([{files}]) WHERE decode(key) = 'vmtrace.schema_version'
+        FROM parquet_kv_metadata({files}) WHERE decode(key) = 'vmtrace.schema_version'
     ) AS versions USING (file_name)
     WHERE decode(kv.key) = 'vmtrace.manifest';
 CREATE OR REPLACE VIEW manifest AS
