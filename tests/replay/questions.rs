@@ -1,5 +1,7 @@
-//! Questions that people have, each answered by one command of README.md in at most five lines.
+//! Questions that people have, each answered by one command of README.md in at most five lines; and what README.md and
+//! docs/runbook.md show, command by command.
 
+use std::path::Path;
 use std::process::Command;
 
 use super::vmtrace;
@@ -61,7 +63,7 @@ fn each_is_answered_by_one_command_in_five_lines() {
     }
 }
 
-/// The words of a command as a shell splits them; README.md has no escapes in them.
+/// The words of a command as a shell splits them; the documents have no escapes in them.
 fn words(command: &str) -> Vec<String> {
     let (mut words, mut quote) = (vec![String::new()], None);
     for c in command.chars() {
@@ -75,11 +77,10 @@ fn words(command: &str) -> Vec<String> {
     words
 }
 
-#[test]
-fn what_readme_shows_of_a_sample_is_what_is_printed() {
-    let root = env!("CARGO_MANIFEST_DIR");
-    let readme = std::fs::read_to_string(format!("{root}/README.md")).unwrap();
-    let blocks = readme.split("```\n").filter_map(|block| block.strip_prefix("# vmtrace "));
+/// Runs what a document shows behind `# vmtrace `, in `place`, and compares the output. Returns the commands' names.
+fn follow(document: &str, place: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(format!("{}/{document}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let blocks = text.split("```\n").filter_map(|block| block.strip_prefix("# vmtrace "));
     let mut shown = Vec::new();
     for (command, output) in blocks.filter_map(|block| block.split_once('\n')) {
         let words = words(command);
@@ -87,8 +88,34 @@ fn what_readme_shows_of_a_sample_is_what_is_printed() {
         if words[0] == "query" && !cfg!(feature = "query") {
             continue;
         }
-        let ran = Command::new(env!("CARGO_BIN_EXE_vmtrace")).args(&words).current_dir(root).output().unwrap();
-        assert_eq!(String::from_utf8(ran.stdout).unwrap(), output, "{command}");
+        let ran = Command::new(env!("CARGO_BIN_EXE_vmtrace")).args(&words).current_dir(place).output().unwrap();
+        let said = String::from_utf8(ran.stderr).unwrap();
+        assert!(matches!(ran.status.code(), Some(0 | 1)), "{document}: {command}: {said}");
+        assert_eq!(String::from_utf8(ran.stdout).unwrap(), output, "{document}: {command}: {said}");
     }
+    shown
+}
+
+#[test]
+fn what_readme_shows_of_a_sample_is_what_is_printed() {
+    let shown = follow("README.md", Path::new(env!("CARGO_MANIFEST_DIR")));
     assert_eq!(shown, ["summary", "replay", "query", "verify"]);
+}
+
+#[test]
+fn the_runbook_leads_from_an_alarm_to_evidence() {
+    let place = tempfile::tempdir().unwrap();
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/samples/runner-secrets/runner-secrets.parquet");
+    std::fs::copy(sample, place.path().join("runner-secrets.parquet")).unwrap();
+    let shown = follow("docs/runbook.md", place.path());
+    let ten = ["verify", "query", "summary", "query", "replay", "memory", "query", "slice", "report", "redact"];
+    assert_eq!(shown, ten);
+    let made = |name: &str| std::fs::read(place.path().join(name)).unwrap();
+    assert!(made("evidence.html").starts_with(b"<!doctype html>"));
+    let evidence = place.path().join("evidence.parquet").display().to_string();
+    let ran = vmtrace(&["replay", &evidence, "-x", "--where", "bytes > 0"]);
+    assert!(ran.out.contains("made-up-01234567"), "{}", ran.out);
+    let shared = place.path().join("shared.parquet").display().to_string();
+    let ran = vmtrace(&["replay", &shared, "--wide"]);
+    assert!(ran.out.contains("pread") && !ran.out.contains("made-up") && !ran.out.contains("13256"), "{}", ran.out);
 }
