@@ -1,11 +1,13 @@
 # On a fresh Debian 12 with Rust, two commands do all the set-up: `make demo` and `make test`.
-.PHONY: demo test test-guests bench lint golden help
+.PHONY: demo test test-guests bench lint golden package tarball help
 
 help:
 	@echo 'make demo         install missing packages, build, record a real program, replay it'
 	@echo 'make test         install missing packages, run every test; recording tests and guests need root'
 	@echo 'make test-guests  run the tests in guests: Debian kernels 5.10, 6.1, 6.12 and newest'
 	@echo 'make bench        run the benchmarks and write docs/benchmarks.md (needs root)'
+	@echo 'make package      make a Debian package of a release build'
+	@echo 'make tarball      make an archive of readers, query and viewer, which need nothing else'
 	@echo 'make lint         rustfmt, clippy, clang-format, shellcheck, links of the documents'
 	@echo 'make golden       write the golden files and docs/FORMAT.md again; read the difference before you commit it'
 
@@ -14,7 +16,7 @@ demo:
 	@scripts/demo
 
 test:
-	@scripts/install-deps build test page guests bench
+	@scripts/install-deps build test page package guests bench
 	@scripts/test
 
 test-guests:
@@ -28,6 +30,16 @@ bench:
 lint:
 	@scripts/install-deps build lint
 	@scripts/lint
+
+package:
+	@scripts/install-deps build package
+	cargo build --release --features remote
+	packaging/build "$${CARGO_TARGET_DIR:-target}/release/vmtrace" "$${CARGO_TARGET_DIR:-target}/package"
+
+tarball:
+	@scripts/install-deps package
+	cargo build --release --no-default-features --features query,view
+	packaging/tarball "$${CARGO_TARGET_DIR:-target}/release/vmtrace" "$${CARGO_TARGET_DIR:-target}/package"
 
 golden:
 	UPDATE_GOLDEN=1 cargo test --no-default-features --test golden --test format_doc --test export
