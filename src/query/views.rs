@@ -70,7 +70,8 @@ pub fn duckdb(paths: &[PathBuf]) -> Result<String> {
         Ok(format!("'{}'", text.replace('\'', "''")))
     };
     let names = paths.iter().map(name).collect::<Result<Vec<_>>>()?.join(", ");
-    let (before, files) = if paths.is_empty() { (ANY_CAPTURES, "captures()".into()) } else { ("", format!("[{names}]")) };
+    let (before, files) =
+        if paths.is_empty() { (ANY_CAPTURES, "captures()".into()) } else { ("", format!("[{names}]")) };
     let mut sql = format!("{before}{}", DUCKDB.replace("{files}", &files).replace("{columns}", &optional_columns()));
     for (name, view) in VIEWS {
         // Writing to a String cannot fail.
