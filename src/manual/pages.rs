@@ -432,6 +432,7 @@ pub const PAGES: &[Page] = &[
             "vmtrace query [OPTIONS] --named NAME FILE...",
             "vmtrace query --list",
             "vmtrace query --show NAME",
+            "vmtrace query --print-duckdb-views [FILE]...",
         ],
         description: &[
             "Runs SQL over captures. FILE is a capture, a directory or a pattern; all captures together are one \
