@@ -4,6 +4,7 @@ mod command;
 mod docs;
 mod leaks;
 mod made;
+mod originals;
 #[cfg(feature = "record")]
 mod recorded;
 mod samples;
