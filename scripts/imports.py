@@ -15,13 +15,14 @@ from pathlib import Path
 # What a room must not import: these rooms, or with `*` any other.
 FORBIDDEN = {
     "terminal": ["*"],
-    "schema": ["record", "replay", "export", "report", "query", "verify", "check", "derive", "model"],
-    "record": ["replay", "export", "report", "query", "verify", "check", "derive", "model"],
+    "schema": ["record", "replay", "export", "report", "query", "verify", "check", "derive", "model", "archive"],
+    "archive": ["record", "replay", "export", "report", "query", "verify", "check", "derive", "model", "view"],
+    "record": ["replay", "export", "report", "query", "verify", "check", "derive", "model", "archive"],
     "model": ["record", "replay", "export", "report", "query", "verify", "check", "derive"],
     "derive": ["record", "replay", "export", "report", "query", "verify", "check"],
     "replay": ["record", "report", "check", "derive"],
     "export": ["record", "replay", "report", "query", "verify", "check", "derive"],
-    "report": ["record", "query", "verify", "check", "derive"],
+    "report": ["record", "query", "check"],
     "query": ["record", "replay", "report", "verify", "check", "derive"],
     "verify": ["record", "replay", "report", "query", "check", "derive"],
     "view": ["record", "query", "verify", "check", "derive"],

@@ -48,6 +48,8 @@ enum Command {
     Redact(Box<crate::derive::redact::Args>),
     /// Make a page of a capture that any browser opens
     Report(crate::report::Args),
+    /// Put captures, redacted, and all that a reader needs into one zip archive
+    Bundle(Box<crate::report::bundle::Args>),
     /// View a capture in the terminal
     #[cfg(feature = "view")]
     View(crate::view::Args),
@@ -112,6 +114,7 @@ pub fn main() -> ExitCode {
         Command::Merge(args) => crate::derive::merge::run(&args),
         Command::Redact(args) => crate::derive::redact::run(&args),
         Command::Report(args) => crate::report::run(&args),
+        Command::Bundle(args) => crate::report::bundle::run(&args),
         #[cfg(feature = "view")]
         Command::View(args) => crate::view::run(&args),
         #[cfg(not(feature = "view"))]

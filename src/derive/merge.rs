@@ -10,6 +10,7 @@ use super::recording::{Part, Recording};
 use super::source::Source;
 use super::writer::Writer;
 use super::{Deriving, Target};
+use crate::archive;
 use crate::schema::limits::AllowLarge;
 use crate::schema::partial::PartialGroup;
 use crate::schema::reader::Events;
@@ -38,7 +39,8 @@ pub struct Args {
 /// When the files do not belong together, one cannot be read, or the capture cannot be written. Nothing is written then.
 pub fn run(args: &Args) -> Result<u8> {
     crate::output::check(args.target.path(), args.target.force)?;
-    let recording = Recording::open(&args.files, args.large.limits(), args.target.path())?;
+    archive::check_apart(&args.files, args.target.path())?;
+    let recording = Recording::open(&archive::files(&args.files)?, args.large.limits(), args.target.path())?;
     let mut deriving = Deriving::begin("merge", &recording, &args.target)?;
     let mut taken = Vec::new();
     for part in &recording.parts {

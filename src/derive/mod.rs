@@ -12,6 +12,7 @@ pub mod slice;
 mod source;
 mod writer;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -53,21 +54,23 @@ struct Deriving<'a> {
 impl<'a> Deriving<'a> {
     /// Begins the file that `command` makes of `recording`.
     fn begin(command: &str, recording: &'a Recording, target: &Target) -> Result<Self> {
-        let mut manifest = recording.manifest();
-        let step = Derivation {
-            command: command.into(),
-            argv: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
-            tool: tool(),
-            ..Derivation::default()
-        };
-        manifest.derived_from.push(step);
-        let begin = Manifest { ledger: Vec::new(), ..manifest.clone() };
+        let argv = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+        let (manifest, begin) = manifests(command, argv, recording);
         let writer = Writer::create(target.path(), target.force, &begin)?;
         Ok(Deriving { recording, manifest, writer })
     }
 
-    /// Ends the file, and says what is in it. `taken` are the rows taken of each source, `left_out` words for the others.
-    fn end(mut self, target: &Target, taken: &[u64], left_out: &str) -> Result<()> {
+    /// The same in a file that gets no name: `name` is what errors call it, and `argv` what made it.
+    fn into(command: &str, argv: &[&str], recording: &'a Recording, name: &Path, file: File) -> Result<Self> {
+        let argv = argv.iter().map(ToString::to_string).collect();
+        let (manifest, begin) = manifests(command, argv, recording);
+        let writer = Writer::into(name, file, &begin)?;
+        Ok(Deriving { recording, manifest, writer })
+    }
+
+    /// Ends the file. `taken` are the rows taken of each source, `left_out` words for the others. Returns how many rows are in it,
+    /// and its root digest.
+    fn finish(mut self, taken: &[u64], left_out: &str) -> Result<(u64, String)> {
         self.manifest.ledger = self.recording.ledger(self.writer.counts())?;
         let missing = LedgerRow::total(&self.manifest.ledger).left_out;
         if let Some(step) = self.manifest.derived_from.last_mut() {
@@ -76,8 +79,14 @@ impl<'a> Deriving<'a> {
             step.left_out =
                 if missing > 0 { vec![format!("{} {left_out}", count::events(missing))] } else { Vec::new() };
         }
-        let (rows, all) = (self.writer.counts().rows(), self.recording.rows());
-        let root = self.writer.close(&self.manifest)?;
+        let rows = self.writer.counts().rows();
+        Ok((rows, self.writer.close(&self.manifest)?))
+    }
+
+    /// The same, and says what is in the file.
+    fn end(self, target: &Target, taken: &[u64], left_out: &str) -> Result<()> {
+        let all = self.recording.rows();
+        let (rows, root) = self.finish(taken, left_out)?;
         let name = target.path().display();
         terminal::say_line(format_args!(
             "{name}: {} of {}, root digest {root}",
@@ -86,6 +95,15 @@ impl<'a> Deriving<'a> {
         ));
         Ok(())
     }
+}
+
+/// The manifest of what `command` makes of `recording` as far as it is known, and as the file begins with.
+fn manifests(command: &str, argv: Vec<String>, recording: &Recording) -> (Manifest, Manifest) {
+    let mut manifest = recording.manifest();
+    let step = Derivation { command: command.into(), argv, tool: tool(), ..Derivation::default() };
+    manifest.derived_from.push(step);
+    let begin = Manifest { ledger: Vec::new(), ..manifest.clone() };
+    (manifest, begin)
 }
 
 /// This program.

@@ -7,9 +7,10 @@ mod context;
 mod pick;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use self::pick::Picked;
 use super::recording::Recording;
@@ -17,13 +18,17 @@ use super::rows::Rows;
 use super::source::Source;
 use super::writer::Writer;
 use super::{Deriving, Target};
+use crate::archive;
 use crate::model::flow;
 use crate::model::select::{Filter, Select};
-use crate::schema::limits::AllowLarge;
+use crate::schema::expr::Expr;
+use crate::schema::limits::{AllowLarge, Limits};
 use crate::schema::reader::Scan;
 use crate::terminal::escape::SafeLine;
 use crate::terminal::status;
 
+/// What is said of the rows that are not taken.
+const LEFT_OUT: &str = "that are not selected";
 /// Calls of a flow.
 const FLOW: usize = 100_000;
 
@@ -55,7 +60,8 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<u8> {
     let mut filter = Filter::new(&args.select)?;
     crate::output::check(args.target.path(), args.target.force)?;
-    let recording = Recording::open(&args.files, args.large.limits(), args.target.path())?;
+    archive::check_apart(&args.files, args.target.path())?;
+    let recording = Recording::open(&archive::files(&args.files)?, args.large.limits(), args.target.path())?;
     if let Some((a, b)) = recording.alike() {
         bail!("{a} and {b} are of the same rows: give one of them, or merge them first")
     }
@@ -67,17 +73,42 @@ pub fn run(args: &Args) -> Result<u8> {
         return Err(nothing(&recording, &filter)?);
     }
     let mut deriving = Deriving::begin("slice", &recording, &args.target)?;
+    let taken = take(&recording, &picked, &mut deriving.writer)?;
+    deriving.end(&args.target, &taken, LEFT_OUT)?;
+    Ok(status::OK)
+}
+
+/// Writes the rows of a capture from number `first` on, and what they need, into `file`; `name` is what errors call that.
+/// Returns how many rows are in it.
+///
+/// # Errors
+/// When the capture cannot be read, has no such row, or the file cannot be written.
+pub fn from_row(capture: &Path, limits: Limits, first: u64, name: &Path, file: File) -> Result<u64> {
+    let condition = format!("seq >= {first}");
+    let expr = Expr::parse(&condition).map_err(|error| anyhow!("{error}"))?;
+    let filter = Filter::new(&Select { condition: Some(expr), ..Select::default() })?;
+    // It is apart from what is read: it has no name.
+    let recording = Recording::open(&[capture.to_path_buf()], limits, Path::new(""))?;
+    let picked = Picked::of(&recording, &filter)?;
+    ensure!(picked.selected > 0, "{}: there is no row with the number {first}", capture.display());
+    let argv = ["vmtrace", "slice", "--where", &condition];
+    let mut deriving = Deriving::into("slice", &argv, &recording, name, file)?;
+    let taken = take(&recording, &picked, &mut deriving.writer)?;
+    Ok(deriving.finish(&taken, LEFT_OUT)?.0)
+}
+
+/// Copies the rows that are taken. Returns how many of each capture.
+fn take(recording: &Recording, picked: &Picked, writer: &mut Writer) -> Result<Vec<u64>> {
     let mut taken = Vec::new();
     for (source, groups) in recording.captures().zip(&picked.groups) {
         let mut rows = 0u64;
         for (index, picked) in groups.iter().enumerate().filter(|(_, picked)| picked.count() > 0) {
-            copy(source, index, picked, &mut deriving.writer)?;
+            copy(source, index, picked, writer)?;
             rows = rows.saturating_add(picked.count());
         }
         taken.push(rows);
     }
-    deriving.end(&args.target, &taken, "that are not selected")?;
-    Ok(status::OK)
+    Ok(taken)
 }
 
 /// Copies the rows of a row group that are taken.

@@ -25,7 +25,8 @@ const TEXT: usize = 256 << 20;
 #[derive(Debug)]
 pub struct Writer {
     path: PathBuf,
-    whole: Whole,
+    /// What gives it a name, if it will have one.
+    whole: Option<Whole>,
     file: CaptureFile,
     builder: BatchBuilder,
     /// Bytes of text in it.
@@ -44,11 +45,20 @@ impl Writer {
     pub fn create(path: &Path, force: bool, begin: &Manifest) -> Result<Self> {
         check_size(begin)?;
         let whole = Whole::create(path, force, 0o600)?;
-        let created = || -> Result<CaptureFile> { Ok(CaptureFile::create(whole.file().try_clone()?, begin)?) };
-        let file = created().with_context(|| format!("cannot write {}", path.display()))?;
+        let file = whole.file().try_clone().with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Writer { whole: Some(whole), ..Writer::into(path, file, begin)? })
+    }
+
+    /// Begins a capture in `file`, which gets no name; `path` is what errors call it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn into(path: &Path, file: File, begin: &Manifest) -> Result<Self> {
+        check_size(begin)?;
+        let file = CaptureFile::create(file, begin).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Writer {
             path: path.to_path_buf(),
-            whole,
+            whole: None,
             file,
             builder: BatchBuilder::default(),
             text: 0,
@@ -137,12 +147,12 @@ impl Writer {
         self.file.close(manifest).with_context(|| self.name())
     }
 
-    /// Gives the file its name.
+    /// Gives the file its name, if it is to have one.
     ///
     /// # Errors
     /// When something has that name by now. Nothing is left then.
     pub fn publish(self) -> Result<()> {
-        self.whole.publish()
+        self.whole.map_or(Ok(()), Whole::publish)
     }
 }
 

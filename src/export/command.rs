@@ -19,6 +19,7 @@ use super::strace::Strace;
 use super::timesketch::Timesketch;
 use super::unmatched::explain;
 use super::{Export, Origin};
+use crate::archive;
 use crate::model::origin;
 use crate::model::select::{CaptureFilter, Decision, Filter, Select};
 use crate::output::Whole;
@@ -108,6 +109,7 @@ impl Format {
 /// Options that are wrong, or an output that cannot be written.
 pub fn run(args: &Args) -> Result<u8> {
     let filter = Filter::new(&args.select)?;
+    let files = archive::files(&args.files)?;
     let is_shown = args.output.is_none() && std::io::stdout().is_terminal();
     ensure!(
         !(is_shown && args.format.is_binary()),
@@ -121,7 +123,7 @@ pub fn run(args: &Args) -> Result<u8> {
     };
     let exporter = args.format.exporter(BufWriter::with_capacity(1 << 16, out));
     let mut run = Run { limits: args.large.limits(), matched: 0, output: args.output.as_deref(), exporter };
-    match run.files(&args.files, &filter) {
+    match run.files(&files, &filter) {
         Ok(true) => {}
         Ok(false) => {
             not_written(args, "as a capture could not be read");
@@ -134,7 +136,7 @@ pub fn run(args: &Args) -> Result<u8> {
     let (matched, left_out) = (run.matched, run.exporter.left_out());
     drop(run);
     if matched == 0 {
-        explain(&args.files, args.large.limits(), &filter)?;
+        explain(&files, args.large.limits(), &filter)?;
         not_written(args, "as no event matched");
         return Ok(status::NO_MATCH);
     }

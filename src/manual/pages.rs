@@ -402,6 +402,33 @@ pub const PAGES: &[Page] = &[
         see_also: &[],
     },
     Page {
+        name: "bundle",
+        synopsis: &["vmtrace bundle [OPTIONS] -o OUT.zip FILE...", "vmtrace bundle --check OUT.zip"],
+        description: &[
+            "Puts captures into one zip archive with all that a reader needs: the captures, redacted as vmtrace-redact(1)              does; of each a page as vmtrace-report(1) makes it; summary.txt, info.json; digests (SHA256SUMS) that              sha256sum(1) compares; and README.txt. That says how each part is opened, also without vmtrace, and what was redacted, lost and              left out. The pages and the summary are made of the redacted captures: of the originals, not even their names are in              the archive. The same captures and the same --key make the same bytes.",
+            "Captures in a bundle are called capture.parquet, or capture-1.parquet and so on. They have the same pseudonyms.              With --as-is they are what was recorded, with their root digests; whoever gives it is asked first.",
+            "An archive larger than --max-size is made again with less, in this order: smaller pages, which leave out payloads and              fold alike events; captures without payloads (--as-is); the last part of each recording that fits, as              vmtrace-slice(1) makes it; no pages. What was left out stands in README.txt, and is printed.",
+            "Every command that reads captures takes a zip archive as FILE: it stands for all *.parquet in it, in their order.              OUT.zip:NAME is one of them. They are copied to files without a name in TMPDIR, and compared with SHA256SUMS. An archive              may have at most 1,000 entries; what is read of it may take at most 2 GiB, and 100 times what it takes packed. Names that lead              out of it, two entries of one name, links and encrypted entries are refused.",
+            "--check prints one line about the digests, and one about each capture: what vmtrace-verify(1) finds, its level of redaction, its              root digest, and the versions that made it.",
+        ],
+        status: &[
+            ("0", "OUT.zip was written; with --check: all is there and intact."),
+            ("1", "With --check: something was altered, is missing, or contradicts itself."),
+            ("2", "Wrong usage, or an error: nothing was written. With --check: it cannot be read, or has no digests."),
+            ("3", "With --check: intact, but a capture reports loss."),
+        ],
+        examples: &[
+            ("Make what can be attached to a bug report:", "vmtrace bundle trace.parquet -o bug.zip"),
+            ("Look at what you were sent:", "vmtrace bundle --check bug.zip"),
+            ("Read it:", "vmtrace replay bug.zip"),
+            (
+                "Hand on captured bytes, too, to somebody you trust:",
+                "vmtrace bundle t.parquet -o all.zip --as-is --yes",
+            ),
+        ],
+        see_also: &[("sha256sum", "1"), ("unzip", "1")],
+    },
+    Page {
         name: "view",
         synopsis: &["vmtrace view [OPTIONS] FILE"],
         description: &[

@@ -41,6 +41,7 @@ use self::cluster::Cluster;
 use self::engine::{Engine, Limits};
 use self::format::Format;
 use self::run::Outcome;
+use crate::archive;
 use crate::schema::limits::AllowLarge;
 use crate::terminal::status;
 
@@ -112,7 +113,12 @@ pub fn run(args: &Args) -> Result<u8> {
     }
     let (words, sql) = split(&args.words)?;
     ensure!(sql.is_none() || args.named.is_none(), "--named and SQL exclude each other: give one of them");
-    let paths = files::find(words)?;
+    let paths = archive::files(&files::find(words)?)?;
+    if args.print_duckdb_views || args.ballista.is_some() {
+        let packed = paths.iter().find(|path| archive::is_in_archive(path));
+        let packed = packed.map(|path| path.display().to_string());
+        ensure!(packed.is_none(), "{}: others cannot read it in the archive: unzip that", packed.unwrap_or_default());
+    }
     if args.print_duckdb_views {
         ensure!(sql.is_none(), "--print-duckdb-views takes captures alone: leave the SQL out");
         return print(&views::duckdb(&paths)?);

@@ -20,6 +20,7 @@ use clap::ValueEnum;
 
 use self::nearest::Nearest;
 use super::summary::gather::{self, Group};
+use crate::archive;
 use crate::model::flow::{self, Flow, Why};
 use crate::schema::limits::{AllowLarge, Limits};
 use crate::schema::reader::Capture;
@@ -113,10 +114,11 @@ trait Render {
 /// Options that are wrong, or an output that cannot be written.
 pub fn run(args: &Args) -> Result<u8> {
     let (files, seq) = files_and_row(&args.words)?;
+    let files = archive::files(files)?;
     let selected = Selected { seq, from: args.from, to: args.to, pipe: args.pipe };
     let limits = args.large.limits();
     let output = output_of(args)?;
-    let (groups, mut failed) = gather::groups(files, limits);
+    let (groups, mut failed) = gather::groups(&files, limits);
     let mut nearest = Nearest::new(selected);
     let mut render: Box<dyn Render> = match (args.format, seq, output) {
         (Format::Text, None, None) => Box::new(text::Text::new(groups.len() > 1)),

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use self::facts::Facts;
+use crate::archive;
 use crate::model::summary::Summary;
 use crate::schema::limits::AllowLarge;
 use crate::schema::reader::Capture;
@@ -41,7 +42,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<u8> {
     let mut out = BufWriter::new(std::io::stdout().lock());
     let mut status = status::OK;
-    for (index, path) in args.files.iter().enumerate() {
+    for (index, path) in archive::files(&args.files)?.iter().enumerate() {
         match describe(path, args, index > 0) {
             Ok(text) => {
                 out.write_all(&text)?;
@@ -54,6 +55,16 @@ pub fn run(args: &Args) -> Result<u8> {
         }
     }
     Ok(status)
+}
+
+/// What `vmtrace info -T json` prints of a capture.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub(crate) fn json(capture: &Capture) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    json_line(&mut out, &Facts::of(capture, &Summary::of(capture)))?;
+    Ok(out)
 }
 
 fn describe(path: &Path, args: &Args, follows: bool) -> Result<Vec<u8>> {

@@ -24,6 +24,7 @@ pub use self::options::Args;
 use self::options::{Pattern, instant, range_of, words};
 use self::recording::{Found, Part, Question, Recording, What};
 use self::text::{Look, Text};
+use crate::archive;
 use crate::count;
 use crate::model::memory::Claim;
 use crate::model::select::{Filter, Select, Span};
@@ -52,7 +53,7 @@ pub fn run(args: &Args) -> Result<u8> {
         None => ("--at", args.at.as_slice()),
     };
     let times = times.iter().map(|at| instant(option, at)).collect::<Result<Vec<_>>>()?;
-    let recording = Recording::open(files, args.large.limits())?;
+    let recording = Recording::open(&archive::files(files)?, args.large.limits())?;
     let instants: Vec<i64> = times.into_iter().map(|at| recording.instant(at)).collect();
     if let Some(sentence) = instants.iter().find_map(|at_ns| outside(&recording, option, *at_ns)) {
         return nothing(&sentence);

@@ -24,6 +24,7 @@ use clap::ValueEnum;
 
 use self::form::Form;
 use self::text::{Look, Text};
+use crate::archive;
 use crate::export::csv::Csv;
 use crate::export::jsonl::Jsonl;
 use crate::export::unmatched::explain;
@@ -158,8 +159,9 @@ pub fn run(args: &Args) -> Result<u8> {
         return Ok(status::OK);
     }
     let mut filter = Filter::in_zone(&args.select, args.time.zone())?;
+    let files = archive::files(&args.files)?;
     if let Some(seq) = args.follow {
-        let rows = flows::rows(&args.files, seq, args.large.limits())?;
+        let rows = flows::rows(&files, seq, args.large.limits())?;
         if rows.is_empty() {
             return Ok(status::NO_MATCH);
         }
@@ -173,13 +175,13 @@ pub fn run(args: &Args) -> Result<u8> {
         left: args.count.unwrap_or(u64::MAX),
         printed: 0,
         processes: Processes::default(),
-        render: renderer(args)?,
+        render: renderer(args, files.len() > 1)?,
     };
     let mut failed = false;
     let mut has_gone = false;
     // A pager shows its text until it ends: nothing comes between.
     let mut later = Vec::new();
-    for path in &args.files {
+    for path in &files {
         let Err(error) = replay.file(path, &filter) else { continue };
         if terminal::is_broken_pipe(&error) {
             has_gone = true;
@@ -206,7 +208,7 @@ pub fn run(args: &Args) -> Result<u8> {
         // Nobody waits for what else there is.
         (false, _) if has_gone => status::OK,
         (false, 0) => {
-            explain(&args.files, replay.limits, &filter)?;
+            explain(&files, replay.limits, &filter)?;
             status::NO_MATCH
         }
         (false, _) => status::OK,
@@ -221,7 +223,7 @@ fn reader_has_gone(written: Result<()>) -> Result<bool> {
     }
 }
 
-fn renderer(args: &Args) -> Result<Box<dyn Render>> {
+fn renderer(args: &Args, name_files: bool) -> Result<Box<dyn Render>> {
     let asks_for_text = args.by != Order::Time || args.hexdump || args.form.is_given();
     ensure!(
         args.format == Format::Text || !asks_for_text,
@@ -237,7 +239,7 @@ fn renderer(args: &Args) -> Result<Box<dyn Render>> {
                 color: args.color.on_stdout(),
                 hexdump: args.hexdump,
                 time: args.time,
-                name_files: args.files.len() > 1,
+                name_files,
                 columns: args.form.columns(),
                 fold: args.form.folds() && !args.hexdump,
                 snapshots: args.form.shows_snapshots(),

@@ -18,8 +18,9 @@ use anyhow::{Result, ensure};
 use clap::ValueEnum;
 
 use self::gather::Report;
+use crate::archive;
 use crate::model::select::{CaptureFilter, Filter, Select};
-use crate::schema::limits::AllowLarge;
+use crate::schema::limits::{AllowLarge, Limits};
 use crate::schema::reader::Capture;
 use crate::terminal::{self, json_line, status};
 
@@ -90,7 +91,8 @@ pub fn run(args: &Args) -> Result<u8> {
     ensure!(!args.brief || args.format == Format::Text, "--brief is for text; leave it out or use -T text");
     let filter = Filter::new(&args.select)?;
     let limits = args.large.limits();
-    let (groups, mut failed) = gather::groups(&args.files, limits);
+    let files = archive::files(&args.files)?;
+    let (groups, mut failed) = gather::groups(&files, limits);
     let mut out = Output::new(args, groups.len() + usize::from(failed) > 1);
     let mut matched = 0;
     for group in &groups {
@@ -109,11 +111,25 @@ pub fn run(args: &Args) -> Result<u8> {
     Ok(match (failed, matched) {
         (true, _) => status::ERROR,
         (false, 0) => {
-            super::explain(&args.files, limits, &filter)?;
+            super::explain(&files, limits, &filter)?;
             status::NO_MATCH
         }
         (false, _) => status::OK,
     })
+}
+
+/// The summaries of captures as text, with lines of the usual width.
+///
+/// # Errors
+/// When one cannot be read to its end.
+pub(crate) fn text(files: &[PathBuf], limits: Limits) -> Result<String> {
+    let filter = Filter::new(&Select::default())?;
+    let (groups, failed) = gather::groups(files, limits);
+    ensure!(!failed, "a capture cannot be read");
+    let look = Look { width: WIDTH, wrap: false, top: TOP, brief: false, name_files: files.len() > 1 };
+    let reports = groups.iter().map(|group| Report::of(group, &filter, limits));
+    let texts = reports.map(|report| Ok(tables::render(&report?, look))).collect::<Result<Vec<_>>>()?;
+    Ok(texts.join("\n"))
 }
 
 /// Where the summaries go.

@@ -4,6 +4,7 @@
 //! beside them, `pack` compresses, `page` puts the parts together. The page itself is in `page/`: modules of JavaScript
 //! that are a part of this program, so that nothing has to be installed with it.
 
+pub mod bundle;
 mod columns;
 mod data;
 mod facts;
@@ -11,6 +12,7 @@ mod fold;
 mod pack;
 mod page;
 
+use std::fmt;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -23,6 +25,7 @@ use self::facts::Facts;
 use self::fold::Folded;
 use self::pack::{Full, Packed};
 use self::page::Parts;
+use crate::archive;
 use crate::count::{self, Count};
 use crate::model::flow::{self, Flow};
 use crate::model::select::{Filter, Select};
@@ -70,6 +73,18 @@ pub struct Args {
     large: AllowLarge,
 }
 
+/// No page of a capture is so small.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct TooSmall(u64);
+
+impl std::error::Error for TooSmall {}
+
+impl fmt::Display for TooSmall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "--max-size: without any event this page has {}: give more", count::size(self.0))
+    }
+}
+
 /// Runs `vmtrace report`; returns the exit status.
 ///
 /// # Errors
@@ -78,14 +93,20 @@ pub fn run(args: &Args) -> Result<u8> {
     ensure!(args.max_size <= LARGEST, "--max-size: no browser opens such a page; give at most {}", size(LARGEST));
     let whole = Whole::create(&args.output, args.force, 0o600)?;
     let limits = args.large.limits();
-    let capture = Capture::open_within(&args.file, limits)?;
-    let recording = Recording::read(&capture, &args.file, limits, args.max_size)?;
     let mut out = BufWriter::with_capacity(1 << 16, whole.file());
-    recording.write(&mut out)?;
+    write(&archive::file(&args.file)?, limits, args.max_size, &mut out)?;
     out.flush().with_context(|| format!("cannot write {}", args.output.display()))?;
     drop(out);
     whole.publish()?;
     Ok(status::OK)
+}
+
+/// Writes the page of a capture, of `most` bytes. Returns what is left out, a sentence each.
+fn write(file: &Path, limits: Limits, most: u64, out: &mut impl Write) -> Result<Vec<String>> {
+    let capture = Capture::open_within(file, limits)?;
+    let recording = Recording::read(&capture, file, limits, most)?;
+    recording.write(out)?;
+    Ok(recording.left_out)
 }
 
 fn size(bytes: u64) -> String {
@@ -128,9 +149,7 @@ impl Recording {
             beside.listed /= 2;
             needed = beside.pack(&every_column, 0, [false; 2])?.in_page() + SPARE;
         }
-        let for_rows = room.checked_sub(needed).filter(|left| *left > LEAST).with_context(|| {
-            format!("--max-size: without any event this page has {}: give more", count::size(bare + needed))
-        })?;
+        let for_rows = room.checked_sub(needed).filter(|left| *left > LEAST).ok_or(TooSmall(bare + needed))?;
         let (rows, folded, full) = rows(capture, for_rows)?;
         let no_payload = folded.is_some() || rows.without_payload.0 > 0;
         let packed = beside.pack(&rows.columns, rows.rows, [folded.is_some(), no_payload])?;

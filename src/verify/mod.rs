@@ -17,6 +17,7 @@ use chrono::Utc;
 use self::report::FindingKind;
 pub use self::report::Report;
 use self::segments::FileFacts;
+use crate::archive;
 use crate::count;
 use crate::schema::file::{Links, open_regular};
 use crate::schema::limits::{AllowLarge, Limits};
@@ -60,9 +61,10 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<u8> {
     let allowed = args.allowed_signers.as_deref().map(AllowedSigners::load).transpose()?;
     let limits = args.large.limits();
-    let known: Vec<Option<FileFacts>> = args.files.iter().map(|path| FileFacts::of(path, limits)).collect();
+    let files = archive::files(&args.files)?;
+    let known: Vec<Option<FileFacts>> = files.iter().map(|path| FileFacts::of(path, limits)).collect();
     let mut worst = status::OK;
-    for (path, this) in args.files.iter().zip(&known) {
+    for (path, this) in files.iter().zip(&known) {
         let mut report = examine(path, limits);
         if let Some(this) = this {
             segments::check(this, &known, &mut report);
@@ -121,6 +123,10 @@ fn note_what_is_whole(path: &Path, report: &mut Report) {
 }
 
 fn check_signature(path: &Path, allowed: &AllowedSigners, identity: Option<&str>, report: &mut Report) {
+    if archive::is_in_archive(path) {
+        let name = path.display();
+        return report.add(FindingKind::Unreadable, format!("{name} has no signature beside it: unzip the archive"));
+    }
     match Signature::check(path) {
         Err(error) => report.add(FindingKind::Unreadable, format!("{error:#}")),
         Ok(Checked::Bad(why)) => report.add(FindingKind::Altered, format!("the signature is not good: {why}")),
@@ -134,7 +140,7 @@ fn check_signature(path: &Path, allowed: &AllowedSigners, identity: Option<&str>
 }
 
 /// Altered is worse than unreadable, that is worse than incomplete.
-fn worse(a: u8, b: u8) -> u8 {
+pub fn worse(a: u8, b: u8) -> u8 {
     let order = [status::ALTERED, status::ERROR, status::LOSS];
     order.into_iter().find(|status| [a, b].contains(status)).unwrap_or(status::OK)
 }

@@ -26,6 +26,16 @@ pub enum FindingKind {
     Note,
 }
 
+impl FindingKind {
+    /// Whether the file is not what it should be.
+    pub fn is_bad(self) -> bool {
+        match self {
+            FindingKind::Altered | FindingKind::Contradiction | FindingKind::Unreadable => true,
+            FindingKind::Loss | FindingKind::Note => false,
+        }
+    }
+}
+
 /// One thing that was found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {

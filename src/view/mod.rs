@@ -39,6 +39,7 @@ use self::app::App;
 use self::job::Bell;
 use self::look::Look;
 use self::source::Source;
+use crate::archive;
 use crate::schema::expr::Expr;
 use crate::schema::limits::AllowLarge;
 use crate::schema::stdin;
@@ -84,7 +85,7 @@ pub fn run(args: &Args) -> Result<u8> {
     ensure!(args.file != Path::new(stdin::DASH), "view reads keys from standard input: name a file");
     // Before anything is read: a panic that is caught there must not reach the screen.
     screen::install_hook();
-    let source = Source::open(&args.file, args.large.limits())?;
+    let source = Source::open(&archive::file(&args.file)?, args.large.limits())?;
     ensure!(std::io::stdout().is_terminal(), "view needs a terminal, and stdout is none: {}", remedy());
     ensure!(std::io::stdin().is_terminal(), "view needs a terminal, and stdin is none: {}", remedy());
     ensure!(!is_dumb(), "view needs a terminal that can move its cursor, and TERM is dumb: {}", remedy());

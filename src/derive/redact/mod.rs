@@ -24,6 +24,7 @@ pub mod sentences;
 mod values;
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -39,10 +40,11 @@ use self::redactor::{Payloads, Redactor};
 use self::secret::Secret;
 use super::tool;
 use super::writer::Writer;
+use crate::archive;
 use crate::count::{self, Count, grouped};
 use crate::model::reading;
 use crate::schema::Manifest;
-use crate::schema::derived::{Derivation, Redaction, Source};
+use crate::schema::derived::{self, Derivation, Source};
 use crate::schema::limits::AllowLarge;
 
 use crate::schema::quote::quoted;
@@ -97,7 +99,7 @@ pub struct Args {
 
 /// How much is hidden.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Level {
+pub enum Level {
     /// Captured bytes
     Payload,
     /// Also names, numbers and addresses; how they are connected stays, and so do well-known names
@@ -151,7 +153,7 @@ pub fn run(args: &Args) -> Result<u8> {
     );
     check_apart(args)?;
     let secret = args.key.as_deref().map_or_else(Secret::random, Secret::read)?;
-    let capture = Capture::open_within(&args.file, args.large.limits())?;
+    let capture = Capture::open_within(&archive::file(&args.file)?, args.large.limits())?;
     check_stricter(&capture, level, masked)?;
     let mut redactor = Redactor {
         shift: Shift::of(&secret),
@@ -165,6 +167,47 @@ pub fn run(args: &Args) -> Result<u8> {
         None => preview::print(&capture, &mut redactor)?,
     }
     Ok(status::OK)
+}
+
+/// A redaction of several captures, in which equal values get equal pseudonyms.
+#[derive(Debug)]
+pub struct Redaction {
+    level: RedactionLevel,
+    secret: Secret,
+}
+
+impl Redaction {
+    /// A redaction at a level, with the secret of a file or else a random one.
+    ///
+    /// # Errors
+    /// When the file cannot be the key.
+    pub fn new(level: Level, key: Option<&Path>) -> Result<Self> {
+        Ok(Redaction { level: level.into(), secret: key.map_or_else(Secret::random, Secret::read)? })
+    }
+
+    /// Writes a capture into `file`, redacted. What is made calls its source `name`, whatever that was called. Returns from how many
+    /// rows captured bytes were removed.
+    ///
+    /// # Errors
+    /// When the capture is redacted more strictly already, or cannot be read, or the file cannot be written.
+    pub fn write(&self, capture: &Capture, name: &str, file: File) -> Result<u64> {
+        check_stricter(capture, self.level, false)?;
+        let mut redactor = Redactor {
+            shift: Shift::of(&self.secret),
+            names: Names::new(self.secret.clone(), self.level, Keep::default(), false),
+            masked: false,
+            dropped: Vec::new(),
+            payloads: Payloads::default(),
+        };
+        let original = Of { file: name.to_string(), ..original(capture) };
+        let mut manifest = manifest::redacted(&mut redactor, capture.manifest());
+        let begin = Manifest { ledger: Vec::new(), ..manifest.clone() };
+        let mut writer = Writer::into(Path::new(name), file, &begin)?;
+        let rows = copy(capture, &mut redactor, &mut writer)?;
+        manifest.derived_from.push(step(&mut redactor, &original, rows));
+        writer.close(&manifest)?;
+        Ok(redactor.payloads.removed)
+    }
 }
 
 /// No output takes the place of what the originals can be known from.
@@ -295,7 +338,7 @@ fn step(redactor: &mut Redactor, original: &Of, rows: u64) -> Derivation {
         tool: tool(),
         sources: vec![source],
         left_out: left_out(redactor),
-        redaction: Some(Redaction { level, rules: rules::VERSION, options, values }),
+        redaction: Some(derived::Redaction { level, rules: rules::VERSION, options, values }),
     }
 }
 
