@@ -1,8 +1,7 @@
 //! vmtrace: a forensic flight recorder for transfers of bytes across address spaces on Linux.
 //!
-//! Data flows one way: `bpf/` → `record` → `schema` → file → `schema` → `model` → `replay`, `export`, `report`, `view`; `query`. `derive` makes captures of captures; `archive` reads those in zip archives. See docs/ARCHITECTURE.md.
+//! Data flows one way: `bpf/` → `record` → `schema` → file → `schema` → `model` → `replay`, `export`, `report`, `view`; `query`. `derive` makes captures of captures. See docs/ARCHITECTURE.md.
 
-pub mod archive;
 pub mod check;
 pub mod cli;
 pub mod count;

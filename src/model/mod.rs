@@ -2,8 +2,10 @@
 //! through pipes, its summary, its events in numbers, what is selected of it, what it was made from, and instants.
 //!
 //! Everything that shows a capture sees it through here: what is learned about processes, or how an event becomes a
-//! movement of bytes from one end to another, is decided once. Does no I/O and no rendering.
+//! movement of bytes from one end to another, is decided once. Does no rendering; no I/O, but for `archive`, which copies captures out of
+//! zip archives.
 
+pub mod archive;
 pub mod flow;
 pub mod loss;
 pub mod memory;

@@ -41,7 +41,7 @@ use self::cluster::Cluster;
 use self::engine::{Engine, Limits};
 use self::format::Format;
 use self::run::Outcome;
-use crate::archive;
+use crate::model::archive;
 use crate::schema::limits::AllowLarge;
 use crate::terminal::status;
 
