@@ -467,6 +467,10 @@ pub const PAGES: &[Page] = &[
              events, transfers, processes, edges, pipes, losses, manifest, ledger.",
             "Without SQL, statements are read from stdin; on a terminal, at a prompt. SQL reads the captures that \
              are named, and no other file.",
+            "On a terminal, a table fits its width: … stands for the middle of text and lists, and columns in the middle are \
+             left out. It shows the first 40 rows. Lines under it say what is missing. What is piped is whole.",
+            "A column without AS is named by its expression as it was written. If a name comes twice, the second is \
+             NAME_1.",
         ],
         status: &[
             ("0", "There were rows."),

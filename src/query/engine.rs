@@ -27,7 +27,7 @@ use super::open::{self, Opened};
 use super::resources::{MUCH_MEMORY, STACK, half_of_memory, reading, threads};
 use super::spill::Spills;
 use super::stopping::{StopJoins, Stops};
-use super::{allowed, error, flows, functions, signals, tables, views};
+use super::{allowed, error, flows, functions, headers, signals, tables, views};
 use crate::schema::limits;
 use crate::schema::reader::guard_thread;
 
@@ -125,8 +125,16 @@ impl Engine {
     pub fn parse(&self, text: &str) -> Result<Vec<Statement>> {
         check_length(text.len())?;
         let owned = text.to_string();
-        let parsed = self.runtime.block_on(self.runtime.spawn_blocking(move || statements(&owned)))?;
-        Ok(parsed.map_err(|error| error::pointing(&error, text))?.into())
+        let parsed = self.runtime.block_on(self.runtime.spawn_blocking(move || named(&owned)))?;
+        Ok(parsed.map_err(|error| error::pointing(&error, text, &[]))?.into())
+    }
+
+    /// Names of the tables and views, in order.
+    pub fn tables(&self) -> Vec<String> {
+        let schema = self.context.catalog("datafusion").and_then(|catalog| catalog.schema("public"));
+        let mut names = schema.map(|schema| schema.table_names()).unwrap_or_default();
+        names.sort();
+        names
     }
 }
 
@@ -141,6 +149,13 @@ pub fn check_length(bytes: usize) -> Result<()> {
 
 fn statements(text: &str) -> Result<VecDeque<Statement>, DataFusionError> {
     DFParserBuilder::new(text).with_recursion_limit(64).build()?.parse_statements()
+}
+
+/// The same with names for their columns.
+fn named(text: &str) -> Result<VecDeque<Statement>, DataFusionError> {
+    let mut statements = statements(text)?;
+    statements.iter_mut().for_each(headers::name);
+    Ok(statements)
 }
 
 /// Whether a word without blanks is SQL.

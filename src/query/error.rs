@@ -3,14 +3,26 @@
 use anyhow::{Error, anyhow};
 use datafusion::common::{DataFusionError, Diagnostic, Location, SchemaError};
 
-/// The error as a message, with the place in `sql` it is about where that is known.
-pub fn pointing(error: &DataFusionError, sql: &str) -> Error {
-    let message = message(error);
+use super::nearest::nearest;
+
+/// The error as a message, with the place in `sql` it is about where that is known. `tables` are the names that there are.
+pub fn pointing(error: &DataFusionError, sql: &str, tables: &[String]) -> Error {
+    let message = with_nearest(message(error), tables);
     let place = from_diagnostic(error).or_else(|| from_message(&message)).or_else(|| from_name(error, sql));
     let message = message.split(" at Line: ").next().unwrap_or(&message);
     match place.and_then(|place| excerpt(sql, place)) {
         Some(excerpt) => anyhow!("{message}\n{excerpt}"),
         None => anyhow!("{message}"),
+    }
+}
+
+/// The message with the table that was meant, where there is none of that name.
+fn with_nearest(message: String, tables: &[String]) -> String {
+    let wanted = message.strip_prefix("table '").and_then(|rest| rest.strip_suffix("' not found"));
+    let Some(wanted) = wanted.filter(|_| !tables.is_empty()) else { return message };
+    match nearest(wanted, tables.iter().map(String::as_str)) {
+        Some(near) => format!("{message}: did you mean {near}?"),
+        None => format!("{message}: there are {}", tables.join(", ")),
     }
 }
 

@@ -16,7 +16,9 @@ mod files;
 mod flows;
 mod format;
 mod functions;
+mod headers;
 mod named;
+mod nearest;
 mod open;
 mod output;
 mod prompt;
@@ -40,6 +42,8 @@ use anyhow::{Context, Result, bail, ensure};
 use self::cluster::Cluster;
 use self::engine::{Engine, Limits};
 use self::format::Format;
+use self::nearest::{nearest, suggestion};
+use self::output::Form;
 use self::run::Outcome;
 use crate::model::archive;
 use crate::schema::limits::AllowLarge;
@@ -75,6 +79,12 @@ pub struct Args {
     /// Output format
     #[arg(short = 'T', long, value_enum, default_value_t, help_heading = "Output")]
     format: Format,
+    /// Lines of at most N columns; 0: whole lines (table) [default: what the terminal has; whole elsewhere]
+    #[arg(long, value_name = "N", value_parser = parse_width, help_heading = "Output")]
+    width: Option<usize>,
+    /// Show N rows and count the others; 0: all (table, line) [default: 40 on a terminal; all elsewhere]
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    rows: Option<usize>,
     /// Write to OUT, which must not exist, instead of stdout
     #[arg(short = 'o', long, value_name = "OUT", help_heading = "Output")]
     output: Option<PathBuf>,
@@ -130,7 +140,8 @@ pub fn run(args: &Args) -> Result<u8> {
         files: args.allow_files,
     };
     let cluster = args.ballista.as_deref().map(Cluster::new).transpose()?;
-    let mut session = Session { engine: Engine::new(&paths, limits, cluster)?, args };
+    let form = Form { format: args.format, width: args.width, rows: args.rows, at_prompt: false };
+    let mut session = Session { engine: Engine::new(&paths, limits, cluster)?, args, form };
     if let Some(name) = &args.named {
         return session.script(named::sql(name)?);
     }
@@ -138,28 +149,58 @@ pub fn run(args: &Args) -> Result<u8> {
         Some(sql) => session.script(sql),
         None if std::io::stdin().is_terminal() => {
             ensure!(args.output.is_none(), "-o needs SQL: give it behind the captures");
+            session.form.at_prompt = true;
             prompt::run(&mut session)
         }
         None => {
             let text = from_stdin()?;
+            let line = text.trim_start().lines().next().unwrap_or_default();
+            ensure!(!line.starts_with('.'), "{line}: commands are for the prompt, on a terminal: give SQL, and options");
             session.script(&text)
         }
     }
 }
 
+/// Words with which a statement begins.
+const BEGINNINGS: [&str; 10] =
+    ["SELECT", "WITH", "EXPLAIN", "DESCRIBE", "SHOW", "VALUES", "CREATE", "DROP", "SET", "RESET"];
+
 /// Parts captures and SQL: the last word is SQL if it is no file, and has a blank in it or reads as a statement.
 fn split(words: &[OsString]) -> Result<(&[OsString], Option<&str>)> {
     let Some((last, rest)) = words.split_last() else { return Ok((words, None)) };
-    let Some(text) = last.to_str().filter(|_| !rest.is_empty() && !Path::new(last).exists()) else {
+    let Some(text) = last.to_str().filter(|_| !Path::new(last).exists()) else { return Ok((words, None)) };
+    let is_sql = BEGINNINGS.iter().any(|word| word.eq_ignore_ascii_case(text)) || engine::is_sql(text);
+    if rest.is_empty() {
+        ensure!(!is_sql, "there is no capture to ask: name one before the SQL");
         return Ok((words, None));
-    };
-    if text.contains(char::is_whitespace) || engine::is_sql(text) {
+    }
+    if text.contains(char::is_whitespace) || is_sql {
         return Ok((rest, Some(text)));
     }
     // If this may be a file name, opening it reports that the file is missing.
     let is_name = text.contains(['/', '.', '*', '?', '[', ':']);
-    ensure!(is_name, "{text} is neither a file that exists nor an SQL statement");
+    ensure!(is_name, "{text} is neither a file that exists nor an SQL statement{}", meant(text));
     Ok((words, None))
+}
+
+/// What a word may be meant to be that is neither a file nor SQL.
+fn meant(word: &str) -> String {
+    let tables = || views::names();
+    let near = nearest(word, BEGINNINGS.into_iter().chain(tables()).chain(named::names()));
+    match near {
+        Some(table) if tables().any(|known| known == table) => format!(": did you mean \"SELECT * FROM {table}\"?"),
+        Some(name) if named::names().any(|known| known == name) => format!(": did you mean --named {name}?"),
+        _ => suggestion(word, BEGINNINGS),
+    }
+}
+
+/// Reads columns of a line: 0 for no limit.
+fn parse_width(text: &str) -> Result<usize, String> {
+    match text.parse::<u16>() {
+        Ok(0) => Ok(0),
+        Ok(width @ 40..) => Ok(width.into()),
+        _ => Err("give 0 for whole lines, or 40 to 65535".to_string()),
+    }
 }
 
 /// SQL from stdin: no more of it is read than may be run.
@@ -180,6 +221,7 @@ fn print(text: &str) -> Result<u8> {
 struct Session<'a> {
     engine: Engine,
     args: &'a Args,
+    form: Form,
 }
 
 impl Session<'_> {
@@ -191,7 +233,7 @@ impl Session<'_> {
         ensure!(one || self.args.output.is_none(), "-o takes one statement; there are {}", statements.len());
         let mut rows = false;
         for statement in statements {
-            let output = output::Output::new(self.args.output.as_deref(), self.args.force, self.args.format)?;
+            let output = output::Output::new(self.args.output.as_deref(), self.args.force, self.form)?;
             match run::statement(&self.engine, statement, text, output, self.args.explain)? {
                 Outcome::Rows(count) => rows |= count > 0,
                 Outcome::Cancelled => bail!("cancelled"),
@@ -213,12 +255,24 @@ mod tests {
         let files = words(&["a.parquet", "b.parquet"]);
         assert_eq!(split(&files).unwrap(), (&files[..], None));
         let alone = words(&["SELECT 1"]);
-        assert_eq!(split(&alone).unwrap(), (&alone[..], None), "SQL alone has no capture");
+        assert!(split(&alone).unwrap_err().to_string().contains("name one before the SQL"));
         let there = words(&["a.parquet", "src/../Cargo.toml"]);
         assert_eq!(split(&there).unwrap().1, None);
         let dense = words(&["a.parquet", "SELECT(1)"]);
         assert_eq!(split(&dense).unwrap().1, Some("SELECT(1)"));
-        let neither = words(&["a.parquet", "selct"]);
-        assert!(split(&neither).unwrap_err().to_string().starts_with("selct is neither a file"));
+        let begun = words(&["a.parquet", "select"]);
+        assert_eq!(split(&begun).unwrap().1, Some("select"), "the engine says what is missing");
+    }
+
+    #[test]
+    fn what_is_neither_file_nor_sql_is_told_what_is_near() {
+        let said = |word: &str| {
+            let words = ["a.parquet", word].map(OsString::from);
+            split(&words).unwrap_err().to_string()
+        };
+        assert_eq!(said("selct"), "selct is neither a file that exists nor an SQL statement: did you mean SELECT?");
+        assert!(said("edge").ends_with(": did you mean \"SELECT * FROM edges\"?"));
+        assert!(said("denid").ends_with(": did you mean --named denied?"));
+        assert!(said("qqq").ends_with("nor an SQL statement"));
     }
 }

@@ -6,6 +6,8 @@ use std::fmt::Write;
 
 use anyhow::{Context, Result};
 
+use super::nearest::nearest;
+
 macro_rules! named {
     ($($name:literal),+ $(,)?) => {
         &[$(($name, include_str!(concat!("named/", $name, ".sql")))),+]
@@ -31,10 +33,15 @@ const NAMED: &[(&str, &str)] = named![
 /// When there is none of that name.
 pub fn sql(name: &str) -> Result<&'static str> {
     let found = NAMED.iter().find(|(known, _)| *known == name).map(|(_, sql)| *sql);
-    found.with_context(|| {
-        let names = NAMED.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-        format!("there is no analysis {name:?}: take one of {names}")
+    found.with_context(|| match nearest(name, names()) {
+        Some(near) => format!("there is no analysis {name:?}: did you mean {near}? --list has all"),
+        None => format!("there is no analysis {name:?}: take one of {}", names().collect::<Vec<_>>().join(", ")),
     })
+}
+
+/// The names of all.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    NAMED.iter().map(|(name, _)| *name)
 }
 
 /// Every analysis with the first sentence of its file.

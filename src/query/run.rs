@@ -163,7 +163,7 @@ fn blame(engine: &Engine, error: &DataFusionError, text: &str) -> anyhow::Error 
             return damage;
         }
     }
-    error::pointing(error, text)
+    error::pointing(error, text, &engine.tables())
 }
 
 /// The first column of a capture that cannot be read.

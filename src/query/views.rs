@@ -19,6 +19,11 @@ pub const VIEWS: [(&str, &str); 5] = [
     ("losses", include_str!("views/losses.sql")),
 ];
 
+/// Names of all tables and views.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ["events", "manifest", "ledger", "flows"].into_iter().chain(VIEWS.iter().map(|(name, _)| *name))
+}
+
 /// What makes of DuckDB what the engine here is: functions, and the tables that come from files.
 const DUCKDB: &str = include_str!("views/duckdb.sql");
 

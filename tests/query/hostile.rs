@@ -64,14 +64,16 @@ fn nothing_captured_reaches_the_terminal_as_it_is() {
     let path = path.to_str().unwrap();
     let mut asked = 0;
     for table in ["events", "transfers", "processes", "edges", "flows", "manifest"] {
-        for format in ["table", "csv", "jsonl"] {
-            let ran = query(&[path, &format!("SELECT * FROM {table}"), "-T", format]);
+        for format in ["table", "line", "csv", "jsonl", "table --width 80", "table --width 0 --rows 1"] {
+            let sql = format!("SELECT * FROM {table}");
+            let words: Vec<&str> = [path, &sql, "-T"].into_iter().chain(format.split(' ')).collect();
+            let ran = query(&words);
             assert_eq!((ran.status, ran.err.as_str()), (0, ""), "{table} {format}");
             assert_harmless(table, &ran.out);
             asked += 1;
         }
     }
-    assert_eq!(asked, 18);
+    assert_eq!(asked, 36);
     let sql = "SELECT hexdump(payload), printable(payload), comm AS \"a\x1b[31mb\" FROM events";
     for args in [
         &[sql][..],

@@ -13,6 +13,7 @@ mod ends;
 mod errors;
 mod fed;
 mod flows;
+mod headers;
 // Those of replay, likewise.
 #[allow(dead_code)]
 #[path = "../replay/forged.rs"]
@@ -23,9 +24,13 @@ mod losses;
 mod names;
 mod output;
 mod prompt;
+// That of replay.
+#[path = "../replay/screen.rs"]
+mod screen;
 mod secrets;
 mod strangers;
 mod tallies;
+mod terminal;
 mod transfers;
 mod windows;
 

@@ -19,12 +19,13 @@ mod questions;
 #[cfg(feature = "record")]
 mod recorded;
 mod report;
+// Tests of the viewer use more of it.
+#[cfg_attr(not(feature = "view"), allow(dead_code))]
+mod screen;
 mod select;
 mod stdin;
 mod summary;
 mod tamper;
-// Tests of the viewer use more of it.
-#[cfg_attr(not(feature = "view"), allow(dead_code))]
 mod terminal;
 mod text;
 mod verify;

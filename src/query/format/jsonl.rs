@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use anyhow::Result;
+use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -14,12 +15,14 @@ use crate::terminal::escape::SafeJson;
 /// Writes JSON lines to its output.
 pub struct Jsonl<W> {
     out: W,
+    /// The names of the columns, each once: those of a batch may be others.
+    schema: SchemaRef,
 }
 
 impl<W: Write> Jsonl<W> {
-    /// A sink that writes to `out`.
-    pub fn new(out: W) -> Self {
-        Jsonl { out }
+    /// A sink that writes rows of `schema` to `out`.
+    pub fn new(out: W, schema: &SchemaRef) -> Self {
+        Jsonl { out, schema: SchemaRef::clone(schema) }
     }
 }
 
@@ -28,7 +31,7 @@ impl<W: Write> Sink for Jsonl<W> {
         for row in 0..batch.num_rows() {
             let mut serializer = serde_json::Serializer::with_formatter(&mut self.out, SafeJson);
             // As an io::Error, so that a closed pipe is known for one.
-            Row { batch, row }.serialize(&mut serializer).map_err(io::Error::from)?;
+            Row { schema: &self.schema, batch, row }.serialize(&mut serializer).map_err(io::Error::from)?;
             self.out.write_all(b"\n")?;
         }
         Ok(())
@@ -40,6 +43,7 @@ impl<W: Write> Sink for Jsonl<W> {
 }
 
 struct Row<'a> {
+    schema: &'a SchemaRef,
     batch: &'a RecordBatch,
     row: usize,
 }
@@ -47,7 +51,7 @@ struct Row<'a> {
 impl Serialize for Row<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        for (field, column) in self.batch.schema_ref().fields().iter().zip(self.batch.columns()) {
+        for (field, column) in self.schema.fields().iter().zip(self.batch.columns()) {
             map.serialize_entry(field.name(), &cell::json(column, self.row))?;
         }
         map.end()

@@ -1,8 +1,12 @@
 //! The formats of results. A sink gets one batch of rows after another and does not depend on queries or files.
 
 mod csv;
+mod fitted;
 mod jsonl;
+mod layout;
+mod line;
 mod plain;
+mod shorten;
 mod table;
 
 use std::io::Write;
@@ -12,12 +16,16 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use clap::ValueEnum;
 
+use crate::count::Count;
+
 /// Output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// Columns to read
     #[default]
     Table,
+    /// A line per value, for wide rows
+    Line,
     /// Comma-separated values with a header
     Csv,
     /// One JSON object per row
@@ -38,14 +46,75 @@ impl Format {
     ///
     /// # Errors
     /// When the format has no way to hold them, or `out` fails.
-    pub fn sink<'a>(self, out: Box<dyn Write + Send + 'a>, schema: &SchemaRef) -> Result<Box<dyn Sink + 'a>> {
-        Ok(match self {
-            Format::Table => Box::new(table::Table::new(out, schema)),
-            Format::Csv => Box::new(csv::Csv::new(out, schema)?),
-            Format::Jsonl => Box::new(jsonl::Jsonl::new(out)),
-            Format::Parquet => Box::new(plain::Parquet::new(out, schema)?),
-            Format::Arrow => Box::new(plain::Arrow::new(out, schema)?),
+    pub fn sink<'a>(
+        self,
+        out: Box<dyn Write + Send + 'a>,
+        schema: &SchemaRef,
+        look: Look,
+    ) -> Result<Box<dyn Sink + 'a>> {
+        Ok(match (self, look) {
+            (Format::Table, Look { width: None, rows: None, .. }) => Box::new(table::Table::new(out, schema)),
+            (Format::Table, _) => Box::new(fitted::Fitted::new(out, schema, look)),
+            (Format::Line, _) => Box::new(line::Line::new(out, schema, look)),
+            (Format::Csv, _) => Box::new(csv::Csv::new(out, schema)?),
+            (Format::Jsonl, _) => Box::new(jsonl::Jsonl::new(out, schema)),
+            (Format::Parquet, _) => Box::new(plain::Parquet::new(out, schema)?),
+            (Format::Arrow, _) => Box::new(plain::Arrow::new(out, schema)?),
         })
+    }
+}
+
+/// How much of a result a table shows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Look {
+    /// Columns of a line, if there is a limit.
+    pub width: Option<usize>,
+    /// Rows at most, if there is a limit.
+    pub rows: Option<usize>,
+    /// How the reader gets more.
+    pub more: More,
+}
+
+/// What to say to those who want to see what is left out.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct More {
+    /// How all rows are shown.
+    pub rows: &'static str,
+    /// How whole values and all columns are shown.
+    pub columns: &'static str,
+}
+
+/// Counts rows up to a limit, and those beyond it.
+#[derive(Debug)]
+struct Rest {
+    room: usize,
+    beyond: u64,
+}
+
+impl Rest {
+    fn new(limit: Option<usize>) -> Self {
+        Rest { room: limit.unwrap_or(usize::MAX), beyond: 0 }
+    }
+
+    /// How many of `rows` that come next are shown.
+    fn take(&mut self, rows: usize) -> usize {
+        let shown = rows.min(self.room);
+        self.room -= shown;
+        self.beyond = self.beyond.saturating_add((rows - shown) as u64);
+        shown
+    }
+
+    fn is_full(&self) -> bool {
+        self.room == 0
+    }
+
+    /// Says how many rows were not shown.
+    fn say(&self, out: &mut impl Write, look: &Look) -> Result<()> {
+        if self.beyond > 0 {
+            let beyond = Count(self.beyond, "more row", "more rows");
+            writeln!(out, "{} {beyond}: {}", shorten::GAP, look.more.rows)?;
+        }
+        Ok(())
     }
 }
 

@@ -1,4 +1,4 @@
-//! A table for a terminal: a header, a line of dashes, rows; numbers are right-aligned.
+//! A whole table: a header, a line of dashes, rows; numbers are right-aligned. `fitted` makes those that fit a terminal.
 //!
 //! Widths come from the first chunk of rows. Longer results keep that header, and a column may become wider further
 //! down. So memory stays constant, and the first rows appear at once.

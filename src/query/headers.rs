@@ -1,0 +1,133 @@
+//! The names of columns of a result: what was written, and each once.
+//!
+//! The engine names a computed column by its plan: `sum(events.bytes)`, `events.pid + Int64(1)`. Here a column without AS
+//! is named by its expression as it was written, on one line and with keywords in capitals, in subqueries and views, too. Of columns
+//! with one name, the second gets `_1`, the third `_2`: a JSON object or a Parquet file has each name once.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::{Expr, Ident, Select, SelectItem, VisitMut, VisitorMut};
+
+/// Names the computed columns of a statement.
+pub fn name(statement: &mut Statement) {
+    match statement {
+        Statement::Statement(sql) => {
+            // It never breaks off.
+            let _ = sql.visit(&mut Namer);
+        }
+        Statement::Explain(explain) => name(&mut explain.statement),
+        Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => {}
+    }
+}
+
+struct Namer;
+
+impl VisitorMut for Namer {
+    type Break = ();
+
+    /// Before the subqueries in it are named: a name has their text as it was written.
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        let mut names: HashSet<String> = select.projection.iter().filter_map(given).collect();
+        for item in &mut select.projection {
+            let SelectItem::UnnamedExpr(expr) = item else { continue };
+            let alias = match column(expr) {
+                Some(name) if names.insert(name.to_lowercase()) => continue,
+                Some(name) => free(name, |name| names.insert(name.to_lowercase())),
+                // The engine resolves it, and names it by its last part.
+                None if matches!(expr, Expr::CompoundIdentifier(_)) => continue,
+                None => free(&expr.to_string(), |name| names.insert(name.to_lowercase())),
+            };
+            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::with_quote('"', alias) };
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The name that AS gives.
+fn given(item: &SelectItem) -> Option<String> {
+    match item {
+        SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.to_lowercase()),
+        _ => None,
+    }
+}
+
+/// The name of the column that `expr` is, in parentheses or not.
+fn column(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Identifier(name) => Some(&name.value),
+        Expr::Nested(inner) => column(inner),
+        _ => None,
+    }
+}
+
+/// `name`, or with a number behind it if it is taken: what `take` accepts first.
+fn free(name: &str, mut take: impl FnMut(&str) -> bool) -> String {
+    let numbered = (1_u32..).map(|number| format!("{name}_{number}"));
+    std::iter::once(name.to_string()).chain(numbered).find(|name| take(name)).unwrap_or_default()
+}
+
+/// The schema with each name once. The names of columns that are not renamed stay as they are.
+pub fn distinct(schema: &SchemaRef) -> SchemaRef {
+    let (mut firsts, mut again) = (HashSet::new(), Vec::new());
+    for (index, field) in schema.fields().iter().enumerate() {
+        if !firsts.insert(field.name().clone()) {
+            again.push(index);
+        }
+    }
+    if again.is_empty() {
+        return Arc::clone(schema);
+    }
+    let mut fields: Vec<_> = schema.fields().iter().cloned().collect();
+    for index in again {
+        if let Some(field) = fields.get_mut(index) {
+            let name = free(field.name(), |name| firsts.insert(name.to_string()));
+            *field = Arc::new(field.as_ref().clone().with_name(name));
+        }
+    }
+    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::{DataType, Field};
+    use datafusion::sql::parser::DFParser;
+
+    use super::*;
+
+    fn named(sql: &str) -> String {
+        let mut statements = DFParser::parse_sql(sql).unwrap();
+        statements.iter_mut().for_each(name);
+        statements.pop_front().unwrap().to_string()
+    }
+
+    #[test]
+    fn a_column_is_named_as_it_was_written() {
+        for (sql, wanted) in [
+            ("SELECT pid, (tid), e.uid, *, a AS b", "SELECT pid, (tid), e.uid, *, a AS b"),
+            ("SELECT count( * ),\n sum(bytes)", "SELECT count(*) AS \"count(*)\", sum(bytes) AS \"sum(bytes)\""),
+            ("SELECT 1, 1, pid, PID", "SELECT 1 AS \"1\", 1 AS \"1_1\", pid, PID AS \"PID_1\""),
+            ("SELECT x + 1, y AS \"x + 1\"", "SELECT x + 1 AS \"x + 1_1\", y AS \"x + 1\""),
+            ("SELECT '\"'", "SELECT '\"' AS \"'\"\"'\""),
+            ("EXPLAIN SELECT f(x)", "EXPLAIN SELECT f(x) AS \"f(x)\""),
+            (
+                "WITH w AS (SELECT max(a) FROM t) SELECT (SELECT min(b) FROM u) FROM w",
+                "WITH w AS (SELECT max(a) AS \"max(a)\" FROM t) \
+                 SELECT (SELECT min(b) AS \"min(b)\" FROM u) AS \"(SELECT min(b) FROM u)\" FROM w",
+            ),
+        ] {
+            assert_eq!(named(sql), wanted);
+        }
+    }
+
+    #[test]
+    fn each_name_is_there_once() {
+        let fields = ["pid", "n", "PID", "pid_1", "pid"].map(|name| Field::new(name, DataType::Int32, true));
+        let schema = Arc::new(Schema::new(fields.to_vec()));
+        let names: Vec<_> = distinct(&schema).fields().iter().map(|field| field.name().clone()).collect();
+        assert_eq!(names, ["pid", "n", "PID", "pid_1", "pid_2"]);
+    }
+}
