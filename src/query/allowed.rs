@@ -9,6 +9,8 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, plan_datafusion_err, plan_err};
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::{CreateExternalTable, DdlStatement, LogicalPlan, Statement};
+use datafusion::sql::parser::Statement as Parsed;
+use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
 /// Settings that SET and RESET may change: how values, plans and names look, and which of several plans is taken.
 const SETTINGS: [&str; 19] = [
@@ -32,6 +34,19 @@ const SETTINGS: [&str; 19] = [
     "datafusion.sql_parser.default_null_ordering",
     "datafusion.sql_parser.enable_ident_normalization",
 ];
+
+/// Refuses a statement whose plan would name other mistakes first.
+///
+/// # Errors
+/// When it inserts rows.
+pub fn check_kind(statement: &Parsed) -> Result<()> {
+    match statement {
+        Parsed::Statement(sql) if matches!(**sql, SqlStatement::Insert(_)) => {
+            plan_err!("INSERT would write, which SQL here does not: use -o OUT")
+        }
+        _ => Ok(()),
+    }
+}
 
 /// Refuses a plan that would do more.
 ///

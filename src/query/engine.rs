@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 
 use super::cluster::Cluster;
 use super::events::Events;
+use super::mistakes::Known;
 use super::open::{self, Opened};
 use super::resources::{MUCH_MEMORY, STACK, half_of_memory, reading, threads};
 use super::spill::Spills;
@@ -126,7 +127,19 @@ impl Engine {
         check_length(text.len())?;
         let owned = text.to_string();
         let parsed = self.runtime.block_on(self.runtime.spawn_blocking(move || named(&owned)))?;
-        Ok(parsed.map_err(|error| error::pointing(&error, text, &[]))?.into())
+        Ok(parsed.map_err(|error| error::pointing(&error, text, &Known::default()))?.into())
+    }
+
+    /// The names that SQL can use.
+    pub fn known(&self) -> Known {
+        let state = self.context.state();
+        let plain = state.scalar_functions().keys().chain(state.aggregate_functions().keys());
+        Known {
+            tables: self.tables(),
+            functions: plain.cloned().collect(),
+            windows: state.window_functions().keys().cloned().collect(),
+            makers: state.table_functions().keys().cloned().collect(),
+        }
     }
 
     /// Names of the tables and views, in order.
@@ -197,6 +210,7 @@ impl Drop for Engine {
 /// # Errors
 /// Where it names what is not there, means nothing, or does what SQL may not do: with `files` it may read other files.
 pub async fn plan(context: &SessionContext, statement: Statement, files: bool) -> Result<DataFrame, DataFusionError> {
+    allowed::check_kind(&statement)?;
     let plan = context.state().statement_to_plan(statement).await?;
     allowed::check(&plan, files)?;
     context.execute_logical_plan(plan).await

@@ -3,11 +3,11 @@
 use anyhow::{Error, anyhow};
 use datafusion::common::{DataFusionError, Diagnostic, Location, SchemaError};
 
-use super::nearest::nearest;
+use super::mistakes::{self, Known};
 
-/// The error as a message, with the place in `sql` it is about where that is known. `tables` are the names that there are.
-pub fn pointing(error: &DataFusionError, sql: &str, tables: &[String]) -> Error {
-    let message = with_nearest(message(error), tables);
+/// The error as a message, with the place in `sql` it is about where that is known. `known` are the names that there are.
+pub fn pointing(error: &DataFusionError, sql: &str, known: &Known) -> Error {
+    let message = message(error, sql, known);
     let place = from_diagnostic(error).or_else(|| from_message(&message)).or_else(|| from_name(error, sql));
     let message = message.split(" at Line: ").next().unwrap_or(&message);
     match place.and_then(|place| excerpt(sql, place)) {
@@ -16,18 +16,8 @@ pub fn pointing(error: &DataFusionError, sql: &str, tables: &[String]) -> Error 
     }
 }
 
-/// The message with the table that was meant, where there is none of that name.
-fn with_nearest(message: String, tables: &[String]) -> String {
-    let wanted = message.strip_prefix("table '").and_then(|rest| rest.strip_suffix("' not found"));
-    let Some(wanted) = wanted.filter(|_| !tables.is_empty()) else { return message };
-    match nearest(wanted, tables.iter().map(String::as_str)) {
-        Some(near) => format!("{message}: did you mean {near}?"),
-        None => format!("{message}: there are {}", tables.join(", ")),
-    }
-}
-
-/// What went wrong, in the engine's words, without what leads there.
-pub fn message(error: &DataFusionError) -> String {
+/// What went wrong, without what leads there.
+fn message(error: &DataFusionError, sql: &str, known: &Known) -> String {
     let text = match error.find_root() {
         DataFusionError::SQL(error, _) => error.to_string(),
         DataFusionError::ResourcesExhausted(what) => {
@@ -39,19 +29,7 @@ pub fn message(error: &DataFusionError) -> String {
         }
         root => root.strip_backtrace(),
     };
-    let text = without_report(&text);
-    let text = [
-        "Error during planning: ",
-        "Execution error: ",
-        "SQL error: ",
-        "sql parser error: ",
-        "Schema error: ",
-        "Parquet error: ",
-        "Parquet error: ",
-    ]
-    .iter()
-    .fold(text, |text, prefix| text.strip_prefix(prefix).unwrap_or(text));
-    remedied(text.trim_end())
+    mistakes::plain(without_report(&text).trim_end(), sql, known)
 }
 
 /// The message without the engine's invitation to file a bug report with its makers, which it has for every mistake that it
@@ -61,26 +39,6 @@ fn without_report(text: &str) -> &str {
     match text.split_once("This issue was likely caused by a bug in DataFusion") {
         Some((what, _)) => what.trim_end().trim_end_matches('.'),
         None => text,
-    }
-}
-
-/// The message with what can be done about it, and without lists that fill a screen.
-fn remedied(text: &str) -> String {
-    if let Some((what, _)) = text.split_once("\nValid fields are ") {
-        return format!("{what} DESCRIBE events lists the columns.");
-    }
-    if let Some((_, call)) = text.split_once("it is called ") {
-        return format!("the function takes other arguments: {}", call.split(". No function").next().unwrap_or(call));
-    }
-    // The engine has no RANGE frames over these types. OVER means RANGE unless it says ROWS.
-    if text.contains("Cannot run range queries on datatype: ") || text.contains("Uncomparable values: ") {
-        return "a window has no order by bytes, lists or structures by value: \
-                write OVER (... ORDER BY ... ROWS UNBOUNDED PRECEDING)"
-            .into();
-    }
-    match text.strip_prefix("DML not supported: ") {
-        Some(what) => format!("{what} would write, which SQL here does not: use -o OUT"),
-        None => text.replace("datafusion.public.", ""),
     }
 }
 

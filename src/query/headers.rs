@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{Expr, Ident, Select, SelectItem, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{
+    Expr, Ident, OrderBy, OrderByKind, Query, Select, SelectItem, SetExpr, VisitMut, VisitorMut,
+};
 
 /// Names the computed columns of a statement.
 pub fn name(statement: &mut Statement) {
@@ -29,22 +31,49 @@ struct Namer;
 impl VisitorMut for Namer {
     type Break = ();
 
-    /// Before the subqueries in it are named: a name has their text as it was written.
-    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        let mut names: HashSet<String> = select.projection.iter().filter_map(given).collect();
-        for item in &mut select.projection {
-            let SelectItem::UnnamedExpr(expr) = item else { continue };
-            let alias = match column(expr) {
-                Some(name) if names.insert(name.to_lowercase()) => continue,
-                Some(name) => free(name, |name| names.insert(name.to_lowercase())),
-                // The engine resolves it, and names it by its last part.
-                None if matches!(expr, Expr::CompoundIdentifier(_)) => continue,
-                None => free(&expr.to_string(), |name| names.insert(name.to_lowercase())),
-            };
-            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::with_quote('"', alias) };
+    /// What DISTINCT leaves has an order by its columns alone, so by the name that such an expression gets.
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        let Query { body, order_by: Some(OrderBy { kind: OrderByKind::Expressions(order), .. }), .. } = query else {
+            return ControlFlow::Continue(());
+        };
+        if let SetExpr::Select(select) = body.as_mut()
+            && select.distinct.is_some()
+        {
+            let named = name_items(select);
+            for by in order {
+                if let Some((_, alias)) = named.iter().find(|(expr, _)| *expr == by.expr) {
+                    by.expr = Expr::Identifier(alias.clone());
+                }
+            }
         }
         ControlFlow::Continue(())
     }
+
+    /// Before the subqueries in it are named: a name has their text as it was written.
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        name_items(select);
+        ControlFlow::Continue(())
+    }
+}
+
+/// Names the columns of `select` that have no name; returns them and their names.
+fn name_items(select: &mut Select) -> Vec<(Expr, Ident)> {
+    let mut names: HashSet<String> = select.projection.iter().filter_map(given).collect();
+    let mut named = Vec::new();
+    for item in &mut select.projection {
+        let SelectItem::UnnamedExpr(expr) = item else { continue };
+        let alias = match column(expr) {
+            Some(name) if names.insert(name.to_lowercase()) => continue,
+            Some(name) => free(name, |name| names.insert(name.to_lowercase())),
+            // The engine resolves it, and names it by its last part.
+            None if matches!(expr, Expr::CompoundIdentifier(_)) => continue,
+            None => free(&expr.to_string(), |name| names.insert(name.to_lowercase())),
+        };
+        let alias = Ident::with_quote('"', alias);
+        named.push((expr.clone(), alias.clone()));
+        *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+    }
+    named
 }
 
 /// The name that AS gives.
@@ -112,6 +141,10 @@ mod tests {
             ("SELECT 1, 1, pid, PID", "SELECT 1 AS \"1\", 1 AS \"1_1\", pid, PID AS \"PID_1\""),
             ("SELECT x + 1, y AS \"x + 1\"", "SELECT x + 1 AS \"x + 1_1\", y AS \"x + 1\""),
             ("SELECT '\"'", "SELECT '\"' AS \"'\"\"'\""),
+            (
+                "SELECT DISTINCT f(x), y FROM t ORDER BY F (x), f(x) DESC, f(y)",
+                "SELECT DISTINCT f(x) AS \"f(x)\", y FROM t ORDER BY F(x), \"f(x)\" DESC, f(y)",
+            ),
             ("EXPLAIN SELECT f(x)", "EXPLAIN SELECT f(x) AS \"f(x)\""),
             (
                 "WITH w AS (SELECT max(a) FROM t) SELECT (SELECT min(b) FROM u) FROM w",
@@ -121,6 +154,15 @@ mod tests {
         ] {
             assert_eq!(named(sql), wanted);
         }
+    }
+
+    /// As long as SQL may be: on the threads that the engine has.
+    #[test]
+    fn deep_expressions_are_named() {
+        let sql = format!("SELECT 1{}", "+1".repeat(super::super::engine::MAX_SQL / 2 - 8));
+        let thread = std::thread::Builder::new().stack_size(super::super::resources::STACK);
+        let length = thread.spawn(move || named(&sql).len()).unwrap().join().unwrap();
+        assert!(length > 2 * 65_000, "{length}");
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod flows;
 mod format;
 mod functions;
 mod headers;
+mod mistakes;
 mod named;
 mod nearest;
 mod open;
@@ -155,7 +156,10 @@ pub fn run(args: &Args) -> Result<u8> {
         None => {
             let text = from_stdin()?;
             let line = text.trim_start().lines().next().unwrap_or_default();
-            ensure!(!line.starts_with('.'), "{line}: commands are for the prompt, on a terminal: give SQL, and options");
+            ensure!(
+                !line.starts_with('.'),
+                "{line}: commands are for the prompt, on a terminal: give SQL, and options"
+            );
             session.script(&text)
         }
     }
@@ -169,7 +173,8 @@ const BEGINNINGS: [&str; 10] =
 fn split(words: &[OsString]) -> Result<(&[OsString], Option<&str>)> {
     let Some((last, rest)) = words.split_last() else { return Ok((words, None)) };
     let Some(text) = last.to_str().filter(|_| !Path::new(last).exists()) else { return Ok((words, None)) };
-    let is_sql = BEGINNINGS.iter().any(|word| word.eq_ignore_ascii_case(text)) || engine::is_sql(text);
+    let is_blank = text.chars().all(|c| c == ';' || c.is_whitespace());
+    let is_sql = is_blank || BEGINNINGS.iter().any(|word| word.eq_ignore_ascii_case(text)) || engine::is_sql(text);
     if rest.is_empty() {
         ensure!(!is_sql, "there is no capture to ask: name one before the SQL");
         return Ok((words, None));

@@ -163,7 +163,7 @@ fn blame(engine: &Engine, error: &DataFusionError, text: &str) -> anyhow::Error 
             return damage;
         }
     }
-    error::pointing(error, text, &engine.tables())
+    error::pointing(error, text, &engine.known())
 }
 
 /// The first column of a capture that cannot be read.

@@ -14,7 +14,8 @@ fn names(sql: &str) -> Vec<String> {
     let names: Vec<String> = reader.headers().unwrap().iter().map(Into::into).collect();
 
     let jsonl = query(&[SAMPLE, sql, "-T", "jsonl"]).out;
-    let first: serde_json::Map<String, serde_json::Value> = serde_json::from_str(jsonl.lines().next().unwrap()).unwrap();
+    let first: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(jsonl.lines().next().unwrap()).unwrap();
     assert_eq!(first.len(), names.len(), "{sql}: no key comes twice: {jsonl}");
     assert!(names.iter().all(|name| first.contains_key(name)), "{sql}: {jsonl}");
 
@@ -35,8 +36,14 @@ fn names(sql: &str) -> Vec<String> {
 #[test]
 fn a_column_has_the_name_that_was_written() {
     for (sql, wanted) in [
-        ("SELECT contains_bytes(payload, 'a'), max( seq ) over () FROM events", &["contains_bytes(payload, 'a')", "max(seq) OVER ()"][..]),
-        ("SELECT event, COUNT(*), sum(bytes) FROM events GROUP BY event ORDER BY sum(bytes) DESC, count(*)", &["event", "COUNT(*)", "sum(bytes)"]),
+        (
+            "SELECT contains_bytes(payload, 'a'), max( seq ) over () FROM events",
+            &["contains_bytes(payload, 'a')", "max(seq) OVER ()"][..],
+        ),
+        (
+            "SELECT event, COUNT(*), sum(bytes) FROM events GROUP BY event ORDER BY sum(bytes) DESC, count(*)",
+            &["event", "COUNT(*)", "sum(bytes)"],
+        ),
         ("SELECT sum(bytes) FROM events GROUP BY pid HAVING count(*) > 1 ORDER BY count(*)", &["sum(bytes)"]),
         ("SELECT DISTINCT upper(comm) FROM events ORDER BY upper(comm)", &["upper(comm)"]),
         ("SELECT upper(comm), count(*) FROM events GROUP BY ALL ORDER BY 2 DESC, 1", &["upper(comm)", "count(*)"]),
@@ -50,12 +57,21 @@ fn a_column_has_the_name_that_was_written() {
         ("SELECT \"sum(bytes)\" + 1 FROM (SELECT sum(bytes) FROM events) AS t", &["\"sum(bytes)\" + 1"]),
         ("WITH t AS (SELECT lower(comm) FROM events) SELECT * FROM t", &["lower(comm)"]),
         ("SELECT max(seq) FROM events UNION ALL SELECT min(seq) FROM events", &["max(seq)"]),
-        ("SELECT (SELECT max(seq) FROM events), 1 IN (SELECT min(seq) FROM events)", &["(SELECT max(seq) FROM events)", "1 IN (SELECT min(seq) FROM events)"]),
+        (
+            "SELECT (SELECT max(seq) FROM events), 1 IN (SELECT min(seq) FROM events)",
+            &["(SELECT max(seq) FROM events)", "1 IN (SELECT min(seq) FROM events)"],
+        ),
         ("SELECT local_iov[1]['base'] FROM events", &["local_iov[1]['base']"]),
         ("SELECT CASE WHEN seq > 1 THEN 'x' ELSE 'y' END FROM events", &["CASE WHEN seq > 1 THEN 'x' ELSE 'y' END"]),
         ("SELECT unnest(make_array(1, 2)) FROM events", &["unnest(make_array(1, 2))"]),
-        ("SELECT lag(seq) OVER (PARTITION BY pid ORDER BY seq) FROM events", &["lag(seq) OVER (PARTITION BY pid ORDER BY seq)"]),
-        ("SELECT count(DISTINCT pid) FILTER (WHERE bytes > 0) FROM events", &["count(DISTINCT pid) FILTER (WHERE bytes > 0)"]),
+        (
+            "SELECT lag(seq) OVER (PARTITION BY pid ORDER BY seq) FROM events",
+            &["lag(seq) OVER (PARTITION BY pid ORDER BY seq)"],
+        ),
+        (
+            "SELECT count(DISTINCT pid) FILTER (WHERE bytes > 0) FROM events",
+            &["count(DISTINCT pid) FILTER (WHERE bytes > 0)"],
+        ),
     ] {
         assert_eq!(names(sql), wanted, "{sql}");
     }
@@ -63,7 +79,8 @@ fn a_column_has_the_name_that_was_written() {
 
 #[test]
 fn a_view_keeps_the_names() {
-    let sql = "CREATE VIEW v AS SELECT event, max(bytes) FROM events GROUP BY event; SELECT * FROM v ORDER BY \"max(bytes)\"";
+    let sql =
+        "CREATE VIEW v AS SELECT event, max(bytes) FROM events GROUP BY event; SELECT * FROM v ORDER BY \"max(bytes)\"";
     let ran = query(&[SAMPLE, sql, "-T", "csv"]);
     assert_eq!((ran.status, ran.err.as_str()), (0, ""));
     assert!(ran.out.starts_with("event,max(bytes)\n"), "{}", ran.out);

@@ -112,14 +112,13 @@ fn statements_are_typed_one_after_another() {
 fn a_command_is_one_within_an_unfinished_statement() {
     let home = tempfile::tempdir().unwrap();
     let mut terminal = terminal(home.path());
-    // Without a semicolon the editor goes on in the same input.
-    terminal.send("SELECT 'un' || 'finished'\r");
+    terminal.line("SELECT 'un' || 'finished'");
     terminal.line(".tables");
     assert!(terminal.text.contains("\r\ntransfers\r\n"), "{}", terminal.text);
     assert!(!terminal.text.contains("unfinished"), "{}", terminal.text);
     terminal.line("|| ' before';");
     assert!(terminal.text.contains("\r\nunfinished before"), "{}", terminal.text);
-    terminal.send("SELECT 1\r");
+    terminal.line("SELECT 1");
     terminal.line(".quit");
     assert_eq!(terminal.child.wait().unwrap().code(), Some(0), "{}", terminal.text);
 }

@@ -57,24 +57,25 @@ fn lists_and_names_keep_begin_and_end() {
     let sql = "SELECT array_agg(seq ORDER BY seq) AS numbers, min(target_exe) AS the_name_of_the_executable_that_was_reached FROM events";
     let lines = query(&[SAMPLE, sql, "--width", "60"]).out;
     let lines: Vec<&str> = lines.lines().collect();
-    assert!(lines[2].starts_with("[1,2,") && lines[2].contains(",…,") && lines[2].contains(",46]  "), "{lines:#?}");
+    assert!(lines[2].starts_with("[0,1,") && lines[2].contains(",…,") && lines[2].contains(",45]  "), "{lines:#?}");
     assert!(lines[0].contains("  the_name") && lines[0].ends_with("reached") && lines[0].contains('…'), "{lines:#?}");
-    assert_eq!(lines[3], "… stands for what has no room: -T line or --width 0 shows all");
+    assert_eq!(lines[3..], ["… stands for what has no room:", "  -T line or --width 0 shows all"]);
 }
 
 /// A line is as wide as it seems, whatever a program calls itself, and nothing of it acts on the terminal.
 #[test]
 fn odd_names_break_no_line() {
     let path = kept("odd.parquet");
-    let names = ["日本語日本語", "e\u{301}e\u{301}", "\x1b]2;owned\x07", "\u{202e}evil", "\t\r\n\x0b", "\u{9b}2J", "plain"];
-    let events: Vec<Event<'_>> = (1..).zip(names).map(|(us, comm)| Event { comm, exe: Some(comm), ..readv(us) }).collect();
+    let names =
+        ["日本語日本語", "e\u{301}e\u{301}", "\x1b]2;owned\x07", "\u{202e}evil", "\t\r\n\x0b", "\u{9b}2J", "plain"];
+    let events: Vec<Event<'_>> =
+        (1..).zip(names).map(|(us, comm)| Event { comm, exe: Some(comm), ..readv(us) }).collect();
     captures::write(&path, &manifest(), &[&events]);
     let sql = "SELECT comm, exe, target_comm, target_exe, event, 'x' AS x FROM events";
     let piped = query(&[path.to_str().unwrap(), sql, "--width", "50"]).out;
-    // tmux draws combined characters as one; nothing else may differ.
     let screen = shown(50, &format!("'{}' \"{sql}\"", path.display()));
     assert_eq!(screen, lines(&piped));
-    assert_eq!(screen.len(), 2 + names.len() + piped.lines().filter(|line| line.starts_with('…')).count() + 1);
+    assert_eq!(screen.len(), 2 + names.len() + 2 + 1);
 }
 
 /// The prompt over a sample, on a terminal of 80 columns.
@@ -100,9 +101,8 @@ fn answer(screen: &Screen, line: &str, prompt: &str) -> Vec<String> {
     screen.until("an empty screen", |lines| lines.len() <= 1);
     screen.types(line);
     screen.press("Enter");
-    let lines = screen.until(line, |lines| {
-        lines.len() > 1 && lines.last().is_some_and(|last| last.trim_end() == prompt)
-    });
+    let lines =
+        screen.until(line, |lines| lines.len() > 1 && lines.last().is_some_and(|last| last.trim_end() == prompt));
     lines[1..lines.len() - 1].to_vec()
 }
 
@@ -141,7 +141,7 @@ fn results_have_the_form_that_is_asked_for() {
     assert_eq!(answer(&screen, ".rows 2", new), [""; 0]);
     assert_eq!(answer(&screen, ".width 50", new), [""; 0]);
     let table = answer(&screen, "SELECT * FROM events;", new);
-    assert!(table.len() == 6 && table.iter().take(4).all(|line| line.chars().count() <= 50), "{table:#?}");
+    assert!(table.len() == 2 + 2 + 2 + 1 && table.iter().take(4).all(|line| line.chars().count() <= 50), "{table:#?}");
     let ask = "SELECT seq, comm FROM events LIMIT 1;";
     for (mode, wanted) in [
         ("line", &[" seq = 1", "comm = python3"][..]),
@@ -179,7 +179,10 @@ fn statements_are_pasted() {
     let lines = until_asked(&screen, "    ...>");
     let out: Vec<&str> = lines.iter().map(String::as_str).collect();
     let at = out.iter().rposition(|line| line.ends_with("SELECT 3")).unwrap();
-    assert_eq!(out[at..].iter().filter(|line| !line.is_empty()).skip(1).copied().collect::<Vec<_>>(), ["a", "1", "b,c", "x\\n.quit\\ny,2", "    ...>"]);
+    assert_eq!(
+        out[at..].iter().filter(|line| !line.is_empty()).skip(1).copied().collect::<Vec<_>>(),
+        ["a", "1", "b,c", "x\\n.quit\\ny,2", "    ...>"]
+    );
     // ^C forgets the rest of it, and the arrow brings it back.
     screen.press("C-c");
     until_asked(&screen, "vmtrace>");

@@ -38,7 +38,9 @@ impl Screen {
 
     /// Types text as it is.
     pub fn types(&self, text: &str) {
-        assert!(self.tmux(&["send-keys", "-l", text]).status.success());
+        // A semicolon at the end would end the command of tmux.
+        let text = text.strip_suffix(';').map_or_else(|| text.to_string(), |rest| format!("{rest}\\;"));
+        assert!(self.tmux(&["send-keys", "-l", &text]).status.success());
     }
 
     /// Presses a key that has a name.

@@ -10,7 +10,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::layout::{self, BETWEEN, Layout, Wanted};
 use super::shorten::{Cell, GAP, middle};
-use super::{Look, Rest, Sink};
+use super::{Look, Rest, Sink, note};
 use crate::query::{cell, functions};
 use crate::terminal::escape::Safe;
 use crate::terminal::fit;
@@ -95,9 +95,10 @@ impl<W: Write> Fitted<W> {
                 None => GAP.to_string(),
             });
         }
-        self.cut |= shown.iter().flatten().any(|(index, width)| {
-            self.columns.get(*index).is_some_and(|column| fit::columns(&column.name) > *width)
-        });
+        self.cut |= shown
+            .iter()
+            .flatten()
+            .any(|(index, width)| self.columns.get(*index).is_some_and(|column| fit::columns(&column.name) > *width));
         self.line(&shown, &names)?;
         let dashes = shown.iter().map(|place| "-".repeat(place.map_or(1, |(_, width)| width)));
         self.line(&shown, &dashes.collect::<Vec<_>>())
@@ -120,8 +121,7 @@ impl<W: Write> Fitted<W> {
         }
         let height = parts.iter().map(Vec::len).max().unwrap_or(0).max(1);
         for number in 0..height {
-            let texts: Vec<String> =
-                parts.iter().map(|lines| lines.get(number).cloned().unwrap_or_default()).collect();
+            let texts: Vec<String> = parts.iter().map(|lines| lines.get(number).cloned().unwrap_or_default()).collect();
             self.line(&shown, &texts)?;
         }
         Ok(())
@@ -161,10 +161,10 @@ impl<W: Write> Sink for Fitted<W> {
         let shown = self.layout.as_ref().map_or(0, |layout| layout.begin.len() + layout.end.len());
         let left_out = self.columns.len().saturating_sub(shown);
         if left_out > 0 {
-            let all = self.columns.len();
-            writeln!(self.out, "{GAP} {left_out} of {all} columns are left out: {}", self.look.more.columns)?;
+            let what = format!("{left_out} of {} columns are left out", self.columns.len());
+            note(&mut self.out, &what, self.look.more.columns, self.look.width)?;
         } else if self.cut {
-            writeln!(self.out, "{GAP} stands for what has no room: {}", self.look.more.columns)?;
+            note(&mut self.out, "stands for what has no room", self.look.more.columns, self.look.width)?;
         }
         self.rest.say(&mut self.out, &self.look)?;
         Ok(self.out.flush()?)
@@ -191,9 +191,11 @@ mod tests {
     }
 
     fn table(columns: &[(&str, ArrayRef)], width: usize, rows: Option<usize>) -> Vec<String> {
-        let fields: Vec<_> = columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true)).collect();
+        let fields: Vec<_> =
+            columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true)).collect();
         let schema = Arc::new(Schema::new(fields));
-        let batch = RecordBatch::try_new(schema.clone(), columns.iter().map(|(_, array)| array.clone()).collect()).unwrap();
+        let batch =
+            RecordBatch::try_new(schema.clone(), columns.iter().map(|(_, array)| array.clone()).collect()).unwrap();
         let mut out = Vec::new();
         let mut table = Fitted::new(&mut out, &schema, look(width, rows));
         table.rows(&batch).unwrap();
@@ -218,8 +220,7 @@ mod tests {
         assert_eq!(lines[0], format!("capture{}n", " ".repeat(32)));
         assert_eq!(lines[2], format!("samples/{}…{}.parquet  1234567", "x".repeat(7), "x".repeat(7)));
         assert!(lines.iter().take(4).all(|line| line.chars().count() <= 40), "{lines:#?}");
-        assert_eq!(lines[4], "… stands for what has no room: WIDTH shows all");
-        assert_eq!(lines.len(), 5);
+        assert_eq!(lines[4..], ["… stands for what has no room:", "  WIDTH shows all"]);
     }
 
     #[test]
@@ -236,7 +237,8 @@ mod tests {
                 "1000000000  1000000000  …  1000000000",
                 "        -1          -1  …          -1",
                 "1000000000  1000000000  …  1000000000",
-                "… 3 of 6 columns are left out: WIDTH shows all",
+                "… 3 of 6 columns are left out:",
+                "  WIDTH shows all",
                 "… 1 more row: ROWS shows all",
             ]
         );

@@ -78,9 +78,10 @@ fn kept(columns: &[Wanted], width: usize) -> (usize, usize) {
 /// What `columns` take with the blanks between them, and the sign for those that are left out.
 fn total<'a>(columns: impl Iterator<Item = &'a Wanted>, cap: usize, left_out: bool) -> usize {
     let sign = left_out.then_some(1);
-    let (count, sum) = columns.map(|column| column.within(cap)).chain(sign).fold((0, 0_usize), |(count, sum), width| {
-        (count + 1, sum.saturating_add(width))
-    });
+    let (count, sum) = columns
+        .map(|column| column.within(cap))
+        .chain(sign)
+        .fold((0, 0_usize), |(count, sum), width| (count + 1, sum.saturating_add(width)));
     sum.saturating_add(BETWEEN * usize::saturating_sub(count, 1))
 }
 

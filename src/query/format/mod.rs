@@ -17,6 +17,7 @@ use arrow::record_batch::RecordBatch;
 use clap::ValueEnum;
 
 use crate::count::Count;
+use crate::terminal::fit;
 
 /// Output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -111,11 +112,21 @@ impl Rest {
     /// Says how many rows were not shown.
     fn say(&self, out: &mut impl Write, look: &Look) -> Result<()> {
         if self.beyond > 0 {
-            let beyond = Count(self.beyond, "more row", "more rows");
-            writeln!(out, "{} {beyond}: {}", shorten::GAP, look.more.rows)?;
+            let beyond = Count(self.beyond, "more row", "more rows").to_string();
+            note(out, &beyond, look.more.rows, look.width)?;
         }
         Ok(())
     }
+}
+
+/// Writes a line about what is left out, and how to see it; two where one is too long.
+fn note(out: &mut impl Write, what: &str, how: &str, width: Option<usize>) -> Result<()> {
+    let line = format!("{} {what}: {how}", shorten::GAP);
+    match width {
+        Some(width) if !fit::fits(&line, width) => writeln!(out, "{} {what}:\n  {how}", shorten::GAP)?,
+        _ => writeln!(out, "{line}")?,
+    }
+    Ok(())
 }
 
 /// Where rows go.

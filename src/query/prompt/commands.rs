@@ -58,7 +58,9 @@ pub fn run(session: &mut Session<'_>, line: &str) -> Result<()> {
         }
         _ => {
             let near = suggestion(command, names());
-            if near.is_empty() { bail!("there is no command {command}: .help lists them") }
+            if near.is_empty() {
+                bail!("there is no command {command}: .help lists them")
+            }
             bail!("there is no command {command}{near} .help lists all")
         }
     }

@@ -154,7 +154,8 @@ mod tests {
     fn what_is_pasted_comes_apart() {
         let mut input = Input::default();
         let pasted = "-- all\n.mode csv\nSELECT 1;\n\nSELECT\n.5\n, 2;;\n.tables ;\nSELECT 3";
-        let wanted = [commands(".mode csv"), statements("SELECT 1;"), statements("SELECT\n.5\n, 2;;"), commands(".tables")];
+        let wanted =
+            [commands(".mode csv"), statements("SELECT 1;"), statements("SELECT\n.5\n, 2;;"), commands(".tables")];
         assert_eq!(input.take(pasted), wanted);
         assert!(input.is_open());
         assert_eq!(input.take("quit\n;"), [statements("SELECT 3\nquit\n;")], "within what is pasted, a name");
