@@ -18,6 +18,9 @@ pub struct Known {
     pub makers: Vec<String>,
 }
 
+/// What one kind of message comes to.
+type Rule = fn(&str, &str, &Known) -> Option<String>;
+
 /// What stands before a message: where in the engine it came up.
 const PREFIXES: [&str; 14] = [
     "Error during planning: ",
@@ -42,7 +45,7 @@ pub fn plain(text: &str, sql: &str, known: &Known) -> String {
     while let Some(rest) = PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix)) {
         text = rest;
     }
-    let rules: [fn(&str, &str, &Known) -> Option<String>; 5] = [syntax, names, grouping, values, calls];
+    let rules: [Rule; 5] = [syntax, names, grouping, values, calls];
     let said = rules.iter().find_map(|rule| rule(text, sql, known));
     said.unwrap_or_else(|| types(&text.replace("datafusion.public.", "")))
 }

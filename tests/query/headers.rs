@@ -49,7 +49,7 @@ fn a_column_has_the_name_that_was_written() {
         ("SELECT upper(comm), count(*) FROM events GROUP BY ALL ORDER BY 2 DESC, 1", &["upper(comm)", "count(*)"]),
         ("SELECT upper(comm), count(*) FROM events GROUP BY upper(comm)", &["upper(comm)", "count(*)"]),
         ("SELECT upper(comm), count(*) FROM events GROUP BY 1", &["upper(comm)", "count(*)"]),
-        ("SELECT 1, 1, 'a', NULL, -seq, (seq) FROM events", &["1", "1_1", "'a'", "NULL", "-seq", "seq"]),
+        ("SELECT 1, 1, 'a', NULL, -bytes, (seq) FROM events", &["1", "1_1", "'a'", "NULL", "-bytes", "seq"]),
         ("SELECT cast(seq as int), seq::bigint FROM events", &["CAST(seq AS INT)", "seq::BIGINT"]),
         ("SELECT seq, seq, Seq FROM events", &["seq", "seq_1", "Seq_2"]),
         ("SELECT a.pid, b.pid FROM events a JOIN events b ON a.seq = b.seq", &["pid", "pid_1"]),

@@ -144,10 +144,10 @@ fn results_have_the_form_that_is_asked_for() {
     assert!(table.len() == 2 + 2 + 2 + 1 && table.iter().take(4).all(|line| line.chars().count() <= 50), "{table:#?}");
     let ask = "SELECT seq, comm FROM events LIMIT 1;";
     for (mode, wanted) in [
-        ("line", &[" seq = 1", "comm = python3"][..]),
-        ("csv", &["seq,comm", "1,python3"]),
-        ("JSONL", &["{\"seq\":1,\"comm\":\"python3\"}"]),
-        ("table", &["seq  comm", "---  -------", "  1  python3"]),
+        ("line", &[" seq = 0", "comm = vmtrace"][..]),
+        ("csv", &["seq,comm", "0,vmtrace"]),
+        ("JSONL", &["{\"seq\":0,\"comm\":\"vmtrace\"}"]),
+        ("table", &["seq  comm", "---  -------", "  0  vmtrace"]),
     ] {
         assert_eq!(answer(&screen, &format!(".mode {mode}"), new), [""; 0]);
         assert_eq!(answer(&screen, ask, new), wanted, "{mode}");
