@@ -2,8 +2,8 @@
 //!
 //! Owns the wording. A message that no rule here knows stays as the engine has it, without what is of use to its makers alone.
 
-use super::nearest::{nearest, suggestion};
-use super::{BEGINNINGS, named};
+use super::named;
+use super::nearest::{BEGINNINGS, nearest, suggestion};
 
 /// The names that SQL can use.
 #[derive(Debug, Default)]

@@ -28,6 +28,7 @@ mod reader;
 mod remote;
 mod resources;
 mod run;
+mod session;
 mod signals;
 mod spill;
 mod stopping;
@@ -38,14 +39,14 @@ use std::ffi::OsString;
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use self::cluster::Cluster;
 use self::engine::{Engine, Limits};
 use self::format::Format;
-use self::nearest::{nearest, suggestion};
+use self::nearest::{BEGINNINGS, nearest, suggestion};
 use self::output::Form;
-use self::run::Outcome;
+use self::session::Session;
 use crate::model::archive;
 use crate::schema::limits::AllowLarge;
 use crate::terminal::status;
@@ -81,7 +82,7 @@ pub struct Args {
     #[arg(short = 'T', long, value_enum, default_value_t, help_heading = "Output")]
     format: Format,
     /// Lines of at most N columns; 0: whole lines (table) [default: what the terminal has; whole elsewhere]
-    #[arg(long, value_name = "N", value_parser = parse_width, help_heading = "Output")]
+    #[arg(long, value_name = "N", value_parser = output::parse_width, help_heading = "Output")]
     width: Option<usize>,
     /// Show N rows and count the others; 0: all (table, line) [default: 40 on a terminal; all elsewhere]
     #[arg(long, value_name = "N", help_heading = "Output")]
@@ -142,7 +143,8 @@ pub fn run(args: &Args) -> Result<u8> {
     };
     let cluster = args.ballista.as_deref().map(Cluster::new).transpose()?;
     let form = Form { format: args.format, width: args.width, rows: args.rows, at_prompt: false };
-    let mut session = Session { engine: Engine::new(&paths, limits, cluster)?, args, form };
+    let engine = Engine::new(&paths, limits, cluster)?;
+    let mut session = Session { engine, output: args.output.clone(), force: args.force, explain: args.explain, form };
     if let Some(name) = &args.named {
         return session.script(named::sql(name)?);
     }
@@ -164,10 +166,6 @@ pub fn run(args: &Args) -> Result<u8> {
         }
     }
 }
-
-/// Words with which a statement begins.
-const BEGINNINGS: [&str; 10] =
-    ["SELECT", "WITH", "EXPLAIN", "DESCRIBE", "SHOW", "VALUES", "CREATE", "DROP", "SET", "RESET"];
 
 /// Parts captures and SQL: the last word is SQL if it is no file, and has a blank in it or reads as a statement.
 fn split(words: &[OsString]) -> Result<(&[OsString], Option<&str>)> {
@@ -199,15 +197,6 @@ fn meant(word: &str) -> String {
     }
 }
 
-/// Reads columns of a line: 0 for no limit.
-fn parse_width(text: &str) -> Result<usize, String> {
-    match text.parse::<u16>() {
-        Ok(0) => Ok(0),
-        Ok(width @ 40..) => Ok(width.into()),
-        _ => Err("give 0 for whole lines, or 40 to 65535".to_string()),
-    }
-}
-
 /// SQL from stdin: no more of it is read than may be run.
 fn from_stdin() -> Result<String> {
     let mut text = Vec::new();
@@ -220,32 +209,6 @@ fn from_stdin() -> Result<String> {
 fn print(text: &str) -> Result<u8> {
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(status::OK)
-}
-
-/// An engine and how its results are to be written.
-struct Session<'a> {
-    engine: Engine,
-    args: &'a Args,
-    form: Form,
-}
-
-impl Session<'_> {
-    /// Runs the statements of `text`; returns the exit status.
-    fn script(&mut self, text: &str) -> Result<u8> {
-        let statements = self.engine.parse(text)?;
-        ensure!(!statements.is_empty(), "there is no SQL to run");
-        let one = statements.len() == 1;
-        ensure!(one || self.args.output.is_none(), "-o takes one statement; there are {}", statements.len());
-        let mut rows = false;
-        for statement in statements {
-            let output = output::Output::new(self.args.output.as_deref(), self.args.force, self.form)?;
-            match run::statement(&self.engine, statement, text, output, self.args.explain)? {
-                Outcome::Rows(count) => rows |= count > 0,
-                Outcome::Cancelled => bail!("cancelled"),
-            }
-        }
-        Ok(if rows { status::OK } else { status::NO_MATCH })
-    }
 }
 
 #[cfg(test)]

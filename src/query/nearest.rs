@@ -1,5 +1,9 @@
 //! The name that is nearest to one that does not exist.
 
+/// Words with which a statement begins.
+pub const BEGINNINGS: [&str; 10] =
+    ["SELECT", "WITH", "EXPLAIN", "DESCRIBE", "SHOW", "VALUES", "CREATE", "DROP", "SET", "RESET"];
+
 /// From it on a name is like another: 1 is equal.
 const LIKE: f64 = 0.8;
 

@@ -44,6 +44,18 @@ impl Form {
     }
 }
 
+/// Reads columns of a line: 0 for no limit.
+///
+/// # Errors
+/// Says what it may be.
+pub fn parse_width(text: &str) -> Result<usize, String> {
+    match text.parse::<u16>() {
+        Ok(0) => Ok(0),
+        Ok(width @ 40..) => Ok(width.into()),
+        _ => Err("give 0 for whole lines, or 40 to 65535".to_string()),
+    }
+}
+
 /// The place of one result.
 pub struct Output {
     form: Form,

@@ -7,7 +7,9 @@ use clap::ValueEnum;
 
 use super::super::format::Format;
 use super::super::nearest::suggestion;
-use super::super::{Session, functions, named, parse_width};
+use super::super::output::parse_width;
+use super::super::session::Session;
+use super::super::{functions, named};
 use super::input::LEAVING;
 use crate::terminal::escape::Safe;
 
@@ -37,7 +39,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 ///
 /// # Errors
 /// When there is no such command, or it takes something else.
-pub fn run(session: &mut Session<'_>, line: &str) -> Result<()> {
+pub fn run(session: &mut Session, line: &str) -> Result<()> {
     let (command, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let argument = argument.trim();
     match command {
@@ -78,7 +80,7 @@ fn lines(lines: impl Iterator<Item = String>) -> String {
 }
 
 /// The columns of a table, or of all.
-fn schema(session: &mut Session<'_>, table: &str) -> Result<()> {
+fn schema(session: &mut Session, table: &str) -> Result<()> {
     let all = session.engine.tables();
     let tables = match table.trim_matches('"') {
         "" => all,
@@ -99,7 +101,7 @@ fn schema(session: &mut Session<'_>, table: &str) -> Result<()> {
     shown
 }
 
-fn mode(session: &mut Session<'_>, mode: &str) -> Result<()> {
+fn mode(session: &mut Session, mode: &str) -> Result<()> {
     let names = || Format::value_variants().iter().filter(|format| !format.is_binary());
     let name = |format: &Format| format.to_possible_value().map(|value| value.get_name().to_string());
     if mode.is_empty() {

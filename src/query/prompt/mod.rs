@@ -13,7 +13,8 @@ use rustyline::{Config, Editor};
 
 use self::input::{Input, Piece};
 use self::words::{KEYWORDS, Words};
-use super::{Session, functions, named};
+use super::session::Session;
+use super::{functions, named};
 use crate::terminal::{self, status};
 
 /// What asks for a statement, and what asks for the rest of one.
@@ -23,7 +24,7 @@ const PROMPTS: [&str; 2] = ["vmtrace> ", "    ...> "];
 ///
 /// # Errors
 /// When the terminal cannot be used.
-pub(super) fn run(session: &mut Session<'_>) -> Result<u8> {
+pub(super) fn run(session: &mut Session) -> Result<u8> {
     // A statement of several lines is one entry.
     let config = Config::builder().auto_add_history(false).build();
     let mut editor: Editor<Words, DefaultHistory> = Editor::with_config(config).context("cannot use the terminal")?;
@@ -57,7 +58,7 @@ pub(super) fn run(session: &mut Session<'_>) -> Result<u8> {
 }
 
 /// Carries out what is whole; returns whether the prompt is to be left.
-fn answer(session: &mut Session<'_>, editor: &mut Editor<Words, DefaultHistory>, pieces: Vec<Piece>) -> bool {
+fn answer(session: &mut Session, editor: &mut Editor<Words, DefaultHistory>, pieces: Vec<Piece>) -> bool {
     for piece in pieces {
         session.engine.forget_interrupt();
         let done = match piece {
@@ -84,7 +85,7 @@ fn remember(editor: &mut Editor<Words, DefaultHistory>, text: &str) {
 }
 
 /// Everything that can be completed: keywords, functions, commands, analyses, tables and their columns.
-fn words(session: &Session<'_>) -> Vec<String> {
+fn words(session: &Session) -> Vec<String> {
     let mut words: Vec<String> = KEYWORDS.iter().map(ToString::to_string).collect();
     words.extend(functions::HELP.iter().filter_map(|(call, _)| call.split('(').next()).map(ToString::to_string));
     words.extend(commands::names().chain(named::names()).map(ToString::to_string));
