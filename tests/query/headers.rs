@@ -58,8 +58,8 @@ fn a_column_has_the_name_that_was_written() {
         ("WITH t AS (SELECT lower(comm) FROM events) SELECT * FROM t", &["lower(comm)"]),
         ("SELECT max(seq) FROM events UNION ALL SELECT min(seq) FROM events", &["max(seq)"]),
         (
-            "SELECT (SELECT max(seq) FROM events), 1 IN (SELECT min(seq) FROM events)",
-            &["(SELECT max(seq) FROM events)", "1 IN (SELECT min(seq) FROM events)"],
+            "SELECT (SELECT max(seq) FROM events), seq IN (1, 2) FROM events",
+            &["(SELECT max(seq) FROM events)", "seq IN (1, 2)"],
         ),
         ("SELECT local_iov[1]['base'] FROM events", &["local_iov[1]['base']"]),
         ("SELECT CASE WHEN seq > 1 THEN 'x' ELSE 'y' END FROM events", &["CASE WHEN seq > 1 THEN 'x' ELSE 'y' END"]),
