@@ -102,8 +102,8 @@ mod tests {
         let shown = begin.len() + end.len();
         let sum: usize = begin.iter().chain(&end).sum();
         let left_out = shown < columns.len();
-        let all = sum + BETWEEN * (shown - 1) + if left_out { 1 + BETWEEN } else { 0 };
-        assert!(all <= width || shown == 1, "{all} of {width}: {begin:?} {end:?}");
+        let all = sum + BETWEEN * shown.saturating_sub(1) + if left_out { 1 + BETWEEN } else { 0 };
+        assert!(all <= width || shown <= 1, "{all} of {width}: {begin:?} {end:?}");
         (begin, end)
     }
 

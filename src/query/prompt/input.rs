@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn a_statement_goes_on_to_its_semicolon() {
         let mut input = Input::default();
-        for line in ["SELECT ';', -- ;", "\"a;b\", /* ; /* ; */ ; */ `;`", "  , 'it''s;", "';  -- no end", ""] {
+        for line in ["SELECT ';', -- ;", "\"a;b\", /* ; /* ; */ ; */ `;`", "  , 'it''s;", "'  -- no end;", ""] {
             assert_eq!(input.take(line), [], "{line}");
             assert!(input.is_open());
         }
