@@ -28,7 +28,7 @@ const PROGRAMS: [&str; 20] = [
     "stress-ng --vm-splice 1 --vm-splice-ops 20 -q",
     "stress-ng --vm-rw 1 --vm-rw-ops 5 --vm-rw-bytes 64k -q",
     // Every kind of transfer, and what fails.
-    "$W --count 3 sweep readv writev vmsplice 'vmsplice --out' splice tee sendfile ptrace 'ptrace --op poke' mem open",
+    "$W --count 3 sweep readv writev vmsplice 'vmsplice --out' splice sendfile ptrace 'ptrace --op poke' mem open",
     "$W edge ptrace-requests",
     "$W edge pidfd-getfd",
     "$W edge eperm",

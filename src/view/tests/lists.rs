@@ -48,7 +48,7 @@ fn the_title_says_what_is_not_the_whole_recording_and_not_as_recorded() {
         manifest.derived_from = vec![Derivation { redaction: Some(redaction), ..Derivation::default() }];
         manifest.ledger[0].left_out = 12_345;
     });
-    let mut stage = Stage::of(&path);
+    let mut stage = Stage::sized(&path, 120, 24);
     let title = stage.lines()[0].clone();
     assert_eq!(title.trim(), r"made.parquet  3 rows · redacted (share\x1b[2J) · 12,345 LEFT OUT");
     let title = stage.press("&errno = EAGAIN<Enter>").lines()[0].clone();
