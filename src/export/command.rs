@@ -116,6 +116,9 @@ pub fn run(args: &Args) -> Result<u8> {
         "-T {} is no text, and standard output is a terminal: name a file with -o FILE, or redirect the output",
         args.format.name()
     );
+    if let Some(output) = &args.output {
+        archive::check_apart(&args.files, output)?;
+    }
     let whole = args.output.as_deref().map(|path| Whole::create(path, args.force, 0o600)).transpose()?;
     let out: Box<dyn Write> = match &whole {
         Some(whole) => Box::new(whole.file().try_clone()?),

@@ -4,7 +4,7 @@
 //! is named by its expression as it was written, on one line and with keywords in capitals, in subqueries and views, too. Of columns
 //! with one name, the second gets `_1`, the third `_2`: a JSON object or a Parquet file has each name once.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -40,7 +40,8 @@ impl VisitorMut for Namer {
             && select.distinct.is_some()
         {
             let named = name_items(select);
-            for by in order {
+            // A plain name means the column that has it.
+            for by in order.iter_mut().filter(|by| column(&by.expr).is_none()) {
                 if let Some((_, alias)) = named.iter().find(|(expr, _)| *expr == by.expr) {
                     by.expr = Expr::Identifier(alias.clone());
                 }
@@ -58,16 +59,19 @@ impl VisitorMut for Namer {
 
 /// Names the columns of `select` that have no name; returns them and their names.
 fn name_items(select: &mut Select) -> Vec<(Expr, Ident)> {
-    let mut names: HashSet<String> = select.projection.iter().filter_map(given).collect();
+    let mut names = Names::default();
+    names.taken.extend(select.projection.iter().filter_map(given));
+    // A number does not make a name of it that a column has which is written further on.
+    names.reserved = select.projection.iter().filter_map(plain).collect();
     let mut named = Vec::new();
     for item in &mut select.projection {
         let SelectItem::UnnamedExpr(expr) = item else { continue };
         let alias = match column(expr) {
-            Some(name) if names.insert(name.to_lowercase()) => continue,
-            Some(name) => free(name, |name| names.insert(name.to_lowercase())),
+            Some(name) if names.taken.insert(name.to_lowercase()) => continue,
+            Some(name) => names.free(name),
             // The engine resolves it, and names it by its last part.
             None if matches!(expr, Expr::CompoundIdentifier(_)) => continue,
-            None => free(&expr.to_string(), |name| names.insert(name.to_lowercase())),
+            None => names.free(&expr.to_string()),
         };
         let alias = Ident::with_quote('"', alias);
         named.push((expr.clone(), alias.clone()));
@@ -93,10 +97,41 @@ fn column(expr: &Expr) -> Option<&str> {
     }
 }
 
-/// `name`, or with a number behind it if it is taken: what `take` accepts first.
-fn free(name: &str, mut take: impl FnMut(&str) -> bool) -> String {
-    let numbered = (1_u32..).map(|number| format!("{name}_{number}"));
-    std::iter::once(name.to_string()).chain(numbered).find(|name| take(name)).unwrap_or_default()
+/// The name of the column that an item is, which has no other.
+fn plain(item: &SelectItem) -> Option<String> {
+    match item {
+        SelectItem::UnnamedExpr(expr) => column(expr).map(str::to_lowercase),
+        _ => None,
+    }
+}
+
+/// Names that columns have. Case does not make another one.
+#[derive(Debug, Default)]
+struct Names {
+    taken: HashSet<String>,
+    /// Names of columns as they are in their tables.
+    reserved: HashSet<String>,
+    /// The number that was tried last, by name.
+    numbers: HashMap<String, u32>,
+}
+
+impl Names {
+    /// `name`, or with a number behind it if it is taken: the first one that is not.
+    fn free(&mut self, name: &str) -> String {
+        let key = name.to_lowercase();
+        if !self.reserved.contains(&key) && self.taken.insert(key.clone()) {
+            return name.to_string();
+        }
+        let number = self.numbers.entry(key).or_default();
+        loop {
+            *number = number.saturating_add(1);
+            let numbered = format!("{name}_{number}");
+            let key = numbered.to_lowercase();
+            if *number == u32::MAX || (!self.reserved.contains(&key) && self.taken.insert(key)) {
+                return numbered;
+            }
+        }
+    }
 }
 
 /// The schema with each name once. The names of columns that are not renamed stay as they are.
@@ -107,13 +142,21 @@ pub fn distinct(schema: &SchemaRef) -> SchemaRef {
             again.push(index);
         }
     }
+    let mut numbers: HashMap<String, u32> = HashMap::new();
     if again.is_empty() {
         return Arc::clone(schema);
     }
     let mut fields: Vec<_> = schema.fields().iter().cloned().collect();
     for index in again {
         if let Some(field) = fields.get_mut(index) {
-            let name = free(field.name(), |name| firsts.insert(name.to_string()));
+            let number = numbers.entry(field.name().clone()).or_default();
+            let name = loop {
+                *number = number.saturating_add(1);
+                let name = format!("{}_{number}", field.name());
+                if *number == u32::MAX || firsts.insert(name.clone()) {
+                    break name;
+                }
+            };
             *field = Arc::new(field.as_ref().clone().with_name(name));
         }
     }

@@ -18,6 +18,9 @@ pub struct Known {
     pub makers: Vec<String>,
 }
 
+/// Bytes of a message.
+const LONGEST: usize = 8_192;
+
 /// What one kind of message comes to.
 type Rule = fn(&str, &str, &Known) -> Option<String>;
 
@@ -39,9 +42,10 @@ const PREFIXES: [&str; 14] = [
     "This feature is not implemented: ",
 ];
 
-/// The message `text` about `sql` in plain words.
+/// The message `text` about `sql` in plain words. One that quotes a long value is cut.
 pub fn plain(text: &str, sql: &str, known: &Known) -> String {
-    let mut text = text;
+    let end = (0..=text.len().min(LONGEST)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let mut text = text.get(..end).unwrap_or_default();
     while let Some(rest) = PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix)) {
         text = rest;
     }
@@ -237,19 +241,22 @@ fn types(text: &str) -> String {
 
 /// The text without what is in the parentheses of a type.
 fn folded(text: &str, begin: &str) -> String {
-    let Some((before, rest)) = text.split_once(begin) else { return text.to_string() };
-    let mut depth = 1_usize;
-    let end = rest.char_indices().find(|(_, c)| {
-        match c {
-            '(' => depth += 1,
-            ')' => depth -= 1,
-            _ => {}
-        }
-        depth == 0
-    });
     let name = if begin == "List(" { "list" } else { "structure" };
-    let rest = end.and_then(|(at, _)| rest.get(at + 1..)).unwrap_or_default();
-    format!("{before}{name}{}", folded(rest, begin))
+    let (mut folded, mut left) = (String::new(), text);
+    while let Some((before, rest)) = left.split_once(begin) {
+        let mut depth = 1_usize;
+        let end = rest.char_indices().find(|(_, c)| {
+            match c {
+                '(' => depth += 1,
+                ')' => depth -= 1,
+                _ => {}
+            }
+            depth == 0
+        });
+        folded.extend([before, name]);
+        left = end.and_then(|(at, _)| rest.get(at + 1..)).unwrap_or_default();
+    }
+    folded + left
 }
 
 #[cfg(test)]
@@ -263,6 +270,14 @@ mod tests {
         assert_eq!(types(&format!("{list} = {list}")), "list = list");
         assert_eq!(types("Struct(\"a\": List(Utf8)) + Timestamp(µs, \"UTC\")"), "structure + timestamp");
         assert_eq!(types("List("), "list");
+    }
+
+    #[test]
+    fn a_long_message_is_cut() {
+        let said = |text: &str| plain(text, "SELECT 1", &Known::default());
+        assert_eq!(said(&"List()".repeat(100_000)), "list".repeat(LONGEST / 6) + "Li");
+        assert_eq!(said(&"List(".repeat(100_000)), "list");
+        assert!(said(&"é".repeat(100_000)).len() <= LONGEST);
     }
 
     #[test]

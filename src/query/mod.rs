@@ -125,7 +125,11 @@ pub fn run(args: &Args) -> Result<u8> {
     }
     let (words, sql) = split(&args.words)?;
     ensure!(sql.is_none() || args.named.is_none(), "--named and SQL exclude each other: give one of them");
-    let paths = archive::files(&files::find(words)?)?;
+    let found = files::find(words)?;
+    if let Some(output) = &args.output {
+        archive::check_apart(&found, output)?;
+    }
+    let paths = archive::files(&found)?;
     if args.print_duckdb_views || args.ballista.is_some() {
         let packed = paths.iter().find(|path| archive::is_in_archive(path));
         let packed = packed.map(|path| path.display().to_string());

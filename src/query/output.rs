@@ -51,8 +51,8 @@ impl Form {
 pub fn parse_width(text: &str) -> Result<usize, String> {
     match text.parse::<u16>() {
         Ok(0) => Ok(0),
-        Ok(width @ 40..) => Ok(width.into()),
-        _ => Err("give 0 for whole lines, or 40 to 65535".to_string()),
+        Ok(width @ 40..=4_000) => Ok(width.into()),
+        _ => Err("give 0 for whole lines, or 40 to 4000".to_string()),
     }
 }
 

@@ -114,6 +114,9 @@ trait Render {
 /// Options that are wrong, or an output that cannot be written.
 pub fn run(args: &Args) -> Result<u8> {
     let (files, seq) = files_and_row(&args.words)?;
+    if let Some(output) = &args.output {
+        archive::check_apart(files, output)?;
+    }
     let files = archive::files(files)?;
     let selected = Selected { seq, from: args.from, to: args.to, pipe: args.pipe };
     let limits = args.large.limits();

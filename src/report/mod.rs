@@ -91,6 +91,7 @@ impl fmt::Display for TooSmall {
 /// When OUT exists or cannot be written, when FILE cannot be read, or when `--max-size` is too small for any page.
 pub fn run(args: &Args) -> Result<u8> {
     ensure!(args.max_size <= LARGEST, "--max-size: no browser opens such a page; give at most {}", size(LARGEST));
+    archive::check_apart(std::slice::from_ref(&args.file), &args.output)?;
     let whole = Whole::create(&args.output, args.force, 0o600)?;
     let limits = args.large.limits();
     let mut out = BufWriter::with_capacity(1 << 16, whole.file());

@@ -196,3 +196,43 @@ fn on_a_terminal_it_asks_before_captures_go_in_as_they_are() {
     assert!(screen.contains("AS RECORDED"), "{screen}");
     assert!(place.path("asked.zip").exists());
 }
+
+/// However an input is named, no output takes its place: as itself, as standard input, as an archive with one capture named, as a key.
+#[test]
+fn no_output_takes_the_place_of_an_input() {
+    let place = Place::new();
+    let inputs = [&sample("mem-editor"), &sample("pipe-relay")];
+    place.ok(&["bundle", inputs[0], inputs[1], "-o", "m.zip", "--as-is", "--yes"]);
+    let read = |name: &str| std::fs::read(place.path(name)).unwrap();
+    let (before, names) = (read("m.zip"), place.names());
+    let one = "m.zip:capture-1.parquet";
+    for words in [
+        &["redact", one, "-o", "m.zip", "--force"][..],
+        &["slice", one, "-o", "m.zip", "--force"],
+        &["merge", one, "-o", "m.zip", "--force"],
+        &["report", one, "-o", "m.zip", "--force"],
+        &["report", "./m.zip", "-o", "m.zip", "--force"],
+        &["export", "-T", "csv", one, "-o", "m.zip", "--force"],
+        &["flows", "-T", "parquet", "m.zip", "-o", "m.zip", "--force"],
+        &["bundle", one, "-o", "m.zip", "--force"],
+        &["redact", inputs[0], "-o", "key", "--key", "key", "--force"],
+        &["bundle", inputs[0], "-o", "key", "--key", "key", "--force"],
+    ] {
+        let said = place.refused(words);
+        assert!(said.contains("choose another") && said.lines().count() == 1, "{words:?}: {said}");
+        assert_eq!((&read("m.zip"), place.names()), (&before, names.clone()), "{words:?}");
+    }
+    assert!(read("key").starts_with(b"a key for tests"));
+    let ran = Command::new(env!("CARGO_BIN_EXE_vmtrace"))
+        .args(["bundle", "-", "-o", "m.zip", "--force"])
+        .stdin(std::fs::File::open(place.path("m.zip")).unwrap())
+        .current_dir(&place.dir)
+        .output()
+        .unwrap();
+    assert_eq!(
+        (ran.status.code(), read("m.zip") == before),
+        (Some(2), true),
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+}

@@ -152,7 +152,7 @@ fn usage_is_checked() {
     }
     assert_eq!(query(&[SAMPLE, "SELECT 1", "--memory-limit", "1M"]).status, 2);
     let narrow = query(&[SAMPLE, "SELECT 1", "--width", "7"]);
-    assert!(narrow.status == 2 && narrow.err.contains("give 0 for whole lines, or 40 to 65535"), "{}", narrow.err);
+    assert!(narrow.status == 2 && narrow.err.contains("give 0 for whole lines, or 40 to 4000"), "{}", narrow.err);
     assert_eq!(query(&[]).status, 2);
 }
 

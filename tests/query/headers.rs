@@ -52,6 +52,11 @@ fn a_column_has_the_name_that_was_written() {
         ("SELECT 1, 1, 'a', NULL, -bytes, (seq) FROM events", &["1", "1_1", "'a'", "NULL", "-bytes", "seq"]),
         ("SELECT cast(seq as int), seq::bigint FROM events", &["CAST(seq AS INT)", "seq::BIGINT"]),
         ("SELECT seq, seq, Seq FROM events", &["seq", "seq_1", "Seq_2"]),
+        (
+            "WITH w AS (SELECT pid, seq AS pid_1 FROM events) SELECT pid, pid, pid_1 FROM w ORDER BY pid_1 DESC",
+            &["pid", "pid_2", "pid_1"],
+        ),
+        ("SELECT DISTINCT lower(event) AS comm, comm FROM events ORDER BY comm", &["comm", "comm_1"]),
         ("SELECT a.pid, b.pid FROM events a JOIN events b ON a.seq = b.seq", &["pid", "pid_1"]),
         ("SELECT * FROM (SELECT sum(bytes) FROM events) AS t", &["sum(bytes)"]),
         ("SELECT \"sum(bytes)\" + 1 FROM (SELECT sum(bytes) FROM events) AS t", &["\"sum(bytes)\" + 1"]),
@@ -84,4 +89,19 @@ fn a_view_keeps_the_names() {
     let ran = query(&[SAMPLE, sql, "-T", "csv"]);
     assert_eq!((ran.status, ran.err.as_str()), (0, ""));
     assert!(ran.out.starts_with("event,max(bytes)\n"), "{}", ran.out);
+}
+
+/// A name that a column gets takes nothing from a column that has it.
+#[test]
+fn an_order_is_by_the_column_that_was_named() {
+    let column = |sql: &str, at: usize| -> Vec<String> {
+        let out = query(&[SAMPLE, sql, "-T", "csv"]).out;
+        out.lines().skip(1).map(|line| line.split(',').nth(at).unwrap().to_string()).collect()
+    };
+    let sql = "WITH w AS (SELECT pid, seq AS pid_1 FROM events) SELECT pid, pid, pid_1 FROM w ORDER BY pid_1 DESC";
+    let numbers: Vec<u64> = column(sql, 2).iter().map(|seq| seq.parse().unwrap()).collect();
+    assert!(numbers.len() > 5 && numbers.is_sorted_by(|a, b| a > b), "{numbers:?}");
+    let plain = column("SELECT lower(event) AS comm, comm FROM events ORDER BY comm", 0);
+    let distinct = column("SELECT DISTINCT lower(event) AS comm, comm FROM events ORDER BY comm", 0);
+    assert!(plain.is_sorted() && distinct.is_sorted() && distinct.len() > 3, "{distinct:?}");
 }

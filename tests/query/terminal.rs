@@ -155,7 +155,7 @@ fn results_have_the_form_that_is_asked_for() {
     for (line, said) in [
         (".mode tabel", "vmtrace: there is no mode tabel: did you mean table?"),
         (".mode parquet", "vmtrace: that format is not for a terminal: leave, and give -T parquet -o OUT"),
-        (".width 7", "vmtrace: .width 7: give 0 for whole lines, or 40 to 65535"),
+        (".width 7", "vmtrace: .width 7: give 0 for whole lines, or 40 to 4000"),
         (".rows many", "vmtrace: .rows many: give a number, 0 for all"),
         (".schema edge", "vmtrace: there is no table edge: did you mean edges?"),
         (".named denid", "vmtrace: there is no analysis \"denid\": did you mean denied? --list has all"),

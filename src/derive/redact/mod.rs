@@ -212,12 +212,12 @@ impl Redaction {
 
 /// No output takes the place of what the originals can be known from.
 fn check_apart(args: &Args) -> Result<()> {
-    let identity = |path: &Path| path.metadata().ok().map(|found| (found.dev(), found.ino()));
     let inputs = [("FILE", Some(&args.file)), ("--key", args.key.as_ref())];
     let outputs = [("-o", args.output.as_ref()), ("--map", args.map.as_ref())];
     for (of, output) in outputs.iter().filter_map(|(of, path)| Some((of, path.as_ref()?))) {
-        let Some(found) = identity(output) else { continue };
-        let same = inputs.iter().find(|(_, input)| input.is_some_and(|input| identity(input) == Some(found)));
+        let Ok(found) = output.metadata() else { continue };
+        let found = (found.dev(), found.ino());
+        let same = inputs.iter().find(|(_, input)| input.is_some_and(|input| archive::read_by(input).contains(&found)));
         if let Some((what, _)) = same {
             bail!("{of}: {} is {what} itself: choose another name", output.display());
         }

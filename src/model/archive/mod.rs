@@ -77,7 +77,8 @@ pub struct Content {
 /// As [`files`], and when it is no archive.
 pub fn contents(given: &Path) -> Result<Contents> {
     let name = given.display().to_string();
-    let found = if given.exists() { Found::at(given)? } else { bail!("cannot open {name}: there is no such file") };
+    let is_there = given == Path::new(stdin::DASH) || given.exists();
+    let found = if is_there { Found::at(given)? } else { bail!("cannot open {name}: there is no such file") };
     let found = found.with_context(|| format!("{name} is no zip archive: name what `vmtrace bundle` wrote"))?;
     let captures = found.zip.entries().iter().filter(|entry| entry.name.ends_with(CAPTURE)).count();
     ensure!(captures <= MAX_CAPTURES, "{name} holds {captures} captures, and at most {MAX_CAPTURES} are read of one");
@@ -91,17 +92,40 @@ pub fn is_in_archive(path: &Path) -> bool {
     member::is_there(path)
 }
 
-/// Checks that `output` is none of the files that are read.
+/// Checks that `output` is none of the files that are read: as they are named, standard input, or an archive of which a
+/// capture is named.
 ///
 /// # Errors
 /// When it is one.
 pub fn check_apart(given: &[PathBuf], output: &Path) -> Result<()> {
-    let identity = |found: std::fs::Metadata| (found.dev(), found.ino());
-    let Ok(own) = output.symlink_metadata().map(identity) else { return Ok(()) };
-    let is_read = |path: &PathBuf| path.metadata().is_ok_and(|found| identity(found) == own);
-    let is_read = given.iter().any(is_read);
+    let Ok(own) = output.symlink_metadata().map(|found| identity(&found)) else { return Ok(()) };
+    let is_read = given.iter().any(|word| read_by(word).contains(&own));
     ensure!(!is_read, "{} is one of the files that are read: choose another -o", output.display());
     Ok(())
+}
+
+/// The files that a word of the command line reads, by device and inode.
+pub fn read_by(word: &Path) -> Vec<(u64, u64)> {
+    let stdin = Path::new("/proc/self/fd/0");
+    let itself = if word == Path::new(stdin::DASH) { stdin } else { word };
+    if let Ok(found) = itself.metadata() {
+        return vec![identity(&found)];
+    }
+    archives(word).filter_map(|(archive, _)| archive.metadata().ok()).map(|found| identity(&found)).collect()
+}
+
+fn identity(found: &std::fs::Metadata) -> (u64, u64) {
+    (found.dev(), found.ino())
+}
+
+/// What `word` can be as the name of an archive and of a capture in it, the longest archive first.
+fn archives(word: &Path) -> impl Iterator<Item = (&Path, &str)> {
+    let bytes = word.as_os_str().as_bytes();
+    let colons = bytes.iter().enumerate().rev().filter(|(_, byte)| **byte == b':');
+    colons.filter_map(|(at, _)| {
+        let (front, back) = (bytes.get(..at)?, bytes.get(at + 1..)?);
+        Some((Path::new(std::ffi::OsStr::from_bytes(front)), std::str::from_utf8(back).ok()?))
+    })
 }
 
 /// An archive that a word of the command line means.
@@ -128,12 +152,7 @@ impl Found {
         if let Ok(Some(file)) = open_regular(path, Links::Follow) {
             return if is_zip(&file) { of(path, file, None) } else { Ok(None) };
         }
-        let bytes = path.as_os_str().as_bytes();
-        for (at, _) in bytes.iter().enumerate().rev().filter(|(_, byte)| **byte == b':') {
-            let (front, back) = (bytes.get(..at).unwrap_or_default(), bytes.get(at + 1..).unwrap_or_default());
-            let (Ok(only), archive) = (std::str::from_utf8(back), Path::new(std::ffi::OsStr::from_bytes(front))) else {
-                continue;
-            };
+        for (archive, only) in archives(path) {
             if let Some(file) = open_regular(archive, Links::Follow).ok().flatten().filter(is_zip) {
                 return of(archive, file, Some(only.to_string()));
             }

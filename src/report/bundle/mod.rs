@@ -81,6 +81,7 @@ pub fn run(args: &Args) -> Result<u8> {
     let output = args.output.as_deref().context("no output was given")?;
     ensure!(args.max_size <= LARGEST, "--max-size: vmtrace reads no such bundle; give at most {}M", LARGEST >> 20);
     archive::check_apart(&args.files, output)?;
+    archive::check_apart(args.key.as_slice(), output).context("--key")?;
     let whole = Whole::create(output, args.force, 0o600)?;
     let limits = args.large.limits();
     let redaction = match args.as_is {
