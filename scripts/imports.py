@@ -15,9 +15,10 @@ from pathlib import Path
 # What a room must not import: these rooms, or with `*` any other.
 FORBIDDEN = {
     "terminal": ["*"],
-    "schema": ["record", "replay", "export", "report", "query", "verify", "check", "derive", "model"],
+    "schema": ["record", "replay", "export", "report", "query", "verify", "check", "derive", "model", "archive"],
     "record": ["replay", "export", "report", "query", "verify", "check", "derive", "model"],
     "model": ["record", "replay", "export", "report", "query", "verify", "check", "derive"],
+    "archive": ["record", "replay", "export", "report", "query", "verify", "check", "derive", "model"],
     "derive": ["record", "replay", "export", "report", "query", "verify", "check"],
     "replay": ["record", "report", "check", "derive"],
     "export": ["record", "replay", "report", "query", "verify", "check", "derive"],

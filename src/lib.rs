@@ -2,6 +2,7 @@
 //!
 //! Data flows one way: `bpf/` → `record` → `schema` → file → `schema` → `model` → `replay`, `export`, `report`, `view`; `query`. `derive` makes captures of captures. See docs/ARCHITECTURE.md.
 
+pub mod archive;
 pub mod check;
 pub mod cli;
 pub mod count;

@@ -10,7 +10,7 @@ use super::recording::{Part, Recording};
 use super::source::Source;
 use super::writer::Writer;
 use super::{Deriving, Target};
-use crate::model::archive;
+use crate::archive;
 use crate::schema::limits::AllowLarge;
 use crate::schema::partial::PartialGroup;
 use crate::schema::reader::Events;

@@ -18,7 +18,7 @@ use super::rows::Rows;
 use super::source::Source;
 use super::writer::Writer;
 use super::{Deriving, Target};
-use crate::model::archive;
+use crate::archive;
 use crate::model::flow;
 use crate::model::select::{Filter, Select};
 use crate::schema::expr::Expr;

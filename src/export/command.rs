@@ -19,7 +19,7 @@ use super::strace::Strace;
 use super::timesketch::Timesketch;
 use super::unmatched::explain;
 use super::{Export, Origin};
-use crate::model::archive;
+use crate::archive;
 use crate::model::origin;
 use crate::model::select::{CaptureFilter, Decision, Filter, Select};
 use crate::output::Whole;

@@ -2,10 +2,8 @@
 //! through pipes, its summary, its events in numbers, what is selected of it, what it was made from, and instants.
 //!
 //! Everything that shows a capture sees it through here: what is learned about processes, or how an event becomes a
-//! movement of bytes from one end to another, is decided once. Does no rendering; no I/O, but for `archive`, which copies captures out of
-//! zip archives.
+//! movement of bytes from one end to another, is decided once. Does no rendering and no I/O.
 
-pub mod archive;
 pub mod flow;
 pub mod loss;
 pub mod memory;

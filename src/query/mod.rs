@@ -47,7 +47,7 @@ use self::format::Format;
 use self::nearest::{BEGINNINGS, nearest, suggestion};
 use self::output::Form;
 use self::session::Session;
-use crate::model::archive;
+use crate::archive;
 use crate::schema::limits::AllowLarge;
 use crate::terminal::status;
 

@@ -20,7 +20,7 @@ use clap::ValueEnum;
 
 use self::nearest::Nearest;
 use super::summary::gather::{self, Group};
-use crate::model::archive;
+use crate::archive;
 use crate::model::flow::{self, Flow, Why};
 use crate::schema::limits::{AllowLarge, Limits};
 use crate::schema::reader::Capture;

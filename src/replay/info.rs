@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use self::facts::Facts;
-use crate::model::archive;
+use crate::archive;
 use crate::model::summary::Summary;
 use crate::schema::limits::AllowLarge;
 use crate::schema::reader::Capture;

@@ -24,11 +24,11 @@ use clap::ValueEnum;
 
 use self::form::Form;
 use self::text::{Look, Text};
+use crate::archive;
 use crate::export::csv::Csv;
 use crate::export::jsonl::Jsonl;
 use crate::export::unmatched::explain;
 use crate::export::{Export, Origin};
-use crate::model::archive;
 use crate::model::process::Processes;
 use crate::model::select::{CaptureFilter, Decision, Filter, Select, View};
 use crate::model::time;

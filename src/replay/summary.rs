@@ -18,7 +18,7 @@ use anyhow::{Result, ensure};
 use clap::ValueEnum;
 
 use self::gather::Report;
-use crate::model::archive;
+use crate::archive;
 use crate::model::select::{CaptureFilter, Filter, Select};
 use crate::schema::limits::{AllowLarge, Limits};
 use crate::schema::reader::Capture;

@@ -39,7 +39,7 @@ use self::app::App;
 use self::job::Bell;
 use self::look::Look;
 use self::source::Source;
-use crate::model::archive;
+use crate::archive;
 use crate::schema::expr::Expr;
 use crate::schema::limits::AllowLarge;
 use crate::schema::stdin;

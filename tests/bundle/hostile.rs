@@ -179,7 +179,7 @@ fn thousands_of_entries_are_refused() {
 
 #[test]
 fn the_documents_have_these_limits() {
-    use vmtrace::model::archive::zip::{MAX_CAPTURES, MAX_ENTRIES, MAX_NAME, MAX_RATIO, MAX_SUMS, MAX_UNPACKED, SMALL};
+    use vmtrace::archive::zip::{MAX_CAPTURES, MAX_ENTRIES, MAX_NAME, MAX_RATIO, MAX_SUMS, MAX_UNPACKED, SMALL};
     let limits = std::fs::read_to_string(made::root().join("docs/LIMITS.md")).unwrap();
     let rows = [
         format!("| entries | {} |", vmtrace::count::grouped(MAX_ENTRIES)),

@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::readme::tool;
+use crate::archive::{self, Content, Contents, sums};
 use crate::count::{self, Count};
-use crate::model::archive::{self, Content, Contents, sums};
 use crate::schema::derived;
 use crate::schema::limits::Limits;
 use crate::schema::quote::quoted;

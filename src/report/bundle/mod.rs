@@ -18,9 +18,9 @@ use anyhow::{Context, Result, bail, ensure};
 
 use self::fit::Fitted;
 use self::parts::Part;
+use crate::archive;
 use crate::count::{self, Count};
 use crate::derive::redact::{Level, Redaction};
-use crate::model::archive;
 use crate::output::Whole;
 use crate::schema::limits::{AllowLarge, parse_size};
 use crate::terminal::{self, say_line, status};

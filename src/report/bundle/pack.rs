@@ -10,7 +10,7 @@ use rawzip::time::UtcDateTime;
 use rawzip::{CompressionMethod, ZipArchiveWriter};
 
 use super::contents::{Bytes, Content, Source};
-use crate::model::archive::sums::{self, Digest, Sums};
+use crate::archive::sums::{self, Digest, Sums};
 use crate::schema::file::each_part;
 
 /// The time of every entry, in seconds since 1970: the first that an archive can have, 1980-01-01.

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use super::parts::Part;
+use crate::archive::sums;
 use crate::count::{self, Count};
-use crate::model::archive::sums;
 use crate::model::origin;
 use crate::model::select::{Filter, Select};
 use crate::model::time;
