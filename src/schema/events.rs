@@ -300,7 +300,7 @@ macro_rules! events {
 
             /// The event of that name.
             pub fn of_name(name: &str) -> Option<Self> {
-                EVENTS.iter().find(|event| event.name == name).map(|event| event.kind)
+                match name { $($name => Some(EventKind::$kind),)+ _ => None }
             }
         }
     };

@@ -1,8 +1,10 @@
 //! A call that moved bytes through pipes: what is kept of it, and what it did with which pipe.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
+use ahash::HashSet;
+
+use super::memories::tells;
 use super::threads::Thread;
 use crate::schema::events::Group;
 use crate::schema::types::{Iovec, Iovecs};
@@ -132,7 +134,7 @@ fn payload(event: &Event<'_>) -> Option<Box<[u8]>> {
 }
 
 fn is_removed(event: &Event<'_>) -> bool {
-    event.payload_status == Some(PayloadStatus::Redacted.as_str())
+    event.payload_status.is_some_and(|status| PayloadStatus::Redacted.is(status))
 }
 
 /// A file or socket that bytes came from or went to.
@@ -157,6 +159,26 @@ pub struct Peer {
     pub memory: Vec<Iovec>,
     /// Whether the bytes came from its memory, and did not go there.
     pub gave: bool,
+}
+
+/// A call between memories.
+pub(super) struct Between {
+    /// The other process.
+    pub pid: i32,
+    /// Whether the bytes came from its memory.
+    pub gave: bool,
+    /// How many.
+    pub bytes: u64,
+}
+
+impl Between {
+    /// `None` where it is none, moved nothing, or its other end is not known.
+    pub fn of(event: &Event<'_>, kind: EventKind) -> Option<Self> {
+        let pid = event.target_pid.filter(|_| matches!(kind.spec().group, Group::Vm | Group::Mem))?;
+        let bytes = u64::try_from(event.bytes?).ok().filter(|bytes| *bytes > 0)?;
+        let gave = event.direction.map(Direction::parse)?.ok()? != Direction::Out;
+        Some(Between { pid, gave, bytes })
+    }
 }
 
 /// A call that moved bytes.
@@ -188,6 +210,8 @@ pub struct Call {
     pub is_removed: bool,
     /// How many of the first captured bytes are the original ones: redaction may have masked what follows.
     original: usize,
+    /// Whether bytes that are like those captured can be so by no accident.
+    pub(super) tells: bool,
     /// Whether pages went into the pipe, not bytes.
     pub by_reference: bool,
     /// When it returned, CLOCK_MONOTONIC.
@@ -282,7 +306,7 @@ pub struct Redacted {
 impl Calls {
     /// Makes calls of the events of a recording.
     pub fn new(redacted: Redacted) -> Self {
-        Calls { names: HashSet::new(), redacted }
+        Calls { names: HashSet::default(), redacted }
     }
 
     pub fn of(&mut self, event: &Event<'_>, kind: EventKind, roles: Roles, (_, begin): (Thread, i64)) -> Arc<Call> {
@@ -290,6 +314,7 @@ impl Calls {
         let file_in = (!uses_memory && roles.takes.is_none()).then(|| self.place_in(event));
         let file_out = (!uses_memory && roles.puts.is_none()).then(|| self.place_out(event));
         let payload = payload(event);
+        let original = self.original(payload.as_deref());
         Arc::new(Call {
             seq: event.seq,
             kind,
@@ -301,7 +326,8 @@ impl Calls {
             pipes: [roles.takes, roles.puts].map(|pipe| pipe.map(|pipe| pipe.inode)),
             file_in,
             file_out,
-            original: self.original(payload.as_deref()),
+            tells: payload.as_ref().and_then(|payload| payload.get(..original)).is_some_and(tells),
+            original,
             payload,
             is_removed: is_removed(event),
             by_reference: kind == EventKind::Vmsplice && roles.puts.is_some() && event.payload_by_ref != Some(false),
@@ -314,19 +340,15 @@ impl Calls {
 
     /// A call between memories; `None` where it is none, moved nothing, or its other end is not known.
     pub fn between_memories(&mut self, event: &Event<'_>, kind: EventKind, begin: i64) -> Option<Arc<Call>> {
-        let is_out = match event.direction.map(Direction::parse)? {
-            Ok(direction) => direction == Direction::Out,
-            Err(_) => return None,
-        };
-        let bytes = u64::try_from(event.bytes?).ok().filter(|bytes| *bytes > 0)?;
-        let is_between = matches!(kind.spec().group, Group::Vm | Group::Mem);
+        let Between { pid, gave, bytes } = Between::of(event, kind)?;
         let peer = Peer {
-            pid: event.target_pid.filter(|_| is_between)?,
+            pid,
             comm: self.name(event.target_comm.unwrap_or_default()),
             memory: self.ranges(event.remote_iov),
-            gave: !is_out,
+            gave,
         };
         let payload = payload(event);
+        let original = self.original(payload.as_deref());
         Some(Arc::new(Call {
             seq: event.seq,
             kind,
@@ -338,7 +360,8 @@ impl Calls {
             pipes: [None; 2],
             file_in: None,
             file_out: None,
-            original: self.original(payload.as_deref()),
+            tells: payload.as_ref().and_then(|payload| payload.get(..original)).is_some_and(tells),
+            original,
             payload,
             is_removed: is_removed(event),
             by_reference: false,

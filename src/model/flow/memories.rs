@@ -4,9 +4,10 @@
 //! a few. So it is inferred: the process can have put the same bytes there itself meanwhile. Rows are in the order in which calls
 //! returned; calls of which the durations show that they overlapped are not linked.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use ahash::{HashMap, RandomState};
 
 use super::call::{Call, address};
 use super::{Certainty, Compared, Flow, Sink, Source, Via};
@@ -23,6 +24,7 @@ const ALL: usize = 65_536;
 #[derive(Debug, Default)]
 pub(super) struct Memories {
     processes: HashMap<i32, Image>,
+    keys: RandomState,
     kept: usize,
     forgot: bool,
 }
@@ -48,13 +50,6 @@ struct Part {
     offset: u64,
 }
 
-impl Part {
-    /// The same from an address within it on, up to another one.
-    fn between(&self, start: u64, from: u64, end: u64) -> Part {
-        Part { end, call: Arc::clone(&self.call), offset: self.offset + (from - start) }
-    }
-}
-
 impl Image {
     /// Whether this is another process, which had the same pid. Not every row knows.
     fn is_of_another(&self, key: Option<u64>) -> bool {
@@ -73,67 +68,70 @@ impl Image {
         }
     }
 
-    /// Forgets what is from `start` to `end`.
-    fn cut(&mut self, start: u64, end: u64) {
-        let first = self.parts.range(..=start).next_back().map_or(start, |(at, _)| *at);
-        let touched: Vec<u64> = self.parts.range(first..end).map(|(at, _)| *at).collect();
-        for at in touched {
-            let Some(part) = self.parts.get(&at).filter(|part| part.end > start).cloned() else { continue };
-            self.parts.remove(&at);
-            if at < start {
-                self.parts.insert(at, part.between(at, at, start));
-            }
-            if part.end > end {
-                self.parts.insert(end, part.between(at, end, part.end));
+    /// Keeps a part that begins at `start`, in the place of what was there.
+    fn put(&mut self, start: u64, part: Part) {
+        if !part.call.tells {
+            return self.cut(start, part.end);
+        }
+        match self.parts.get_mut(&start) {
+            Some(old) if old.end == part.end => *old = part,
+            Some(_) | None => {
+                self.cut(start, part.end);
+                self.parts.insert(start, part);
             }
         }
     }
 
-    /// The parts that overlap `start` to `end`, from there on.
-    fn within(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, Part)> {
-        let first = self.parts.range(..=start).next_back().map_or(start, |(at, _)| *at);
-        let touched = self.parts.range(first..end).filter(move |(_, part)| part.end > start);
-        touched.map(move |(at, part)| ((*at).max(start), part.between(*at, (*at).max(start), part.end)))
+    /// Forgets what is from `start` to `end`.
+    fn cut(&mut self, start: u64, end: u64) {
+        loop {
+            let first = self.within(start, end).next().map(|(at, _)| at);
+            let Some(at) = first else { return };
+            let Some(part) = self.parts.remove(&at) else { return };
+            if part.end > end {
+                self.parts.insert(end, Part { offset: part.offset + (end - at), ..part.clone() });
+            }
+            if at < start {
+                self.parts.insert(at, Part { end: start, ..part });
+            }
+        }
     }
-}
 
-fn hash(key: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    hasher.finish()
+    /// The parts that overlap `start` to `end`, each with its first address.
+    fn within(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, &Part)> {
+        let before = self.parts.range(..start).next_back().filter(|(_, part)| part.end > start);
+        before.into_iter().chain(self.parts.range(start..end)).map(|(at, part)| (*at, part))
+    }
 }
 
 /// The ranges in which the first `bytes` bytes of a call lay: first address, end, offset in what it moved.
-fn pieces(ranges: &[Iovec], bytes: u64) -> Vec<(u64, u64, u64)> {
-    let mut pieces = Vec::new();
-    let mut offset = 0u64;
-    for range in ranges {
-        let len = range.len.min(bytes.saturating_sub(offset));
-        if let Some(end) = range.base.checked_add(len).filter(|_| len > 0) {
-            pieces.push((range.base, end, offset));
-        }
-        offset = offset.saturating_add(len);
-    }
-    pieces
+fn pieces(ranges: &[Iovec], bytes: u64) -> impl Iterator<Item = (u64, u64, u64)> {
+    let mut before = 0u64;
+    ranges.iter().filter_map(move |range| {
+        let (offset, len) = (before, range.len.min(bytes.saturating_sub(before)));
+        before = before.saturating_add(len);
+        let end = range.base.checked_add(len).filter(|_| len > 0)?;
+        Some((range.base, end, offset))
+    })
 }
 
 impl Memories {
     /// A call put bytes into a memory.
     pub fn put(&mut self, owner: Owner<'_>, call: &Arc<Call>, ranges: &[Iovec]) {
-        let pieces = pieces(ranges, call.bytes);
-        if pieces.is_empty() {
+        let mut pieces = pieces(ranges, call.bytes).peekable();
+        if pieces.peek().is_none() {
             // Where they went is not known.
             return self.forget(owner.0);
         }
-        let (image, key) = (self.processes.entry(owner.0).or_default(), owner.1.map(hash));
+        let key = self.hash(owner);
+        let image = self.processes.entry(owner.0).or_default();
         let before = image.parts.len();
         if image.is_of_another(key) {
             *image = Image::default();
         }
         image.key = image.key.or(key);
         for (start, end, offset) in pieces {
-            image.cut(start, end);
-            image.parts.insert(start, Part { end, call: Arc::clone(call), offset });
+            image.put(start, Part { end, call: Arc::clone(call), offset });
         }
         if image.parts.len() > PARTS {
             image.halve();
@@ -149,19 +147,33 @@ impl Memories {
 
     /// A call took bytes from a memory. Gives `emit` where they came from, as far as that can be inferred.
     pub fn taken(&self, owner: Owner<'_>, call: &Arc<Call>, ranges: &[Iovec], emit: &mut dyn FnMut(Flow)) {
-        let key = owner.1.map(hash);
+        let key = self.hash(owner);
         let Some(image) = self.processes.get(&owner.0).filter(|image| !image.is_of_another(key)) else { return };
         // Of what lies behind the captured bytes, nothing can be told.
-        let captured = call.payload.as_ref().map_or(0, |payload| payload.len() as u64);
+        let captured = call.payload.as_ref().filter(|_| call.tells).map_or(0, |payload| payload.len() as u64);
         for (start, end, offset) in pieces(ranges, call.bytes) {
             let compared = captured.saturating_sub(offset).min(end - start);
-            for (at, part) in image.within(start, start + compared) {
+            if compared == 0 {
+                continue;
+            }
+            for (first, part) in image.within(start, start + compared) {
                 let overlapped = call.began.is_some_and(|began| began < part.call.end);
                 if !overlapped {
-                    link(owner.0, &part, call, offset + (at - start), part.end.min(end) - at, emit);
+                    let at = first.max(start);
+                    let put = (&part.call, part.offset + (at - first));
+                    link(owner.0, put, (call, offset + (at - start)), part.end.min(end) - at, emit);
                 }
             }
         }
+    }
+
+    /// Whether something is kept of the memory of a process.
+    pub fn has(&self, pid: i32) -> bool {
+        self.processes.contains_key(&pid)
+    }
+
+    fn hash(&self, (_, key): Owner<'_>) -> Option<u64> {
+        key.map(|key| self.keys.hash_one(key))
     }
 
     /// A process has another memory, or none.
@@ -182,10 +194,13 @@ impl Memories {
     }
 }
 
-/// The flows of `bytes` bytes of a part, which a call took from its byte `offset` on: all of them if the captured bytes of both calls are
+/// A call, and the offset of a byte in what it moved.
+type At<'a> = (&'a Arc<Call>, u64);
+
+/// The flows of `bytes` bytes that one call put there and another one took: all of them if the captured bytes of both calls are
 /// alike as far as both are kept, else the runs of these that are.
-fn link(pid: i32, part: &Part, call: &Arc<Call>, offset: u64, bytes: u64, emit: &mut dyn FnMut(Flow)) {
-    let kept = part.call.comparable_at(part.offset, bytes).zip(call.comparable_at(offset, bytes));
+fn link(pid: i32, from: At<'_>, to: At<'_>, bytes: u64, emit: &mut dyn FnMut(Flow)) {
+    let kept = from.0.comparable_at(from.1, bytes).zip(to.0.comparable_at(to.1, bytes));
     let Some((put, took)) = kept else { return };
     let compared = put.len().min(took.len());
     let mut start = 0;
@@ -193,32 +208,41 @@ fn link(pid: i32, part: &Part, call: &Arc<Call>, offset: u64, bytes: u64, emit: 
         let alike = put.iter().zip(took).skip(start).take_while(|(put, took)| put == took).count();
         if put.get(start..start + alike).is_some_and(tells) {
             let all = if alike == compared { bytes } else { alike as u64 };
-            emit(flow(pid, part, call, offset, (start as u64, all, alike as u64)));
+            emit(flow(pid, from, to, (start as u64, all, alike as u64)));
         }
         start += alike + 1;
     }
 }
 
-/// Whether bytes that are alike are so by no accident.
-fn tells(bytes: &[u8]) -> bool {
-    let mut seen = [false; 256];
-    bytes.iter().for_each(|byte| seen.iter_mut().skip(usize::from(*byte)).take(1).for_each(|seen| *seen = true));
-    bytes.len() >= LEAST && seen.iter().filter(|seen| **seen).count() >= DISTINCT
+/// Whether bytes that are alike are so by no accident. Then those that they are a part of are, too.
+pub(super) fn tells(bytes: &[u8]) -> bool {
+    let (mut seen, mut distinct) = ([0; DISTINCT], 0);
+    for byte in bytes {
+        let is_new = seen.iter().take(distinct).all(|other| other != byte);
+        if let Some(place) = seen.get_mut(distinct).filter(|_| is_new) {
+            *place = *byte;
+            distinct += 1;
+            if distinct == DISTINCT {
+                return bytes.len() >= LEAST;
+            }
+        }
+    }
+    false
 }
 
-/// The flow of `bytes` bytes from byte `start` of the part on, of which `alike` were compared.
-fn flow(pid: i32, part: &Part, call: &Arc<Call>, offset: u64, (start, bytes, alike): (u64, u64, u64)) -> Flow {
-    let there = part.offset + start;
-    let (_, into) = part.call.taker().unwrap_or((pid, &part.call.memory));
-    let comm = match &part.call.peer {
+/// The flow of `bytes` bytes, the first of which lies `start` bytes behind both, and of which `alike` were compared.
+fn flow(pid: i32, (put, put_at): At<'_>, (took, took_at): At<'_>, (start, bytes, alike): (u64, u64, u64)) -> Flow {
+    let there = put_at + start;
+    let (_, into) = put.taker().unwrap_or((pid, &put.memory));
+    let comm = match &put.peer {
         Some(peer) if !peer.gave => Arc::clone(&peer.comm),
-        Some(_) | None => Arc::clone(&part.call.comm),
+        Some(_) | None => Arc::clone(&put.comm),
     };
     Flow {
-        source: Source::Call(Arc::clone(&part.call), there),
+        source: Source::Call(Arc::clone(put), there),
         steps: Vec::new(),
         via: Some(Via { pid, comm, address: address(into, there).unwrap_or(0) }),
-        sink: Sink::Call(Arc::clone(call), offset + start),
+        sink: Sink::Call(Arc::clone(took), took_at + start),
         bytes,
         certainty: Certainty::Inferred,
         why: None,

@@ -162,15 +162,18 @@ impl Queue {
 
     /// What waits is not found any more.
     fn give_up(&mut self, why: Why, hops: &mut Vec<Hop>) {
-        for Piece { from, left, stream, .. } in std::mem::take(&mut self.pieces) {
+        let (mut pieces, mut wanted) = (std::mem::take(&mut self.pieces), std::mem::take(&mut self.wanted));
+        for Piece { from, left, stream, .. } in pieces.drain(..) {
             let Some(from) = from else { continue };
             let to = if why == Why::NotSeen { End::Left } else { End::Unknown(why) };
             hops.push(self.hop(Some(stream), End::At(from), to, left, None));
         }
-        for Wanted { to, found, is_copy, .. } in std::mem::take(&mut self.wanted) {
+        for Wanted { to, found, is_copy, .. } in wanted.drain(..) {
             let left = to.bytes.saturating_sub(found);
             hops.push(Hop { is_copy, ..self.hop(None, End::Unknown(why), End::At((to, found)), left, Some(why)) });
         }
+        // They stay as large as they were.
+        (self.pieces, self.wanted) = (pieces, wanted);
     }
 
     fn hop(&self, stream: Option<u64>, from: End, to: End, bytes: u64, unknown: Option<Why>) -> Hop {

@@ -3,8 +3,10 @@
 //! A call that moves bytes from pipe to pipe is where two hops meet. Either can become known first: what has arrived at such a call waits for
 //! what has left it, and the other way round, byte by byte.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+
+use ahash::HashMap;
 
 use super::call::Call;
 use super::queue::{End, Hop};
@@ -94,6 +96,7 @@ impl Between {
 }
 
 /// A part of the work that is still to do.
+#[derive(Debug)]
 enum Work {
     /// Bytes with a known beginning have gone through one more pipe.
     Deliver(Path, Hop),
@@ -106,6 +109,7 @@ enum Work {
 pub(super) struct Stitch {
     between: HashMap<u64, Between>,
     kept: usize,
+    work: VecDeque<Work>,
 }
 
 impl Stitch {
@@ -116,7 +120,7 @@ impl Stitch {
 
     /// Bytes went through one pipe.
     pub fn hop(&mut self, hop: Hop, emit: &mut dyn FnMut(Flow)) {
-        let mut work = VecDeque::new();
+        let mut work = std::mem::take(&mut self.work);
         match &hop.from {
             End::At((call, offset)) if call.is_between => {
                 let (call, offset, bytes) = (Arc::clone(call), *offset, hop.bytes);
@@ -135,6 +139,7 @@ impl Stitch {
                 Work::Arrive(call, offset, bytes, path) => self.arrive(&call, offset, bytes, path, &mut work),
             }
         }
+        self.work = work;
     }
 
     fn leave(&mut self, call: &Call, offset: u64, bytes: u64, hop: Hop, work: &mut VecDeque<Work>) {

@@ -8,7 +8,9 @@ mod givers;
 mod plan;
 mod side;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+
+use ahash::HashMap;
 
 use self::givers::Givers;
 pub use self::plan::Plan;
@@ -80,8 +82,10 @@ impl Pipe {
             self.ahead.pop_front();
         }
         let bytes = u128::from(call.bytes);
-        self.ahead.iter_mut().for_each(|(_, ahead)| *ahead = ahead.saturating_sub(bytes));
-        self.ahead.retain(|(_, ahead)| *ahead > 0);
+        if !self.ahead.is_empty() {
+            self.ahead.iter_mut().for_each(|(_, ahead)| *ahead = ahead.saturating_sub(bytes));
+            self.ahead.retain(|(_, ahead)| *ahead > 0);
+        }
         self.put += bytes;
     }
 
@@ -192,15 +196,15 @@ impl Survey {
         if std::mem::take(&mut self.begins_late) {
             self.lose(i64::MIN, event.mono_ns);
         }
-        if event.event == EventKind::Lost.name() {
+        let known = EventKind::of_name(event.event);
+        if known == Some(EventKind::Lost) {
             return self.note_loss(event);
         }
-        let kind = EventKind::of_name(event.event);
-        if let Some(kind) = kind {
+        if let Some(kind) = known {
             self.givers.note(event, kind);
         }
-        let Some(kind) = kind.filter(|kind| is_of_pipes(*kind)) else { return self.threads.note(event) };
-        let (thread, begin) = self.threads.begin(event);
+        let Some(kind) = known.filter(|kind| is_of_pipes(*kind)) else { return self.threads.note(event, known) };
+        let (thread, begin) = self.threads.begin(event, known);
         let bytes = event.bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0);
         let call = Moved { seq: event.seq, thread, begin, end: event.mono_ns, bytes };
         match Use::of(event, kind) {
@@ -256,9 +260,9 @@ impl Survey {
 
 /// A read that got less than it asked for, and not since its buffer could not be written.
 fn is_short(event: &Event<'_>, kind: EventKind) -> bool {
-    let faulted = event.payload_status.map(PayloadStatus::parse) == Some(Ok(PayloadStatus::Fault));
+    let faulted = || event.payload_status.is_some_and(|status| PayloadStatus::Fault.is(status));
     let asked = event.bytes_requested.zip(event.bytes).is_some_and(|(asked, got)| got > 0 && got < asked);
-    kind == EventKind::PipeRead && asked && !faulted
+    kind == EventKind::PipeRead && asked && !faulted()
 }
 
 /// Whether a recording has the events of a kind.

@@ -1,6 +1,6 @@
 //! When calls began, as far as it is known: not before the previous call of their thread had returned.
 
-use std::collections::HashMap;
+use ahash::HashMap;
 
 use crate::schema::vocabulary::Abi;
 use crate::schema::{Event, EventKind};
@@ -27,28 +27,31 @@ pub(super) enum Thread {
 pub(super) struct Threads(HashMap<i32, i64>);
 
 impl Threads {
-    /// Who made the call, and the earliest moment at which it can have begun. Then notes that it has returned.
-    pub fn begin(&mut self, event: &Event<'_>) -> (Thread, i64) {
+    /// Who made the call, and the earliest moment at which it can have begun. Then notes that it has returned. Its kind is `None` if
+    /// this version does not know it.
+    pub fn begin(&mut self, event: &Event<'_>, kind: Option<EventKind>) -> (Thread, i64) {
         let begun = event.dur_ns.filter(|ns| *ns >= 0).map_or(UNKNOWN, |ns| event.mono_ns.saturating_sub(ns));
-        if event.abi.map(Abi::parse) == Some(Ok(Abi::IoUring)) {
+        if event.abi.is_some_and(|abi| Abi::IoUring.is(abi)) {
             return (Thread::Request(event.seq), begun);
         }
-        let last = self.0.get(&event.tid).copied().filter(|last| *last != ENDED).unwrap_or(UNKNOWN);
-        self.note(event);
-        (Thread::Of(event.tid), begun.max(last))
+        let last = if is_of_recorder(kind) { self.last(Thread::Of(event.tid)) } else { self.returned(event, kind) };
+        (Thread::Of(event.tid), if last == ENDED { begun } else { begun.max(last) })
     }
 
     /// Notes a row of another kind: the thread was not in a call of another kind then.
-    pub fn note(&mut self, event: &Event<'_>) {
-        let is_of_recorder = event.event == EventKind::Lost.name() || event.event == EventKind::ProcessSnapshot.name();
-        if is_of_recorder || event.abi.map(Abi::parse) == Some(Ok(Abi::IoUring)) {
-            return;
+    pub fn note(&mut self, event: &Event<'_>, kind: Option<EventKind>) {
+        if !is_of_recorder(kind) && !event.abi.is_some_and(|abi| Abi::IoUring.is(abi)) {
+            self.returned(event, kind);
         }
+    }
+
+    /// Notes that a thread has returned from a call; gives what was known of it before.
+    fn returned(&mut self, event: &Event<'_>, kind: Option<EventKind>) -> i64 {
         if self.0.len() >= LIMIT && !self.0.contains_key(&event.tid) {
             self.0.clear();
         }
-        let has_ended = event.event == EventKind::ProcessExit.name();
-        self.0.insert(event.tid, if has_ended { ENDED } else { event.mono_ns });
+        let now = if kind == Some(EventKind::ProcessExit) { ENDED } else { event.mono_ns };
+        self.0.insert(event.tid, now).unwrap_or(UNKNOWN)
     }
 
     /// Until when a thread was certainly in no call that has not returned; [`ENDED`] if it has ended.
@@ -58,4 +61,9 @@ impl Threads {
             Thread::Request(_) => UNKNOWN,
         }
     }
+}
+
+/// Whether rows of a kind are of no thread: the recorder makes them.
+fn is_of_recorder(kind: Option<EventKind>) -> bool {
+    matches!(kind, Some(EventKind::Lost | EventKind::ProcessSnapshot))
 }

@@ -1,8 +1,10 @@
 //! The second reading: events into the queues of their pipes, and flows out of them.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
-use super::call::{Calls, PipeId, Use, is_of_pipes, uses_memory};
+use ahash::HashMap;
+
+use super::call::{Between, Calls, PipeId, Use, is_of_pipes, uses_memory};
 use super::memories::Memories;
 use super::queue::{Hop, Queue};
 use super::stitch::{Stitch, direct};
@@ -37,7 +39,7 @@ impl Tracker {
             plan,
             threads: Threads::default(),
             memories: Memories::default(),
-            queues: HashMap::new(),
+            queues: HashMap::default(),
             stitch: Stitch::default(),
             kept: 0,
             hops: Vec::new(),
@@ -47,12 +49,11 @@ impl Tracker {
 
     /// Follows an event. Gives `emit` the flows of which everything is known now that can be known.
     pub fn note(&mut self, event: &Event<'_>, emit: &mut dyn FnMut(Flow)) {
-        let Some(kind) = EventKind::of_name(event.event) else { return self.threads.note(event) };
+        let Some(kind) = EventKind::of_name(event.event) else { return self.threads.note(event, None) };
+        let begun = self.threads.begin(event, Some(kind));
         if !is_of_pipes(kind) {
-            let (_, begun) = self.threads.begin(event);
-            return self.note_memory(event, kind, begun, emit);
+            return self.note_memory(event, kind, begun.1, emit);
         }
-        let begun = self.threads.begin(event);
         let Use::Moves(roles) = Use::of(event, kind) else { return };
         let call = self.calls.of(event, kind, roles, begun);
         if roles.takes.is_none() && roles.puts.is_none() {
@@ -87,6 +88,12 @@ impl Tracker {
         if matches!(kind, EventKind::ProcessExec | EventKind::ProcessExit) {
             return self.memories.forget(event.pid);
         }
+        // A call is only made where something can become of it.
+        let Some(Between { pid, gave, .. }) = Between::of(event, kind) else { return };
+        let (giver, taker) = if gave { (pid, event.pid) } else { (event.pid, pid) };
+        if !self.memories.has(giver) && !self.plan.gives(taker) {
+            return;
+        }
         let Some(call) = self.calls.between_memories(event, kind, begun) else { return };
         let key = |pid: i32| if pid == event.pid { event.process_key } else { event.target_key };
         if let Some((pid, ranges)) = call.giver() {
@@ -110,13 +117,16 @@ impl Tracker {
     }
 
     fn at(&mut self, id: PipeId, act: impl FnOnce(&mut Queue, &mut Vec<Hop>)) {
-        if !self.queues.contains_key(&id) {
-            let Some(plan) = self.plan.take(id) else {
-                return act(&mut Queue::unknown(id.inode, self.plan.blind().unwrap_or(Why::Limit)), &mut self.hops);
-            };
-            self.queues.insert(id, Queue::new(id.inode, plan));
-        }
-        let Some(queue) = self.queues.get_mut(&id) else { return };
+        let queue = match self.queues.entry(id) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => match self.plan.take(id) {
+                Some(plan) => entry.insert(Queue::new(id.inode, plan)),
+                None => {
+                    let why = self.plan.blind().unwrap_or(Why::Limit);
+                    return act(&mut Queue::unknown(id.inode, why), &mut self.hops);
+                }
+            },
+        };
         let before = queue.len();
         act(queue, &mut self.hops);
         self.kept = (self.kept + queue.len()).saturating_sub(before);
@@ -132,8 +142,8 @@ impl Tracker {
     }
 
     fn pass_on(&mut self, emit: &mut dyn FnMut(Flow)) {
-        for hop in std::mem::take(&mut self.hops) {
-            self.stitch.hop(hop, emit);
-        }
+        let mut hops = std::mem::take(&mut self.hops);
+        hops.drain(..).for_each(|hop| self.stitch.hop(hop, emit));
+        self.hops = hops;
     }
 }

@@ -1,6 +1,6 @@
 //! From whose memories recorded calls took bytes: only what is put into these can go on.
 
-use std::collections::HashSet;
+use ahash::HashSet;
 
 use crate::schema::events::Group;
 use crate::schema::vocabulary::Direction;

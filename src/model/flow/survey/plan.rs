@@ -1,6 +1,6 @@
 //! How far each part of a recording can be trusted, pipe by pipe.
 
-use std::collections::HashMap;
+use ahash::HashMap;
 
 use super::givers::Givers;
 use super::{Empty, Pipe, Survey};

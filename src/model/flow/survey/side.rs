@@ -27,7 +27,9 @@ impl Side {
         let before = *self.thread.get_or_insert(thread);
         self.shared |= before != thread;
         if self.shared {
-            let overlapped = self.recent.iter().find(|(end, _, other)| *other != thread && *end >= begin);
+            // Ends ascend.
+            let meanwhile = self.recent.iter().rev().take_while(|(end, ..)| *end >= begin);
+            let overlapped = meanwhile.filter(|(_, _, other)| *other != thread).last();
             let reaches_back = self.forgot && self.recent.front().is_some_and(|(end, ..)| *end >= begin);
             let since = if reaches_back { Some(first) } else { overlapped.map(|(_, seq, _)| *seq) };
             if let Some(since) = since {
@@ -65,7 +67,8 @@ impl Side {
     pub fn all_returned_before(&self, at: i64, but: Option<Thread>) -> bool {
         let of_others = |thread: &Thread| Some(*thread) != but;
         let forgotten = self.forgot && self.shared && self.recent.front().is_some_and(|(end, ..)| *end >= at);
-        !forgotten && !self.recent.iter().any(|(end, _, thread)| of_others(thread) && *end >= at)
+        let mut since = self.recent.iter().rev().take_while(|(end, ..)| *end >= at);
+        !forgotten && !since.any(|(_, _, thread)| of_others(thread))
     }
 
     /// From which to which row calls overlapped.
