@@ -17,6 +17,7 @@ pub mod query;
 pub mod record;
 pub mod replay;
 pub mod report;
+pub mod sandbox;
 pub mod schema;
 pub mod terminal;
 pub mod verify;

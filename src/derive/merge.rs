@@ -11,6 +11,7 @@ use super::source::Source;
 use super::writer::Writer;
 use super::{Deriving, Target};
 use crate::archive;
+use crate::sandbox::{Needs, Sandbox};
 use crate::schema::limits::AllowLarge;
 use crate::schema::partial::PartialGroup;
 use crate::schema::reader::Events;
@@ -31,6 +32,8 @@ pub struct Args {
     target: Target,
     #[command(flatten)]
     large: AllowLarge,
+    #[command(flatten)]
+    sandbox: Sandbox,
 }
 
 /// Runs `vmtrace merge`; returns the exit status.
@@ -40,6 +43,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<u8> {
     crate::output::check(args.target.path(), args.target.force)?;
     archive::check_apart(&args.files, args.target.path())?;
+    args.sandbox.enter(&Needs::reading(&args.files).and_writing([args.target.path()]));
     let recording = Recording::open(&archive::files(&args.files)?, args.large.limits(), args.target.path())?;
     let mut deriving = Deriving::begin("merge", &recording, &args.target)?;
     let mut taken = Vec::new();

@@ -21,6 +21,7 @@ use super::{Deriving, Target};
 use crate::archive;
 use crate::model::flow;
 use crate::model::select::{Filter, Select};
+use crate::sandbox::{Needs, Sandbox};
 use crate::schema::expr::Expr;
 use crate::schema::limits::{AllowLarge, Limits};
 use crate::schema::reader::Scan;
@@ -51,6 +52,8 @@ pub struct Args {
     flow: Option<u64>,
     #[command(flatten)]
     large: AllowLarge,
+    #[command(flatten)]
+    sandbox: Sandbox,
 }
 
 /// Runs `vmtrace slice`; returns the exit status.
@@ -61,6 +64,7 @@ pub fn run(args: &Args) -> Result<u8> {
     let mut filter = Filter::new(&args.select)?;
     crate::output::check(args.target.path(), args.target.force)?;
     archive::check_apart(&args.files, args.target.path())?;
+    args.sandbox.enter(&Needs::reading(&args.files).and_writing([args.target.path()]));
     let recording = Recording::open(&archive::files(&args.files)?, args.large.limits(), args.target.path())?;
     if let Some((a, b)) = recording.alike() {
         bail!("{a} and {b} are of the same rows: give one of them, or merge them first")

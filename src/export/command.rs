@@ -23,6 +23,7 @@ use crate::archive;
 use crate::model::origin;
 use crate::model::select::{CaptureFilter, Decision, Filter, Select};
 use crate::output::Whole;
+use crate::sandbox::{Needs, Sandbox};
 use crate::schema::Event;
 use crate::schema::limits::{AllowLarge, Limits};
 use crate::schema::manifest::LedgerRow;
@@ -52,6 +53,8 @@ pub struct Args {
     select: Select,
     #[command(flatten)]
     large: AllowLarge,
+    #[command(flatten)]
+    sandbox: Sandbox,
 }
 
 /// Format of the output.
@@ -109,6 +112,7 @@ impl Format {
 /// Options that are wrong, or an output that cannot be written.
 pub fn run(args: &Args) -> Result<u8> {
     let filter = Filter::new(&args.select)?;
+    args.sandbox.enter(&Needs::reading(&args.files).and_writing(&args.output));
     let files = archive::files(&args.files)?;
     let is_shown = args.output.is_none() && std::io::stdout().is_terminal();
     ensure!(

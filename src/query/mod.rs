@@ -48,6 +48,7 @@ use self::nearest::{BEGINNINGS, nearest, suggestion};
 use self::output::Form;
 use self::session::Session;
 use crate::archive;
+use crate::sandbox::{Needs, Sandbox};
 use crate::schema::limits::AllowLarge;
 use crate::terminal::status;
 
@@ -107,6 +108,8 @@ pub struct Args {
     ballista: Option<String>,
     #[command(flatten)]
     large: AllowLarge,
+    #[command(flatten)]
+    sandbox: Sandbox,
 }
 
 /// Runs `vmtrace query`; returns the exit status.
@@ -128,6 +131,10 @@ pub fn run(args: &Args) -> Result<u8> {
     let found = files::find(words)?;
     if let Some(output) = &args.output {
         archive::check_apart(&found, output)?;
+    }
+    // Captures elsewhere, and a cluster, need the network.
+    if args.ballista.is_none() && !found.iter().any(|path| files::is_url(path)) {
+        args.sandbox.enter(&needs(args, &found));
     }
     let paths = archive::files(&found)?;
     if args.print_duckdb_views || args.ballista.is_some() {
@@ -169,6 +176,15 @@ pub fn run(args: &Args) -> Result<u8> {
             session.script(&text)
         }
     }
+}
+
+/// The files of a query: also those to which it spills, and what was typed at the prompt before.
+fn needs(args: &Args, found: &[PathBuf]) -> Needs {
+    let at_prompt = args.named.is_none() && std::io::stdin().is_terminal();
+    let history = at_prompt.then(prompt::history_file).flatten();
+    let needs =
+        Needs::reading(found).and_reading(&history).and_writing(args.output.iter().chain(&history)).and_copies();
+    if args.allow_files { needs.and_reading_anything() } else { needs }
 }
 
 /// Parts captures and SQL: the last word is SQL if it is no file, and has a blank in it or reads as a statement.

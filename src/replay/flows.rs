@@ -22,6 +22,7 @@ use self::nearest::Nearest;
 use super::summary::gather::{self, Group};
 use crate::archive;
 use crate::model::flow::{self, Flow, Why};
+use crate::sandbox::{Needs, Sandbox};
 use crate::schema::limits::{AllowLarge, Limits};
 use crate::schema::reader::Capture;
 use crate::terminal::escape::SafeLine;
@@ -60,6 +61,8 @@ pub struct Args {
     force: bool,
     #[command(flatten)]
     large: AllowLarge,
+    #[command(flatten)]
+    sandbox: Sandbox,
 }
 
 /// Output format.
@@ -117,6 +120,7 @@ pub fn run(args: &Args) -> Result<u8> {
     if let Some(output) = &args.output {
         archive::check_apart(files, output)?;
     }
+    args.sandbox.enter(&Needs::reading(files).and_writing(&args.output));
     let files = archive::files(files)?;
     let selected = Selected { seq, from: args.from, to: args.to, pipe: args.pipe };
     let limits = args.large.limits();

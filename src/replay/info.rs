@@ -15,6 +15,7 @@ use anyhow::Result;
 use self::facts::Facts;
 use crate::archive;
 use crate::model::summary::Summary;
+use crate::sandbox::{Needs, Sandbox};
 use crate::schema::limits::AllowLarge;
 use crate::schema::reader::Capture;
 use crate::terminal::{self, Format, json_line, status};
@@ -33,6 +34,8 @@ pub struct Args {
     verbose: bool,
     #[command(flatten)]
     large: AllowLarge,
+    #[command(flatten)]
+    sandbox: Sandbox,
 }
 
 /// Runs `vmtrace info`; returns the exit status.
@@ -40,6 +43,7 @@ pub struct Args {
 /// # Errors
 /// When the output cannot be written.
 pub fn run(args: &Args) -> Result<u8> {
+    args.sandbox.enter(&Needs::reading(&args.files));
     let mut out = BufWriter::new(std::io::stdout().lock());
     let mut status = status::OK;
     for (index, path) in archive::files(&args.files)?.iter().enumerate() {

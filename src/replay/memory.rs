@@ -28,6 +28,7 @@ use crate::archive;
 use crate::count;
 use crate::model::memory::Claim;
 use crate::model::select::{Filter, Select, Span};
+use crate::sandbox::Needs;
 use crate::schema::limits::Limits;
 use crate::schema::reader::Scan;
 use crate::terminal::escape::SafeLine;
@@ -53,6 +54,7 @@ pub fn run(args: &Args) -> Result<u8> {
         None => ("--at", args.at.as_slice()),
     };
     let times = times.iter().map(|at| instant(option, at)).collect::<Result<Vec<_>>>()?;
+    args.sandbox.enter(&Needs::reading(files).and_writing(&args.raw));
     let recording = Recording::open(&archive::files(files)?, args.large.limits())?;
     let instants: Vec<i64> = times.into_iter().map(|at| recording.instant(at)).collect();
     if let Some(sentence) = instants.iter().find_map(|at_ns| outside(&recording, option, *at_ns)) {

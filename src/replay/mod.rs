@@ -32,6 +32,7 @@ use crate::export::{Export, Origin};
 use crate::model::process::Processes;
 use crate::model::select::{CaptureFilter, Decision, Filter, Select, View};
 use crate::model::time;
+use crate::sandbox::{Needs, Sandbox};
 use crate::schema::limits::{AllowLarge, Limits};
 use crate::schema::reader::Capture;
 use crate::schema::{Event, EventBatch};
@@ -78,6 +79,8 @@ pub struct Args {
     legend: bool,
     #[command(flatten)]
     large: AllowLarge,
+    #[command(flatten)]
+    sandbox: Sandbox,
 }
 
 impl Args {
@@ -159,6 +162,9 @@ pub fn run(args: &Args) -> Result<u8> {
         return Ok(status::OK);
     }
     let mut filter = Filter::in_zone(&args.select, args.time.zone())?;
+    // A pager is a program: it must have begun.
+    let output = output(args)?;
+    args.sandbox.enter(&Needs::reading(&args.files));
     let files = archive::files(&args.files)?;
     if let Some(seq) = args.follow {
         let rows = flows::rows(&files, seq, args.large.limits())?;
@@ -175,7 +181,7 @@ pub fn run(args: &Args) -> Result<u8> {
         left: args.count.unwrap_or(u64::MAX),
         printed: 0,
         processes: Processes::default(),
-        render: renderer(args, files.len() > 1)?,
+        render: renderer(args, output, files.len() > 1)?,
     };
     let mut failed = false;
     let mut has_gone = false;
@@ -223,14 +229,19 @@ fn reader_has_gone(written: Result<()>) -> Result<bool> {
     }
 }
 
-fn renderer(args: &Args, name_files: bool) -> Result<Box<dyn Render>> {
+fn output(args: &Args) -> Result<Output> {
+    let mut output = if args.pages() { Output::Unused } else { Output::Plain(std::io::stdout().lock()) };
+    let nothing = output.write(&[]);
+    nothing.map(|_| output).context("cannot write the output")
+}
+
+fn renderer(args: &Args, output: Output, name_files: bool) -> Result<Box<dyn Render>> {
     let asks_for_text = args.by != Order::Time || args.hexdump || args.form.is_given();
     ensure!(
         args.format == Format::Text || !asks_for_text,
         "--by process, --hexdump{} are for text; leave them out or use -T text",
         form::NAMES
     );
-    let output = if args.pages() { Output::Unused } else { Output::Plain(std::io::stdout().lock()) };
     let out = BufWriter::with_capacity(1 << 16, output);
     Ok(match args.format {
         Format::Text => Box::new(Text::new(

@@ -20,6 +20,7 @@ use clap::ValueEnum;
 use self::gather::Report;
 use crate::archive;
 use crate::model::select::{CaptureFilter, Filter, Select};
+use crate::sandbox::{Needs, Sandbox};
 use crate::schema::limits::{AllowLarge, Limits};
 use crate::schema::reader::Capture;
 use crate::terminal::{self, json_line, status};
@@ -54,6 +55,8 @@ pub struct Args {
     format: Format,
     #[command(flatten)]
     large: AllowLarge,
+    #[command(flatten)]
+    sandbox: Sandbox,
 }
 
 /// Output format.
@@ -91,6 +94,7 @@ pub fn run(args: &Args) -> Result<u8> {
     ensure!(!args.brief || args.format == Format::Text, "--brief is for text; leave it out or use -T text");
     let filter = Filter::new(&args.select)?;
     let limits = args.large.limits();
+    args.sandbox.enter(&Needs::reading(&args.files));
     let files = archive::files(&args.files)?;
     let (groups, mut failed) = gather::groups(&files, limits);
     let mut out = Output::new(args, groups.len() + usize::from(failed) > 1);

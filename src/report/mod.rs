@@ -34,6 +34,7 @@ use crate::output::Whole;
 use crate::replay::flows::shown::{self, Shown};
 use crate::replay::summary::gather::{self, Report};
 use crate::replay::summary::{json, sentences};
+use crate::sandbox::{Needs, Sandbox};
 use crate::schema::columns::COLUMNS;
 use crate::schema::limits::{AllowLarge, Limits, parse_size};
 use crate::schema::reader::Capture;
@@ -71,6 +72,8 @@ pub struct Args {
     force: bool,
     #[command(flatten)]
     large: AllowLarge,
+    #[command(flatten)]
+    sandbox: Sandbox,
 }
 
 /// No page of a capture is so small.
@@ -92,6 +95,7 @@ impl fmt::Display for TooSmall {
 pub fn run(args: &Args) -> Result<u8> {
     ensure!(args.max_size <= LARGEST, "--max-size: no browser opens such a page; give at most {}", size(LARGEST));
     archive::check_apart(std::slice::from_ref(&args.file), &args.output)?;
+    args.sandbox.enter(&Needs::reading([&args.file]).and_writing([&args.output]));
     let whole = Whole::create(&args.output, args.force, 0o600)?;
     let limits = args.large.limits();
     let mut out = BufWriter::with_capacity(1 << 16, whole.file());

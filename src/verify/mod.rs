@@ -19,6 +19,7 @@ pub use self::report::Report;
 use self::segments::FileFacts;
 use crate::archive;
 use crate::count;
+use crate::sandbox::{Needs, Sandbox};
 use crate::schema::file::{Links, open_regular};
 use crate::schema::limits::{AllowLarge, Limits};
 use crate::schema::partial;
@@ -52,6 +53,8 @@ pub struct Args {
     format: Format,
     #[command(flatten)]
     large: AllowLarge,
+    #[command(flatten)]
+    sandbox: Sandbox,
 }
 
 /// Runs `vmtrace verify`; returns the exit status.
@@ -59,6 +62,7 @@ pub struct Args {
 /// # Errors
 /// When the allowed signers cannot be read or the output cannot be written.
 pub fn run(args: &Args) -> Result<u8> {
+    args.sandbox.enter(&Needs::reading(&args.files).and_reading(&args.allowed_signers));
     let allowed = args.allowed_signers.as_deref().map(AllowedSigners::load).transpose()?;
     let limits = args.large.limits();
     let files = archive::files(&args.files)?;

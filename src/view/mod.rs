@@ -40,6 +40,7 @@ use self::job::Bell;
 use self::look::Look;
 use self::source::Source;
 use crate::archive;
+use crate::sandbox::{Needs, Sandbox};
 use crate::schema::expr::Expr;
 use crate::schema::limits::AllowLarge;
 use crate::schema::stdin;
@@ -60,6 +61,8 @@ pub struct Args {
     color: ColorWhen,
     #[command(flatten)]
     large: AllowLarge,
+    #[command(flatten)]
+    sandbox: Sandbox,
 }
 
 /// What the screen waits for.
@@ -85,6 +88,8 @@ pub fn run(args: &Args) -> Result<u8> {
     ensure!(args.file != Path::new(stdin::DASH), "view reads keys from standard input: name a file");
     // Before anything is read: a panic that is caught there must not reach the screen.
     screen::install_hook();
+    // What is saved is named later.
+    args.sandbox.enter(&Needs::reading([&args.file]).and_writing_anything());
     let source = Source::open(&archive::file(&args.file)?, args.large.limits())?;
     ensure!(std::io::stdout().is_terminal(), "view needs a terminal, and stdout is none: {}", remedy());
     ensure!(std::io::stdin().is_terminal(), "view needs a terminal, and stdin is none: {}", remedy());

@@ -43,6 +43,7 @@ use super::writer::Writer;
 use crate::archive;
 use crate::count::{self, Count, grouped};
 use crate::model::reading;
+use crate::sandbox::{Needs, Sandbox};
 use crate::schema::Manifest;
 use crate::schema::derived::{self, Derivation, Source};
 use crate::schema::limits::AllowLarge;
@@ -95,6 +96,8 @@ pub struct Args {
     force: bool,
     #[command(flatten)]
     large: AllowLarge,
+    #[command(flatten)]
+    sandbox: Sandbox,
 }
 
 /// How much is hidden.
@@ -153,6 +156,8 @@ pub fn run(args: &Args) -> Result<u8> {
     );
     check_apart(args)?;
     let secret = args.key.as_deref().map_or_else(Secret::random, Secret::read)?;
+    let needs = Needs::reading([&args.file]).and_reading(&args.key);
+    args.sandbox.enter(&needs.and_writing(args.output.iter().chain(&args.map)));
     let capture = Capture::open_within(&archive::file(&args.file)?, args.large.limits())?;
     check_stricter(&capture, level, masked)?;
     let mut redactor = Redactor {

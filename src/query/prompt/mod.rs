@@ -100,7 +100,7 @@ fn words(session: &Session) -> Vec<String> {
 }
 
 /// Where history is kept, as the XDG base directory specification says; its directory is made.
-fn history_file() -> Option<PathBuf> {
+pub(super) fn history_file() -> Option<PathBuf> {
     let state = std::env::var_os("XDG_STATE_HOME").filter(|value| !value.is_empty()).map(PathBuf::from);
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
     let directory = state.or_else(home)?.join("vmtrace");

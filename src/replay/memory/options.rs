@@ -6,6 +6,7 @@ use anyhow::{Result, anyhow};
 
 use crate::model::select::Span;
 use crate::model::time::{self, When, Zone};
+use crate::sandbox::Sandbox;
 use crate::schema::limits::AllowLarge;
 use crate::terminal::Format;
 
@@ -55,6 +56,8 @@ pub struct Args {
     pub(super) format: Format,
     #[command(flatten)]
     pub(super) large: AllowLarge,
+    #[command(flatten)]
+    pub(super) sandbox: Sandbox,
 }
 
 impl Args {

@@ -22,6 +22,7 @@ use crate::archive;
 use crate::count::{self, Count};
 use crate::derive::redact::{Level, Redaction};
 use crate::output::Whole;
+use crate::sandbox::{Needs, Sandbox};
 use crate::schema::limits::{AllowLarge, parse_size};
 use crate::terminal::{self, say_line, status};
 
@@ -68,6 +69,8 @@ pub struct Args {
     check: Option<PathBuf>,
     #[command(flatten)]
     large: AllowLarge,
+    #[command(flatten)]
+    sandbox: Sandbox,
 }
 
 /// Runs `vmtrace bundle`; returns the exit status.
@@ -76,12 +79,15 @@ pub struct Args {
 /// When OUT exists or cannot be written, when a FILE cannot be read or redacted, or when nothing of it fits into `--max-size`.
 pub fn run(args: &Args) -> Result<u8> {
     if let Some(bundle) = &args.check {
+        args.sandbox.enter(&Needs::reading([bundle]));
         return check::run(bundle);
     }
     let output = args.output.as_deref().context("no output was given")?;
     ensure!(args.max_size <= LARGEST, "--max-size: vmtrace reads no such bundle; give at most {}M", LARGEST >> 20);
     archive::check_apart(&args.files, output)?;
     archive::check_apart(args.key.as_slice(), output).context("--key")?;
+    let needs = Needs::reading(&args.files).and_reading(&args.key);
+    args.sandbox.enter(&needs.and_writing([output]).and_copies());
     let whole = Whole::create(output, args.force, 0o600)?;
     let limits = args.large.limits();
     let redaction = match args.as_is {

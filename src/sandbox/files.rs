@@ -1,0 +1,97 @@
+//! Which files can still be opened, by Landlock (landlock(7), Linux 5.13). Without it all can that the user may open.
+
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
+    RulesetCreated, RulesetCreatedAttr, RulesetError, Scope,
+};
+
+use super::Needs;
+
+/// The last version of Landlock whose rights are known here. Older kernels restrict what they know of them.
+const KNOWN: ABI = ABI::V6;
+/// What any command may read: where local time is told, random bytes, and our own descriptors, through which files without a
+/// name are opened anew.
+const COMMON: [&str; 4] = ["/etc/localtime", "/usr/share/zoneinfo", "/dev/urandom", "/proc/self/fd"];
+
+/// Restricts this thread, and those that it starts, to the files that are needed.
+pub fn restrict(needs: &Needs) -> Result<(), String> {
+    rules(needs).map_err(|error| error.to_string())
+}
+
+fn rules(needs: &Needs) -> Result<(), RulesetError> {
+    let mut handled = AccessFs::from_all(KNOWN);
+    if needs.reads_anything {
+        handled.remove(AccessFs::ReadFile | AccessFs::ReadDir);
+    }
+    if needs.writes_anything {
+        handled.remove(AccessFs::from_write(KNOWN) & !BitFlags::from(AccessFs::Execute));
+    }
+    let all = Ruleset::default().set_compatibility(CompatLevel::BestEffort);
+    let all = all.handle_access(handled)?.handle_access(AccessNet::from_all(KNOWN))?.scope(Scope::from_all(KNOWN))?;
+    let mut rules = all.create()?;
+    let read = AccessFs::ReadFile | AccessFs::ReadDir;
+    if !needs.reads_anything {
+        for path in COMMON.map(PathBuf::from) {
+            rules = allow(rules, &path, read)?;
+        }
+        for path in needs.reads.iter().flat_map(|path| named(path)).filter(|path| !path.is_dir()) {
+            rules = allow(rules, &path, AccessFs::ReadFile.into())?;
+        }
+    }
+    // A copy of an archive's captures, or of standard input, has no name, but a directory.
+    let copies = (needs.copies || !needs.reads.iter().all(|path| is_parquet(path))).then(std::env::temp_dir);
+    let beside = needs.writes.iter().map(|path| directory(path));
+    for path in beside.chain(copies) {
+        let made = AccessFs::MakeReg | AccessFs::RemoveFile | AccessFs::Refer | AccessFs::Truncate;
+        rules = allow(rules, &path, (made | AccessFs::WriteFile | read) & handled)?;
+    }
+    // Discarded output, and the terminal.
+    for path in ["/dev/null", "/dev/tty"] {
+        let rights = AccessFs::WriteFile | AccessFs::ReadFile | AccessFs::Truncate | AccessFs::IoctlDev;
+        rules = allow(rules, Path::new(path), rights & handled)?;
+    }
+    rules.restrict_self().map(drop)
+}
+
+/// Lets what is at `path` be used, if there is something. What is there is what it is now: a name can be given to another file later.
+fn allow(rules: RulesetCreated, path: &Path, rights: BitFlags<AccessFs>) -> Result<RulesetCreated, RulesetError> {
+    let Ok(place) = PathFd::new(path) else { return Ok(rules) };
+    let is_directory = path.is_dir();
+    let of_files = AccessFs::from_file(KNOWN);
+    let rights = if is_directory { rights } else { rights & of_files };
+    if rights.is_empty() {
+        return Ok(rules);
+    }
+    rules.add_rule(PathBeneath::new(place, rights))
+}
+
+/// The files that a word of the command line can mean: one, its signature, and an archive that stands before a colon.
+fn named(word: &Path) -> Vec<PathBuf> {
+    let bytes = word.as_os_str().as_bytes();
+    let before = |at: usize| bytes.get(..at).map(|front| PathBuf::from(std::ffi::OsStr::from_bytes(front)));
+    let colons = bytes.iter().enumerate().filter(|(_, byte)| **byte == b':').filter_map(|(at, _)| before(at));
+    let mut signature = word.as_os_str().to_os_string();
+    signature.push(".sig");
+    [word.to_path_buf(), signature.into()].into_iter().chain(colons).collect()
+}
+
+/// Whether a file begins as a capture does, so that it is read where it is.
+fn is_parquet(path: &Path) -> bool {
+    let mut magic = [0; 4];
+    let file = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).and_then(|_| File::open(path).ok());
+    file.is_some_and(|file| file.read_exact_at(&mut magic, 0).is_ok()) && &magic == b"PAR1"
+}
+
+/// The directory that a file is in, or will be.
+pub fn directory(path: &Path) -> PathBuf {
+    // A symbolic link is replaced where it stands, or refused.
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+        Some(_) | None => PathBuf::from("."),
+    }
+}
