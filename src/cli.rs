@@ -25,6 +25,9 @@ enum Command {
     /// Record transfers into a Parquet file
     #[cfg(feature = "record")]
     Record(Box<crate::record::Args>),
+    /// Print transfers as they happen, without a file
+    #[cfg(feature = "record")]
+    Watch(Box<crate::record::Watch>),
     /// Make a capture from what a killed recorder left
     #[cfg(feature = "record")]
     Recover(crate::record::recover::Args),
@@ -102,6 +105,8 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         #[cfg(feature = "record")]
         Command::Record(args) => crate::record::run(&args, print::show),
+        #[cfg(feature = "record")]
+        Command::Watch(args) => crate::record::watch(&args, print::show),
         #[cfg(feature = "record")]
         Command::Recover(args) => crate::record::recover::run(&args),
         Command::Replay(args) => replay::run(&args),

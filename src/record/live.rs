@@ -2,6 +2,8 @@
 //!
 //! Owns what happens where rows come faster than they can be shown: the capture has them all, and what is not shown is counted.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use anyhow::{Context, Result, anyhow};
 use arrow_array::RecordBatch;
 
 use crate::record::privileges;
+use crate::record::session::bell::Bell;
 use crate::schema::manifest::Manifest;
 use crate::schema::{BatchBuilder, Event, EventBatch};
 use crate::terminal::{is_broken_pipe, say_line};
@@ -45,11 +48,66 @@ struct Part {
     left: u64,
 }
 
+/// Whether those who look at the rows are still there.
+#[derive(Debug, Default)]
+pub struct Audience {
+    gone: AtomicBool,
+    failed: AtomicBool,
+    /// Nobody else gets the rows.
+    is_all: bool,
+    bell: Arc<Bell>,
+}
+
+impl Audience {
+    /// Of a recording that goes on without it, or if `is_all` does not. `bell` wakes the main thread.
+    pub fn new(is_all: bool, bell: Arc<Bell>) -> Self {
+        Audience { is_all, bell, ..Audience::default() }
+    }
+
+    /// Whether the recording has nobody any more.
+    pub fn has_gone(&self) -> bool {
+        self.is_all && (self.gone.load(Ordering::Acquire) || has_hung_up())
+    }
+
+    /// Whether nothing can be shown, and so the recording has failed.
+    pub fn has_failed(&self) -> bool {
+        self.is_all && self.failed.load(Ordering::Acquire)
+    }
+
+    fn end(&self, of: &AtomicBool) {
+        of.store(true, Ordering::Release);
+        self.bell.ring();
+    }
+
+    /// Notes how showing has ended. A recording goes on, whatever becomes of those who look at it.
+    fn report(&self, shown: Result<()>) {
+        let Err(error) = shown else { return };
+        if is_broken_pipe(&error) {
+            return self.end(&self.gone);
+        }
+        match self.is_all {
+            true => say_line(format_args!("events cannot be printed: {error:#}")),
+            false => say_line(format_args!("--print: events are no longer shown, the recording goes on: {error:#}")),
+        }
+        self.end(&self.failed);
+    }
+}
+
+/// Whether whoever reads stdout has closed it: also where nothing is written that would show it.
+fn has_hung_up() -> bool {
+    let mut stdout = libc::pollfd { fd: libc::STDOUT_FILENO, events: 0, revents: 0 };
+    // SAFETY: one structure, which outlives the call; it waits for nothing.
+    let ready = unsafe { libc::poll(&raw mut stdout, 1, 0) };
+    ready > 0 && stdout.revents & (libc::POLLERR | libc::POLLHUP) != 0
+}
+
 /// Where rows are copied.
 #[derive(Debug)]
 pub struct Tap {
     builder: BatchBuilder,
     left: u64,
+    /// All that was left.
+    left_in_all: u64,
     /// What there was no room for.
     next: Option<Part>,
     send: Option<SyncSender<Part>>,
@@ -61,12 +119,12 @@ impl Tap {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn open(make: MakeShow, manifest: Manifest) -> Result<Self> {
+    pub fn open(make: MakeShow, manifest: Manifest, audience: Arc<Audience>) -> Result<Self> {
         let (send, parts) = sync_channel(WAITING);
         let shower = std::thread::Builder::new().name("vmtrace-print".into());
-        let shower = shower.spawn(move || report(show(make, &manifest, parts)));
+        let shower = shower.spawn(move || audience.report(show(make, &manifest, parts)));
         let shower = shower.context("a thread cannot be started: see ulimit -u")?;
-        Ok(Tap { builder: BatchBuilder::default(), left: 0, next: None, send: Some(send), shower })
+        Ok(Tap { builder: BatchBuilder::default(), left: 0, left_in_all: 0, next: None, send: Some(send), shower })
     }
 
     /// Takes a copy of a row.
@@ -79,6 +137,7 @@ impl Tap {
         }
         if self.is_full() {
             self.left = self.left.saturating_add(1);
+            self.left_in_all = self.left_in_all.saturating_add(1);
         } else {
             self.builder.push(event);
         }
@@ -113,6 +172,11 @@ impl Tap {
         true
     }
 
+    /// How many rows were not shown.
+    pub fn left(&self) -> u64 {
+        self.left_in_all
+    }
+
     /// Waits until all has been shown, or until nobody wants to wait any more. Returns whether all was.
     pub fn close(mut self, is_enough: impl Fn() -> bool) -> bool {
         let pause = || std::thread::sleep(Duration::from_millis(1));
@@ -141,19 +205,9 @@ fn show(make: MakeShow, manifest: &Manifest, parts: Receiver<Part>) -> Result<()
     show(Shown::End)
 }
 
-/// The recording goes on, whatever becomes of those who look at it.
-fn report(shown: Result<()>) {
-    match shown {
-        Err(error) if !is_broken_pipe(&error) => {
-            say_line(format_args!("--print: events are no longer shown, the recording goes on: {error:#}"));
-        }
-        _ => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use super::*;
 
@@ -185,7 +239,7 @@ mod tests {
                 Ok(())
             })
         });
-        (Tap::open(make, Manifest::default()).unwrap(), seen)
+        (Tap::open(make, Manifest::default(), Arc::default()).unwrap(), seen)
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! There are four threads. The main thread watches signals and limits. One empties the kernel's rings into the journal
 //! ([`journal::drain`]), one makes captures from the journal ([`encode`]), and one syncs the journal to the disk.
 
+mod commands;
 mod decode;
 mod encode;
 mod host;
@@ -23,7 +24,7 @@ mod text;
 mod wire;
 
 pub use live::{MakeShow, Show, Shown};
-pub use options::{Args, Printed};
+pub use options::{Args, Printed, Watch};
 
 use std::panic::AssertUnwindSafe;
 
@@ -39,10 +40,25 @@ use session::Session;
 /// # Errors
 /// One sentence naming the option, file or hook and the remedy.
 pub fn run(args: &Args, show: impl FnOnce(Printed) -> MakeShow) -> Result<u8> {
-    let with_command = !args.command.is_empty();
+    run_with(!args.command.is_empty(), || Options::check(args), show)
+}
+
+/// Runs `vmtrace watch`: a recording of which nothing is left but what `show` prints; returns the exit status.
+///
+/// # Errors
+/// One sentence naming the option or hook and the remedy.
+pub fn watch(args: &Watch, show: impl FnOnce(Printed) -> MakeShow) -> Result<u8> {
+    run_with(!args.0.command.is_empty(), || Options::check_watch(args), show)
+}
+
+fn run_with(
+    with_command: bool,
+    options: impl FnOnce() -> Result<Options>,
+    show: impl FnOnce(Printed) -> MakeShow,
+) -> Result<u8> {
     // A panic of the main thread is a failure like any other; its message has been printed.
     let recorded = std::panic::catch_unwind(AssertUnwindSafe(|| {
-        let options = Options::check(args)?;
+        let options = options()?;
         record(&options, options.printed.map(show))
     }));
     match recorded.unwrap_or_else(|_| Err(anyhow!("the main thread panicked"))) {

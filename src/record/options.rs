@@ -3,6 +3,7 @@
 mod args;
 mod ready;
 mod units;
+mod watch;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -13,6 +14,8 @@ use anyhow::{Context, Result, ensure};
 use self::args::DEFAULT_SNAPLEN;
 pub use self::args::{Args, Payload, Printed};
 pub use self::ready::Ready;
+pub use self::watch::Watch;
+use super::commands::{Asked, User};
 use super::wire::VMT_SNAPLEN_MAX;
 use crate::record::encode::flight_recorder::Limit;
 use crate::record::identity::cgroupfs::Chosen;
@@ -49,6 +52,8 @@ impl Rotation {
 pub struct Options {
     /// File to write.
     pub output: PathBuf,
+    /// No file is written: what is recorded is only printed.
+    pub only_prints: bool,
     /// Selected processes.
     pub pids: Vec<i32>,
     /// Every process.
@@ -77,6 +82,8 @@ pub struct Options {
     pub flight_recorder: Option<Limit>,
     /// When it writes them.
     pub trigger: Option<Expr>,
+    /// What is run for files.
+    pub commands: Asked,
     /// When the disk is full.
     pub on_full: OnFull,
     /// Loss is a failure, also with COMMAND.
@@ -136,6 +143,7 @@ impl Options {
         check_files(args)?;
         Ok(Options {
             output: args.output.clone().unwrap_or_else(default_output),
+            only_prints: false,
             pids: args.pid.iter().map(|pid| process_of(*pid)).collect::<Result<_>>()?,
             all: args.all,
             events: events(&args.events)?,
@@ -150,6 +158,7 @@ impl Options {
             max_size: args.max_size,
             flight_recorder: args.flight_recorder,
             trigger: args.trigger.clone(),
+            commands: commands(args),
             on_full: args.on_full,
             fail_on_loss: args.fail_on_loss,
             ignore_interrupts: args.ignore_interrupts,
@@ -167,10 +176,19 @@ impl Options {
         })
     }
 
+    /// Checks what was typed for `vmtrace watch`.
+    ///
+    /// # Errors
+    /// As [`Options::check`].
+    pub fn check_watch(Watch(args): &Watch) -> Result<Self> {
+        Ok(Options { only_prints: true, printed: Some(args.format), ..Options::check(args)? })
+    }
+
     /// The options of `vmtrace check`: the defaults of `record`, with nothing selected.
     pub fn for_check() -> Self {
         Options {
             output: PathBuf::new(),
+            only_prints: false,
             pids: Vec::new(),
             all: false,
             events: EventSet::all(),
@@ -185,6 +203,7 @@ impl Options {
             max_size: None,
             flight_recorder: None,
             trigger: None,
+            commands: Asked::default(),
             on_full: OnFull::Stop,
             fail_on_loss: false,
             ignore_interrupts: false,
@@ -258,6 +277,11 @@ fn check_files(args: &Args) -> Result<()> {
         "--fail-on-loss is for COMMAND: without COMMAND, loss is status 3"
     );
     Ok(())
+}
+
+fn commands(args: &Args) -> Asked {
+    let asked = Asked { on_file: args.on_file.clone(), on_trigger: args.on_trigger.clone(), user: None };
+    Asked { user: User::of_sudo().filter(|_| asked.is_any()), ..asked }
 }
 
 /// Bytes of a file: it has a fixed part.

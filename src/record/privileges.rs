@@ -17,6 +17,11 @@ pub const IDENTIFY: CapabilitySet = CapabilitySet::SYS_PTRACE;
 
 /// Nothing: records are taken from memory that is mapped already.
 pub const DRAIN: CapabilitySet = CapabilitySet::empty();
+/// Commands that have none: taking them from the bounding set, becoming another user, and ending what is that user's.
+pub const RUN: CapabilitySet = CapabilitySet::SETPCAP
+    .union(CapabilitySet::SETUID)
+    .union(CapabilitySet::SETGID)
+    .union(CapabilitySet::KILL);
 /// Shows rows.
 pub const SHOW: CapabilitySet = CapabilitySet::empty();
 
@@ -25,6 +30,9 @@ pub const PUBLISH: CapabilitySet = CapabilitySet::DAC_OVERRIDE;
 
 /// Replacing the file of another user in a directory with the sticky bit.
 pub const REPLACE: CapabilitySet = CapabilitySet::FOWNER;
+
+/// Giving a finished file to the user who has to read it.
+pub const GIVE: CapabilitySet = CapabilitySet::CHOWN;
 
 /// Reading BPF maps, which takes a capability before Linux 5.19 with kernel.unprivileged_bpf_disabled: CAP_BPF, or
 /// CAP_SYS_ADMIN where we have that alone.

@@ -9,6 +9,7 @@ use nix::unistd::{getpgrp, tcgetpgrp};
 
 use super::options::Options;
 use crate::count::{self, Count};
+use crate::record::encode::news::NewFile;
 use crate::record::encode::rows::Progress;
 use crate::record::output::series::Finished;
 use crate::record::probes::load::{self, Programs};
@@ -137,40 +138,77 @@ fn names(finished: &[Finished]) -> String {
     }
 }
 
-/// The last lines: each file's root digest; then written, lost by cause, ignored, bytes, duration.
-pub fn summary(options: &Options, finished: &[Finished], ledger: &[LedgerRow], hooks: &[Hook], elapsed: Duration) {
-    // Otherwise only events of other processes are left out.
-    let narrowed = options.count.is_some() || options.events != EventSet::all();
-    let sum = |f: fn(&LedgerRow) -> u64| ledger.iter().map(f).sum::<u64>();
-    let total = LedgerRow::total(ledger);
-    let causes: Vec<String> = total.causes().map(|(cause, n)| format!("{} {}", HumanCount(n), cause.words())).collect();
-    let lost = match sum(LedgerRow::lost) {
-        0 => "0 lost".to_string(),
-        n => format!("{} LOST ({})", HumanCount(n), causes.join(", ")),
-    };
-    let ignored = match sum(|r| r.filtered) {
-        0 => String::new(),
-        n if narrowed => format!(", {} not requested", count::events(n)),
-        n => format!(", {} of other processes ignored", count::events(n)),
-    };
-    let skipped = match hooks.iter().map(|h| h.skipped).sum::<u64>() {
-        0 => String::new(),
-        n => format!(", {} SKIPPED by the kernel", Count(n, "run of a hook", "runs of hooks")),
-    };
-    let forgotten = match sum(|r| r.forgotten) {
-        0 => String::new(),
-        n => format!(", {} not kept", HumanCount(n)),
-    };
-    let name = names(finished);
-    let size: u64 = finished.iter().filter_map(|f| Some(std::fs::metadata(&f.path).ok()?.len())).sum();
-    for file in finished {
-        say_line(format_args!("{}: root digest {}", file.path.display(), file.root));
+/// A file was finished, while the recording goes on.
+pub fn finished(new: &NewFile) {
+    let what = if new.triggered { "the trigger has fired, and what was kept is in this file" } else { "finished" };
+    say_line(format_args!("{}: {what}", new.path.display()));
+}
+
+/// What the last lines are made of.
+#[derive(Debug)]
+pub struct Summary<'a> {
+    /// What was asked for.
+    pub options: &'a Options,
+    /// Of the whole recording.
+    pub ledger: &'a [LedgerRow],
+    /// As they were at the end.
+    pub hooks: &'a [Hook],
+    /// How long it took.
+    pub elapsed: Duration,
+    /// Events that were not printed.
+    pub not_shown: u64,
+}
+
+impl Summary<'_> {
+    /// The last lines: each file's root digest; then written, lost by cause, ignored, bytes, duration.
+    pub fn say(&self, finished: &[Finished]) {
+        for file in finished {
+            say_line(format_args!("{}: root digest {}", file.path.display(), file.root));
+        }
+        let seconds = self.elapsed.as_secs_f64();
+        let moved = Moved::of(self.ledger).in_words(|bytes| HumanBytes(bytes).to_string());
+        let events = count::events(self.sum(|r| r.written));
+        let counts = self.counts();
+        if self.options.only_prints {
+            let not_shown = match self.not_shown {
+                0 => String::new(),
+                n => format!(", {} not printed", count::events(n)),
+            };
+            return say_line(format_args!("{events}, {counts}{not_shown}; {moved}, {seconds:.2} s"));
+        }
+        let name = names(finished);
+        let size: u64 = finished.iter().filter_map(|f| Some(std::fs::metadata(&f.path).ok()?.len())).sum();
+        let size = HumanBytes(size);
+        say_line(format_args!("{name}: {events} written, {counts}; {moved}, {size} on disk, {seconds:.2} s"));
     }
-    say_line(format_args!(
-        "{name}: {} written, {lost}{ignored}{skipped}{forgotten}; {}, {} on disk, {:.2} s",
-        count::events(sum(|r| r.written)),
-        Moved::of(ledger).in_words(|bytes| HumanBytes(bytes).to_string()),
-        HumanBytes(size),
-        elapsed.as_secs_f64(),
-    ));
+
+    fn sum(&self, of: fn(&LedgerRow) -> u64) -> u64 {
+        self.ledger.iter().map(of).sum()
+    }
+
+    /// What did not become a row, and why.
+    fn counts(&self) -> String {
+        // Otherwise only events of other processes are left out.
+        let narrowed = self.options.count.is_some() || self.options.events != EventSet::all();
+        let total = LedgerRow::total(self.ledger);
+        let causes = total.causes().map(|(cause, n)| format!("{} {}", HumanCount(n), cause.words()));
+        let lost = match self.sum(LedgerRow::lost) {
+            0 => "0 lost".to_string(),
+            n => format!("{} LOST ({})", HumanCount(n), causes.collect::<Vec<_>>().join(", ")),
+        };
+        let ignored = match self.sum(|r| r.filtered) {
+            0 => String::new(),
+            n if narrowed => format!(", {} not requested", count::events(n)),
+            n => format!(", {} of other processes ignored", count::events(n)),
+        };
+        let skipped = match self.hooks.iter().map(|h| h.skipped).sum::<u64>() {
+            0 => String::new(),
+            n => format!(", {} SKIPPED by the kernel", Count(n, "run of a hook", "runs of hooks")),
+        };
+        let forgotten = match self.sum(|r| r.forgotten) {
+            0 => String::new(),
+            n => format!(", {} not kept", HumanCount(n)),
+        };
+        format!("{lost}{ignored}{skipped}{forgotten}")
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::Encoder;
 use crate::record::ledger::{KernelCounts, Outcomes};
@@ -34,7 +34,8 @@ impl Encoder {
     /// When they cannot be read.
     pub fn count_adopted(&mut self, limits: Limits) -> Result<KernelCounts> {
         self.series.write_footer(&self.begin)?;
-        let capture = Capture::open_within(self.series.output().partial(), limits)?;
+        let output = self.series.output().context("no file is written")?;
+        let capture = Capture::open_within(output.partial(), limits)?;
         let columns = vec!["event", "bytes", "errno", "lost_count", "lost_event", "lost_cause"];
         for batch in capture.scan(&Scan { columns, ..Scan::default() })? {
             batch?.iter().for_each(|event| self.table.outcomes.count_row(&event, &mut self.reported.kernel));

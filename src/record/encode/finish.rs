@@ -39,10 +39,11 @@ impl Encoder {
             let (rows, tap) = (self.rows(), self.table.take_tap());
             return Written { finished, ledger: Vec::new(), rows, full: self.full, error, tap };
         }
+        let triggered = self.triggered || self.table.was_triggered();
         let nothing_new = self.flight_recorder.is_some() && !self.write_kept() && self.series.index() > 1;
         if nothing_new {
             self.series.discard();
-        } else if let Err(error) = self.close_last(&end).and_then(|()| self.series.publish()) {
+        } else if let Err(error) = self.close_last(&end).and_then(|()| self.publish(triggered)) {
             self.error.get_or_insert(error);
         }
         let ledger = ledger(&Since::default(), &self.counted.kernel, &self.table.outcomes);

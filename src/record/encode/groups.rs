@@ -13,6 +13,12 @@ use crate::schema::manifest::Clocks;
 impl Encoder {
     /// Makes a row group of the rows that are there. `last`: the file is closed next.
     pub(super) fn flush(&mut self, last: bool) {
+        if self.series.output().is_none() {
+            // They have been shown, and that is all.
+            let rows = self.table.take_counts();
+            self.table.outcomes.add(&rows);
+            return;
+        }
         if self.table.rows() == 0 {
             return;
         }
@@ -78,7 +84,7 @@ impl Encoder {
                 Ok(()) => return true,
                 Err(error) => error,
             };
-            let path = self.series.output().partial().to_path_buf();
+            let path = self.series.partial();
             let made = self.running.as_ref().is_some_and(|running| {
                 running.disk_policy.make_space(&mut self.series, &running.journal, self.began.from, &error, &mut tries)
             });
@@ -88,7 +94,7 @@ impl Encoder {
                 return false;
             }
             if !made {
-                return self.fail(anyhow!("{}: {error}", path.display()));
+                return self.fail(anyhow!("{path}: {error}"));
             }
         }
     }

@@ -11,6 +11,7 @@ pub mod checkpoint;
 mod finish;
 pub mod flight_recorder;
 mod groups;
+pub mod news;
 pub mod reorder;
 mod rotation;
 pub mod rows;
@@ -24,6 +25,7 @@ use serde::de::DeserializeOwned;
 
 use self::checkpoint::{Checkpoint, Cut, Finish, Living};
 use self::flight_recorder::FlightRecorder;
+use self::news::News;
 use self::reorder::{Position, Reorder};
 use self::rows::Table;
 use super::decode::Decoder;
@@ -56,6 +58,8 @@ pub struct Running {
     pub counters: Counters,
     /// What is done when the disk is full, and what the main thread learns of it.
     pub disk_policy: Arc<DiskPolicy>,
+    /// Finished files, for the main thread.
+    pub news: Arc<News>,
 }
 
 /// Makes captures of frames.

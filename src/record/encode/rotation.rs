@@ -3,7 +3,9 @@
 use anyhow::Result;
 
 use super::Encoder;
+use crate::output::Output;
 use crate::record::encode::checkpoint::Cut;
+use crate::record::encode::news::NewFile;
 use crate::record::ledger::{Counted, Since, ledger};
 use crate::schema::manifest::{Clocks, Hook, LedgerRow};
 use crate::schema::vocabulary::EndReason;
@@ -30,7 +32,7 @@ impl Encoder {
 
     pub(super) fn look_at_size(&mut self) {
         if let Some(running) = &self.running
-            && self.series.output().is_scarce()
+            && self.series.output().is_some_and(Output::is_scarce)
         {
             running.disk_policy.is_scarce();
         }
@@ -73,11 +75,23 @@ impl Encoder {
             return;
         }
         self.series.number();
+        // Of those that end so, the others are requested for an instant.
+        let triggered = reason == EndReason::Triggered && at.is_none();
         let next = self.close(reason, &[], None).and_then(|()| self.begin_next());
-        let named = self.series.publish();
+        let named = self.publish(triggered);
         if let Err(error) = next.and(named) {
             self.fail(error);
         }
+    }
+
+    /// Names the file that was closed, and says so to the main thread. `triggered`: the trigger has made it.
+    pub(super) fn publish(&mut self, triggered: bool) -> Result<()> {
+        if let Some(path) = self.series.publish()?
+            && let Some(running) = &self.running
+        {
+            running.news.add(NewFile { path, triggered });
+        }
+        Ok(())
     }
 
     /// Begins a file before the one before it is named, so that a killed recorder leaves a name to recover from.

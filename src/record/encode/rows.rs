@@ -60,6 +60,8 @@ pub struct Asked {
     pub group_bytes: usize,
     /// The first one does.
     pub first_group_bytes: usize,
+    /// Rows are kept for row groups; else they are only shown.
+    pub keep: bool,
 }
 
 /// Rows that are in no row group yet.
@@ -106,7 +108,9 @@ impl Sink for Table {
             event.payload_status = Some(PayloadStatus::Dropped.as_str());
         }
         self.triggered |= self.asked.trigger.as_ref().is_some_and(|trigger| trigger.matches(event));
-        self.builder.push(event);
+        if self.asked.keep {
+            self.builder.push(event);
+        }
         if let Some(tap) = &mut self.tap {
             tap.row(event);
         }
@@ -221,6 +225,11 @@ impl Table {
     pub fn take(&mut self) -> (Result<RecordBatch>, Outcomes) {
         let batch = self.builder.take().map_err(|e| anyhow!("a row group cannot be built: {e}"));
         (batch, std::mem::take(&mut self.rows))
+    }
+
+    /// What is counted of the rows that were not kept.
+    pub fn take_counts(&mut self) -> Outcomes {
+        std::mem::take(&mut self.rows)
     }
 
     /// `seq` of the next row.

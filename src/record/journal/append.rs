@@ -70,6 +70,8 @@ struct State {
     reader_gone: bool,
     /// No more files: the room is for the capture.
     in_memory: bool,
+    /// There were none from the start.
+    without_files: bool,
 }
 
 #[derive(Debug)]
@@ -104,28 +106,17 @@ impl Journal {
     /// # Errors
     /// When its first file exists or cannot be created.
     pub fn create(output: &Path, begin: Begin, limits: Limits) -> Result<Self> {
-        let base = Base::of(output);
-        let tag = frame::tag(&begin.manifest.capture_id);
-        let state = State {
-            segments: VecDeque::new(),
-            spare: None,
-            next: 0,
-            memory: VecDeque::new(),
-            memory_bytes: 0,
-            failure: None,
-            unsynced: Vec::new(),
-            releasable: None,
-            closed: false,
-            removed: false,
-            reader_gone: false,
-            in_memory: false,
-        };
-        let [grown, space, work] = std::array::from_fn(|_| Condvar::new());
-        let shared = Shared { base, tag, begin, limits, state: Mutex::new(state), grown, space, work };
+        let shared = Shared::new(Base::of(output), begin, limits, false);
         let path = shared.base.path(1);
         let begun = shared.prepare().and_then(|_| shared.open_segment(&mut shared.lock()));
         begun.with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Journal(Arc::new(shared)))
+    }
+
+    /// Begins a journal without files, of a recording that leaves nothing: at most `memory` bytes of frames wait for the reader.
+    pub fn without_files(begin: Begin, memory: usize) -> Self {
+        let limits = Limits { segment: 0, total: 0, memory };
+        Journal(Arc::new(Shared::new(Base::of(Path::new("")), begin, limits, true)))
     }
 
     /// Creates the file that comes next, unless it is there. Whether it did.
@@ -178,7 +169,12 @@ impl Journal {
         let mut state = shared.lock();
         let number = state.next;
         frame::seal(&mut bytes, kind, shared.tag, number, stamp_ns);
-        if !shared.write(&mut state, &bytes) {
+        // Without files there is nothing to recover; only the counters are for the encoder, too.
+        let waits = state.without_files && kind == FrameKind::Counters && state.memory_bytes < shared.limits.memory;
+        if waits {
+            state.memory_bytes += bytes.len();
+            state.memory.push_back(bytes);
+        } else if !shared.write(&mut state, &bytes) {
             return None;
         }
         state.next += 1;
@@ -297,6 +293,28 @@ impl Journal {
 }
 
 impl Shared {
+    fn new(base: Base, begin: Begin, limits: Limits, without_files: bool) -> Self {
+        let tag = frame::tag(&begin.manifest.capture_id);
+        let state = State {
+            segments: VecDeque::new(),
+            spare: None,
+            next: 0,
+            memory: VecDeque::new(),
+            memory_bytes: 0,
+            failure: None,
+            unsynced: Vec::new(),
+            releasable: None,
+            closed: false,
+            // So that none is created.
+            removed: without_files,
+            reader_gone: false,
+            in_memory: without_files,
+            without_files,
+        };
+        let [grown, space, work] = std::array::from_fn(|_| Condvar::new());
+        Shared { base, tag, begin, limits, state: Mutex::new(state), grown, space, work }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

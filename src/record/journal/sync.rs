@@ -15,13 +15,13 @@ use crate::record::privileges;
 pub struct Syncer(JoinHandle<()>);
 
 impl Syncer {
-    /// Syncs what `journal` got, at most once every `interval`; it is beside `output`.
+    /// Syncs what `journal` got, at most once every `interval`; it is beside `output`, if anything is written.
     ///
     /// # Errors
     /// When there is no thread to be had.
-    pub fn start(journal: Journal, interval: Duration, output: Output) -> Result<Self> {
+    pub fn start(journal: Journal, interval: Duration, output: Option<Output>) -> Result<Self> {
         let run = move || {
-            let removes = || output.can_publish();
+            let removes = || output.as_ref().is_none_or(Output::can_publish);
             privileges::keep_only(privileges::needed_for(&[(&removes, privileges::PUBLISH)]));
             while !round(&journal) {
                 journal.pause(interval);

@@ -100,6 +100,12 @@ pub struct Args {
     /// With --flight-recorder: write the kept events when an event matches this, such as 'errno = EPERM'
     #[arg(long, value_name = "EXPR", value_parser = Expr::parse, requires = "flight_recorder")]
     pub trigger: Option<Expr>,
+    /// Run this with `sh -c` for each file that the trigger has made, with its name in FILE, without privileges
+    #[arg(long, value_name = "CMD", requires = "trigger")]
+    pub on_trigger: Option<OsString>,
+    /// Run this with `sh -c` for each finished file, with its name in FILE, without privileges
+    #[arg(long, value_name = "CMD")]
+    pub on_file: Option<OsString>,
     /// What to do when the disk is full
     #[arg(long, value_enum, value_name = "POLICY", default_value_t = OnFull::Stop)]
     pub on_full: OnFull,

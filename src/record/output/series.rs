@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use nix::unistd::{Gid, Uid, fchown};
 use serde_json::Value;
 
 use crate::output::{self, Left, Output, PARTIAL, directory};
@@ -23,7 +24,7 @@ use crate::schema::sign::{Key, signature_path};
 use crate::schema::writer::CaptureFile;
 
 /// What a recording writes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Plan {
     /// `-o`.
     pub output: PathBuf,
@@ -35,6 +36,8 @@ pub struct Plan {
     pub max_files: Option<usize>,
     /// `--sign-key`.
     pub key: Option<Key>,
+    /// Who gets the finished files: whoever has to read them.
+    pub owner: Option<(Uid, Gid)>,
 }
 
 /// A file that was finished.
@@ -58,7 +61,7 @@ struct Open {
 struct Closed {
     output: Output,
     finished: Finished,
-    _locked: Arc<File>,
+    locked: Arc<File>,
 }
 
 /// The files of one recording.
@@ -69,8 +72,8 @@ pub struct Series {
     index: u64,
     /// When it began.
     began: Clocks,
-    /// Its name.
-    output: Output,
+    /// Its name; none where nothing is written.
+    output: Option<Output>,
     /// Where it is written, once its begin is known.
     created: Option<File>,
     open: Option<Open>,
@@ -176,7 +179,7 @@ impl Series {
             plan,
             index: 1,
             began: Clocks::default(),
-            output,
+            output: Some(output),
             created: Some(file),
             open: None,
             closed: None,
@@ -186,16 +189,35 @@ impl Series {
         }
     }
 
+    /// No file is written.
+    pub fn nowhere() -> Self {
+        Series {
+            plan: Plan::default(),
+            index: 1,
+            began: Clocks::default(),
+            output: None,
+            created: None,
+            open: None,
+            closed: None,
+            previous: None,
+            finished: VecDeque::new(),
+            reserve: Reserve::beside(Path::new(".")),
+        }
+    }
+
     /// Writes the begin of the next file. `begin` is when it begins, `first_seq` the number of its first row.
     ///
     /// # Errors
     /// When it cannot be created or written.
     pub fn begin(&mut self, manifest: &Manifest, begin: Clocks, first_seq: u64) -> Result<()> {
+        if self.output.is_none() {
+            return Ok(());
+        }
         let file = match self.created.take() {
             Some(file) => file,
             None => {
                 let (output, file) = Output::create(&self.plan.path(self.index + 1), PARTIAL, self.plan.force)?;
-                self.output = output;
+                self.output = Some(output);
                 self.index += 1;
                 file
             }
@@ -203,12 +225,17 @@ impl Series {
         self.began = begin;
         let manifest = self.complete(manifest, first_seq);
         let file = Arc::new(file);
-        let copy = file.try_clone().with_context(|| self.output.partial().display().to_string())?;
-        let capture = CaptureFile::create(copy, &manifest)
-            .with_context(|| format!("{} cannot be written", self.output.partial().display()))?;
+        let copy = file.try_clone().with_context(|| self.partial())?;
+        let capture =
+            CaptureFile::create(copy, &manifest).with_context(|| format!("{} cannot be written", self.partial()))?;
         self.reserve.hold(capture.footer_estimate());
         self.open = Some(Open { capture, file });
         Ok(())
+    }
+
+    /// The name of the present file until it is complete, for messages.
+    pub fn partial(&self) -> String {
+        self.output.as_ref().map_or(String::new(), |output| output.partial().display().to_string())
     }
 
     /// The manifest with the file's place in the series.
@@ -264,7 +291,8 @@ impl Series {
     /// When it cannot be written; it is as it was then.
     pub fn close(&mut self, manifest: &Manifest, first_seq: u64) -> Result<()> {
         let manifest = self.complete(manifest, first_seq);
-        let partial = self.output.partial().display().to_string();
+        let Some(output) = self.output.clone() else { return Ok(()) };
+        let partial = self.partial();
         let open = self.open.as_mut().with_context(|| format!("{partial}: no file is open"))?;
         // The reserved space is for the footer.
         self.reserve.release();
@@ -272,28 +300,32 @@ impl Series {
         open.capture.sync().with_context(|| partial.clone())?;
         let file = open.file.clone();
         self.open = None;
-        let finished = Finished { path: self.output.path().to_path_buf(), root };
+        let finished = Finished { path: output.path().to_path_buf(), root };
         self.previous = Some(finished.clone());
-        self.closed = Some(Closed { output: self.output.clone(), finished, _locked: file });
+        self.closed = Some(Closed { output, finished, locked: file });
         Ok(())
     }
 
-    /// Names the file that was closed, and signs it. Old ones beyond `-W` go.
+    /// Names the file that was closed, and signs it. Old ones beyond `-W` go. Returns its name.
     ///
     /// # Errors
     /// When it cannot be named; it keeps its temporary name. A missing signature is an error, too.
-    pub fn publish(&mut self) -> Result<()> {
-        let Some(Closed { output, finished, _locked }) = self.closed.take() else { return Ok(()) };
+    pub fn publish(&mut self) -> Result<Option<PathBuf>> {
+        let Some(Closed { output, finished, locked }) = self.closed.take() else { return Ok(None) };
         output.publish()?;
+        if let Some((uid, gid)) = self.plan.owner {
+            // By the file itself: its name may be another's by now. A command that cannot read it says so.
+            let _ = fchown(&*locked, Some(uid), Some(gid));
+        }
         let path = finished.path.clone();
         self.finished.push_back(finished);
         while self.plan.max_files.is_some_and(|most| self.finished.len() > most) {
             self.drop_oldest();
         }
-        match &self.plan.key {
-            Some(key) => key.sign_file(&path).with_context(|| format!("{} is not signed", path.display())),
-            None => Ok(()),
+        if let Some(key) = &self.plan.key {
+            key.sign_file(&path).with_context(|| format!("{} is not signed", path.display()))?;
         }
+        Ok(Some(path))
     }
 
     /// Removes the oldest finished file of this recording. Whether there was one.
@@ -312,7 +344,8 @@ impl Series {
     pub fn number(&mut self) {
         if !self.plan.numbered {
             self.plan.numbered = true;
-            self.output.rename(&self.plan.path(self.index));
+            let path = self.plan.path(self.index);
+            self.output.iter_mut().for_each(|output| output.rename(&path));
         }
     }
 
@@ -336,17 +369,18 @@ impl Series {
         self.open.as_ref().map(|open| open.file.clone())
     }
 
-    /// The name that the present file will have.
-    pub fn output(&self) -> &Output {
-        &self.output
+    /// The name that the present file will have; none where nothing is written.
+    pub fn output(&self) -> Option<&Output> {
+        self.output.as_ref()
     }
 
     /// What is said when the recording cannot go on: where what was written is, and how to get at it. Names only files that
     /// are there.
     pub fn left(&self) -> String {
         let journal = journal::exists(&self.plan.output);
-        match (self.output.present(), journal) {
-            (Some(at), _) if at == self.output.partial() => {
+        let Some(output) = &self.output else { return "recording stopped".to_string() };
+        match (output.present(), journal) {
+            (Some(at), _) if at == output.partial() => {
                 let at = at.display();
                 format!(
                     "recording stopped; what was written stays at {at}: recover it with `vmtrace recover {at} -o FILE`"
@@ -378,7 +412,7 @@ impl Series {
     /// Removes the present file, in which there is nothing worth keeping.
     pub fn discard(&mut self) {
         self.open = None;
-        self.output.discard();
+        self.output.iter().for_each(Output::discard);
     }
 }
 

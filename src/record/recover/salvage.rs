@@ -59,10 +59,10 @@ impl<'a> Left<'a> {
     /// # Errors
     /// When the output cannot be written or the inputs cannot be read.
     pub fn write(mut self, path: &Path, force: bool) -> Result<Recovered> {
-        let plan = Plan { output: path.to_path_buf(), force, numbered: false, max_files: None, key: None };
-        let series = Series::on(plan, found::create(path, force)?);
-        let output = series.output().clone();
-        self.fill(series).inspect_err(|_| output.discard())
+        let plan = Plan { output: path.to_path_buf(), force, ..Plan::default() };
+        let created = found::create(path, force)?;
+        let output = created.0.clone();
+        self.fill(Series::on(plan, created)).inspect_err(|_| output.discard())
     }
 
     fn fill(&mut self, series: Series) -> Result<Recovered> {
@@ -121,6 +121,7 @@ impl<'a> Left<'a> {
             trigger: None,
             group_bytes: GROUP_BYTES,
             first_group_bytes: GROUP_BYTES,
+            keep: true,
         };
         let mut table = Table::new(asked, Arc::new(Progress::default()), disk_policy);
         table.restore(seq, 0, 0, Outcomes::default());

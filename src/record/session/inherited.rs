@@ -76,13 +76,7 @@ impl Inherited {
     /// # Errors
     /// When the kernel refuses a limit.
     pub fn restore(&self) -> io::Result<()> {
-        for (which, wanted) in &self.limits {
-            let same = limit(*which).is_some_and(|l| (l.rlim_cur, l.rlim_max) == (wanted.rlim_cur, wanted.rlim_max));
-            // SAFETY: `wanted` outlives the call.
-            if !same && unsafe { libc::setrlimit(*which, wanted) } != 0 {
-                return Err(io::Error::last_os_error());
-            }
-        }
+        self.restore_limits()?;
         for stream in (0..=2).filter(|stream| self.closed & (1 << stream) != 0) {
             // SAFETY: what Rust's runtime opened there; nobody in this process uses it any more.
             unsafe { libc::close(stream) };
@@ -95,6 +89,30 @@ impl Inherited {
         // SAFETY: the set outlives the call.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, blocked, ptr::null_mut()) };
         Ok(())
+    }
+
+    /// Brings the calling process back to its limits. Between fork and exec, too.
+    ///
+    /// # Errors
+    /// When the kernel refuses one.
+    pub fn restore_limits(&self) -> io::Result<()> {
+        for (which, wanted) in &self.limits {
+            let same = limit(*which).is_some_and(|l| (l.rlim_cur, l.rlim_max) == (wanted.rlim_cur, wanted.rlim_max));
+            // SAFETY: `wanted` outlives the call.
+            if !same && unsafe { libc::setrlimit(*which, wanted) } != 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the calling process to what signals are like where nobody has changed them. Between fork and exec, too.
+    pub fn default_signals() {
+        (1..=LAST_SIGNAL).for_each(|signal| dispose(signal, libc::SIG_DFL));
+        // SAFETY: a plain C struct, for which zeros are valid, and which outlives the call.
+        let none: sigset_t = unsafe { mem::zeroed() };
+        // SAFETY: as above.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut()) };
     }
 }
 

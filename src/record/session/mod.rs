@@ -29,18 +29,20 @@ use self::signals::Signals;
 use self::threads::Threads;
 use self::timers::Timers;
 use self::wait::Waiter;
+use super::commands::{Asked, Commands};
 use super::encode::Written;
+use super::encode::news::News;
 use super::host;
 use super::journal::{FrameKind, Journal, Syncer};
 use super::options::Options;
 use super::privileges;
-use super::report::{self, Display};
+use super::report::{self, Display, Summary};
 use crate::output::Output;
 use crate::record::encode::checkpoint::{Cut, Finish, Loss};
 use crate::record::encode::rows::Progress;
 use crate::record::journal::drain::Control;
 use crate::record::ledger::Counted;
-use crate::record::live::{MakeShow, Tap};
+use crate::record::live::{Audience, MakeShow, Tap};
 use crate::record::output::disk_policy::DiskPolicy;
 use crate::record::output::series::{Plan, Series};
 use crate::record::probes::load::{self, Counters, Programs};
@@ -76,6 +78,8 @@ pub enum End {
     ProcessesGone,
     /// The disk is full.
     Full,
+    /// Nobody looks any more, and nothing is kept.
+    Unread,
     /// The output failed, or a thread did.
     Failed,
 }
@@ -90,7 +94,7 @@ impl End {
             End::MaxSize => EndReason::MaxSize,
             End::ProcessesGone => EndReason::ProcessesGone,
             End::Full => EndReason::DiskFull,
-            End::Failed => EndReason::WriteError,
+            End::Unread | End::Failed => EndReason::WriteError,
         }
     }
 }
@@ -103,11 +107,15 @@ pub struct Session<'a> {
     programs: Programs,
     counters: Counters,
     manifest: Manifest,
-    output: Output,
+    /// None where nothing is written.
+    output: Option<Output>,
     started: Instant,
     signals: Arc<Signals>,
     progress: Arc<Progress>,
     disk_policy: Arc<DiskPolicy>,
+    news: Arc<News>,
+    audience: Arc<Audience>,
+    commands: Option<Commands>,
     control: Arc<Control>,
     journal: Journal,
     drainer: Option<JoinHandle<Result<()>>>,
@@ -126,20 +134,24 @@ impl<'a> Session<'a> {
     /// # Errors
     /// When the programs cannot be loaded or the output cannot be created; nothing is left behind then.
     pub fn prepare(options: &'a Options, show: Option<MakeShow>) -> Result<Self> {
+        if options.only_prints {
+            return Session::begin(options, Series::nowhere(), show);
+        }
         let plan = Plan {
             output: options.output.clone(),
             force: options.force,
             numbered: options.rotation.is_on() || options.flight_recorder.is_some(),
             max_files: options.rotation.files.map(|n| n as usize),
             key: options.key.clone(),
+            owner: options.commands.user.as_ref().map(|user| (user.uid, user.gid)),
         };
         let series = Series::create(plan)?;
-        let output = series.output().clone();
+        let output = series.output().cloned();
         let locked = series.lock();
         Session::begin(options, series, show).inspect_err(|_| {
             // Nothing is in it yet.
             let _ = super::journal::remove_all(&options.output);
-            output.discard();
+            output.iter().for_each(Output::discard);
             drop(locked);
         })
     }
@@ -154,14 +166,20 @@ impl<'a> Session<'a> {
         let bell = Arc::new(Bell::new()?);
         let progress = Arc::new(Progress::new(bell.clone()));
         let disk_policy = Arc::new(DiskPolicy::new(options.on_full, bell.clone()));
-        let output = series.output().clone();
+        let news = Arc::new(News::new(bell.clone()));
+        let audience = Arc::new(Audience::new(options.only_prints, bell.clone()));
+        let output = series.output().cloned();
         let parts = threads::Parts {
             options,
             programs: &programs,
             manifest: &manifest,
             progress: &progress,
             disk_policy: &disk_policy,
+            news: &news,
+            audience: &audience,
         };
+        let asked = Some(options.commands.clone()).filter(Asked::is_any);
+        let commands = asked.map(|asked| Commands::start(asked, inherited.clone())).transpose()?;
         let Threads { journal, control, drainer, writer, syncer } = parts.start(series, show)?;
         let counters = programs.counters()?;
         let waiter = Waiter::new(&options.pids, &bell)?;
@@ -179,6 +197,9 @@ impl<'a> Session<'a> {
             signals,
             progress,
             disk_policy,
+            news,
+            audience,
+            commands,
             control,
             journal,
             drainer: Some(drainer),
@@ -212,7 +233,7 @@ impl<'a> Session<'a> {
     /// Gives up the capabilities that finishing does not take. Not before COMMAND is started: it gets ours.
     pub fn give_up_privileges(&self) {
         let reads_maps = || self.counters.read().is_ok();
-        let removes = || self.output.can_publish();
+        let removes = || self.output.as_ref().is_none_or(Output::can_publish);
         let sees_pids = || self.options.pids.iter().all(|pid| Path::new(&format!("/proc/{pid}/stat")).exists());
         privileges::keep_only(privileges::needed_for(&[
             (&reads_maps, privileges::read_maps()),
@@ -253,7 +274,8 @@ impl<'a> Session<'a> {
         {
             self.note_counters(&counted, trigger_waits);
         }
-        if self.timers.disk_is_due() && self.output.is_scarce() {
+        announce(&self.news, self.commands.as_ref(), self.options.quiet, false);
+        if self.timers.disk_is_due() && self.output.as_ref().is_some_and(Output::is_scarce) {
             self.disk_policy.is_scarce();
         }
         for at in self.timers.files_end() {
@@ -280,6 +302,9 @@ impl<'a> Session<'a> {
 
     /// Ends the present file at an instant.
     fn cut(&self, at: Clocks) {
+        if self.output.is_none() {
+            return;
+        }
         let reason = if self.options.flight_recorder.is_some() { EndReason::Triggered } else { EndReason::Rotated };
         let cut = Cut { at, reason };
         // If the receiver is gone, the recording is about to end anyway.
@@ -298,8 +323,11 @@ impl<'a> Session<'a> {
         if self.disk_policy.must_stop() {
             return Some(End::Full);
         }
-        if self.disk_policy.has_failed() || self.thread_ended() {
+        if self.disk_policy.has_failed() || self.audience.has_failed() || self.thread_ended() {
             return Some(End::Failed);
+        }
+        if self.audience.has_gone() {
+            return Some(End::Unread);
         }
         if self.progress.limit_reached() {
             return Some(End::Count);
@@ -339,7 +367,7 @@ impl<'a> Session<'a> {
         let _ = self.writer.join();
         self.syncer.join();
         self.journal.remove();
-        self.output.discard();
+        self.output.iter().for_each(Output::discard);
     }
 
     /// Takes the hooks away, writes what was recorded, and closes the capture. Returns the exit status.
@@ -374,15 +402,22 @@ impl<'a> Session<'a> {
             return Err(error);
         }
         self.journal.remove();
+        announce(&self.news, self.commands.as_ref(), self.options.quiet, true);
+        let not_shown = tap.as_ref().map_or(0, Tap::left);
         if let Some(tap) = tap {
             end_print(tap, end, &self.signals, endings);
         }
+        let commands = self.commands.and_then(|commands| commands.close(|| self.signals.endings() > endings));
         let full = full || end == End::Full;
         if !self.options.quiet && full {
             report::full(&finished, &self.disk_policy.cause().unwrap_or_default());
         }
         let lost = ledger.iter().fold(0u64, |sum, row| sum.saturating_add(row.lost()));
-        let early = (end == End::Failed).then(|| "a thread ended before its time".to_string());
+        let early = match self.audience.has_failed() {
+            true => "events can no longer be printed",
+            false => "a thread ended before its time",
+        };
+        let early = (end == End::Failed).then(|| early.to_string());
         let failure = failure.or(early);
         let status = match (exit_status(self.options, (end, full), self.child.as_mut(), &self.signals, lost), &failure)
         {
@@ -392,12 +427,15 @@ impl<'a> Session<'a> {
                 if self.child.is_some() { status::RECORDER_FAILED } else { status::ERROR }
             }
         };
-        if !self.options.quiet {
+        commands.iter().for_each(|sentence| say_line(format_args!("{sentence}")));
+        let is_quiet = self.options.quiet || end == End::Unread;
+        if !is_quiet {
             survivors::gap(&left).iter().for_each(|gap| say_line(format_args!("{gap}")));
         }
         // Last, after messages about COMMAND: scripts read the last line.
-        if !self.options.quiet {
-            report::summary(self.options, &finished, &ledger, &finish.hooks, elapsed);
+        if !is_quiet {
+            let summary = Summary { options: self.options, ledger: &ledger, hooks: &finish.hooks, elapsed, not_shown };
+            summary.say(&finished);
         }
         Ok(status)
     }
@@ -445,6 +483,16 @@ impl<'a> Session<'a> {
     }
 }
 
+/// Says which files were finished, and runs the commands for them. Of the last one the summary says so.
+fn announce(news: &News, commands: Option<&Commands>, quiet: bool, last: bool) {
+    for new in news.take() {
+        if !quiet && (new.triggered || !last) {
+            report::finished(&new);
+        }
+        commands.iter().for_each(|commands| commands.offer(&new));
+    }
+}
+
 /// Waits until everything is printed. The capture is complete, whatever becomes of its reader: one that does not read is left
 /// to itself with the next signal, and after a while if a signal has ended the recording.
 fn end_print(tap: Tap, end: End, signals: &Signals, endings: usize) {
@@ -467,6 +515,7 @@ fn exit_status(
     let status = match (end, child) {
         (End::Command(ended), _) => shell_status(ended),
         (_, Some(child)) => await_command(end, child, signals),
+        (End::Unread, None) => status::OK,
         (_, None) if full => status::ERROR,
         (_, None) if lost > 0 => status::LOSS,
         (_, None) => status::OK,
@@ -475,11 +524,12 @@ fn exit_status(
     if options.fail_on_loss && failed { status::RECORDER_FAILED } else { status }
 }
 
-/// The recording ended first. COMMAND is left alone, but a ^C has usually reached it too. When the disk is full, nobody
-/// has asked for an end: then its status is awaited.
+/// The recording ended first. COMMAND is left alone, but a ^C has usually reached it too. When the disk is full, or nobody
+/// reads what is printed, nobody has asked for an end: then its status is awaited.
 fn await_command(end: End, child: &mut Child, signals: &Signals) -> u8 {
     let deadline = Instant::now() + GRACE;
-    while Instant::now() < deadline || (end == End::Full && signals.pending().is_none()) {
+    let is_awaited = matches!(end, End::Full | End::Unread);
+    while Instant::now() < deadline || (is_awaited && signals.pending().is_none()) {
         if let Ok(Some(ended)) = child.try_wait() {
             return shell_status(ended);
         }

@@ -39,7 +39,8 @@ fn sentence(options: &Options, families: &[FamilyReport]) -> String {
             format!("{all}: {}", several.collect::<Vec<_>>().join(", "))
         }
     };
-    format!("recording {who} ({how}); ^C ends")
+    let what = if options.only_prints { "watching" } else { "recording" };
+    format!("{what} {who} ({how}); ^C ends")
 }
 
 #[cfg(test)]
@@ -56,6 +57,8 @@ mod tests {
         let words = "(4 families: 2 function tier, 1 tracepoint tier, 1 not seen); ^C ends";
         assert_eq!(sentence(&options(&[7, 8], false), &mixed), format!("recording pids 7, 8 {words}"));
         assert_eq!(sentence(&options(&[7], true), &mixed), format!("recording every process {words}"));
+        let watch = Options { only_prints: true, ..options(&[7], false) };
+        assert_eq!(sentence(&watch, &[family(Tier::None)]), "watching pid 7 (1 family, not seen); ^C ends");
         assert_eq!(
             sentence(&options(&[], true), &[family(Tier::None)]),
             "recording every process (1 family, not seen); ^C ends"

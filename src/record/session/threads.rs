@@ -8,12 +8,14 @@ use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, anyhow, bail};
+use rustix::thread::CapabilitySet;
 use serde::Serialize;
 
 use crate::output::{Output, directory, free_bytes};
 use crate::record::decode::{Decoder, WallClock};
 use crate::record::encode::checkpoint::Living;
 use crate::record::encode::flight_recorder::FlightRecorder;
+use crate::record::encode::news::News;
 use crate::record::encode::rows::{Asked, Progress, Table};
 use crate::record::encode::{Encoder, Running, Sizes, Written};
 use crate::record::identity::lookup::Live;
@@ -21,7 +23,7 @@ use crate::record::identity::proc::{all_pids, snapshot};
 use crate::record::identity::processes::Processes;
 use crate::record::journal::drain::{self, CHUNK_BYTES, Control, Pace};
 use crate::record::journal::{Begin, FrameKind, Journal, Limits, Reader, Syncer, frame};
-use crate::record::live::{MakeShow, Tap};
+use crate::record::live::{Audience, MakeShow, Tap};
 use crate::record::options::Options;
 use crate::record::output::disk_policy::{DiskPolicy, OnFull};
 use crate::record::output::series::Series;
@@ -34,6 +36,8 @@ use crate::schema::manifest::{Clocks, Manifest};
 const SEGMENT: u64 = 32 << 20;
 /// Bytes of frames kept in memory while the disk takes none.
 const MEMORY: usize = 8 << 20;
+/// The same where there is no disk at all.
+const ONLY_MEMORY: usize = 64 << 20;
 /// Bytes below which a disk gets small row groups, so that it can be filled to its end.
 const SMALL_DISK: u64 = 1 << 30;
 /// How often the journal is brought to the disk, in windows.
@@ -52,6 +56,10 @@ pub struct Parts<'a> {
     pub progress: &'a Arc<Progress>,
     /// Shared with the main thread.
     pub disk_policy: &'a Arc<DiskPolicy>,
+    /// Shared with the main thread.
+    pub news: &'a Arc<News>,
+    /// Shared with the main thread.
+    pub audience: &'a Arc<Audience>,
 }
 
 /// Threads at work, and how to speak with them.
@@ -75,15 +83,18 @@ impl Parts<'_> {
     /// # Errors
     /// When the journal cannot be created, or a thread cannot be started.
     pub fn start(&self, series: Series, show: Option<MakeShow>) -> Result<Threads> {
-        let output = series.output().clone();
+        let output = series.output().cloned();
         let begin = Begin { wire: LAYOUT.into(), segment: 0, manifest: self.manifest.clone() };
         let limits = self.limits();
-        let journal = Journal::create(&self.options.output, begin, limits)?;
+        let journal = match &output {
+            Some(_) => Journal::create(&self.options.output, begin, limits)?,
+            None => Journal::without_files(begin, ONLY_MEMORY),
+        };
         // Before anything that names one of them.
         append(&journal, FrameKind::Living, self.start_ns(), &self.living())?;
-        let tap = show.map(|show| Tap::open(show, self.manifest.clone())).transpose()?;
+        let tap = show.map(|show| Tap::open(show, self.manifest.clone(), self.audience.clone())).transpose()?;
         let encoder = self.encoder(series, &journal, tap)?;
-        let writer = write(encoder, &journal, output.clone())?;
+        let writer = write(encoder, &journal, output.clone(), self.options.commands.user.is_some())?;
         let control = Control::new()?;
         let chunk = CHUNK_BYTES.min(usize::try_from(limits.segment / 4).unwrap_or(CHUNK_BYTES));
         let drainer = self.drain(&journal, &control, Pace { chunk, window: self.options.window })?;
@@ -94,6 +105,9 @@ impl Parts<'_> {
     /// Files small enough that removing them makes room on a small disk; and no more of them than leaves room for the
     /// capture.
     fn limits(&self) -> Limits {
+        if self.options.only_prints {
+            return Limits { segment: SEGMENT, total: 0, memory: ONLY_MEMORY };
+        }
         let free = free_bytes(directory(&self.options.output));
         let part = if self.options.on_full == OnFull::RotateOut || free < SMALL_DISK { 4 } else { 2 };
         Limits { segment: (free / 32).clamp(64 << 10, SEGMENT), total: free / part, memory: MEMORY }
@@ -112,12 +126,13 @@ impl Parts<'_> {
 
     fn encoder(&self, series: Series, journal: &Journal, tap: Option<Tap>) -> Result<Encoder> {
         let options = self.options;
-        let mut lookup = Live::new(&self.manifest.host.boot_id, Some(journal.clone()));
+        let mut lookup = Live::new(&self.manifest.host.boot_id, Some(journal.clone()).filter(|_| !options.only_prints));
         lookup.remember_living();
         let decoder = decoder(self.manifest, Box::new(lookup));
         let limit = options.flight_recorder.as_ref();
         // A file, or the flight recorder, takes several row groups, so that both come close to their limits.
-        let small_disk = Some(free_bytes(directory(&options.output))).filter(|free| *free < SMALL_DISK);
+        let small_disk = Some(free_bytes(directory(&options.output)));
+        let small_disk = small_disk.filter(|free| *free < SMALL_DISK && !options.only_prints);
         let wanted = [options.rotation.size, options.max_size, limit.map(|limit| limit.bytes), small_disk];
         let group = wanted.into_iter().flatten().min().map(|bytes| bytes / 8);
         let asked = Asked {
@@ -126,12 +141,14 @@ impl Parts<'_> {
             trigger: options.trigger.clone(),
             group_bytes: options.memory_limit,
             first_group_bytes: group.map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
+            keep: !options.only_prints,
         };
         let table = Table::new(asked, self.progress.clone(), self.disk_policy.clone()).with_tap(tap);
         let running = Running {
             journal: journal.clone(),
             counters: self.programs.counters()?,
             disk_policy: self.disk_policy.clone(),
+            news: self.news.clone(),
         };
         let sizes = Sizes { group, file: options.rotation.size, recording: options.max_size };
         let encoder = Encoder::new(self.manifest.clone(), decoder, table, series)?;
@@ -178,20 +195,26 @@ impl Drop for Gone {
 }
 
 /// The writing thread: frames to captures, until the recording ends.
-fn write(mut encoder: Encoder, journal: &Journal, output: Output) -> Result<JoinHandle<Result<Written>>> {
+fn write(
+    mut encoder: Encoder,
+    journal: &Journal,
+    output: Option<Output>,
+    gives: bool,
+) -> Result<JoinHandle<Result<Written>>> {
     let (journal, mut reader) = (journal.clone(), Reader::live(journal.clone()));
     thread("vmtrace-write", move || {
         // Also on a panic: no other thread may wait forever.
         let _gone = Gone(journal);
         let reads_maps = || encoder.reads_counters();
-        let publishes = || output.can_publish();
-        let replaces = || output.can_replace();
+        let publishes = || output.as_ref().is_none_or(Output::can_publish);
+        let replaces = || output.as_ref().is_none_or(Output::can_replace);
         let needed = privileges::needed_for(&[
             (&reads_maps, privileges::read_maps()),
             (&publishes, privileges::PUBLISH),
             (&replaces, privileges::REPLACE),
         ]);
-        privileges::keep_only(needed | privileges::IDENTIFY);
+        let gives = if gives { privileges::GIVE } else { CapabilitySet::empty() };
+        privileges::keep_only(needed | privileges::IDENTIFY | gives);
         let mut until_finish = || -> Result<_> {
             while let Some(frame) = reader.next()? {
                 if let Some(finish) = encoder.take(&frame)? {
