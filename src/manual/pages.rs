@@ -54,6 +54,13 @@ pub const PAGES: &[Page] = &[
              vmtrace-recover(1) makes a capture from these if the recorder was killed.",
             "With -v it prints the attached hooks, how the families of events are hooked, and what they cannot see. \
              vmtrace-info(1) shows the same of a capture.",
+            "When a file is finished while the recording goes on, or the trigger has made one, a line says so. --on-file and \
+             --on-trigger run a command for it, by sh -c, with its absolute name in the variable FILE. The command has no capabilities \
+             and cannot get any, reads /dev/null, and has nothing of the recorder but its environment and directory. Under sudo(8) it is \
+             the user who called that, who gets the finished files, too. Two commands run at a time, 64 wait, and each has 60 s \
+             and may print 1 MiB: then it is ended, with its process group. The last line of what it prints is shown if it \
+             fails. At its end the recorder waits 60 s for those that are left, or until the next signal, and says how many have failed \
+             or were not run. They are recorded with -a only, or where -u or --cgroup with it fits them.",
             "USR1 prints statistics. USR2 starts a new file; with --flight-recorder it writes the file.",
             "With --print each event is printed within 200 ms, too, in the lines of vmtrace-replay(1), or as -T says in those of \
              vmtrace-export(1). Where the reader is too slow, the number of lines that are left out stands in their place: \
@@ -90,8 +97,45 @@ pub const PAGES: &[Page] = &[
                 "Keep 30 seconds in memory, and write them when a call is refused:",
                 "vmtrace record --flight-recorder 30s --trigger 'errno = EPERM' -o t.parquet -a",
             ),
+            (
+                "The same, and make an archive of each such file that can be handed on:",
+                "vmtrace record --flight-recorder 30s --trigger 'errno = EPERM' --on-trigger 'vmtrace bundle \"$FILE\" -o \"$FILE.zip\"' -o t.parquet -a",
+            ),
         ],
         see_also: &[("capabilities", "7"), ("process_vm_readv", "2"), ("ptrace", "2"), ("signal", "7")],
+    },
+    Page {
+        name: "watch",
+        synopsis: &[
+            "vmtrace watch [OPTIONS] -- COMMAND [ARG]...",
+            "vmtrace watch [OPTIONS] -p PID...",
+            "vmtrace watch [OPTIONS] -a",
+        ],
+        description: &[
+            "Prints the transfers that vmtrace-record(1) would record, within 200 ms, in the lines of vmtrace-replay(1), or as -T \
+             says in those of vmtrace-export(1). No capture is written, and no file: what was not yet printed is in memory, and nothing \
+             is left of it, also when vmtrace is killed. Options about files are refused: record --print has them.",
+            "Where the reader is too slow, the number of lines that are left out stands in their place: in JSON lines as an event \
+             lost with the cause not_printed. They are gone; the last line on stderr says how many. Nothing ever waits for the reader but the end of \
+             vmtrace.",
+            "When the reader has closed the pipe, as head(1) does, watching ends without a word. COMMAND is not ended: vmtrace waits \
+             for it.",
+        ],
+        status: &[
+            ("0", "Done, no event was lost, or the reader has closed the pipe. Without COMMAND."),
+            ("2", "Wrong usage, watching is not possible, or events could not be printed."),
+            ("3", "Done, but events were lost on their way from the kernel. Without COMMAND."),
+            ("N, 128+N", "With COMMAND: its exit status, or 128 and the number of the signal that ended it."),
+            ("125", "With COMMAND: vmtrace failed; with --fail-on-loss, or events were lost."),
+            ("126", "COMMAND cannot be executed."),
+            ("127", "COMMAND was not found."),
+        ],
+        examples: &[
+            ("See what accesses the memory of a process:", "vmtrace watch -e @mem,@ptrace,@vm -p 4211"),
+            ("See which calls are refused, anywhere:", "vmtrace watch -T jsonl -a | jq 'select(.errno)'"),
+            ("See the first ten events of a program:", "vmtrace watch -- ./app | head"),
+        ],
+        see_also: &[("capabilities", "7"), ("process_vm_readv", "2"), ("ptrace", "2")],
     },
     Page {
         name: "recover",

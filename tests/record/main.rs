@@ -8,6 +8,7 @@
 mod bad_input;
 mod captures;
 mod check;
+mod commands;
 mod containers;
 mod crash;
 mod descriptors;
@@ -46,5 +47,6 @@ mod terminal;
 mod threads;
 mod torn;
 mod transfers;
+mod watch;
 mod whole_system;
 mod wording;

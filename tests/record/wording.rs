@@ -19,7 +19,7 @@ fn one_event_is_singular_everywhere() {
     let line = last_line(&recording);
     assert!(line.contains(": 1 event written, 0 lost, ") && line.contains(" events not requested;"), "{line}");
     let info = shown("info", &recording);
-    assert!(info.contains("1 row in 1 row group,") && info.contains("at most 1 event;"), "{info}");
+    assert!(info.contains("1 event in 1 row group,") && info.contains("at most 1 event;"), "{info}");
     let verify = shown("verify", &recording);
     assert!(verify.contains("  1 row in 1 row group\n"), "{verify}");
     let replay = shown("replay", &recording);

@@ -14,7 +14,7 @@ fn a_sound_capture_is_described() {
     let ran = vmtrace(&["info", made.path()]);
     assert_eq!((ran.status, ran.err.as_str()), (0, ""));
     for part in [
-        "19 rows in 1 row group, schema version 1\n",
+        "19 events in 1 row group, schema version 1\n",
         "Capture      0123456789abcdef0123456789abcdef\n",
         "Recorder     vmtrace 0.1.0 (git e32df2a)\n",
         "Command      vmtrace record -o demo.parquet -- py-spy dump --pid 42\n",

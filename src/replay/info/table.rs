@@ -52,7 +52,7 @@ fn origin(out: &mut String, facts: &Facts<'_>) {
         format_args!(
             "{}, {} in {}, schema version {}",
             count::bytes(facts.size),
-            count::rows(facts.rows),
+            count::events(facts.rows),
             count::row_groups(facts.row_groups),
             facts.schema_version
         ),
