@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-pub use self::lowered::User;
 use self::lowered::Lowered;
+pub use self::lowered::User;
 use crate::count::Count;
 use crate::record::encode::news::NewFile;
 use crate::record::privileges;
@@ -147,8 +147,8 @@ impl Commands {
         self.send = None;
         self.wait(LIMIT, is_enough);
         self.end();
-        let [run, failed, not_run] = [&self.shared.run, &self.shared.failed, &self.shared.not_run]
-            .map(|number| number.load(Ordering::Acquire));
+        let [run, failed, not_run] =
+            [&self.shared.run, &self.shared.failed, &self.shared.not_run].map(|number| number.load(Ordering::Acquire));
         let commands = Count(run, "command was run", "commands were run");
         (failed + not_run > 0).then(|| format!("{commands} for files: {failed} failed, {not_run} more were not run"))
     }

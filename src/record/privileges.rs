@@ -18,10 +18,8 @@ pub const IDENTIFY: CapabilitySet = CapabilitySet::SYS_PTRACE;
 /// Nothing: records are taken from memory that is mapped already.
 pub const DRAIN: CapabilitySet = CapabilitySet::empty();
 /// Commands that have none: taking them from the bounding set, becoming another user, and ending what is that user's.
-pub const RUN: CapabilitySet = CapabilitySet::SETPCAP
-    .union(CapabilitySet::SETUID)
-    .union(CapabilitySet::SETGID)
-    .union(CapabilitySet::KILL);
+pub const RUN: CapabilitySet =
+    CapabilitySet::SETPCAP.union(CapabilitySet::SETUID).union(CapabilitySet::SETGID).union(CapabilitySet::KILL);
 /// Shows rows.
 pub const SHOW: CapabilitySet = CapabilitySet::empty();
 

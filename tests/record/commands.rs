@@ -144,7 +144,8 @@ fn a_command_that_floods_or_fails_is_told_of_in_one_line() {
         ("echo no such luck >&2; exit 3", "exit status 3: no such luck"),
     ] {
         let recording = record(command, vmtrace());
-        let of_command = recording.stderr.lines().filter(|line| line.starts_with("vmtrace: --on-file: the command for "));
+        let of_command =
+            recording.stderr.lines().filter(|line| line.starts_with("vmtrace: --on-file: the command for "));
         let lines: Vec<&str> = of_command.collect();
         assert_eq!(lines.len(), 1, "{}", recording.stderr);
         assert!(lines[0].ends_with(&format!(" failed: {said}")), "{}", recording.stderr);

@@ -60,7 +60,7 @@ impl FromArgMatches for Watch {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
         let is_given = |id: &&&str| matches.value_source(id) == Some(ValueSource::CommandLine);
         if let Some(id) = ABOUT_FILES.iter().find(is_given) {
-            return Err(Error::raw(ErrorKind::ArgumentConflict, format!("{}\n", refusal(id))));
+            return Err(Error::raw(ErrorKind::ArgumentConflict, refusal(id)));
         }
         Args::from_arg_matches(matches).map(Watch)
     }

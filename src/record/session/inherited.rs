@@ -108,7 +108,13 @@ impl Inherited {
 
     /// Brings the calling process to what signals are like where nobody has changed them. Between fork and exec, too.
     pub fn default_signals() {
-        (1..=LAST_SIGNAL).for_each(|signal| dispose(signal, libc::SIG_DFL));
+        for signal in 1..=LAST_SIGNAL {
+            // The kernel's own call, since the C library leaves out two that it keeps for itself, and which can be ignored.
+            let (default, mask_size) = ([0_u64; 4], 8_usize);
+            let old = ptr::null_mut::<u64>();
+            // SAFETY: zeros are a valid action, which outlives the call. KILL and STOP are refused.
+            unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), old, mask_size) };
+        }
         // SAFETY: a plain C struct, for which zeros are valid, and which outlives the call.
         let none: sigset_t = unsafe { mem::zeroed() };
         // SAFETY: as above.
