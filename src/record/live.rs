@@ -173,7 +173,7 @@ impl Tap {
     }
 
     /// How many rows were not shown.
-    pub fn left(&self) -> u64 {
+    pub fn left_in_all(&self) -> u64 {
         self.left_in_all
     }
 

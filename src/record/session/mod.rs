@@ -5,6 +5,7 @@
 pub mod bell;
 pub mod breakdown;
 pub mod command;
+pub mod end;
 pub mod inherited;
 pub mod ready;
 pub mod setup;
@@ -15,7 +16,7 @@ pub mod timers;
 pub mod wait;
 
 use std::path::Path;
-use std::process::{Child, ExitStatus};
+use std::process::Child;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -23,7 +24,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 
 use self::bell::Bell;
-use self::command::{CannotStart, shell_status};
+use self::command::CannotStart;
+use self::end::{End, announce, end_print, exit_status};
 use self::inherited::Inherited;
 use self::signals::Signals;
 use self::threads::Threads;
@@ -57,47 +59,6 @@ const TICK: Duration = Duration::from_millis(200);
 /// How long calls on the memory of `-p` processes that have ended are waited for. Other users of that memory look the
 /// same.
 const LINGER: Duration = Duration::from_secs(10);
-
-/// How long COMMAND may take to end by itself after a signal that reached both of us.
-const GRACE: Duration = Duration::from_millis(500);
-
-/// Why a recording ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// COMMAND ended so.
-    Command(ExitStatus),
-    /// This signal came.
-    Signal(i32),
-    /// `--duration` is over.
-    Duration,
-    /// `-c` is reached.
-    Count,
-    /// `--max-size` is reached.
-    MaxSize,
-    /// The last `-p` process is gone.
-    ProcessesGone,
-    /// The disk is full.
-    Full,
-    /// Nobody looks any more, and nothing is kept.
-    Unread,
-    /// The output failed, or a thread did.
-    Failed,
-}
-
-impl End {
-    fn reason(self) -> EndReason {
-        match self {
-            End::Command(_) => EndReason::CommandExit,
-            End::Signal(_) => EndReason::Signal,
-            End::Duration => EndReason::Duration,
-            End::Count => EndReason::Count,
-            End::MaxSize => EndReason::MaxSize,
-            End::ProcessesGone => EndReason::ProcessesGone,
-            End::Full => EndReason::DiskFull,
-            End::Unread | End::Failed => EndReason::WriteError,
-        }
-    }
-}
 
 /// A recording under way.
 #[derive(Debug)]
@@ -403,7 +364,7 @@ impl<'a> Session<'a> {
         }
         self.journal.remove();
         announce(&self.news, self.commands.as_ref(), self.options.quiet, true);
-        let not_shown = tap.as_ref().map_or(0, Tap::left);
+        let not_shown = tap.as_ref().map_or(0, Tap::left_in_all);
         if let Some(tap) = tap {
             end_print(tap, end, &self.signals, endings);
         }
@@ -480,64 +441,5 @@ impl<'a> Session<'a> {
             std::thread::sleep(Duration::from_millis(1));
         }
         drainer.join().map_err(|_| anyhow!("the drain thread panicked"))?
-    }
-}
-
-/// Says which files were finished, and runs the commands for them. Of the last one the summary says so.
-fn announce(news: &News, commands: Option<&Commands>, quiet: bool, last: bool) {
-    for new in news.take() {
-        if !quiet && (new.triggered || !last) {
-            report::finished(&new);
-        }
-        commands.iter().for_each(|commands| commands.offer(&new));
-    }
-}
-
-/// Waits until everything is printed. The capture is complete, whatever becomes of its reader: one that does not read is left
-/// to itself with the next signal, and after a while if a signal has ended the recording.
-fn end_print(tap: Tap, end: End, signals: &Signals, endings: usize) {
-    let begin = Instant::now();
-    let is_asked_to_end = matches!(end, End::Signal(_));
-    let is_enough = || signals.endings() > endings || (is_asked_to_end && begin.elapsed() > LINGER);
-    if !tap.close(is_enough) {
-        say_line(format_args!("--print: the reader does not read: the last events were not printed"));
-    }
-}
-
-/// COMMAND's status; without it, whether the recording went to its end and anything was lost.
-fn exit_status(
-    options: &Options,
-    (end, full): (End, bool),
-    child: Option<&mut Child>,
-    signals: &Signals,
-    lost: u64,
-) -> u8 {
-    let status = match (end, child) {
-        (End::Command(ended), _) => shell_status(ended),
-        (_, Some(child)) => await_command(end, child, signals),
-        (End::Unread, None) => status::OK,
-        (_, None) if full => status::ERROR,
-        (_, None) if lost > 0 => status::LOSS,
-        (_, None) => status::OK,
-    };
-    let failed = lost > 0 || full;
-    if options.fail_on_loss && failed { status::RECORDER_FAILED } else { status }
-}
-
-/// The recording ended first. COMMAND is left alone, but a ^C has usually reached it too. When the disk is full, or nobody
-/// reads what is printed, nobody has asked for an end: then its status is awaited.
-fn await_command(end: End, child: &mut Child, signals: &Signals) -> u8 {
-    let deadline = Instant::now() + GRACE;
-    let is_awaited = matches!(end, End::Full | End::Unread);
-    while Instant::now() < deadline || (is_awaited && signals.pending().is_none()) {
-        if let Ok(Some(ended)) = child.try_wait() {
-            return shell_status(ended);
-        }
-        std::thread::sleep(GRACE / 10);
-    }
-    say_line(format_args!("the recording has ended; COMMAND (pid {}) was left running", child.id()));
-    match end {
-        End::Signal(signal) => u8::try_from(128 + signal).unwrap_or(status::OK),
-        _ => status::OK,
     }
 }
