@@ -1,4 +1,4 @@
-//! `record --print`: joins the rows of a recording to the lines of `replay` and the formats of `export`.
+//! `record --print` and `watch`: joins the rows of a recording to the lines of `replay` and the formats of `export`.
 
 use std::io::{BufWriter, Stdout, stdout};
 

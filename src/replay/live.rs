@@ -64,9 +64,7 @@ impl Lines {
     /// When it cannot be written.
     pub fn left(&mut self, events: u64) -> Result<()> {
         let events = Count(events, "event is", "events are");
-        self.text.remark(&format!(
-            "{events} not shown here, since the reader was too slow: the recording goes on with them"
-        ))?;
+        self.text.remark(&format!("{events} not shown here, since the reader was too slow"))?;
         self.text.flush()
     }
 
