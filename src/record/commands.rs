@@ -208,3 +208,26 @@ impl Shared {
         say_line(format_args!("{on}: no command is run for {}: {cause}", file.display()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_there_is_no_room_for_is_not_run_and_counted() {
+        let asked = Asked { on_file: Some("sleep 1000".into()), ..Asked::default() };
+        let commands = Commands::start(asked, Inherited::at_start()).unwrap();
+        let given = 2 * (AT_A_TIME + WAITING) as u64;
+        let file = NewFile { path: "x".into(), triggered: true };
+        (0..given).for_each(|_| commands.offer(&file));
+        let shared = commands.shared.clone();
+        assert!(shared.not_run.load(Ordering::Acquire) >= given / 2);
+        let said = commands.close(|| true).unwrap();
+        assert!(said.ends_with(" more were not run"), "{said}");
+        let counts = || [&shared.run, &shared.failed, &shared.not_run].map(|number| number.load(Ordering::Acquire));
+        // On a busy machine what was killed may take longer to end than anybody waits for it.
+        while !matches!(counts(), [run, failed, not_run] if run + not_run == given && failed == run) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
