@@ -10,16 +10,19 @@ use crate::schema::vocabulary::{IovVerdict, PayloadStatus};
 use crate::schema::{Event, EventKind};
 
 /// Columns that [`Counts::note`] looks at.
-pub const COLUMNS: &[&str] = &["event", "errno", "bytes", "payload_status", "iov_verdict", "argv"];
+pub const COLUMNS: &[&str] = &["event", "errno", "bytes", "payload_status", "iov_verdict", "argv", "host"];
 /// Kinds of events that are told apart. A capture of vmtrace has far fewer.
 const KINDS: usize = 1_024;
+/// Hosts that are told apart.
+pub const HOSTS: usize = 1_024;
 
-/// Rows by event.
+/// Rows by event, and by host and event where the rows are of several hosts.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
     of: Vec<LedgerRow>,
     /// The one that the last row was counted in.
     last: usize,
+    hosts: Vec<(String, Counts)>,
 }
 
 impl Counts {
@@ -36,7 +39,27 @@ impl Counts {
         row.failed += failed;
         row.bytes = row.bytes.saturating_add(bytes);
         row.read_faults += faults;
-        Ok(())
+        match event.host {
+            Some(host) => self.host(host)?.note(&Event { host: None, ..*event }),
+            None => Ok(()),
+        }
+    }
+
+    fn host(&mut self, host: &str) -> Result<&mut Counts> {
+        let at = match self.hosts.iter().position(|(known, _)| known == host) {
+            Some(at) => at,
+            None => {
+                ensure!(self.hosts.len() < HOSTS, "the rows are of more than {HOSTS} hosts");
+                self.hosts.push((host.into(), Counts::default()));
+                self.hosts.len() - 1
+            }
+        };
+        self.hosts.get_mut(at).map(|(_, counts)| counts).ok_or_else(|| anyhow::anyhow!("no such host"))
+    }
+
+    /// Those of the rows of a host.
+    pub fn of_host(&self, host: &str) -> Option<Counts> {
+        self.hosts.iter().find(|(known, _)| known == host).map(|(_, counts)| counts.clone())
     }
 
     fn of(&mut self, event: &str) -> Result<&mut LedgerRow> {
@@ -68,7 +91,7 @@ impl Counts {
             row.bytes = row.bytes.saturating_add(more.bytes);
             row.read_faults = row.read_faults.saturating_add(more.read_faults);
         }
-        Ok(())
+        other.hosts.iter().try_for_each(|(host, counts)| self.host(host)?.add(counts))
     }
 
     /// All rows.

@@ -1,12 +1,13 @@
-//! `vmtrace merge`: files of one recording, or slices of one capture, as one capture.
+//! `vmtrace merge`: files of one recording, or slices of one capture, as one capture; and captures of several recordings (`hosts`).
 //!
-//! Rows come in the order of their numbers, each once. Row groups are copied as they are where no other file has rows among theirs.
+//! Rows of a recording come in the order of their numbers, each once. Row groups are copied as they are where no other file has rows among theirs.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
-use super::recording::{Part, Recording};
+use super::hosts;
+use super::recording::{self, Part, Recording};
 use super::source::Source;
 use super::writer::Writer;
 use super::{Deriving, Target};
@@ -21,11 +22,12 @@ use crate::terminal::status;
 /// Options of `vmtrace merge`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The files must be those of one recording, without one missing between them, or slices of one capture. A row that is in several \
-slices is taken once. Exit status: 0 OUT was written, 2 an error: there is no OUT."
+    after_help = "Of files of one recording none may be missing between them. A row that is in several slices is taken once. Captures of several \
+recordings become one whose rows have a column host, in the order of the hosts' wall clocks; captures of one boot of a host, which must not be \
+of the same time, in the order of its monotonic clock. Exit status: 0 OUT was written, 2 an error: there is no OUT."
 )]
 pub struct Args {
-    /// Files of one recording, or slices of one capture, in any order
+    /// Files of one recording, slices of one capture, or captures of several hosts, in any order
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -44,7 +46,12 @@ pub fn run(args: &Args) -> Result<u8> {
     crate::output::check(args.target.path(), args.target.force)?;
     archive::check_apart(&args.files, args.target.path())?;
     args.sandbox.enter(&Needs::reading(&args.files).and_writing([args.target.path()]));
-    let recording = Recording::open(&archive::files(&args.files)?, args.large.limits(), args.target.path())?;
+    let sources = recording::open(&archive::files(&args.files)?, args.large.limits(), args.target.path())?;
+    if hosts::are_several(&sources) {
+        hosts::merge(sources, &args.target)?;
+        return Ok(status::OK);
+    }
+    let recording = Recording::of(sources)?;
     let mut deriving = Deriving::begin("merge", &recording, &args.target)?;
     let mut taken = Vec::new();
     for part in &recording.parts {
@@ -72,6 +79,65 @@ fn merge(part: &Part, writer: &mut Writer) -> Result<Vec<u64>> {
         pass(&mut cursors, next.at, next.seq)?;
     }
     Ok(cursors.iter().map(|cursor| cursor.taken).collect())
+}
+
+/// The rows of a recording one after another, each once.
+pub(super) struct Stream<'a> {
+    parts: std::slice::Iter<'a, Part>,
+    cursors: Vec<Cursor<'a>>,
+    /// Rows taken of the captures that have ended.
+    taken: Vec<u64>,
+    /// The cursor that has the next row.
+    at: usize,
+}
+
+impl<'a> Stream<'a> {
+    /// Those of `recording`.
+    pub fn of(recording: &'a Recording) -> Self {
+        Stream { parts: recording.parts.iter(), cursors: Vec::new(), taken: Vec::new(), at: 0 }
+    }
+
+    /// The next row, and the capture and row group that it is from.
+    ///
+    /// # Errors
+    /// When a capture cannot be read.
+    pub fn head(&mut self) -> Result<Option<(Event<'_>, &'a Source, usize)>> {
+        loop {
+            let Some(next) = next(&mut self.cursors)? else {
+                self.taken.extend(self.cursors.iter().map(|cursor| cursor.taken));
+                self.cursors.clear();
+                let Some(part) = self.parts.next() else { return Ok(None) };
+                self.cursors = part.sources.iter().map(Cursor::of).collect();
+                continue;
+            };
+            match self.cursors.get_mut(next.at) {
+                Some(cursor) if cursor.rows.is_none() => cursor.open()?,
+                Some(_) => {
+                    self.at = next.at;
+                    break;
+                }
+                None => return Ok(None),
+            }
+        }
+        let Some(cursor) = self.cursors.get(self.at) else { return Ok(None) };
+        Ok(cursor.event().map(|event| (event, cursor.source, cursor.group)))
+    }
+
+    /// Goes beyond the row that [`Stream::head`] gave.
+    ///
+    /// # Errors
+    /// When another slice has another row of its number.
+    pub fn pass(&mut self) -> Result<()> {
+        let Some(cursor) = self.cursors.get_mut(self.at) else { return Ok(()) };
+        let Some(seq) = cursor.event().map(|event| event.seq) else { return Ok(()) };
+        cursor.taken += 1;
+        pass(&mut self.cursors, self.at, seq)
+    }
+
+    /// Rows taken of each capture.
+    pub fn taken(self) -> Vec<u64> {
+        self.taken
+    }
 }
 
 /// The row that comes next.

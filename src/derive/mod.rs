@@ -4,6 +4,7 @@
 //! number. The manifest says what the capture was made from, and its ledger what was left out.
 
 mod counts;
+mod hosts;
 pub mod merge;
 mod recording;
 pub mod redact;
@@ -72,6 +73,11 @@ impl<'a> Deriving<'a> {
     /// and its root digest.
     fn finish(mut self, taken: &[u64], left_out: &str) -> Result<(u64, String)> {
         self.manifest.ledger = self.recording.ledger(self.writer.counts())?;
+        for part in &mut self.manifest.hosts {
+            part.manifest.ledger = self.recording.ledger_of_host(&part.host, self.writer.counts())?;
+        }
+        // What is said of the hosts that have rows, as one.
+        self.manifest.join_hosts();
         let missing = LedgerRow::total(&self.manifest.ledger).left_out;
         if let Some(step) = self.manifest.derived_from.last_mut() {
             let sources = self.recording.sources().zip(taken).map(|(of, taken)| Source { taken: *taken, ..of });
@@ -102,8 +108,15 @@ fn manifests(command: &str, argv: Vec<String>, recording: &Recording) -> (Manife
     let mut manifest = recording.manifest();
     let step = Derivation { command: command.into(), argv, tool: tool(), ..Derivation::default() };
     manifest.derived_from.push(step);
-    let begin = Manifest { ledger: Vec::new(), ..manifest.clone() };
+    let begin = beginning(&manifest);
     (manifest, begin)
+}
+
+/// What a file begins with that ends with `manifest`: nothing is counted yet.
+fn beginning(manifest: &Manifest) -> Manifest {
+    let mut begin = Manifest { ledger: Vec::new(), ..manifest.clone() };
+    begin.hosts.iter_mut().for_each(|part| part.manifest.ledger.clear());
+    begin
 }
 
 /// This program.

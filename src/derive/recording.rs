@@ -25,6 +25,8 @@ pub struct Part {
     pub sources: Vec<Source>,
     /// What the whole file counts. Where there are slices, `written` and what belongs to it are those of the largest.
     ledger: Vec<LedgerRow>,
+    /// The same by host, where its rows are of several.
+    hosts: Vec<(String, Vec<LedgerRow>)>,
 }
 
 /// The captures, in order.
@@ -42,10 +44,14 @@ impl Recording {
     /// # Errors
     /// When one cannot be read, is the output, or they are not of one recording.
     pub fn open(paths: &[PathBuf], limits: Limits, output: &Path) -> Result<Self> {
-        let mut sources = Vec::new();
-        for (place, path) in paths.iter().enumerate() {
-            sources.push((place, Source::open(path, limits, output)?));
-        }
+        Recording::of(open(paths, limits, output)?)
+    }
+
+    /// Puts captures in order, each with its place among those that were given.
+    ///
+    /// # Errors
+    /// When they are not of one recording.
+    pub fn of(mut sources: Vec<(usize, Source)>) -> Result<Self> {
         let mut pairs = sources.iter().zip(sources.iter().skip(1));
         pairs.try_for_each(|((_, a), (_, b))| check_pair(a, b))?;
         // Stable, so that slices stay as they were given.
@@ -55,7 +61,7 @@ impl Recording {
         for (_, source) in sources {
             match parts.last_mut().filter(|part| part.sources.first().is_some_and(|of| span(of) == span(&source))) {
                 Some(part) => part.add(source)?,
-                None => parts.push(Part { ledger: source.manifest().ledger.clone(), sources: vec![source] }),
+                None => parts.push(Part::of(source)),
             }
         }
         let mut pairs = parts.iter().zip(parts.iter().skip(1));
@@ -97,6 +103,24 @@ impl Recording {
         let joined = self.parts.iter().fold(Vec::new(), |joined, part| LedgerRow::joined(&joined, part.ledger.clone()));
         let names: Vec<String> = self.all().map(Source::name).collect();
         counts.ledger(&joined).with_context(|| format!("{}: `vmtrace verify` says what is wrong", names.join(", ")))
+    }
+
+    /// The same of its rows of one host, where its rows are of several.
+    ///
+    /// # Errors
+    /// As [`Recording::ledger`].
+    pub fn ledger_of_host(&self, host: &str, counts: &Counts) -> Result<Vec<LedgerRow>> {
+        // Such a capture is no file of a recording of several.
+        let of = self.parts.first().and_then(|part| part.hosts.iter().find(|(label, _)| label == host));
+        let ledger = of.map(|(_, ledger)| ledger.as_slice()).unwrap_or_default();
+        let names: Vec<String> = self.all().map(Source::name).collect();
+        let of_host = counts.of_host(host).unwrap_or_default();
+        of_host.ledger(ledger).with_context(|| format!("{}: `vmtrace verify` says what is wrong", names.join(", ")))
+    }
+
+    /// The place of each capture among those that were given, in their order.
+    pub fn places(&self) -> impl Iterator<Item = usize> {
+        self.given.iter().copied()
     }
 
     /// What the captures say of themselves, as one, without a ledger.
@@ -162,16 +186,24 @@ fn check_pair(a: &Source, b: &Source) -> Result<()> {
     let (a_name, b_name) = (a.name(), b.name());
     ensure!(
         a.manifest().capture_id == b.manifest().capture_id,
-        "{a_name} and {b_name} are of different recordings: what can be one capture are the files of one recording, and slices \
-         of one capture; `vmtrace query` reads other captures together"
+        "{a_name} and {b_name} are of different recordings: a part can be taken of the files of one recording; make one capture of \
+         both first (`vmtrace merge`)"
     );
-    ensure!(
-        redactions(a.manifest()) == redactions(b.manifest()),
-        "{a_name} and {b_name} are not redacted in the same way: redact all of them alike first"
-    );
+    check_redacted(a, b)?;
     ensure!(
         span(a).is_some() == span(b).is_some(),
         "{a_name} and {b_name} overlap: one is a file of the recording, the other all of it"
+    );
+    Ok(())
+}
+
+/// Whether two captures are redacted alike.
+pub fn check_redacted(a: &Source, b: &Source) -> Result<()> {
+    ensure!(
+        redactions(a.manifest()) == redactions(b.manifest()),
+        "{} and {} are not redacted in the same way: redact all of them alike first",
+        a.name(),
+        b.name()
     );
     Ok(())
 }
@@ -204,29 +236,53 @@ fn carried(manifest: &Manifest, count: fn(&LedgerRow) -> u64) -> BTreeMap<&str, 
 }
 
 impl Part {
+    fn of(source: Source) -> Self {
+        let manifest = source.manifest();
+        let hosts = manifest.hosts.iter().map(|part| (part.host.clone(), part.manifest.ledger.clone())).collect();
+        Part { ledger: manifest.ledger.clone(), hosts, sources: vec![source] }
+    }
+
     /// Adds a slice of the same file.
     fn add(&mut self, source: Source) -> Result<()> {
         ensure!(self.sources.len() < SLICES, "more than {SLICES} captures of the same rows: merge some of them first");
-        let of = |row: &LedgerRow| LedgerRow {
-            written: 0,
-            left_out: row.written.saturating_add(row.left_out),
-            failed: 0,
-            bytes: 0,
-            read_faults: 0,
-            ..row.clone()
-        };
-        let ledger = &source.manifest().ledger;
-        let is_same = self.ledger.len() == ledger.len() && self.ledger.iter().zip(ledger).all(|(a, b)| of(a) == of(b));
+        let hosts = &source.manifest().hosts;
+        let mut is_same = widen(&mut self.ledger, &source.manifest().ledger) && self.hosts.len() == hosts.len();
+        for ((mine, ledger), its) in self.hosts.iter_mut().zip(hosts) {
+            is_same &= *mine == its.host && widen(ledger, &its.manifest.ledger);
+        }
         if !is_same {
             let name = self.sources.first().map(Source::name).unwrap_or_default();
             bail!("{name} and {} are not of the same capture: their ledgers differ", source.name());
         }
-        for (mine, its) in self.ledger.iter_mut().zip(ledger) {
-            if its.written > mine.written {
-                mine.clone_from(its);
-            }
-        }
         self.sources.push(source);
         Ok(())
     }
+}
+
+/// Makes of the ledger of a slice that of the larger one of two, of each line. Returns whether both are slices of one capture.
+fn widen(mine: &mut [LedgerRow], its: &[LedgerRow]) -> bool {
+    let of = |row: &LedgerRow| LedgerRow {
+        written: 0,
+        left_out: row.written.saturating_add(row.left_out),
+        failed: 0,
+        bytes: 0,
+        read_faults: 0,
+        ..row.clone()
+    };
+    let is_same = mine.len() == its.len() && mine.iter().zip(its).all(|(a, b)| of(a) == of(b));
+    for (mine, its) in mine.iter_mut().zip(its).filter(|_| is_same) {
+        if its.written > mine.written {
+            mine.clone_from(its);
+        }
+    }
+    is_same
+}
+
+/// Opens captures, each with its place.
+///
+/// # Errors
+/// When one cannot be read, or is the output.
+pub fn open(paths: &[PathBuf], limits: Limits, output: &Path) -> Result<Vec<(usize, Source)>> {
+    let open = |(place, path): (usize, &PathBuf)| Ok((place, Source::open(path, limits, output)?));
+    paths.iter().enumerate().map(open).collect()
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use crate::model::time;
 use crate::schema::Event;
 use crate::schema::events::EventSpec;
+use crate::schema::hosts::HostPart;
 use crate::schema::manifest::{Clocks, Manifest};
 use crate::schema::types::Iovecs;
 
@@ -39,6 +40,31 @@ impl Facts {
             machine: host.machine.clone(),
             start: *start,
         }
+    }
+}
+
+/// Those of a capture and of each of its hosts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Origins {
+    all: Facts,
+    hosts: Vec<(String, Facts)>,
+}
+
+impl Origins {
+    /// Those of a manifest.
+    pub fn of(manifest: &Manifest) -> Self {
+        let all = Facts::of(manifest);
+        // An event is known by the capture that it is in.
+        let capture_id = &all.capture_id;
+        let of = |part: &HostPart| Facts { capture_id: capture_id.clone(), ..Facts::of(&part.manifest) };
+        let hosts = manifest.hosts.iter().map(|part| (part.host.clone(), of(part))).collect();
+        Origins { all, hosts }
+    }
+
+    /// Those of the host of an event.
+    pub fn get(&self, event: &Event<'_>) -> &Facts {
+        let of_host = event.host.and_then(|host| self.hosts.iter().find(|(known, _)| known == host));
+        of_host.map_or(&self.all, |(_, facts)| facts)
     }
 }
 

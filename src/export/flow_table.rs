@@ -37,6 +37,7 @@ pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         Field::new("via_comm", DataType::Utf8, true),
         Field::new("via_address", DataType::UInt64, true),
         Field::new("bytes", DataType::UInt64, false),
+        Field::new("host", DataType::Utf8, true),
     ]);
     Arc::new(Schema::new(fields))
 });
@@ -108,6 +109,7 @@ pub struct Table {
     via_comm: StringBuilder,
     via_address: UInt64Builder,
     bytes: UInt64Builder,
+    host: StringBuilder,
 }
 
 impl Table {
@@ -135,6 +137,7 @@ impl Table {
         self.via_comm.append_option(facts.via_comm.as_deref());
         self.via_address.append_option(facts.via_address);
         self.bytes.append_value(facts.bytes);
+        self.host.append_option(facts.host.as_deref());
     }
 
     /// The flows so far. None are left.
@@ -159,6 +162,7 @@ impl Table {
             Arc::new(self.via_comm.finish()),
             Arc::new(self.via_address.finish()),
             Arc::new(self.bytes.finish()),
+            Arc::new(self.host.finish()),
         ]);
         Ok(RecordBatch::try_new(Arc::clone(&SCHEMA), columns)?)
     }

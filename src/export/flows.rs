@@ -71,6 +71,9 @@ pub struct Facts<'a> {
     pub equal: Option<u64>,
     /// The first byte that differs.
     pub differs_at: Option<u64>,
+    /// The host, where the capture is of several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// The process in whose memory the bytes were between both calls, if the flow is inferred.
     pub via_pid: Option<i32>,
     /// Its name.
@@ -154,6 +157,7 @@ impl<'a> Facts<'a> {
             by_reference: flow.by_reference,
             equal,
             differs_at,
+            host: flow.host().map(str::to_string),
             via_pid: flow.via.as_ref().map(|via| via.pid),
             via_comm: flow.via.as_ref().map(|via| via.comm.to_string()),
             via_address: flow.via.as_ref().map(|via| via.address),
@@ -172,7 +176,7 @@ fn hexadecimal<S: Serializer>(address: &Option<u64>, serializer: S) -> Result<S:
 pub const ENDS: [&str; 11] =
     ["kind", "seq", "event", "pid", "comm", "offset", "address", "name", "file_offset", "owner_pid", "owner_comm"];
 /// Columns behind those of both ends.
-pub const REST: [&str; 11] = [
+pub const REST: [&str; 12] = [
     "moved_by",
     "certainty",
     "why",
@@ -184,6 +188,7 @@ pub const REST: [&str; 11] = [
     "via_comm",
     "via_address",
     "bytes",
+    "host",
 ];
 
 /// The header of CSV.
@@ -217,6 +222,7 @@ pub fn record(facts: &Facts<'_>) -> Vec<String> {
         text(facts.via_comm.as_deref()),
         hex(facts.via_address),
         facts.bytes.to_string(),
+        text(facts.host.as_deref()),
     ]);
     record
 }

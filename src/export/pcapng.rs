@@ -19,7 +19,7 @@ use pcap_file::{DataLink, PcapError};
 use super::left_out::LeftOut;
 use super::sentence::sentence;
 use super::{Export, Origin};
-use crate::model::process::Identity;
+use crate::model::process::{HostId, Identity};
 use crate::model::transfer::{End, Transfer};
 use crate::schema::Event;
 use crate::schema::types::Iovecs;
@@ -56,7 +56,7 @@ enum Pair {
     /// A caller and its target, if it has one.
     Processes(Identity, Option<Identity>),
     /// A pipe, by its inode.
-    Pipe(u64),
+    Pipe(HostId, u64),
     /// Whatever is beyond the limit.
     Others,
 }
@@ -70,20 +70,24 @@ impl Pair {
             End::Memory { .. } | End::Register { .. } | End::Socket { .. } | End::File { .. } => None,
         });
         match pipes.next() {
-            Some(inode) => Pair::Pipe(inode),
+            Some(inode) => Pair::Pipe(HostId::of(event.host), inode),
             None => Pair::Processes(Identity::caller(event), Identity::target(event)),
         }
     }
 
     fn name(self, event: &Event<'_>) -> String {
         let caller = Safe(event.comm);
-        match (self, event.target_pid) {
-            (Pair::Pipe(inode), _) => format!("pipe:[{inode}]"),
+        let name = match (self, event.target_pid) {
+            (Pair::Pipe(_, inode), _) => format!("pipe:[{inode}]"),
             (Pair::Others, _) => "others".to_string(),
             (Pair::Processes(..), Some(target)) => {
                 format!("{caller}[{}] <-> {}[{target}]", event.pid, Safe(event.target_comm.unwrap_or_default()))
             }
             (Pair::Processes(..), None) => format!("{caller}[{}]", event.pid),
+        };
+        match (self, event.host) {
+            (Pair::Others, _) | (_, None) => name,
+            (_, Some(host)) => format!("{}:{name}", Safe(host)),
         }
     }
 }

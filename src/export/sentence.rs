@@ -8,6 +8,9 @@ use crate::schema::{Event, EventKind};
 
 /// Writes it.
 pub(super) fn sentence(out: &mut String, event: &Event<'_>) {
+    if let Some(host) = event.host {
+        add(out, format_args!("{host}: "));
+    }
     match EventKind::of_name(event.event) {
         Some(EventKind::Lost) => lost(out, event),
         Some(EventKind::ProcessExec) => {

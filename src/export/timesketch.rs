@@ -21,26 +21,32 @@ use crate::terminal::json_line;
 pub struct Timesketch<W> {
     out: W,
     hostname: String,
+    /// Names of the hosts, by what rows call them.
+    hosts: Vec<(String, String)>,
     message: String,
 }
 
 impl<W: Write> Timesketch<W> {
     /// An exporter that writes to `out`.
     pub fn new(out: W) -> Self {
-        Timesketch { out, hostname: String::new(), message: String::new() }
+        Timesketch { out, hostname: String::new(), hosts: Vec::new(), message: String::new() }
     }
 }
 
 impl<W: Write> Export for Timesketch<W> {
     fn capture(&mut self, origin: &Origin<'_>) -> Result<()> {
         self.hostname.clone_from(&origin.manifest.host.hostname);
+        let hosts = origin.manifest.hosts.iter();
+        self.hosts = hosts.map(|part| (part.host.clone(), part.manifest.host.hostname.clone())).collect();
         Ok(())
     }
 
     fn event(&mut self, event: &Event<'_>) -> Result<()> {
         self.message.clear();
         sentence(&mut self.message, event);
-        Ok(json_line(&mut self.out, &Line { event, message: &self.message, hostname: &self.hostname })?)
+        let of_host = event.host.and_then(|host| self.hosts.iter().find(|(known, _)| known == host));
+        let hostname = of_host.map_or(self.hostname.as_str(), |(_, name)| name);
+        Ok(json_line(&mut self.out, &Line { event, message: &self.message, hostname })?)
     }
 
     fn flush(&mut self) -> Result<()> {

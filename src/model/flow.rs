@@ -49,6 +49,7 @@ pub const SURVEYED: &[&str] = &[
     "payload_status",
     "lost_count",
     "lost_event",
+    "host",
 ];
 
 /// Columns that [`Tracker`] needs.
@@ -91,6 +92,7 @@ pub const TRACKED: &[&str] = &[
     "payload",
     "payload_status",
     "payload_by_ref",
+    "host",
 ];
 
 /// How certain a flow is. The later one is the weaker.
@@ -270,6 +272,11 @@ impl Flow {
             Sink::Call(call, _) => Some(call.taker().map_or(call.pid, |(pid, _)| pid)),
             Sink::Left | Sink::Unknown(_) => None,
         }
+    }
+
+    /// The host of its calls, where the capture is of several; as captured.
+    pub fn host(&self) -> Option<&str> {
+        self.calls().find_map(|(call, _)| call.host.as_deref())
     }
 
     /// The calls of the flow, with their offsets: the source, those between pipes, the sink.

@@ -65,6 +65,7 @@ pub const COLUMNS: &[&str] = &[
     "payload_side",
     "payload_at",
     "lost_event",
+    "host",
 ];
 
 /// Threads whose last return is remembered.

@@ -5,6 +5,7 @@
 //! movement of bytes from one end to another, is decided once. Does no rendering and no I/O.
 
 pub mod flow;
+pub mod hosts;
 pub mod loss;
 pub mod memory;
 pub mod origin;

@@ -63,8 +63,19 @@ fn help_of_events() -> String {
 }
 
 /// Columns that decide on every event, and say whose it is.
-const KEYS: [&str; 10] =
-    ["ts_ns", "mono_ns", "event", "pid", "comm", "start_ns", "target_pid", "target_comm", "target_start_ns", "errno"];
+const KEYS: [&str; 11] = [
+    "ts_ns",
+    "mono_ns",
+    "event",
+    "pid",
+    "comm",
+    "start_ns",
+    "target_pid",
+    "target_comm",
+    "target_start_ns",
+    "errno",
+    "host",
+];
 
 /// From whose side an event is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

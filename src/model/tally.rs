@@ -59,6 +59,7 @@ pub const COLUMNS: &[&str] = &[
     "parent_pid",
     "parent_key",
     "argv",
+    "host",
 ];
 
 /// How far the arguments of calls can be trusted: how many calls have which `iov_verdict`.

@@ -15,7 +15,7 @@ pub use self::line::{Line, Role};
 pub use self::short::event as event_in_short;
 #[cfg_attr(not(feature = "view"), allow(unused_imports))]
 pub use self::short::name as name_in_short;
-use crate::model::process::Processes;
+use crate::model::process::{HostId, Processes};
 use crate::model::select::View;
 use crate::model::time;
 use crate::schema::events::{EventSpec, Group};
@@ -87,9 +87,11 @@ impl Way {
     }
 }
 
-/// `name[pid]`, or `pid N` where no name is known.
+/// `name[pid]`, or `pid N` where no name is known; behind `host:` where the capture is of several.
 #[derive(Clone, Copy, Debug)]
 pub struct Named<'a> {
+    /// Host, as captured, where the capture is of several.
+    pub host: Option<&'a str>,
     /// Name, as captured.
     pub name: Option<&'a str>,
     /// Process id.
@@ -98,6 +100,9 @@ pub struct Named<'a> {
 
 impl fmt::Display for Named<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(host) = self.host {
+            write!(f, "{}:", Safe(host))?;
+        }
         match self.name {
             Some(name) if !name.is_empty() => write!(f, "{}[{}]", Safe(name), self.pid),
             _ => write!(f, "pid {}", self.pid),
@@ -206,16 +211,16 @@ fn peer(
     if view == View::Target {
         // The line is under the target; the caller is named in it.
         line.word(Role::Plain, format_args!("{how}"));
-        let name = processes.name(event.pid).or(Some(event.comm));
-        line.add(Role::Name, format_args!("{}", write(Named { name, pid: event.pid })));
+        let name = processes.name(HostId::of(event.host), event.pid).or(Some(event.comm));
+        line.add(Role::Name, format_args!("{}", write(Named { host: event.host, name, pid: event.pid })));
         return !between_files;
     }
     match (event.target_pid, event.target_pid_arg) {
         (Some(pid), _) if pid == event.pid => line.word(Role::Plain, format_args!("{how}itself")),
         (Some(pid), passed) => {
-            let name = event.target_comm.or_else(|| processes.name(pid));
+            let name = event.target_comm.or_else(|| processes.name(HostId::of(event.host), pid));
             line.word(Role::Plain, format_args!("{how}"));
-            line.add(Role::Name, format_args!("{}", write(Named { name, pid })));
+            line.add(Role::Name, format_args!("{}", write(Named { host: event.host, name, pid })));
             if let Some(passed) = passed.filter(|passed| *passed != pid) {
                 line.word(Role::Dim, format_args!("(passed as {passed})"));
             }
@@ -269,7 +274,7 @@ fn doubts(line: &mut Line, event: &Event<'_>, in_short: bool) {
 
 fn thread(line: &mut Line, event: &Event<'_>) {
     if event.tid != event.pid {
-        line.word(Role::Dim, format_args!("thread {}", Named { name: Some(event.comm), pid: event.tid }));
+        line.word(Role::Dim, format_args!("thread {}", Named { host: None, name: Some(event.comm), pid: event.tid }));
     }
 }
 

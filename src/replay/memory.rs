@@ -55,7 +55,8 @@ pub fn run(args: &Args) -> Result<u8> {
     };
     let times = times.iter().map(|at| instant(option, at)).collect::<Result<Vec<_>>>()?;
     args.sandbox.enter(&Needs::reading(files).and_writing(&args.raw));
-    let recording = Recording::open(&archive::files(files)?, args.large.limits())?;
+    let recording =
+        Recording::open(&archive::files(files)?, args.large.limits())?.on(args.host.as_deref(), args.pid)?;
     let instants: Vec<i64> = times.into_iter().map(|at| recording.instant(at)).collect();
     if let Some(sentence) = instants.iter().find_map(|at_ns| outside(&recording, option, *at_ns)) {
         return nothing(&sentence);
@@ -88,11 +89,11 @@ pub fn run(args: &Args) -> Result<u8> {
 pub(crate) fn text_at(
     path: &Path,
     limits: Limits,
-    (pid, at_ns, span): (i32, i64, Span),
+    (host, pid, at_ns, span): (Option<&str>, i32, i64, Span),
     columns: usize,
     stop: Arc<AtomicBool>,
 ) -> Result<String> {
-    let recording = Recording::open(&[path.to_path_buf()], limits)?.until(stop);
+    let recording = Recording::open(&[path.to_path_buf()], limits)?.until(stop).on(host, pid)?;
     let question = Question { pid, at_ns: Some(at_ns), span: span.range(), what: What::State };
     let found = match recording.find("memory", &question)? {
         Ok(found) => found,

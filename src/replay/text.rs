@@ -120,7 +120,10 @@ impl Text {
         }
         self.current = Some(focus);
         self.line.clear();
-        self.line.add(Role::Name, format_args!("{}", Named { name: Some(&process.name), pid: focus.pid }));
+        self.line.add(
+            Role::Name,
+            format_args!("{}", Named { host: process.host.as_deref(), name: Some(&process.name), pid: focus.pid }),
+        );
         // Facts are printed once; later lines have only the name of the process.
         if !introduced {
             self.buffer.push('\n');
@@ -134,8 +137,8 @@ impl Text {
                 self.line.add(Role::Dim, format_args!("  container {}", Safe(short_id(container))));
             }
             if let Some(pid) = process.parent.filter(|pid| *pid != 0) {
-                let name = processes.name(pid);
-                self.line.add(Role::Dim, format_args!("  started by {}", Named { name, pid }));
+                let (host, name) = (process.host.as_deref(), processes.name(focus.host, pid));
+                self.line.add(Role::Dim, format_args!("  started by {}", Named { host, name, pid }));
             }
         }
         self.paint();

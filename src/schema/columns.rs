@@ -316,6 +316,8 @@ columns! {
     open_resolve: OptU64, User toctou, Repeating, "", "resolve in the struct open_how of openat2(2); null for the other calls of mem_open.";
     payload_entropy: OptText, Recorder, Repeating, "", "Where `vmtrace redact` removed a payload, what kind of bytes it had: constant, text, low, mixed or high. Null in what a recorder wrote.";
     payload_digest: OptText, Recorder, Repeating, "", "Where `vmtrace redact` removed a payload, the first 128 bits, in hexadecimal, of BLAKE3 over its captured bytes, keyed with the sender's secret: equal bytes have equal digests. Null in what a recorder wrote.";
+    host: OptText, Recorder, Repeating, "", "Where `vmtrace merge` put recordings together that are not one: the host that the row is of, as the manifest's `hosts` name it. Numbers and addresses of two hosts have nothing in common. Null in what a recorder wrote.";
+    host_seq: OptU64, Recorder, Plain, "", "Where `host` is not null: `seq` of the row in its recording.";
 }
 
 impl<'a> Event<'a> {

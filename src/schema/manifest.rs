@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::derived::Derivation;
+use super::hosts::HostPart;
 use super::quote::quoted;
 pub use super::tool::Tool;
 use super::vocabulary::Loss;
@@ -68,6 +69,9 @@ pub struct Manifest {
     /// The steps that led from recorded captures to this one, the first one first; empty in what a recorder wrote.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub derived_from: Vec<Derivation>,
+    /// What is of which host, where `merge` put recordings together that are not one; empty otherwise.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<HostPart>,
 }
 
 /// What was asked for.

@@ -23,6 +23,7 @@ mod footer;
 mod frame;
 pub mod group;
 mod guard;
+pub mod hosts;
 mod hybrid;
 pub mod key;
 mod layout;

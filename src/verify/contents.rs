@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
+use super::hosts;
 use super::report::{FindingKind, Report};
 use crate::count::{self, Count};
 use crate::model::loss::Losses;
@@ -32,6 +33,7 @@ const COLUMNS: &[&str] = &[
     "errno",
     "payload_status",
     "iov_verdict",
+    "host",
 ];
 /// Compares the file with itself.
 pub fn check(capture: &Capture, report: &mut Report) {
@@ -41,7 +43,8 @@ pub fn check(capture: &Capture, report: &mut Report) {
         .iter()
         .filter_map(LedgerRow::imbalance)
         .for_each(|what| report.add(FindingKind::Contradiction, what));
-    check_clocks(manifest, capture.chain(), report);
+    check_clocks(manifest, capture.chain(), "", report);
+    hosts::check(manifest, report);
     if !manifest.derived_from.is_empty() {
         let stated = "made from is stated in it, and not proven";
         let text = match origin::total(&manifest.derived_from, LedgerRow::total(&manifest.ledger).left_out) {
@@ -82,16 +85,18 @@ fn look(capture: &Capture, rows: &mut Rows<'_>) -> Result<()> {
 }
 
 /// Clocks that the file states: the monotonic one only goes forward; the wall clock may be stepped, which is said.
-fn check_clocks(manifest: &Manifest, chain: Option<&Chain>, report: &mut Report) {
+pub(super) fn check_clocks(manifest: &Manifest, chain: Option<&Chain>, whose: &str, report: &mut Report) {
     let instants = clocks::instants(manifest, chain);
     for ((from, a), (to, b)) in instants.iter().zip(instants.iter().skip(1)) {
         if b.monotonic_ns < a.monotonic_ns {
-            report.add(FindingKind::Contradiction, format!("the monotonic clock is lower at {to} than at {from}"));
+            report
+                .add(FindingKind::Contradiction, format!("{whose}the monotonic clock is lower at {to} than at {from}"));
         }
     }
     for step in clocks::steps(&instants) {
         let seconds = step.by_ns as f64 / 1e9;
-        let text = format!("the wall clock was stepped by {seconds:+.6} s between {} and {}", step.from, step.to);
+        let text =
+            format!("{whose}the wall clock was stepped by {seconds:+.6} s between {} and {}", step.from, step.to);
         report.add(FindingKind::Note, text);
     }
 }
@@ -152,6 +157,7 @@ struct Rows<'a> {
     losses: Losses,
     /// Whether numbers may be missing: the file was made from others, and rows of these are left out.
     is_thinned: bool,
+    hosts: hosts::Rows<'a>,
 }
 
 impl<'a> Rows<'a> {
@@ -174,6 +180,7 @@ impl<'a> Rows<'a> {
             bad_addresses: 0,
             losses: Losses::of(&manifest.ledger),
             is_thinned,
+            hosts: hosts::Rows::new(manifest),
         }
     }
 
@@ -192,6 +199,7 @@ impl<'a> Rows<'a> {
             None => self.others += 1,
         }
         self.losses.note(event);
+        self.hosts.take(event);
     }
 
     fn clock(&mut self, event: &Event<'_>) {
@@ -237,6 +245,7 @@ impl<'a> Rows<'a> {
             let others = Count(self.others, "row is of an event", "rows are of events");
             report.add(FindingKind::Contradiction, format!("{others} that the ledger does not list"));
         }
+        self.hosts.conclude(report);
         self.conclude_losses(manifest, report);
         if self.late > 0 {
             let ms = self.late_ns as f64 / 1e6;

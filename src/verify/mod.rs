@@ -5,6 +5,7 @@
 
 mod contents;
 mod digests;
+mod hosts;
 mod report;
 mod segments;
 

@@ -88,7 +88,7 @@ impl Canvas<'_> {
         let scene = self.scene;
         for (lane, y) in self.rows.clone() {
             let Some(lane) = scene.picture.lanes.get(lane) else { continue };
-            let named = Named { name: Some(&lane.name), pid: lane.process.pid };
+            let named = Named { host: lane.host.as_deref(), name: Some(&lane.name), pid: lane.process.pid };
             let name = describe::name_in_short(named, usize::from(NAME));
             let mut style = self.look.style(Role::Name);
             if scene.chosen.is_some_and(|chosen| chosen.matches(lane.process)) {

@@ -266,7 +266,7 @@ fn lane(picture: &Picture, chosen: Option<Identity>) -> String {
         others => format!("; {} of processes without a lane", count::events(others)),
     };
     let Some(lane) = lane else { return format!("{} processes{others}", picture.lanes.len()) };
-    let named = Named { name: Some(&lane.name), pid: lane.process.pid };
+    let named = Named { host: lane.host.as_deref(), name: Some(&lane.name), pid: lane.process.pid };
     let [came, went] = [lane.came, lane.went].map(count::size);
     let failed = count::grouped(lane.failed);
     format!("{named}: {}, {came} came, {went} went, {failed} failed{others}", count::events(lane.events))

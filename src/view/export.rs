@@ -32,18 +32,19 @@ pub fn query(capture: &Capture, filter: Option<&Expr>) -> Result<String, String>
 
 /// One line about an event: what wrote the file, where, which row, when, and what happened.
 pub fn report(capture: &Capture, event: &Event<'_>) -> String {
-    let manifest = capture.manifest();
+    let whole = capture.manifest();
+    let manifest = whole.of_host(event.host);
     let mut line = Line::default();
     describe::event(&mut line, event, View::Caller, &Processes::default());
     let host = [&manifest.host.sysname, &manifest.host.release, &manifest.host.machine];
     let host: Vec<&str> = host.into_iter().map(String::as_str).filter(|word| !word.is_empty()).collect();
-    let since = time::seconds(event.mono_ns.into(), manifest.start.monotonic_ns.into());
-    let actor = describe::Named { name: Some(event.comm), pid: event.pid };
+    let since = time::seconds(event.mono_ns.into(), whole.start.monotonic_ns.into());
+    let actor = describe::Named { host: event.host, name: Some(event.comm), pid: event.pid };
     let text = format!(
         "vmtrace {} on {}, capture {}, row {}, {since} s ({}): {actor} {}",
         manifest.tool.version,
         host.join(" "),
-        manifest.capture_id,
+        whole.capture_id,
         event.seq,
         time::utc(event.ts_ns),
         line.text().trim(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::filter;
 use super::job::{Bell, Job, Turn};
-use crate::model::process::Identity;
+use crate::model::process::{HostId, Identity};
 use crate::schema::expr::Expr;
 use crate::schema::reader::{Capture, Scan};
 use crate::schema::vocabulary::Direction;
@@ -21,7 +21,7 @@ const LINKS: usize = 64;
 const NAME: usize = 64;
 
 /// Columns that are read.
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 13] = [
     "mono_ns",
     "event",
     "pid",
@@ -34,6 +34,7 @@ const COLUMNS: [&str; 12] = [
     "errno",
     "bytes",
     "ret",
+    "host",
 ];
 
 /// A span of time, in so many columns.
@@ -110,6 +111,8 @@ pub struct Cell {
 pub struct Lane {
     /// Which.
     pub process: Identity,
+    /// Its host, where the capture is of several; as captured.
+    pub host: Option<String>,
     /// Its name, as captured.
     pub name: String,
     /// What it did.
@@ -136,7 +139,7 @@ pub struct Picture {
     /// Events of processes that have no lane.
     pub others: u64,
     places: HashMap<Identity, usize>,
-    latest: HashMap<i32, Identity>,
+    latest: HashMap<(HostId, i32), Identity>,
 }
 
 impl Picture {
@@ -148,9 +151,9 @@ impl Picture {
             *lost = lost.saturating_add(event.lost_count.unwrap_or(1));
             return;
         }
-        let caller = self.lane(Identity::caller(event), event.comm);
+        let caller = self.lane(Identity::caller(event), event.host, event.comm);
         let target = Identity::target(event).filter(|target| target.pid != event.pid);
-        let target = target.and_then(|target| self.lane(target, event.target_comm.unwrap_or_default()));
+        let target = target.and_then(|target| self.lane(target, event.host, event.target_comm.unwrap_or_default()));
         let Some(caller) = caller else {
             self.others += 1;
             return;
@@ -189,8 +192,8 @@ impl Picture {
     }
 
     /// The lane of a process; `None` if there is none left.
-    fn lane(&mut self, process: Identity, name: &str) -> Option<usize> {
-        let process = match (process.start, self.latest.get(&process.pid)) {
+    fn lane(&mut self, process: Identity, host: Option<&str>, name: &str) -> Option<usize> {
+        let process = match (process.start, self.latest.get(&(process.host, process.pid))) {
             (None, Some(latest)) => *latest,
             _ => process,
         };
@@ -201,11 +204,14 @@ impl Picture {
             return None;
         }
         let place = self.lanes.len();
-        let end = (0..=name.len().min(NAME)).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
-        let name = name.get(..end).unwrap_or_default().to_string();
-        self.lanes.push(Lane { process, name, cells: BTreeMap::new(), events: 0, came: 0, went: 0, failed: 0 });
+        let front = |text: &str| {
+            let end = (0..=text.len().min(NAME)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+            text.get(..end).unwrap_or_default().to_string()
+        };
+        let (host, name) = (host.map(front), front(name));
+        self.lanes.push(Lane { process, host, name, cells: BTreeMap::new(), events: 0, came: 0, went: 0, failed: 0 });
         self.places.insert(process, place);
-        self.latest.insert(process.pid, process);
+        self.latest.insert((process.host, process.pid), process);
         Some(place)
     }
 

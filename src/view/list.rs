@@ -73,7 +73,7 @@ impl Columns {
     fn life(&self, line: &mut Line, event: &Event<'_>, room: usize) {
         let processes = Processes::default();
         if event.event != EventKind::Lost.name() {
-            let named = Named { name: Some(event.comm), pid: event.pid };
+            let named = Named { host: event.host, name: Some(event.comm), pid: event.pid };
             let event_name = fit::cut(event.event, CALL).to_string();
             line.add(
                 Role::Dim,
@@ -99,7 +99,7 @@ impl Columns {
         line.add(role, format_args!("{:>OUTCOME$}", outcome));
         let call = short(event.event, CALL);
         line.word(Role::Plain, format_args!("{call:CALL$}"));
-        let caller = describe::name_in_short(Named { name: Some(event.comm), pid: event.pid }, who);
+        let caller = describe::name_in_short(Named { host: event.host, name: Some(event.comm), pid: event.pid }, who);
         line.word(Role::Name, format_args!("{}", padded(&caller, who)));
         line.word(Role::Name, format_args!("{}", padded(&target(event, who), who)));
         let left = self.whole.saturating_sub(fit::columns(line.text()));
@@ -153,7 +153,9 @@ fn target(event: &Event<'_>, most: usize) -> String {
     let between_files = event.spec().is_some_and(|spec| spec.is_between_files());
     match (event.target_pid, event.target_pid_arg) {
         (Some(pid), _) if pid == event.pid && !between_files => "itself".into(),
-        (Some(pid), _) if !between_files => describe::name_in_short(Named { name: event.target_comm, pid }, most),
+        (Some(pid), _) if !between_files => {
+            describe::name_in_short(Named { host: None, name: event.target_comm, pid }, most)
+        }
         (None, Some(pid)) => short(&format!("pid {pid} ?"), most),
         (_, _) => [(event.pipe_out, event.fd_out_path), (event.pipe_in, event.fd_in_path)]
             .into_iter()

@@ -56,8 +56,10 @@ pub struct Pane {
 }
 
 /// A range of memory at an instant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
+    /// On which host, where the capture is of several.
+    pub host: Option<String>,
     /// Whose.
     pub pid: i32,
     /// When.
@@ -74,7 +76,7 @@ pub fn places(event: &Event<'_>) -> Vec<Place> {
         let (pid, range) = (pid?, range?);
         let length = range.len.clamp(MEMORY[0], MEMORY[1]).min(u64::MAX - range.base);
         let span = Span::parse(&format!("{:#x}+{}", range.base, length.max(1))).ok()?;
-        Some(Place { pid, mono_ns: event.mono_ns, span })
+        Some(Place { host: event.host.map(str::to_string), pid, mono_ns: event.mono_ns, span })
     });
     places.collect()
 }
@@ -111,12 +113,14 @@ impl Pane {
     /// Memory at an instant, in lines of so many columns.
     pub fn memory(capture: &Arc<Capture>, place: Place, columns: usize, bell: &Bell, turn: &Turn) -> Self {
         let of = Arc::clone(capture);
+        let title = format!("memory of process {} at {}", place.pid, place.span);
         let job = Job::start(bell, turn, Told::default(), move |run| {
-            let Place { pid, mono_ns, span } = place;
-            let text = memory::text_at(of.path(), of.limits(), (pid, mono_ns, span), columns, run.stop())?;
+            let Place { host, pid, mono_ns, span } = place;
+            let text =
+                memory::text_at(of.path(), of.limits(), (host.as_deref(), pid, mono_ns, span), columns, run.stop())?;
             run.note(0, |told| *told = Told { text, calls: Vec::new() })
         });
-        Pane::reading(Kind::Memory, format!("memory of process {} at {}", place.pid, place.span), job, columns)
+        Pane::reading(Kind::Memory, title, job, columns)
     }
 
     /// Whether its text is not there yet.

@@ -10,6 +10,7 @@ mod damage;
 mod derived;
 mod groups;
 mod hostile;
+mod hosts;
 mod merge;
 mod samples;
 mod segments;

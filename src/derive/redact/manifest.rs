@@ -6,6 +6,7 @@ use super::redactor::Redactor;
 use super::sentences::{HIDDEN, kept};
 use crate::schema::Manifest;
 use crate::schema::derived::{Derivation, Redaction, Source};
+use crate::schema::hosts::{self, HostPart};
 use crate::schema::manifest::{FamilyReport, Filters, Hook, Host, Segment};
 use crate::schema::vocabulary::RedactionLevel as Level;
 
@@ -98,13 +99,15 @@ pub fn redacted(redactor: &mut Redactor, manifest: &Manifest) -> Manifest {
         ledger,
         ledger_from_rows,
         derived_from,
+        hosts,
     } = manifest;
+    let hosts = of_hosts(redactor, hosts);
     let capture_id = capture(redactor, capture_id);
     let segment = segment.as_ref().map(|segment| of_segment(redactor, segment));
     let hides = redactor.hides();
     let shift = redactor.shift;
     let clocks = |of| if hides { shift.clocks(of) } else { *of };
-    Manifest {
+    let mut redacted = Manifest {
         capture_id,
         tool: tool.clone(),
         argv: recorder_argv(redactor, argv),
@@ -123,7 +126,41 @@ pub fn redacted(redactor: &mut Redactor, manifest: &Manifest) -> Manifest {
         ledger: ledger.clone(),
         ledger_from_rows: *ledger_from_rows,
         derived_from: derived_from.iter().map(|step| of_step(redactor, step)).collect(),
+        hosts,
+    };
+    if hides {
+        // What is said of several hosts as one has their names in it.
+        redacted.join_hosts();
     }
+    redacted
+}
+
+/// The hosts that the rows are of. What rows call them is noted for these.
+fn of_hosts(redactor: &mut Redactor, parts: &[HostPart]) -> Vec<HostPart> {
+    let mut made: Vec<HostPart> = Vec::new();
+    for part in parts {
+        let HostPart { host, captures, mono_shift_ns, clock_uncertainty_ns, manifest } = part;
+        // There are no hosts in a host.
+        let manifest = redacted(redactor, &Manifest { hosts: Vec::new(), ..manifest.clone() });
+        made.push(HostPart {
+            host: host.clone(),
+            captures: captures.iter().map(|id| capture(redactor, id)).collect(),
+            mono_shift_ns: *mono_shift_ns,
+            clock_uncertainty_ns: *clock_uncertainty_ns,
+            manifest,
+        });
+    }
+    if redactor.hides() {
+        let labels = hosts::labels(&made.iter().map(|part| &part.manifest.host).collect::<Vec<_>>());
+        for (part, label) in made.iter_mut().zip(labels) {
+            let original = std::mem::replace(&mut part.host, label.clone());
+            if original != label {
+                redactor.names.found.note(Kind::Host, &original, &label);
+            }
+            redactor.hosts.push((original, label));
+        }
+    }
+    made
 }
 
 /// The pseudonym of a capture's id. It is another one at every level: the result is another capture.

@@ -44,7 +44,6 @@ use crate::archive;
 use crate::count::{self, Count, grouped};
 use crate::model::reading;
 use crate::sandbox::{Needs, Sandbox};
-use crate::schema::Manifest;
 use crate::schema::derived::{self, Derivation, Source};
 use crate::schema::limits::AllowLarge;
 
@@ -166,6 +165,7 @@ pub fn run(args: &Args) -> Result<u8> {
         masked,
         dropped,
         payloads: Payloads::default(),
+        hosts: Vec::new(),
     };
     match &args.output {
         Some(output) => write(args, output, &capture, &mut redactor)?,
@@ -203,10 +203,11 @@ impl Redaction {
             masked: false,
             dropped: Vec::new(),
             payloads: Payloads::default(),
+            hosts: Vec::new(),
         };
         let original = Of { file: name.to_string(), ..original(capture) };
         let mut manifest = manifest::redacted(&mut redactor, capture.manifest());
-        let begin = Manifest { ledger: Vec::new(), ..manifest.clone() };
+        let begin = super::beginning(&manifest);
         let mut writer = Writer::into(Path::new(name), file, &begin)?;
         let rows = copy(capture, &mut redactor, &mut writer)?;
         manifest.derived_from.push(step(&mut redactor, &original, rows));
@@ -271,7 +272,7 @@ fn write(args: &Args, output: &Path, capture: &Capture, redactor: &mut Redactor)
     let level = redactor.names.level.as_str();
     let result = (manifest.capture_id.as_str(), level);
     let map = args.map.as_deref().map(|path| Map::create(path, args.force, &original, result)).transpose()?;
-    let begin = Manifest { ledger: Vec::new(), ..manifest.clone() };
+    let begin = super::beginning(&manifest);
     let mut writer = Writer::create(output, args.force, &begin)?;
     let rows = copy(capture, redactor, &mut writer)?;
     redactor.names.keep.check_met()?;

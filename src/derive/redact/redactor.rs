@@ -23,6 +23,8 @@ pub struct Redactor {
     pub dropped: Vec<&'static str>,
     /// What was done to payloads.
     pub payloads: Payloads,
+    /// What rows call the hosts, each with what stands for it.
+    pub hosts: Vec<(String, String)>,
 }
 
 /// What was done to payloads.
@@ -183,6 +185,15 @@ impl Redactor {
             // Not null, which says that it could not be read.
             Rule::Argv if level == Level::Metadata => return text.map(|_| TextOf::Kept("")),
             Rule::Argv => Kind::Word,
+            Rule::HostLabel if level != Level::Payload => {
+                let label = text?;
+                let known = self.hosts.iter().find(|(original, _)| original == label);
+                return match known {
+                    Some((_, made)) => Some(TextOf::Made(made.as_str().into())),
+                    None => Some(TextOf::Made(self.names.text(Kind::Host, label))),
+                };
+            }
+            Rule::HostLabel => return text.map(TextOf::Kept),
             _ => return None,
         };
         match level {

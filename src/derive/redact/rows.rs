@@ -114,6 +114,8 @@ columns! {
     open_resolve: Keep;
     payload_entropy: Entropy;
     payload_digest: Digest;
+    host: HostLabel;
+    host_seq: Keep;
 }
 
 #[cfg(test)]

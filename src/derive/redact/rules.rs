@@ -96,6 +96,10 @@ rules! {
     Neighbour: "removed", "removed", "removed";
     /// A step before this one.
     Step: "kept", "names, command lines and sentences replaced", "names, command lines and sentences replaced";
+    /// What rows call a host.
+    HostLabel: "kept", "the pseudonym of the host, as in the manifest", "the pseudonym of the host, as in the manifest";
+    /// What the recordings of one host say of themselves.
+    Manifest: "by the rules of this table", "by the rules of this table", "by the rules of this table";
     /// It is made anew.
     Anew: "made anew", "made anew", "made anew";
 }
@@ -160,6 +164,11 @@ pub const MANIFEST: &[(&str, Rule)] = &[
     ("ledger", Rule::Keep),
     ("ledger_from_rows", Rule::Keep),
     ("derived_from", Rule::Step),
+    ("hosts.host", Rule::HostLabel),
+    ("hosts.captures", Rule::CaptureId),
+    ("hosts.mono_shift_ns", Rule::Keep),
+    ("hosts.clock_uncertainty_ns", Rule::Keep),
+    ("hosts.manifest", Rule::Manifest),
 ];
 
 /// Every key of the footer's metadata, and what else is in a file.

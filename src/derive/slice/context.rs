@@ -1,7 +1,7 @@
 //! What selected rows need to stay readable: the process events of those who acted in them and of their ancestors, and the gaps of
 //! the recording.
 //!
-//! Processes are told apart by their pids alone: of a pid that was used again, the events of all its processes are taken.
+//! Processes are told apart by their hosts and pids alone: of a pid that was used again, the events of all its processes are taken.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,6 +9,7 @@ use anyhow::Result;
 
 use crate::derive::rows::Rows;
 use crate::derive::source::Source;
+use crate::model::hosts::Hosts;
 use crate::schema::reader::Scan;
 use crate::schema::{Event, EventKind};
 
@@ -16,29 +17,33 @@ use crate::schema::{Event, EventKind};
 const OF_PROCESSES: [EventKind; 4] =
     [EventKind::ProcessExec, EventKind::ProcessFork, EventKind::ProcessExit, EventKind::ProcessSnapshot];
 /// Columns that are looked at.
-const COLUMNS: [&str; 6] = ["event", "pid", "parent_pid", "mono_ns", "ts_ns", "dur_ns"];
+const COLUMNS: [&str; 7] = ["event", "pid", "parent_pid", "mono_ns", "ts_ns", "dur_ns", "host"];
 /// Process events that are remembered until it is known whose are needed. If there are more, all are taken.
 const REMEMBERED: usize = 4 << 20;
 
 /// A row group: number of the capture, and its number there.
 type Place = (usize, usize);
+/// A process: the number of its host, and its pid there.
+pub type Pid = (u32, i32);
 
 /// What the selected rows need.
 #[derive(Debug, Default)]
 pub struct Surroundings {
+    /// Hosts that have selected rows.
+    hosts: HashSet<u32>,
     /// Whose events are needed.
-    pids: HashSet<i32>,
-    parents: HashMap<i32, Vec<i32>>,
+    pids: HashSet<Pid>,
+    parents: HashMap<Pid, Vec<Pid>>,
     /// Events of processes: where, the row, and whose.
-    seen: Vec<(Place, usize, i32)>,
+    seen: Vec<(Place, usize, Pid)>,
     /// Whether all are taken, as there are too many.
     all: bool,
 }
 
 impl Surroundings {
-    /// Those of rows in which these acted.
-    pub fn of(pids: HashSet<i32>) -> Self {
-        Surroundings { pids, ..Surroundings::default() }
+    /// Those of rows of these hosts in which these acted.
+    pub fn of(hosts: HashSet<u32>, pids: HashSet<Pid>) -> Self {
+        Surroundings { hosts, pids, ..Surroundings::default() }
     }
 
     /// Learns from a row group. Adds to `rows` the gaps that touch the times of `scan`.
@@ -51,15 +56,17 @@ impl Surroundings {
             return Ok(());
         }
         source.compare(place.1)?;
+        let hosts = Hosts::of(source.manifest());
         let mut row = 0;
         for batch in source.capture.group(place.1, COLUMNS.to_vec(), None)? {
             for event in batch?.iter() {
+                let host = hosts.number(event.host);
                 if event.event == EventKind::Lost.name() {
-                    if touches(&event, scan) {
+                    if touches(&event, scan) && self.hosts.contains(&host) {
                         rows.insert(row);
                     }
                 } else if event.is_any(&OF_PROCESSES) {
-                    self.note(&event, place, row, rows);
+                    self.note(&event, host, place, row, rows);
                 }
                 row += 1;
             }
@@ -67,24 +74,24 @@ impl Surroundings {
         Ok(())
     }
 
-    fn note(&mut self, event: &Event<'_>, place: Place, row: usize, rows: &mut Rows) {
+    fn note(&mut self, event: &Event<'_>, host: u32, place: Place, row: usize, rows: &mut Rows) {
         if self.all || self.seen.len() >= REMEMBERED {
             self.all = true;
             return rows.insert(row);
         }
-        self.seen.push((place, row, event.pid));
+        self.seen.push((place, row, (host, event.pid)));
         if let Some(parent) = event.parent_pid {
-            let parents = self.parents.entry(event.pid).or_default();
-            if !parents.contains(&parent) {
-                parents.push(parent);
+            let parents = self.parents.entry((host, event.pid)).or_default();
+            if !parents.contains(&(host, parent)) {
+                parents.push((host, parent));
             }
         }
     }
 
     /// The process events that are needed, where they are.
     pub fn rows(self) -> impl Iterator<Item = (Place, usize)> {
-        let Surroundings { mut pids, parents, seen, all } = self;
-        let mut next: Vec<i32> = pids.iter().copied().collect();
+        let Surroundings { hosts: _, mut pids, parents, seen, all } = self;
+        let mut next: Vec<Pid> = pids.iter().copied().collect();
         while let Some(pid) = next.pop() {
             for parent in parents.get(&pid).into_iter().flatten().filter(|parent| pids.insert(**parent)) {
                 next.push(*parent);
@@ -113,7 +120,7 @@ mod tests {
 
     #[test]
     fn the_events_of_ancestors_are_needed_whatever_their_order() {
-        let mut surroundings = Surroundings::of([30].into());
+        let mut surroundings = Surroundings::of([0].into(), [(0, 30)].into());
         let mut rows = Rows::default();
         let events = [
             event(EventKind::ProcessExec, 20, None),
@@ -124,7 +131,9 @@ mod tests {
             event(EventKind::ProcessSnapshot, 1, Some(1)),
         ];
         for (row, event) in events.iter().enumerate() {
-            surroundings.note(event, (0, 0), row, &mut rows);
+            surroundings.note(event, 0, (0, 0), row, &mut rows);
+            // The same pids on another host are others.
+            surroundings.note(event, 1, (0, 0), row + 100, &mut rows);
         }
         let needed: Vec<usize> = surroundings.rows().map(|(_, row)| row).collect();
         assert_eq!((needed, rows.count()), (vec![0, 1, 2, 3, 5], 0));

@@ -6,7 +6,7 @@ use std::io::Write;
 
 use anyhow::Result;
 
-use super::fields::{Facts, Row, object};
+use super::fields::{Origins, Row, object};
 use super::sentence::sentence;
 use super::{Export, Origin};
 use crate::schema::Event;
@@ -16,27 +16,27 @@ use crate::terminal::json_line;
 #[derive(Debug)]
 pub struct Ecs<W> {
     out: W,
-    facts: Facts,
+    origins: Origins,
     message: String,
 }
 
 impl<W: Write> Ecs<W> {
     /// An exporter that writes to `out`.
     pub fn new(out: W) -> Self {
-        Ecs { out, facts: Facts::default(), message: String::new() }
+        Ecs { out, origins: Origins::default(), message: String::new() }
     }
 }
 
 impl<W: Write> Export for Ecs<W> {
     fn capture(&mut self, origin: &Origin<'_>) -> Result<()> {
-        self.facts = Facts::of(origin.manifest);
+        self.origins = Origins::of(origin.manifest);
         Ok(())
     }
 
     fn event(&mut self, event: &Event<'_>) -> Result<()> {
         self.message.clear();
         sentence(&mut self.message, event);
-        let row = Row { event, spec: event.spec(), facts: &self.facts, message: &self.message };
+        let row = Row { event, spec: event.spec(), facts: self.origins.get(event), message: &self.message };
         Ok(json_line(&mut self.out, &object(fields::TABLES, &row))?)
     }
 

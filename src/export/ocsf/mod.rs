@@ -8,7 +8,7 @@ use std::io::Write;
 
 use anyhow::Result;
 
-use super::fields::{Facts, Field, Row, object};
+use super::fields::{Field, Origins, Row, object};
 use super::left_out::LeftOut;
 use super::sentence::sentence;
 use super::{Export, Origin};
@@ -19,7 +19,7 @@ use crate::terminal::json_line;
 #[derive(Debug)]
 pub struct Ocsf<W> {
     out: W,
-    facts: Facts,
+    origins: Origins,
     message: String,
     left_out: LeftOut,
 }
@@ -27,13 +27,13 @@ pub struct Ocsf<W> {
 impl<W: Write> Ocsf<W> {
     /// An exporter that writes to `out`.
     pub fn new(out: W) -> Self {
-        Ocsf { out, facts: Facts::default(), message: String::new(), left_out: LeftOut::default() }
+        Ocsf { out, origins: Origins::default(), message: String::new(), left_out: LeftOut::default() }
     }
 }
 
 impl<W: Write> Export for Ocsf<W> {
     fn capture(&mut self, origin: &Origin<'_>) -> Result<()> {
-        self.facts = Facts::of(origin.manifest);
+        self.origins = Origins::of(origin.manifest);
         Ok(())
     }
 
@@ -44,7 +44,7 @@ impl<W: Write> Export for Ocsf<W> {
         };
         self.message.clear();
         sentence(&mut self.message, event);
-        let row = Row { event, spec: event.spec(), facts: &self.facts, message: &self.message };
+        let row = Row { event, spec: event.spec(), facts: self.origins.get(event), message: &self.message };
         Ok(json_line(&mut self.out, &object(fields::tables(class), &row))?)
     }
 

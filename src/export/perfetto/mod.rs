@@ -26,7 +26,7 @@ use self::rates::{Rates, Value};
 use self::tracks::{Of, Tracks};
 use super::left_out::is_io_uring;
 use super::{Export, Origin};
-use crate::model::process::{Identity, Processes};
+use crate::model::process::{HostId, Identity, Processes};
 use crate::model::transfer::{End, Transfer};
 use crate::schema::manifest::Clocks;
 use crate::schema::{Event, EventKind};
@@ -105,8 +105,12 @@ impl<W: Write> Perfetto<W> {
                 (!is_caller).then(|| self.tracks.process(target, process.comm.unwrap_or_default()))
             }
             End::Pipe { inode: Some(inode), path, .. } => {
-                let name = || path.map_or_else(|| format!("pipe:[{inode}]"), |path| format!("{path} pipe:[{inode}]"));
-                Some(self.tracks.global(Of::Pipe(*inode), name))
+                let host = event.host.map(|host| format!("{host}:")).unwrap_or_default();
+                let name = || match path {
+                    None => format!("{host}pipe:[{inode}]"),
+                    Some(path) => format!("{host}{path} pipe:[{inode}]"),
+                };
+                Some(self.tracks.global(Of::Pipe(HostId::of(event.host), *inode), name))
             }
             End::Pipe { inode: None, .. } | End::Socket { .. } | End::File { .. } => None,
         }
@@ -209,7 +213,11 @@ impl<W: Write> Perfetto<W> {
 
 impl<W: Write> Export for Perfetto<W> {
     fn capture(&mut self, origin: &Origin<'_>) -> Result<()> {
-        let boot_id = &origin.manifest.host.boot_id;
+        // The time line of several hosts is that of no other capture.
+        let boot_id = match origin.manifest.several_hosts() {
+            Some(_) => &origin.manifest.capture_id,
+            None => &origin.manifest.host.boot_id,
+        };
         if self.boot_id.as_ref().is_some_and(|other| other != boot_id) {
             let name = &origin.name;
             bail!("{name} was recorded on another machine or after another boot: its clock is another; export it alone")
@@ -232,6 +240,7 @@ impl<W: Write> Export for Perfetto<W> {
 
     fn event(&mut self, event: &Event<'_>) -> Result<()> {
         self.processes.note(event);
+        self.tracks.note_host(event.host);
         match event.spec().map(|spec| spec.kind) {
             Some(EventKind::Lost) => self.gap(event),
             Some(EventKind::ProcessExec | EventKind::ProcessSnapshot) => self.life(event, true),

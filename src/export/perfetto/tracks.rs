@@ -1,13 +1,17 @@
 //! The tracks of a trace: one for each process, thread and pipe. A track is described before the first event on it.
+//!
+//! Perfetto takes processes with one pid for one process. So those of a capture of several hosts are tracks with names and no pids.
 
 use std::collections::HashMap;
 
 use super::intern::limited;
 use super::proto::{CounterDescriptor, ProcessDescriptor, SIZE_BYTES, ThreadDescriptor, TrackDescriptor};
-use crate::model::process::Identity;
+use crate::model::process::{HostId, Identity};
 
 /// Tracks that are remembered. When there are more, all are forgotten, and described again when events come.
 const LIMIT: usize = 65_536;
+/// Hosts whose names are remembered.
+const HOSTS: usize = 1_024;
 
 /// What a track is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,8 +24,8 @@ pub(super) enum Of {
     Received(Identity),
     /// Bytes a second that came out of it.
     Sent(Identity),
-    /// A pipe, by its inode.
-    Pipe(u64),
+    /// A pipe, by its host and inode.
+    Pipe(HostId, u64),
     /// Gaps in the recording.
     Losses,
 }
@@ -34,9 +38,20 @@ pub(super) struct Tracks {
     count: u64,
     /// Descriptions that are to be written.
     fresh: Vec<TrackDescriptor>,
+    /// Names of hosts.
+    hosts: HashMap<HostId, String>,
 }
 
 impl Tracks {
+    /// Learns how a host is called.
+    pub fn note_host(&mut self, host: Option<&str>) {
+        if let Some(host) = host
+            && self.hosts.len() < HOSTS
+        {
+            self.hosts.entry(HostId::of(Some(host))).or_insert_with(|| limited(host).to_string());
+        }
+    }
+
     /// The track of a process, called `name` where it is new.
     pub fn process(&mut self, of: Identity, name: &str) -> u64 {
         if let Some(track) = self.known.get(&Of::Process(of)) {
@@ -63,12 +78,15 @@ impl Tracks {
             return *track;
         }
         let track = self.add(Of::Thread(of, tid));
-        let thread =
-            ThreadDescriptor { pid: Some(of.pid), tid: Some(tid), thread_name: Some(limited(name).to_string()) };
+        let name = limited(name).to_string();
+        let is_named = of.host != HostId::default();
+        let title = is_named.then(|| format!("{name} {tid}"));
+        let thread = ThreadDescriptor { pid: Some(of.pid), tid: Some(tid), thread_name: Some(name) };
         self.fresh.push(TrackDescriptor {
             uuid: Some(track),
             parent_uuid: Some(process),
-            thread: Some(thread),
+            name: title,
+            thread: Some(thread).filter(|_| !is_named),
             ..TrackDescriptor::default()
         });
         track
@@ -117,6 +135,11 @@ impl Tracks {
     }
 
     fn describe_process(&mut self, track: u64, of: Identity, name: &str, command: Option<&str>) {
+        if of.host != HostId::default() {
+            let host = self.hosts.get(&of.host).map(String::as_str).unwrap_or_default();
+            let name = Some(format!("{}:{}[{}]", limited(host), limited(name), of.pid));
+            return self.fresh.push(TrackDescriptor { uuid: Some(track), name, ..TrackDescriptor::default() });
+        }
         let process = ProcessDescriptor {
             pid: Some(of.pid),
             process_name: (!name.is_empty()).then(|| limited(name).to_string()),
@@ -131,7 +154,7 @@ mod tests {
     use super::*;
 
     fn process(pid: i32, start: i64) -> Identity {
-        Identity { pid, start: Some(start) }
+        Identity { pid, start: Some(start), host: HostId::default() }
     }
 
     #[test]
@@ -156,7 +179,8 @@ mod tests {
     fn memory_is_bounded_and_numbers_are_not_used_again() {
         let mut tracks = Tracks::default();
         let pipes = 0..LIMIT as u64 + 10;
-        let numbers: Vec<u64> = pipes.map(|inode| tracks.global(Of::Pipe(inode), String::new)).collect();
+        let numbers: Vec<u64> =
+            pipes.map(|inode| tracks.global(Of::Pipe(HostId::default(), inode), String::new)).collect();
         assert!(tracks.known.len() <= LIMIT && numbers.is_sorted_by(|a, b| a < b));
         assert!(tracks.global(Of::Pipe(0), String::new) > *numbers.last().unwrap());
     }

@@ -13,7 +13,7 @@ mod words;
 use std::fmt::Write as _;
 use std::io::Write;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use self::quote::Quoted;
 use super::left_out::{LeftOut, is_io_uring};
@@ -40,7 +40,13 @@ impl<W: Write> Strace<W> {
 }
 
 impl<W: Write> Export for Strace<W> {
-    fn capture(&mut self, _origin: &Origin<'_>) -> Result<()> {
+    fn capture(&mut self, origin: &Origin<'_>) -> Result<()> {
+        if origin.manifest.several_hosts().is_some() {
+            let name = &origin.name;
+            bail!(
+                "{name} is of several hosts, which lines of strace do not name: slice one first (vmtrace slice --where 'host = NAME')"
+            )
+        }
         Ok(())
     }
 

@@ -188,6 +188,8 @@ pub struct Call {
     pub seq: u64,
     /// What it was.
     pub kind: EventKind,
+    /// On which host, where the capture is of several; as captured.
+    pub host: Option<Arc<str>>,
     /// Who called.
     pub pid: i32,
     /// Its thread name, as captured.
@@ -318,6 +320,7 @@ impl Calls {
         Arc::new(Call {
             seq: event.seq,
             kind,
+            host: event.host.map(|host| self.name(host)),
             pid: event.pid,
             comm: self.name(event.comm),
             bytes: event.bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
@@ -352,6 +355,7 @@ impl Calls {
         Some(Arc::new(Call {
             seq: event.seq,
             kind,
+            host: event.host.map(|host| self.name(host)),
             pid: event.pid,
             comm: self.name(event.comm),
             bytes,

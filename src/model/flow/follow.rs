@@ -44,29 +44,78 @@ pub fn follow_while<C: Borrow<Capture>, I: Iterator<Item = Result<C>>>(
     mut flow: impl FnMut(Flow) -> Result<()>,
 ) -> Result<Bounds> {
     let scan = |columns: &[&'static str]| Scan { columns: columns.to_vec(), ..Scan::default() };
-    let mut survey = Survey::default();
+    // Each host has pipes and memories of its own. A row of a host that no manifest names is in no flow.
+    let mut surveys: ByHost<Survey> = ByHost::default();
     for capture in open() {
         let capture = capture?;
-        survey.manifest(capture.borrow().manifest());
+        let manifest = capture.borrow().manifest();
+        match manifest.hosts.as_slice() {
+            [] => surveys.of_host_or_default(None).manifest(manifest),
+            parts => parts
+                .iter()
+                .filter(|part| part.rows() > 0)
+                .for_each(|part| surveys.of_host_or_default(Some(&part.host)).manifest(&part.manifest)),
+        }
         reading::each(capture.borrow(), &scan(SURVEYED), |batch| {
             batch.each(|event| {
                 row(event);
-                survey.note(event);
+                if let Some(survey) = surveys.of_host(event.host) {
+                    survey.note(event);
+                }
             });
             goes_on(batch.len() as u64)
         })?;
     }
-    let plan = survey.plan();
-    let blind = plan.blind();
-    let mut tracker = Tracker::new(plan);
+    let plans: Vec<_> = surveys.0.into_iter().map(|(host, survey)| (host, survey.plan())).collect();
+    // What is said of the whole recording holds for all hosts.
+    let blind = plans.iter().map(|(_, plan)| plan.blind()).reduce(|all, one| all.filter(|_| one.is_some())).flatten();
+    let mut trackers = ByHost(plans.into_iter().map(|(host, plan)| (host, Tracker::new(plan))).collect());
     for capture in open() {
         reading::each(capture?.borrow(), &scan(TRACKED), |batch| {
-            giving(&mut flow, |emit| batch.each(|event| tracker.note(event, emit))).1?;
+            let note = |emit: &mut dyn FnMut(Flow)| {
+                batch.each(|event| {
+                    if let Some(tracker) = trackers.of_host(event.host) {
+                        tracker.note(event, emit);
+                    }
+                });
+            };
+            giving(&mut flow, note).1?;
             goes_on(batch.len() as u64)
         })?;
     }
-    let ([overflowed, forgot], failed) = giving(&mut flow, |emit| tracker.finish(emit));
-    failed.map(|()| Bounds { blind, overflowed, forgot })
+    let mut bounds = Bounds { blind, overflowed: false, forgot: false };
+    for (_, tracker) in trackers.0 {
+        let ([overflowed, forgot], failed) = giving(&mut flow, |emit| tracker.finish(emit));
+        failed?;
+        bounds.overflowed |= overflowed;
+        bounds.forgot |= forgot;
+    }
+    Ok(bounds)
+}
+
+/// One for each host that a manifest names; of captures of one host there is one.
+struct ByHost<T>(Vec<(Option<String>, T)>);
+
+impl<T> Default for ByHost<T> {
+    fn default() -> Self {
+        ByHost(Vec::new())
+    }
+}
+
+impl<T> ByHost<T> {
+    fn of_host(&mut self, host: Option<&str>) -> Option<&mut T> {
+        self.0.iter_mut().find(|(known, _)| known.as_deref() == host).map(|(_, of)| of)
+    }
+}
+
+impl<T: Default> ByHost<T> {
+    fn of_host_or_default(&mut self, host: Option<&str>) -> &mut T {
+        let at = self.0.iter().position(|(known, _)| known.as_deref() == host).unwrap_or(self.0.len());
+        if at == self.0.len() {
+            self.0.push((host.map(str::to_string), T::default()));
+        }
+        &mut self.0[at].1
+    }
 }
 
 /// What `work` returns, and the first error of `flow`, which gets what `work` emits until then.

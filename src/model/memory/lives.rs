@@ -19,6 +19,7 @@ pub const LIFE_COLUMNS: &[&str] = &[
     "target_comm",
     "target_start_ns",
     "parent_pid",
+    "host",
 ];
 
 /// A process, from the first row that names it.

@@ -129,7 +129,7 @@ impl Scene {
         let pid = if event.pid == 0 { 7 } else { event.pid };
         let event =
             Event { seq: self.seq, mono_ns, pid, tid, start_ns: 1, target_pid: target.or(event.target_pid), ..event };
-        let process = Identity { pid: TARGET, start: None };
+        let process = Identity { pid: TARGET, start: None, host: HostId::default() };
         self.memory.get_or_insert_with(|| Memory::new(process, 1_000, ALL)).note(&event).unwrap();
     }
 
@@ -343,7 +343,7 @@ fn what_is_older_than_a_loss_can_be_stale() {
 #[test]
 fn memory_is_bounded() {
     let bounded = |span| {
-        let mut memory = Memory::new(Identity { pid: TARGET, start: None }, i64::MAX, span);
+        let mut memory = Memory::new(Identity { pid: TARGET, start: None, host: HostId::default() }, i64::MAX, span);
         memory.image = Image::within(1_000);
         memory
     };

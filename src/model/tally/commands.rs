@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::texts::front;
+use crate::model::process::HostId;
 use crate::schema::{Event, EventKind};
 
 /// Processes whose command line is remembered.
@@ -21,7 +22,7 @@ struct Known {
 /// The command lines known so far, by process id.
 #[derive(Debug, Default)]
 pub(super) struct Commands {
-    known: HashMap<i32, Known>,
+    known: HashMap<(HostId, i32), Known>,
     /// How often any of them has changed.
     version: u64,
 }
@@ -29,29 +30,31 @@ pub(super) struct Commands {
 impl Commands {
     /// Learns what `event` says. A child has its parent's command line until it executes another.
     pub fn note(&mut self, event: &Event<'_>) {
+        let host = HostId::of(event.host);
         let command = if event.is_any(&[EventKind::ProcessExec, EventKind::ProcessSnapshot]) {
             event.argv.filter(|argv| !argv.is_empty()).map(shortened)
         } else if event.event == EventKind::ProcessFork.name() {
-            event.parent_pid.and_then(|pid| self.get(pid, event.parent_key))
+            event.parent_pid.and_then(|pid| self.get(host, pid, event.parent_key))
         } else {
             return;
         };
         self.version += 1;
         let is_short = event.process_key.is_none_or(|key| key.len() <= KEPT);
         match command.filter(|_| is_short) {
-            Some(command) if self.known.len() < LIMIT || self.known.contains_key(&event.pid) => {
-                self.known.insert(event.pid, Known { key: event.process_key.map(Into::into), command });
+            Some(command) if self.known.len() < LIMIT || self.known.contains_key(&(host, event.pid)) => {
+                self.known.insert((host, event.pid), Known { key: event.process_key.map(Into::into), command });
             }
             // What it was before is no longer true.
-            Some(_) | None => drop(self.known.remove(&event.pid)),
+            Some(_) | None => drop(self.known.remove(&(host, event.pid))),
         }
     }
 
     /// Makes room for others if `event` is the end of a process.
     pub fn forget(&mut self, event: &Event<'_>) {
-        if event.event == EventKind::ProcessExit.name() && self.get(event.pid, event.process_key).is_some() {
+        let host = HostId::of(event.host);
+        if event.event == EventKind::ProcessExit.name() && self.get(host, event.pid, event.process_key).is_some() {
             self.version += 1;
-            self.known.remove(&event.pid);
+            self.known.remove(&(host, event.pid));
         }
     }
 
@@ -60,8 +63,8 @@ impl Commands {
         self.version
     }
 
-    pub fn get(&self, pid: i32, key: Option<&str>) -> Option<Arc<str>> {
-        let known = self.known.get(&pid).filter(|known| known.key.as_deref() == key)?;
+    pub fn get(&self, host: HostId, pid: i32, key: Option<&str>) -> Option<Arc<str>> {
+        let known = self.known.get(&(host, pid)).filter(|known| known.key.as_deref() == key)?;
         Some(Arc::clone(&known.command))
     }
 }
@@ -84,22 +87,25 @@ mod tests {
         let fork = Event { parent_pid: Some(1), ..process("process_fork", 2) };
         commands.note(&Event { argv: Some("sh"), ..process("process_snapshot", 1) });
         commands.note(&fork);
-        assert_eq!(commands.get(2, None).as_deref(), Some("sh"));
+        assert_eq!(commands.get(HostId::default(), 2, None).as_deref(), Some("sh"));
         let version = commands.version();
         commands.note(&Event { argv: Some("ls -l"), ..process("process_exec", 2) });
         assert!(commands.version() > version);
-        assert_eq!(commands.get(2, None).as_deref(), Some("ls -l"));
-        assert_eq!(commands.get(1, None).as_deref(), Some("sh"));
+        assert_eq!(commands.get(HostId::default(), 2, None).as_deref(), Some("ls -l"));
+        assert_eq!(commands.get(HostId::default(), 1, None).as_deref(), Some("sh"));
         let keyed = Event { process_key: Some("k"), ..fork };
-        assert_eq!(commands.get(2, Some("k")), None, "another process");
+        assert_eq!(commands.get(HostId::default(), 2, Some("k")), None, "another process");
         commands.note(&keyed);
-        assert_eq!((commands.get(2, Some("k")).as_deref(), commands.get(2, None)), (Some("sh"), None));
+        assert_eq!(
+            (commands.get(HostId::default(), 2, Some("k")).as_deref(), commands.get(HostId::default(), 2, None)),
+            (Some("sh"), None)
+        );
         commands.note(&Event { parent_pid: Some(7), ..keyed });
-        assert_eq!(commands.get(2, Some("k")), None, "its parent is not known");
+        assert_eq!(commands.get(HostId::default(), 2, Some("k")), None, "its parent is not known");
         commands.note(&process("process_exec", 1));
-        assert_eq!(commands.get(1, None), None, "it executed something else");
+        assert_eq!(commands.get(HostId::default(), 1, None), None, "it executed something else");
         commands.note(&Event { argv: Some("x"), ..process("pread", 1) });
-        assert_eq!(commands.get(1, None), None);
+        assert_eq!(commands.get(HostId::default(), 1, None), None);
     }
 
     #[test]
@@ -111,7 +117,7 @@ mod tests {
             commands.note(&exec(pid));
         }
         assert_eq!(commands.known.len(), LIMIT);
-        let kept = commands.get(0, None).unwrap();
+        let kept = commands.get(HostId::default(), 0, None).unwrap();
         assert_eq!((kept.chars().count(), kept.ends_with('…')), (KEPT / 2 + 1, true));
         commands.note(&Event { process_key: Some(&key), ..exec(0) });
         assert_eq!(commands.known.len(), LIMIT - 1, "no such key is kept");
@@ -124,7 +130,7 @@ mod tests {
         for pid in 0..LIMIT as i32 + 3 {
             commands.note(&of("process_exec", pid));
             commands.forget(&Event { process_key: None, ..of("process_exit", pid) });
-            assert!(commands.get(pid, Some("k")).is_some(), "another process ended");
+            assert!(commands.get(HostId::default(), pid, Some("k")).is_some(), "another process ended");
             commands.forget(&of("process_exit", pid));
         }
         assert_eq!(commands.known.len(), 0);

@@ -10,6 +10,7 @@ use super::commands::Commands;
 use super::row::{Counted, Span, Who};
 use super::texts::Texts;
 use super::uses::Use;
+use crate::model::process::HostId;
 use crate::schema::Event;
 use crate::schema::vocabulary::{Direction, IovVerdict};
 
@@ -62,8 +63,8 @@ pub struct Beyond {
     pub bytes_out: u64,
 }
 
-/// Process ids and keys of a caller and its target.
-type Key = (i32, Option<Arc<str>>, Option<(i32, Option<Arc<str>>)>);
+/// Host, process ids and keys of a caller and its target.
+type Key = (Option<Arc<str>>, i32, Option<Arc<str>>, Option<(i32, Option<Arc<str>>)>);
 
 /// All pairs.
 #[derive(Debug)]
@@ -172,12 +173,13 @@ fn key(event: &Event<'_>, mut kept: impl FnMut(&str) -> Option<Arc<str>>) -> Opt
         Some(key) => kept(key).map(Some),
         None => Some(None),
     };
+    let host = kept(event.host)?;
     let caller = kept(event.process_key)?;
     let target = match event.target_pid {
         Some(pid) => Some((pid, kept(event.target_key)?)),
         None => None,
     };
-    Some((event.pid, caller, target))
+    Some((host, event.pid, caller, target))
 }
 
 /// Whether the arguments changed during the call, or contradict what the kernel did.
@@ -186,8 +188,13 @@ pub(super) fn is_conflict(event: &Event<'_>) -> bool {
 }
 
 impl Pair {
-    fn new((pid, key, target): &Key) -> Self {
-        let who = |pid: &i32, key: &Option<Arc<str>>| Who { pid: *pid, key: key.clone(), ..Who::default() };
+    fn new((host, pid, key, target): &Key) -> Self {
+        let who = |pid: &i32, key: &Option<Arc<str>>| Who {
+            host: host.clone(),
+            pid: *pid,
+            key: key.clone(),
+            ..Who::default()
+        };
         Pair {
             caller: who(pid, key),
             target: target.as_ref().map(|(pid, key)| who(pid, key)),
@@ -206,7 +213,8 @@ impl Pair {
 
     fn is_of(&self, event: &Event<'_>) -> bool {
         let is = |who: &Who, pid: i32, key: Option<&str>| who.pid == pid && who.key.as_deref() == key;
-        is(&self.caller, event.pid, event.process_key)
+        self.caller.host.as_deref() == event.host
+            && is(&self.caller, event.pid, event.process_key)
             && match (&self.target, event.target_pid) {
                 (Some(target), Some(pid)) => is(target, pid, event.target_key),
                 (None, None) => true,
@@ -229,7 +237,8 @@ impl Pair {
         self.caller.uid = Some(event.uid);
         if self.command_version != commands.version() {
             self.command_version = commands.version();
-            self.caller.command = commands.get(self.caller.pid, self.caller.key.as_deref());
+            let host = HostId::of(self.caller.host.as_deref());
+            self.caller.command = commands.get(host, self.caller.pid, self.caller.key.as_deref());
         }
         if let Some(target) = &mut self.target {
             texts.set(&mut target.comm, event.target_comm);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::row::Span;
 use super::texts::Texts;
+use crate::model::process::HostId;
 use crate::schema::{Event, EventKind};
 
 /// Pipes that are distinguished. What is beyond is counted together.
@@ -57,6 +58,8 @@ pub struct Sum {
 /// A pipe or FIFO.
 #[derive(Clone, Debug)]
 pub struct Pipe {
+    /// Its host, where the capture is of several; as captured.
+    pub host: Option<Arc<str>>,
     /// Its inode.
     pub inode: u64,
     /// Its path, if it is a FIFO.
@@ -86,7 +89,7 @@ impl Pipe {
 #[derive(Debug, Default)]
 pub(super) struct Pipes {
     all: Vec<Pipe>,
-    places: HashMap<u64, usize>,
+    places: HashMap<(HostId, u64), usize>,
     ends: usize,
     beyond: u64,
 }
@@ -118,15 +121,16 @@ impl Pipes {
     }
 
     fn end(&mut self, inode: u64, way: Way, path: Option<&str>, event: &Event<'_>, bytes: u64, texts: &mut Texts) {
-        let place = match self.places.get(&inode) {
+        let of = (HostId::of(event.host), inode);
+        let place = match self.places.get(&of) {
             Some(place) => *place,
             None if self.all.len() >= LIMIT => {
                 self.beyond += 1;
                 return;
             }
             None => {
-                self.places.insert(inode, self.all.len());
-                self.all.push(Pipe::new(inode));
+                self.places.insert(of, self.all.len());
+                self.all.push(Pipe::new(event.host.and_then(|host| texts.front(host)), inode));
                 self.all.len() - 1
             }
         };
@@ -178,8 +182,9 @@ impl Pipes {
 }
 
 impl Pipe {
-    fn new(inode: u64) -> Self {
+    fn new(host: Option<Arc<str>>, inode: u64) -> Self {
         Pipe {
+            host,
             inode,
             path: None,
             put: Sum::default(),

@@ -8,6 +8,8 @@ use crate::schema::events::EventSpec;
 /// A process, with the names that it had last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Who {
+    /// Host, where the capture is of several; as captured.
+    pub host: Option<Arc<str>>,
     /// Process id.
     pub pid: i32,
     /// `process_key`; `None` if it is not known.

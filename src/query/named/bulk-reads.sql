@@ -8,9 +8,10 @@ SELECT
     count(*) AS reads,
     CAST(sum(bytes) AS BIGINT) AS bytes,
     min(ts) AS first_ts,
-    max(ts) AS last_ts
+    max(ts) AS last_ts,
+    host
 FROM transfers
 WHERE src_kind = 'process' AND dst_kind = 'process' AND dst_pid = pid AND src_pid <> dst_pid
-GROUP BY capture, dst_pid, dst_key, src_pid, src_key
+GROUP BY capture, host, dst_pid, dst_key, src_pid, src_key
 HAVING sum(bytes) >= 65536 OR count(*) >= 100
-ORDER BY bytes DESC, capture, pid, target_pid, first_ts
+ORDER BY bytes DESC, capture, host, pid, target_pid, first_ts

@@ -8,8 +8,9 @@ SELECT
     count(*) AS calls,
     count(DISTINCT target_pid_arg) AS pids_tried,
     min(ts) AS first_ts,
-    max(ts) AS last_ts
+    max(ts) AS last_ts,
+    host
 FROM events
 WHERE errno IN ('EPERM', 'EACCES')
-GROUP BY capture, event, errno, pid, process_key, target_pid, target_key
-ORDER BY calls DESC, capture, pid, event, errno, target_pid, first_ts
+GROUP BY capture, host, event, errno, pid, process_key, target_pid, target_key
+ORDER BY calls DESC, capture, host, pid, event, errno, target_pid, first_ts

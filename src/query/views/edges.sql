@@ -4,7 +4,7 @@
 -- from the target to the caller, bytes_out the other way. Of what came out of a pipe (pipe_read, vmsplice, splice, tee,
 -- sendfile) the target is who fed it last. What tee has duplicated and another call takes counts as often as it was taken.
 -- Attempts on a process that was not there have no target and are not here: see the analysis `failed`. Names are those
--- last seen (by seq).
+-- last seen (by seq). In a capture of several hosts, host is theirs.
 SELECT
     capture,
     pid,
@@ -21,7 +21,8 @@ SELECT
         AS bytes_in,
     CAST(sum(CASE WHEN direction = 'out' THEN bytes ELSE 0 END) AS BIGINT) AS bytes_out,
     min(ts) AS first_ts,
-    max(ts) AS last_ts
+    max(ts) AS last_ts,
+    host
 FROM events
 WHERE target_pid IS NOT NULL
-GROUP BY capture, pid, process_key, target_pid, target_key
+GROUP BY capture, host, pid, process_key, target_pid, target_key

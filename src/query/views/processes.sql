@@ -2,10 +2,10 @@
 --
 -- process_key distinguishes a process from a later one with its pid. It is null if it is not known. comm, exe, argv, uid
 -- and container are those last seen (by seq), the parent is the one first seen. bytes_in came into its memory, bytes_out left
--- it, whoever made the call. exit_code is a wait status (wait(2)).
+-- it, whoever made the call. exit_code is a wait status (wait(2)). In a capture of several hosts, host is its own.
 WITH seen AS (
     SELECT
-        capture, seq, ts, pid, process_key, start_ns, comm, exe, argv, uid, container, parent_pid, parent_key, exit_code,
+        capture, host, seq, ts, pid, process_key, start_ns, comm, exe, argv, uid, container, parent_pid, parent_key, exit_code,
         CASE WHEN event = 'process_exit' THEN ts END AS exit_ts,
         CASE WHEN event IN ('process_fork', 'process_exec', 'process_exit', 'process_snapshot') THEN 0 ELSE 1 END AS calls,
         CASE WHEN errno IS NULL THEN 0 ELSE 1 END AS failures,
@@ -17,7 +17,7 @@ WITH seen AS (
     UNION ALL
     -- Of a row in which a process reaches itself, its names come from the part above alone.
     SELECT
-        capture, seq, ts, target_pid, target_key, target_start_ns,
+        capture, host, seq, ts, target_pid, target_key, target_start_ns,
         CASE WHEN self THEN NULL ELSE target_comm END,
         CASE WHEN self THEN NULL ELSE target_exe END,
         NULL,
@@ -56,6 +56,7 @@ SELECT
     CAST(sum(failures) AS BIGINT) AS failures,
     CAST(sum(reached) AS BIGINT) AS reached,
     CAST(sum(bytes_in) AS BIGINT) AS bytes_in,
-    CAST(sum(bytes_out) AS BIGINT) AS bytes_out
+    CAST(sum(bytes_out) AS BIGINT) AS bytes_out,
+    host
 FROM seen
-GROUP BY capture, pid, process_key
+GROUP BY capture, host, pid, process_key

@@ -4,6 +4,7 @@
 -- are where it is bound, *_peer_addr whom it is connected to. `pid`, `tid` and `comm` are of the caller that moved the
 -- bytes, `seq` leads to the whole event. Where bytes came from a pipe, src_pid and its companions name who fed it last, if a
 -- recorded call did.
+-- In a capture of several hosts, host is that of the call.
 -- Failed calls, and calls that moved nothing, are not here.
 SELECT
     capture,
@@ -54,7 +55,8 @@ SELECT
     payload,
     payload_len,
     payload_total,
-    payload_status
+    payload_status,
+    host
 FROM (
     SELECT
         *,

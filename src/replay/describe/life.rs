@@ -1,7 +1,7 @@
 //! Words for the life of a process, and for gaps in the recording.
 
 use super::{Line, Named, Role};
-use crate::model::process::Processes;
+use crate::model::process::{HostId, Processes};
 use crate::model::time;
 use crate::schema::{Event, EventKind};
 use crate::terminal::escape::Safe;
@@ -58,8 +58,9 @@ pub fn describe(line: &mut Line, event: &Event<'_>, processes: &Processes) -> bo
 
 fn parent(line: &mut Line, how: &str, event: &Event<'_>, processes: &Processes) {
     let Some(pid) = event.parent_pid.filter(|pid| *pid != 0) else { return };
+    let name = processes.name(HostId::of(event.host), pid);
     line.word(Role::Plain, format_args!("{how} "));
-    line.add(Role::Name, format_args!("{}", Named { name: processes.name(pid), pid }));
+    line.add(Role::Name, format_args!("{}", Named { host: event.host, name, pid }));
 }
 
 fn argv(line: &mut Line, event: &Event<'_>) {

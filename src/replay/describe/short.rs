@@ -130,8 +130,9 @@ fn front(word: &str) -> String {
 pub fn name(named: Named<'_>, most: usize) -> String {
     let Some(name) = named.name.filter(|name| !name.is_empty()) else { return named.to_string() };
     let pid = format!("[{}]", named.pid);
-    let most = most.saturating_sub(pid.len()).min(NAME);
-    let text = front(name);
+    let host = named.host.map(|host| format!("{}:", front(host))).unwrap_or_default();
+    let most = most.saturating_sub(pid.len()).min(NAME + host.chars().count().min(NAME));
+    let text = format!("{host}{}", front(name));
     if fit::fits(&text, most) {
         return text + &pid;
     }

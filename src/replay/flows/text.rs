@@ -36,6 +36,8 @@ pub(super) struct Text {
 /// What alike flows have in common.
 #[derive(Debug, PartialEq, Eq)]
 struct Route {
+    /// Where the capture is of several hosts.
+    host: Option<String>,
     /// Whose memories the bytes were in at both ends, and the pipes of calls at the ends.
     owners: [Option<i32>; 2],
     pipes: [Option<u64>; 2],
@@ -70,6 +72,7 @@ impl Route {
         let source_pipe = if let Source::Call(call, _) = &flow.source { pipes(call)[0] } else { None };
         let sink_pipe = if let Sink::Call(call, _) = &flow.sink { pipes(call)[1] } else { None };
         Route {
+            host: flow.host().map(str::to_string),
             owners: [flow.from_pid(), flow.to_pid()],
             pipes: [source_pipe, sink_pipe],
             source,

@@ -67,7 +67,12 @@ pub(super) fn blind(reason: Why) -> String {
 
 /// `writer[12]`.
 pub(super) fn process(call: &Call) -> String {
-    format!("{}[{}]", Safe(&call.comm), call.pid)
+    format!("{}{}[{}]", host(call.host.as_deref()), Safe(&call.comm), call.pid)
+}
+
+/// `web1:`, where the capture is of several hosts.
+fn host(host: Option<&str>) -> String {
+    host.map(|host| format!("{}:", Safe(host))).unwrap_or_default()
 }
 
 /// ` 0x7f00+4096`, as far as the address is known.
@@ -86,7 +91,8 @@ fn by_way_of(call: &Call, at: (u64, u64), end: Option<(i32, Option<u64>)>, pipe:
     let by = format!("by {} of {}", call.kind.name(), process(call));
     if let (Some((pid, address)), Some(peer)) = (end, &call.peer) {
         let comm = if pid == peer.pid { &peer.comm } else { &call.comm };
-        return Some(format!("{}[{pid}]{}{} {by}", Safe(comm), range(address, bytes), preview(call, offset, bytes)));
+        let (host, preview) = (host(call.host.as_deref()), preview(call, offset, bytes));
+        return Some(format!("{host}{}[{pid}]{}{preview} {by}", Safe(comm), range(address, bytes)));
     }
     pipe.map(|pipe| format!("pipe:{pipe} {by}"))
 }
@@ -147,10 +153,10 @@ pub(super) fn way(flow: &Flow) -> String {
         let by = |(call, _): &(Arc<Call>, u64)| format!(" → {} by {}", call.kind.name(), process(call));
         format!(" → pipe:{}{}", step.pipe, step.moved.as_ref().map(by).unwrap_or_default())
     };
-    let via = flow
-        .via
-        .as_ref()
-        .map(|via| format!(" → memory of {}[{}]{}", Safe(&via.comm), via.pid, range(Some(via.address), flow.bytes)));
+    let via = flow.via.as_ref().map(|via| {
+        let (host, range) = (host(flow.host()), range(Some(via.address), flow.bytes));
+        format!(" → memory of {host}{}[{}]{range}", Safe(&via.comm), via.pid)
+    });
     flow.steps.iter().map(step).chain(via).collect()
 }
 

@@ -5,6 +5,7 @@ use std::fmt::{Display, Write};
 use super::facts::{Facts, Word};
 use super::families;
 use crate::count::{self, Count, grouped};
+use crate::model;
 use crate::model::summary::{Summary, Term};
 use crate::model::{origin, time};
 use crate::schema::derived::Redaction;
@@ -15,6 +16,8 @@ use crate::terminal::escape::Safe;
 
 /// Steps from a recorded capture to this one that are shown.
 const STEPS: usize = 20;
+/// Hosts that are shown.
+const HOSTS: usize = 64;
 
 /// The description of one capture.
 pub fn render(facts: &Facts<'_>, verbose: bool) -> String {
@@ -83,6 +86,9 @@ fn origin(out: &mut String, facts: &Facts<'_>) {
     if let Some(comment) = &manifest.comment {
         line(out, "Comment", Safe(comment));
     }
+    if !manifest.hosts.is_empty() {
+        hosts(out, manifest);
+    }
     line(
         out,
         "Host",
@@ -109,6 +115,25 @@ fn origin(out: &mut String, facts: &Facts<'_>) {
         }
     }
     line(out, "Selected", selected(&manifest.filters));
+}
+
+/// The hosts of a capture that was merged from recordings of several.
+fn hosts(out: &mut String, manifest: &Manifest) {
+    for part in manifest.hosts.iter().take(HOSTS) {
+        let host = &part.manifest.host;
+        let name = Safe(&part.host);
+        let of = Count(part.captures.len() as u64, "recording", "recordings");
+        let rows = count::rows(part.rows());
+        let system = format!("{} {}, boot {}", Safe(&host.sysname), Safe(&host.release), Safe(&host.boot_id));
+        line(out, "Rows of", format_args!("{name}: {rows} of {of}, {system}, clock {}", model::hosts::clock(part)));
+    }
+    let more = manifest.hosts.len().saturating_sub(HOSTS);
+    if more > 0 {
+        line(out, "Rows of", format_args!("{}", Count(more as u64, "more host", "more hosts")));
+    }
+    if let Some(sentence) = model::hosts::sentence(manifest) {
+        line(out, "Order", sentence);
+    }
 }
 
 fn redacted(redaction: &Redaction) -> String {

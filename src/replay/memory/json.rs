@@ -16,6 +16,8 @@ use crate::terminal::escape::Hex;
 /// A process at an instant.
 #[derive(Serialize)]
 pub struct Facts<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<String>,
     pid: i32,
     comm: Option<&'a str>,
     start_ticks: Option<i64>,
@@ -59,6 +61,7 @@ struct Ranged<'a> {
 impl<'a> Facts<'a> {
     fn of(recording: &Recording, found: &'a Found, what: What<'a>) -> Self {
         Facts {
+            host: recording.host.clone(),
             pid: found.life.process.pid,
             comm: found.name.as_deref(),
             start_ticks: found.life.process.start,

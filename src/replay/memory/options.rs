@@ -30,6 +30,9 @@ pub struct Args {
     /// The process whose memory is shown
     #[arg(short, long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
     pub(super) pid: i32,
+    /// The host of that process, in a capture of several hosts
+    #[arg(long, value_name = "HOST")]
+    pub(super) host: Option<String>,
     /// The instant: seconds since the start (1.5, 250ms, 2m), UTC (2026-01-02T03:04:05Z), or @UNIX [default: the end]
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub(super) at: Option<String>,

@@ -15,9 +15,12 @@ use crate::schema::limits::Limits;
 use crate::schema::manifest::{Clocks, LedgerRow, Manifest};
 use crate::schema::reader::{Capture, Scan};
 use crate::schema::{Event, EventBatch};
+use crate::terminal::escape::Safe;
 
 /// Processes that are followed back, from child to parent.
 const GENERATIONS: usize = 32;
+/// Hosts that are named.
+const NAMED: usize = 16;
 
 /// The files of one recording, in its order.
 #[derive(Debug)]
@@ -32,6 +35,10 @@ pub struct Recording {
     pub span: (i64, i64),
     /// Events that were lost and that no row reports, that may have been such an event, or that a slice leaves out.
     pub unplaced: u64,
+    /// The host whose events are looked at; in captures of one host none.
+    pub host: Option<String>,
+    /// The hosts that have events, if there are several.
+    hosts: Vec<String>,
     /// Whether nothing more is to be read.
     stop: Arc<AtomicBool>,
 }
@@ -45,6 +52,8 @@ struct File {
     start: Clocks,
     span: (i64, i64),
     unplaced: u64,
+    /// The hosts that have events.
+    hosts: Vec<String>,
 }
 
 impl File {
@@ -65,6 +74,7 @@ impl File {
             start: manifest.start,
             span: (first.min(manifest.start.monotonic_ns), last.max(manifest.end.monotonic_ns)),
             unplaced: unplaced(manifest),
+            hosts: manifest.hosts.iter().filter(|part| part.rows() > 0).map(|part| part.host.clone()).collect(),
         })
     }
 }
@@ -150,8 +160,55 @@ impl Recording {
         let missing = std::iter::once(None).chain(gaps).collect();
         let span = files.iter().fold((i64::MAX, i64::MIN), |(a, b), file| (a.min(file.span.0), b.max(file.span.1)));
         let unplaced = files.iter().fold(0u64, |sum, file| sum.saturating_add(file.unplaced));
+        let hosts: Vec<String> = files.iter().flat_map(|file| file.hosts.clone()).collect();
+        let host = if let [only] = hosts.as_slice() { Some(only.clone()) } else { None };
         let files = files.into_iter().map(|file| file.path).collect();
-        Ok(Recording { files, missing, limits, start, span, unplaced, stop: Arc::default() })
+        Ok(Recording { files, missing, limits, start, span, unplaced, host, hosts, stop: Arc::default() })
+    }
+
+    /// The same, in which only events of one host are looked at: that which is given, or the one that has the process.
+    ///
+    /// # Errors
+    /// When no event is of that host, or the process is on several.
+    pub fn on(mut self, host: Option<&str>, pid: i32) -> Result<Self> {
+        if let Some(host) = host {
+            let is_known = self.hosts.iter().any(|known| known == host);
+            ensure!(is_known, "--host: no event is of the host {}: {}", Safe(host), self.named_hosts(&self.hosts));
+            return Ok(Recording { host: Some(host.to_string()), ..self });
+        }
+        if self.hosts.len() < 2 {
+            return Ok(self);
+        }
+        let mut found: Vec<String> = Vec::new();
+        let scan = Scan { columns: vec!["pid", "target_pid", "host"], pids: vec![pid], ..Scan::default() };
+        self.each(&scan, |part| {
+            if let Part::Event(event) = part
+                && let Some(host) = event.host.filter(|_| event.pid == pid || event.target_pid == Some(pid))
+                && self.hosts.iter().any(|known| known == host)
+                && !found.iter().any(|known| known == host)
+            {
+                found.push(host.to_string());
+            }
+            Ok(())
+        })?;
+        ensure!(
+            found.len() < 2,
+            "-p: there is a process {pid} on several hosts: say on which with --host; {}",
+            self.named_hosts(&found)
+        );
+        self.host = found.pop();
+        Ok(self)
+    }
+
+    /// Hosts in a sentence.
+    fn named_hosts(&self, hosts: &[String]) -> String {
+        match hosts.split_first() {
+            None => "the capture is of one host, which rows do not name".into(),
+            Some(_) => {
+                let named: Vec<String> = hosts.iter().take(NAMED).map(|host| Safe(host).to_string()).collect();
+                format!("they are {}{}", named.join(", "), if hosts.len() > NAMED { ", ..." } else { "" })
+            }
+        }
     }
 
     /// The same, of which nothing more is read as soon as `stop` is true.
@@ -189,9 +246,16 @@ impl Recording {
                 take(Part::Missing(*begin))?;
             }
             let capture = Capture::open_within(path, self.limits)?;
-            batches(&capture, scan, |batch| {
+            let mut scan = scan.clone();
+            if self.host.is_some() && !scan.columns.is_empty() {
+                scan.columns.push("host");
+            }
+            batches(&capture, &scan, |batch| {
                 ensure!(!self.stop.load(Relaxed), "cancelled");
-                batch.try_each(|event| take(Part::Event(event)))
+                batch.try_each(|event| match &self.host {
+                    Some(host) if event.host != Some(host) => Ok(()),
+                    _ => take(Part::Event(event)),
+                })
             })?;
         }
         Ok(())

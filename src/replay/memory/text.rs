@@ -102,7 +102,11 @@ impl<'a> Text<'a> {
 
     /// The process.
     fn who(&self) -> String {
-        let process = Named { name: self.found.name.as_deref(), pid: self.found.life.process.pid };
+        let process = Named {
+            host: self.recording.host.as_deref(),
+            name: self.found.name.as_deref(),
+            pid: self.found.life.process.pid,
+        };
         process.to_string()
     }
 

@@ -57,10 +57,10 @@ pub fn remarks(claim: &Claim<'_>, memory: &Memory) -> String {
 pub fn event(origin: &Origin, pid: i32) -> String {
     let Origin { seq, event, .. } = origin;
     if origin.pid != pid {
-        return format!("{seq} {event} by {}", Named { name: Some(&origin.comm), pid: origin.pid });
+        return format!("{seq} {event} by {}", Named { host: None, name: Some(&origin.comm), pid: origin.pid });
     }
     let target = origin.target_pid.filter(|target| *target != pid);
-    let target = target.map(|pid| format!(" ({})", Named { name: origin.target_comm.as_deref(), pid }));
+    let target = target.map(|pid| format!(" ({})", Named { host: None, name: origin.target_comm.as_deref(), pid }));
     format!("{seq} {event} by itself{}", target.unwrap_or_default())
 }
 

@@ -9,7 +9,7 @@ use super::{json, tables};
 use crate::model::tally::{Pair, Who};
 use crate::terminal::escape::Safe;
 
-const HEADER: [&str; 18] = [
+const HEADER: [&str; 19] = [
     "capture",
     "pid",
     "process_key",
@@ -28,6 +28,7 @@ const HEADER: [&str; 18] = [
     "bytes_out",
     "first_ts",
     "last_ts",
+    "host",
 ];
 
 /// Writes pairs of one recording after another.
@@ -55,7 +56,7 @@ impl Csv {
     }
 }
 
-fn record(files: &str, pair: &Pair) -> [String; 18] {
+fn record(files: &str, pair: &Pair) -> [String; 19] {
     let none = Who::default();
     let (caller, target) = (&pair.caller, pair.target.as_ref().unwrap_or(&none));
     [
@@ -77,6 +78,7 @@ fn record(files: &str, pair: &Pair) -> [String; 18] {
         pair.bytes_out.to_string(),
         json::first(pair.span).unwrap_or_default(),
         json::last(pair.span).unwrap_or_default(),
+        safe(caller.host.as_deref()),
     ]
 }
 

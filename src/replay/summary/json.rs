@@ -93,6 +93,9 @@ struct Unlisted {
 
 #[derive(Debug, Serialize)]
 struct Process<'a> {
+    /// Where the capture is of several hosts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<&'a str>,
     pid: i32,
     process_key: Option<&'a str>,
     comm: Option<&'a str>,
@@ -166,6 +169,8 @@ struct LatencyFacts {
 
 #[derive(Debug, Serialize)]
 struct PipeFacts<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<&'a str>,
     pipe: u64,
     path: Option<&'a str>,
     /// Null where nobody was seen who did that.
@@ -266,6 +271,7 @@ fn losses(report: &Report) -> Vec<Lost<'_>> {
 
 fn process(who: &Who) -> Process<'_> {
     Process {
+        host: who.host.as_deref(),
         pid: who.pid,
         process_key: who.key.as_deref(),
         comm: who.comm.as_deref(),
@@ -344,6 +350,7 @@ fn pipe(pipe: &Pipe) -> PipeFacts<'_> {
         .collect()
     };
     PipeFacts {
+        host: pipe.host.as_deref(),
         pipe: pipe.inode,
         path: pipe.path.as_deref(),
         bytes_in: bytes(pipe.put),

@@ -9,7 +9,7 @@ use super::gather::Report;
 use super::words::{event, list, short};
 use crate::count::{self, Count, grouped};
 use crate::model::tally::{OfEvent, Trust};
-use crate::model::{origin, time};
+use crate::model::{hosts, origin, time};
 use crate::schema::vocabulary::{Loss, Tier};
 
 /// Kinds of losses, and files that are missing, that are named.
@@ -43,6 +43,7 @@ fn missing(report: &Report) -> Vec<String> {
     let mut all = Vec::new();
     all.extend(origin::redacted(&report.manifest.derived_from));
     all.extend(origin::sentence(&report.manifest.derived_from, report.total.left_out));
+    all.extend(hosts::sentence(&report.manifest));
     all.extend(lost(report));
     all.extend(ledger(report));
     all.extend(files(report));

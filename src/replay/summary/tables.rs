@@ -212,6 +212,10 @@ fn pipes(tally: &Tally, top: usize) -> Table {
             Some(path) => short(path, PATH),
             None => format!("pipe:[{}]", pipe.inode),
         };
+        let label = match &pipe.host {
+            Some(host) => format!("{}:{label}", short(host, words::NAME)),
+            None => label,
+        };
         table.row(vec![
             label,
             size(pipe.put),

@@ -23,9 +23,10 @@ pub fn short(text: &str, most: usize) -> String {
 /// `python3[26274]`.
 pub fn name(who: &Who) -> String {
     let comm = who.comm.as_deref().unwrap_or_default();
+    let host = who.host.as_deref().map(|host| format!("{}:", short(host, NAME))).unwrap_or_default();
     match comm.char_indices().nth(NAME) {
-        Some((end, _)) => format!("{}…[{}]", Safe(comm.get(..end).unwrap_or_default()), who.pid),
-        None => Named { name: Some(comm), pid: who.pid }.to_string(),
+        Some((end, _)) => format!("{host}{}…[{}]", Safe(comm.get(..end).unwrap_or_default()), who.pid),
+        None => format!("{host}{}", Named { host: None, name: Some(comm), pid: who.pid }),
     }
 }
 

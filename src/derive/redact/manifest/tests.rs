@@ -18,11 +18,24 @@ fn redactor(level: Level) -> Redactor {
         masked: false,
         dropped: Vec::new(),
         payloads: Payloads::default(),
+        hosts: Vec::new(),
     }
 }
 
-/// A manifest with a word of its own, `secret-N`, wherever a text can stand, and nothing left out.
+/// The same, of two hosts.
 fn full() -> Manifest {
+    let part = |number: i32| HostPart {
+        host: format!("secret-host-{number}"),
+        captures: vec![format!("secret-capture-{number}")],
+        mono_shift_ns: 5,
+        clock_uncertainty_ns: Some(6),
+        manifest: of_one(),
+    };
+    Manifest { hosts: vec![part(1), part(2)], ..of_one() }
+}
+
+/// A manifest with a word of its own, `secret-N`, wherever a text can stand, and nothing left out.
+fn of_one() -> Manifest {
     let mut number = 0;
     let mut secret = || {
         number += 1;
@@ -144,7 +157,7 @@ fn no_text_of_the_original_stays() {
 
 #[test]
 fn the_level_payload_keeps_all_but_the_capture_and_its_neighbours() {
-    let (full, redacted) = (full(), redacted(&mut redactor(Level::Payload), &full()));
+    let (full, redacted) = (of_one(), redacted(&mut redactor(Level::Payload), &of_one()));
     let mut wanted = full.clone();
     wanted.capture_id = redacted.capture_id.clone();
     wanted.derived_from[0].sources[0].capture_id = redacted.derived_from[0].sources[0].capture_id.clone();

@@ -16,6 +16,7 @@ fn redactor(level: Level) -> Redactor {
         masked: false,
         dropped: Vec::new(),
         payloads: Payloads::default(),
+        hosts: Vec::new(),
     }
 }
 

@@ -1,0 +1,105 @@
+//! Captures of several hosts: what is said of their clocks, and which row is of which host.
+
+use crate::count::Count;
+use crate::model::time;
+use crate::schema::Manifest;
+use crate::schema::hosts::HostPart;
+use crate::terminal::escape::SafeLine;
+
+/// Hosts that a sentence names.
+const NAMED: usize = 16;
+
+/// How near the order of rows of several hosts is known, in a sentence; `None` of a capture of one host. What is from the file is
+/// escaped.
+pub fn sentence(manifest: &Manifest) -> Option<String> {
+    let parts = manifest.several_hosts()?;
+    let named: Vec<String> = parts.iter().take(NAMED).map(|part| named(part)).collect();
+    let more = match parts.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {}", Count(more as u64, "more host", "more hosts")),
+    };
+    Some(format!(
+        "Rows of {} are in the order of their wall clocks, as near as these are known: {}{more}.",
+        Count(parts.len() as u64, "host", "hosts"),
+        named.join(", ")
+    ))
+}
+
+fn named(part: &HostPart) -> String {
+    format!("{} ({})", SafeLine(&part.host), clock(part))
+}
+
+/// What is known of the wall clock of a host, in words.
+pub fn clock(part: &HostPart) -> String {
+    match part.clock_uncertainty_ns {
+        Some(ns) => format!("within {} of UTC", time::span(ns)),
+        None => "not synchronised with UTC".into(),
+    }
+}
+
+/// Numbers for the hosts of a capture, so that what is kept by host need not keep its name. Rows that name no host have the number 0,
+/// and those that name one which the manifest does not, one of their own together.
+#[derive(Clone, Debug, Default)]
+pub struct Hosts {
+    labels: Vec<String>,
+    /// The number of the last row.
+    last: std::cell::Cell<usize>,
+}
+
+impl Hosts {
+    /// Those of a manifest.
+    pub fn of(manifest: &Manifest) -> Self {
+        Hosts { labels: manifest.hosts.iter().map(|part| part.host.clone()).collect(), ..Hosts::default() }
+    }
+
+    /// The number of a row's host.
+    pub fn number(&self, host: Option<&str>) -> u32 {
+        let Some(host) = host else { return 0 };
+        let is = |at: &usize| self.labels.get(*at).is_some_and(|label| label == host);
+        let last = Some(self.last.get()).filter(is);
+        let found = last.or_else(|| self.labels.iter().position(|label| label == host));
+        match found {
+            Some(at) => {
+                self.last.set(at);
+                u32::try_from(at).map_or(u32::MAX, |at| at.saturating_add(1))
+            }
+            None => u32::MAX,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::manifest::LedgerRow;
+
+    fn part(host: &str, clock_uncertainty_ns: Option<i64>) -> HostPart {
+        let ledger = vec![LedgerRow { written: 1, ..LedgerRow::default() }];
+        HostPart {
+            host: host.into(),
+            clock_uncertainty_ns,
+            manifest: Manifest { ledger, ..Manifest::default() },
+            ..HostPart::default()
+        }
+    }
+
+    #[test]
+    fn what_is_known_of_each_clock_is_said() {
+        let mut manifest =
+            Manifest { hosts: vec![part("web1", Some(1_500_000)), part("\x1b", None)], ..Manifest::default() };
+        let said = sentence(&manifest).unwrap();
+        let wanted =
+            "Rows of 2 hosts are in the order of their wall clocks, as near as these are known: web1 (within 1.5";
+        assert!(said.starts_with(wanted), "{said}");
+        assert!(said.contains("\\x1b (not synchronised with UTC)"), "{said}");
+        manifest.hosts.truncate(1);
+        assert_eq!(sentence(&manifest), None);
+    }
+
+    #[test]
+    fn each_host_has_a_number_and_strangers_have_one() {
+        let hosts = Hosts::of(&Manifest { hosts: vec![part("a", None), part("b", None)], ..Manifest::default() });
+        let numbers = [Some("b"), None, Some("a"), Some("b"), Some("c")].map(|host| hosts.number(host));
+        assert_eq!(numbers, [2, 0, 1, 2, u32::MAX]);
+    }
+}

@@ -1,0 +1,263 @@
+//! Captures of several hosts: whose rows they are, in which order, and that nothing of two hosts is taken for one thing.
+
+use serde_json::json;
+use vmtrace::schema::manifest::{ClockState, Clocks, Host};
+use vmtrace::schema::{Event, Manifest};
+
+use super::captures::*;
+use super::*;
+
+/// A machine that recorded.
+#[derive(Clone, Copy)]
+struct Machine {
+    name: &'static str,
+    boot: &'static str,
+    /// µs of wall clock between the start of [`START`] and its own.
+    later_us: i64,
+    /// CLOCK_MONOTONIC at its start.
+    mono_ns: i64,
+}
+
+const WEB1: Machine = Machine { name: "web1", boot: "11111111-aaaa", later_us: 0, mono_ns: MONO };
+/// Its clock says less, though it began 1 ms later.
+const WEB2: Machine = Machine { name: "web2", boot: "22222222-bbbb", later_us: 1_000, mono_ns: 7_000_000_000 };
+/// web1 after a reboot.
+const AGAIN: Machine = Machine { boot: "33333333-cccc", later_us: 60_000_000, mono_ns: 9_000_000_000, ..WEB1 };
+
+impl Machine {
+    fn clocks(self, us: i64) -> Clocks {
+        Clocks {
+            realtime_ns: START + (self.later_us + us) * 1_000,
+            monotonic_ns: self.mono_ns + us * 1_000,
+            boottime_ns: self.mono_ns + us * 1_000,
+            uncertainty_ns: 100,
+        }
+    }
+
+    /// A capture of `events`, which are at µs after its start, in `dir`.
+    fn record(self, dir: &Dir, file: &str, state: &str, events: &[Event<'_>]) -> String {
+        self.record_from(dir, file, state, 0, events)
+    }
+
+    /// The same of a recording that began some µs later.
+    fn record_from(self, dir: &Dir, file: &str, state: &str, from_us: i64, events: &[Event<'_>]) -> String {
+        let path = dir.path(file);
+        let events: Vec<Event<'_>> = events
+            .iter()
+            .map(|event| {
+                let at = self.clocks(from_us + (event.mono_ns - MONO) / 1_000);
+                let (ts_ns, mono_ns) = (at.realtime_ns, at.monotonic_ns);
+                Event { ts: ts_ns / 1_000, ts_ns, mono_ns, ..*event }
+            })
+            .collect();
+        let state = ClockState { state: state.into(), max_error_us: 1_500, ..ClockState::default() };
+        let manifest = Manifest {
+            capture_id: blake3::hash(file.as_bytes()).to_hex()[..32].to_string(),
+            host: Host { hostname: self.name.into(), boot_id: self.boot.into(), ..manifest().host },
+            start: self.clocks(from_us),
+            end: self.clocks(from_us + 2_410_000),
+            start_clock: Some(state.clone()),
+            end_clock: Some(state),
+            ledger: ledger(&events),
+            ..manifest()
+        };
+        write(Path::new(&path), &manifest, &[&events]);
+        path
+    }
+}
+
+/// A capture of web1 and web2, whose processes, pipes and addresses have the same numbers; and the two it is made of.
+fn both(dir: &Dir) -> (String, [String; 2]) {
+    let events = everything();
+    let a = WEB1.record(dir, "a.parquet", "TIME_OK", &events);
+    let b = WEB2.record(dir, "b.parquet", "TIME_ERROR", &events);
+    let out = dir.path("both.parquet");
+    let ran = vmtrace(&["merge", &b, &a, "-o", &out]);
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    (out, [a, b])
+}
+
+/// The rows of a capture as they were before it was merged.
+fn original(row: &str) -> Value {
+    let mut row = parsed(row);
+    let fields = row.as_object_mut().unwrap();
+    let seq = fields.remove("host_seq").unwrap();
+    fields.remove("host");
+    fields.insert("seq".into(), seq);
+    row
+}
+
+fn parsed(text: &str) -> Value {
+    super::json(text)
+}
+
+fn without_mono(mut row: Value) -> Value {
+    row.as_object_mut().unwrap().remove("mono_ns");
+    row
+}
+
+#[test]
+fn rows_keep_their_host_and_come_in_the_order_of_wall_clocks() {
+    let dir = Dir::new();
+    let (out, of) = both(&dir);
+    check_whole(&out, verdict(&of[0]).0);
+    let texts = rows(&out, &[]);
+    let all: Vec<Value> = texts.iter().map(|row| parsed(row)).collect();
+    assert_eq!(all.len(), 2 * everything().len());
+    assert!(all.iter().enumerate().all(|(seq, row)| row["seq"] == seq), "numbered anew");
+    let times: Vec<i64> = all.iter().map(|row| row["ts_ns"].as_i64().unwrap()).collect();
+    assert!(times.is_sorted(), "{times:?}");
+    let hosts: Vec<&str> = all.iter().map(|row| row["host"].as_str().unwrap()).collect();
+    assert!(hosts.contains(&"web1") && hosts.contains(&"web2") && !hosts.is_sorted(), "they take turns: {hosts:?}");
+    for (host, capture) in ["web1", "web2"].iter().zip(&of) {
+        let mine: Vec<Value> =
+            texts.iter().filter(|row| parsed(row)["host"] == *host).map(|row| original(row)).collect();
+        let wanted: Vec<Value> = rows(capture, &[]).iter().map(|row| parsed(row)).collect();
+        let shift = mine[0]["mono_ns"].as_i64().unwrap() - wanted[0]["mono_ns"].as_i64().unwrap();
+        assert!(
+            mine.iter()
+                .zip(&wanted)
+                .all(|(a, b)| { a["mono_ns"].as_i64().unwrap() - b["mono_ns"].as_i64().unwrap() == shift })
+        );
+        let strip = |rows: Vec<Value>| rows.into_iter().map(without_mono).collect::<Vec<_>>();
+        assert_eq!(strip(mine), strip(wanted), "{host}");
+    }
+}
+
+#[test]
+fn the_manifest_states_each_host_with_its_clock_and_its_ledger() {
+    let dir = Dir::new();
+    let (out, of) = both(&dir);
+    let manifest = info(&out)["manifest"].clone();
+    let hosts = manifest["hosts"].as_array().unwrap();
+    for (part, capture) in hosts.iter().zip(&of) {
+        let own = info(capture)["manifest"].clone();
+        assert_eq!(part["manifest"]["host"], own["host"]);
+        assert_eq!(part["manifest"]["start"], own["start"]);
+        let counts = |manifest: &Value| -> Vec<Value> {
+            let rows = manifest["ledger"].as_array().unwrap().iter();
+            rows.map(|row| json!([row["event"], row["seen"], row["written"], row["bytes"]])).collect()
+        };
+        assert_eq!(counts(&part["manifest"]), counts(&own));
+        assert_eq!(part["captures"][0], own["capture_id"]);
+    }
+    let clocks: Vec<&Value> = hosts.iter().map(|part| &part["clock_uncertainty_ns"]).collect();
+    assert_eq!(clocks, [&parsed("1500100"), &Value::Null]);
+    assert_eq!(hosts[1]["mono_shift_ns"], WEB1.clocks(1_000).monotonic_ns - WEB2.mono_ns);
+    assert_eq!(
+        (&manifest["host"]["hostname"], &manifest["host"]["boot_id"]),
+        (&parsed("\"web1, web2\""), &parsed("\"\""))
+    );
+    assert_eq!(manifest["derived_from"][0]["sources"][0]["file"], "b.parquet", "as they were given");
+    let again = dir.path("again.parquet");
+    assert_eq!(vmtrace(&["merge", &of[0], &of[1], "-o", &again]).status, 0);
+    assert_eq!(rows(&again, &[]), rows(&out, &[]), "whatever the order in which they are given");
+    assert_eq!(info(&again)["manifest"]["capture_id"], manifest["capture_id"]);
+}
+
+#[test]
+fn slices_by_host_are_the_rows_of_that_host_and_merge_into_the_capture() {
+    let dir = Dir::new();
+    let (out, of) = both(&dir);
+    let status = verdict(&of[0]).0;
+    let mut slices = Vec::new();
+    for (host, capture) in ["web1", "web2"].iter().zip(&of) {
+        let slice = dir.path(&format!("{host}.parquet"));
+        made(&["slice", &out, "--where", &format!("host = {host}"), "-o", &slice]);
+        check_whole(&slice, status);
+        let strip = |rows: Vec<Value>| rows.into_iter().map(without_mono).collect::<Vec<_>>();
+        let mine = rows(&slice, &[]).iter().map(|row| original(row)).collect();
+        let wanted = rows(capture, &[]).iter().map(|row| parsed(row)).collect();
+        assert_eq!(strip(mine), strip(wanted), "{host}");
+        let facts = info(&slice);
+        assert_eq!(facts["manifest"]["host"], info(capture)["manifest"]["host"], "a capture of one host");
+        slices.push(slice);
+    }
+    let merged = dir.path("merged.parquet");
+    made(&["merge", &slices[1], &slices[0], "-o", &merged]);
+    check_whole(&merged, status);
+    assert_eq!(rows(&merged, &[]), rows(&out, &[]));
+    for field in ["ledger", "hosts", "host", "families", "gaps", "filters"] {
+        assert_eq!(info(&merged)["manifest"][field], info(&out)["manifest"][field], "{field}");
+    }
+}
+
+#[test]
+fn what_a_process_needs_is_of_its_host_alone() {
+    let dir = Dir::new();
+    let (out, _) = both(&dir);
+    let slice = dir.path("slice.parquet");
+    made(&["slice", &out, "--where", "host = web2 and event = process_vm_writev", "-o", &slice]);
+    let taken = rows(&slice, &[]);
+    assert!(taken.len() > 1 && taken.iter().all(|row| parsed(row)["host"] == "web2"), "{taken:?}");
+}
+
+#[test]
+fn a_reboot_makes_another_host_and_captures_of_one_boot_are_one() {
+    let dir = Dir::new();
+    let events = everything();
+    let first = WEB1.record(&dir, "a.parquet", "TIME_OK", &events);
+    let later = WEB1.record_from(&dir, "c.parquet", "TIME_OK", 10_000_000, &events);
+    let again = AGAIN.record(&dir, "r.parquet", "TIME_OK", &events);
+    let out = dir.path("boots.parquet");
+    assert_eq!(vmtrace(&["merge", &again, &later, &first, "-o", &out]).status, 0);
+    check_whole(&out, verdict(&first).0);
+    let hosts: Vec<Value> = rows(&out, &[]).iter().map(|row| parsed(row)["host"].clone()).collect();
+    let count = |host: &str| hosts.iter().filter(|of| **of == host).count();
+    assert_eq!([count("web1@11111111"), count("web1@33333333")], [2 * events.len(), events.len()]);
+    let parts = info(&out)["manifest"]["hosts"].clone();
+    assert_eq!(parts[0]["captures"].as_array().unwrap().len(), 2);
+    assert_eq!(parts[0]["mono_shift_ns"], 0);
+    // Of one boot alone.
+    let boot = dir.path("boot.parquet");
+    assert_eq!(vmtrace(&["merge", &later, &first, "-o", &boot]).status, 0);
+    check_whole(&boot, verdict(&first).0);
+    let facts = info(&boot);
+    assert_eq!(
+        (&facts["manifest"]["host"]["boot_id"], &facts["rows"]),
+        (&parsed("\"11111111-aaaa\""), &parsed(&(2 * events.len()).to_string()))
+    );
+    // What was merged merges with more.
+    let (more, web2) = (dir.path("more.parquet"), WEB2.record(&dir, "b.parquet", "TIME_OK", &events));
+    assert_eq!(vmtrace(&["merge", &boot, &web2, &again, "-o", &more]).status, 0);
+    check_whole(&more, verdict(&first).0);
+    let (all, at_once) = (rows(&more, &[]), dir.path("at-once.parquet"));
+    assert_eq!(vmtrace(&["merge", &first, &later, &web2, &again, "-o", &at_once]).status, 0);
+    assert_eq!(all, rows(&at_once, &[]));
+}
+
+#[test]
+fn what_would_count_twice_is_refused() {
+    let dir = Dir::new();
+    let events = everything();
+    let (out, [a, _]) = both(&dir);
+    let overlapping = WEB1.record_from(&dir, "o.parquet", "TIME_OK", 1_000_000, &events);
+    for other in [&overlapping, &out] {
+        let ran = vmtrace(&["merge", &a, other, "-o", &dir.path("no.parquet")]);
+        assert_eq!((ran.status, ran.err.lines().count()), (2, 1), "{}", ran.err);
+        assert!(ran.err.contains("recordings of the same time on the host web1"), "{}", ran.err);
+    }
+    assert!(!Path::new(&dir.path("no.parquet")).exists());
+}
+
+#[test]
+fn verify_compares_the_rows_with_what_is_stated_of_each_host() {
+    let dir = Dir::new();
+    let (out, _) = both(&dir);
+    let capture = vmtrace::schema::reader::Capture::open(Path::new(&out)).unwrap();
+    let honest = capture.manifest().clone();
+    let events = [Event { host: Some("web1"), ..readv(1) }, Event { host: Some("web3"), ..readv(2) }, readv(3)];
+    let forged = |manifest: &Manifest| {
+        let path = dir.path("forged.parquet");
+        write(Path::new(&path), &Manifest { ledger: ledger(&events), ..manifest.clone() }, &[&events]);
+        verdict(&path).1
+    };
+    let found = forged(&honest);
+    assert!(found.iter().any(|text| text.contains("2 rows are of hosts that the manifest does not name")), "{found:?}");
+    assert!(found.iter().any(|text| text.contains("in the ledgers of the hosts, 3 in the one of all")), "{found:?}");
+    assert!(found.iter().any(|text| text.contains("host web1: process_vm_readv: 1 row in the file")), "{found:?}");
+    let mut unbalanced = honest;
+    unbalanced.hosts[0].manifest.ledger[0].seen += 1;
+    let found = forged(&unbalanced);
+    assert!(found.iter().any(|text| text.starts_with("contradiction: host web1: ")), "{found:?}");
+}
