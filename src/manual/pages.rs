@@ -379,14 +379,19 @@ pub const PAGES: &[Page] = &[
         name: "merge",
         synopsis: &["vmtrace merge [OPTIONS] -o OUT FILE..."],
         description: &[
-            "Makes one capture of the files of one recording, or of slices of one capture (vmtrace-slice(1)), in any order. Rows come              in the order of their numbers (seq), each once. Their ledgers become one. The slices of a capture become the capture              again if every row is in one of them; else OUT says what is left out.",
-            "Files of a recording must follow each other without one missing between them. Captures of different recordings are refused:              vmtrace-query(1) reads them together.",
+            "Makes one capture of the files of one recording, of slices of one capture (vmtrace-slice(1)), or of captures of several hosts, in any order. Rows come              in the order of their numbers (seq), each once. Their ledgers become one. The slices of a capture become the capture              again if every row is in one of them; else OUT says what is left out.",
+            "Files of a recording must follow each other without one missing between them.",
+            "Captures of several hosts become one whose rows have a column host, in the order of the hosts' wall clocks. How near these \
+             are known is stated on standard error and by vmtrace-info(1). A host that was rebooted is another one: a part of its boot id stands behind its name. \
+             Captures of one boot of a host must not be of the same time. The rows are numbered anew; host_seq is their number in the recording. \
+             Numbers of processes, pipes and addresses of two hosts are never taken for the same.",
             "OUT is created with mode 0600, and gets its name when it is complete. It replaces an existing file only with --force.",
         ],
         status: &[("0", "OUT was written."), ("2", "Wrong usage, or an error: nothing was written.")],
         examples: &[
             ("Make one file of a rotated recording:", "vmtrace merge t-0001.parquet t-0002.parquet -o t.parquet"),
             ("Put slices together:", "vmtrace merge reads.parquet writes.parquet -o both.parquet"),
+            ("Put captures of two hosts together:", "vmtrace merge web1.parquet web2.parquet -o both.parquet"),
         ],
         see_also: &[],
     },

@@ -37,6 +37,7 @@ const ALIKE: &[&str] = &[
     "toctou",
     "lost_event",
     "lost_cause",
+    "host",
 ];
 /// What is read beside them.
 const COUNTED: &[&str] = &["seq", "ts_ns", "mono_ns", "bytes", "lost_count"];

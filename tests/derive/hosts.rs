@@ -261,3 +261,204 @@ fn verify_compares_the_rows_with_what_is_stated_of_each_host() {
     let found = forged(&unbalanced);
     assert!(found.iter().any(|text| text.starts_with("contradiction: host web1: ")), "{found:?}");
 }
+
+/// A call at the pipe with inode 77, which both machines have, by a process with one pid on both.
+fn at_pipe(us: i64, event: &'static str, payload: &'static [u8]) -> Event<'static> {
+    let bytes = Some(i64::try_from(payload.len()).unwrap());
+    let call = Event {
+        ret: bytes,
+        bytes,
+        bytes_requested: bytes,
+        payload: Some(payload),
+        payload_len: u32::try_from(payload.len()).unwrap(),
+        payload_total: bytes.unwrap(),
+        payload_status: Some("ok"),
+        dur_ns: Some(1_000),
+        ..at(us, event, SPY)
+    };
+    match event {
+        "pipe_write" => Event { direction: Some("out"), pipe_out: Some(77), fd_out_kind: Some("pipe"), ..call },
+        _ => Event { direction: Some("in"), pipe_in: Some(77), fd_in_kind: Some("pipe"), ..call },
+    }
+}
+
+/// One machine puts bytes into a pipe and reads memory of a process, the other one takes as many out of a pipe with that inode and writes into
+/// memory with that address, of a process with that pid.
+fn colliding(dir: &Dir) -> String {
+    let written = Event { event: "process_vm_writev", direction: Some("out"), ..readv(3_000) };
+    let a = [
+        at_pipe(1_000, "pipe_write", b"of web1"),
+        Event {
+            payload: Some(&[0x11; 64]),
+            payload_len: 64,
+            payload_total: 64,
+            payload_status: Some("ok"),
+            ..readv(2_000)
+        },
+    ];
+    let b = [
+        at_pipe(1_500, "pipe_read", b"of web2"),
+        Event { payload: Some(&[0x22; 64]), payload_len: 64, payload_total: 64, payload_status: Some("ok"), ..written },
+    ];
+    let a = WEB1.record(dir, "ca.parquet", "TIME_OK", &a);
+    let b = WEB2.record(dir, "cb.parquet", "TIME_OK", &b);
+    let out = dir.path("colliding.parquet");
+    assert_eq!(vmtrace(&["merge", &a, &b, "-o", &out]).status, 0);
+    out
+}
+
+fn lines(args: &[&str]) -> Vec<Value> {
+    let ran = vmtrace(args);
+    assert_eq!(ran.status, 0, "{args:?}: {}", ran.err);
+    ran.out.lines().map(parsed).collect()
+}
+
+#[test]
+fn no_flow_goes_from_host_to_host() {
+    let dir = Dir::new();
+    let out = colliding(&dir);
+    let flows = lines(&["flows", "-T", "json", &out]);
+    assert!(!flows.is_empty());
+    let hosts: Vec<Value> = rows(&out, &[]).iter().map(|row| parsed(row)["host"].clone()).collect();
+    let mut seen = Vec::new();
+    for flow in &flows {
+        for end in ["source", "sink"] {
+            if let Some(seq) = flow[end]["seq"].as_u64() {
+                assert_eq!(flow["host"], hosts[seq as usize], "{flow}");
+                seen.push(flow["host"].as_str().unwrap());
+            }
+        }
+        let ends = [&flow["source"]["seq"], &flow["sink"]["seq"]];
+        assert!(ends.contains(&&Value::Null), "what goes in on one host does not come out on the other: {flow}");
+    }
+    assert!(seen.contains(&"web1") && seen.contains(&"web2"), "{seen:?}");
+    let text = vmtrace(&["flows", &out]).out;
+    assert!(text.contains("web1:py-spy[4211]") && text.contains("web2:py-spy[4211]"), "{text}");
+}
+
+#[test]
+fn memory_is_of_one_host() {
+    let dir = Dir::new();
+    let out = colliding(&dir);
+    let pid = PYTHON.to_string();
+    let ran = vmtrace(&["memory", &out, "-p", &pid]);
+    assert_eq!((ran.status, ran.err.lines().count()), (2, 1), "{}", ran.err);
+    assert!(ran.err.contains("on several hosts: say on which with --host; they are web1, web2"), "{}", ran.err);
+    for (host, byte, other) in [("web1", "11", "22"), ("web2", "22", "11")] {
+        let ran = vmtrace(&["memory", &out, "-p", &pid, "--host", host, "-T", "json"]);
+        assert_eq!(ran.status, 0, "{}", ran.err);
+        assert!(ran.out.contains(&byte.repeat(4)) && !ran.out.contains(&other.repeat(4)), "{}", ran.out);
+        let text = vmtrace(&["memory", &out, "-p", &pid, "--host", host]).out;
+        assert!(text.contains(&format!("{host}:python3[42]")), "{text}");
+    }
+    let ran = vmtrace(&["memory", &out, "-p", &pid, "--host", "web3"]);
+    assert!(ran.status == 2 && ran.err.contains("--host: no event is of the host web3"), "{}", ran.err);
+    let slice = dir.path("slice.parquet");
+    made(&["slice", &out, "--where", "host = web2", "-o", &slice]);
+    let ran = vmtrace(&["memory", &slice, "-p", &pid, "-T", "json"]);
+    assert!(ran.status == 0 && ran.out.contains("22222222"), "{}", ran.out);
+}
+
+#[test]
+fn pairs_and_pipes_are_of_one_host() {
+    let dir = Dir::new();
+    let out = colliding(&dir);
+    let summary = &lines(&["summary", "-T", "json", &out])[0];
+    let of = |pair: &Value| {
+        let host = &pair["caller"]["host"];
+        assert_eq!(pair["target"]["host"], *host, "{pair}");
+        (host.as_str().unwrap().to_string(), pair["calls"].as_u64().unwrap())
+    };
+    let mut pairs: Vec<_> = summary["pairs"].as_array().unwrap().iter().map(of).collect();
+    pairs.sort();
+    assert_eq!(pairs, [("web1".to_string(), 1), ("web2".to_string(), 1)]);
+    let pipes = summary["pipes"].as_array().unwrap();
+    let pipes: Vec<_> = pipes.iter().map(|pipe| (&pipe["host"], &pipe["bytes_in"], &pipe["bytes_out"])).collect();
+    assert_eq!(pipes.len(), 2, "{pipes:?}");
+    assert!(pipes.contains(&(&json!("web1"), &json!(7), &Value::Null)), "{pipes:?}");
+    assert!(pipes.contains(&(&json!("web2"), &Value::Null, &json!(7))), "{pipes:?}");
+    let text = vmtrace(&["summary", &out]).out;
+    assert!(text.contains("Rows of 2 hosts are in the order of their wall clocks"), "{text}");
+    for words in
+        ["web1:py-spy[4211] read 64 B of web1:python3[42]", "web2:py-spy[4211] wrote 64 B into web2:python3[42]"]
+    {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let csv = vmtrace(&["summary", "-T", "csv", &out]).out;
+    assert!(
+        csv.lines().next().unwrap().ends_with(",host") && csv.contains(",web1\n") && csv.contains(",web2\n"),
+        "{csv}"
+    );
+}
+
+#[test]
+fn replay_names_the_host_of_each_process() {
+    let dir = Dir::new();
+    let (out, of) = both(&dir);
+    let text = vmtrace(&["replay", &out]).out;
+    let headings = |text: &str, host: &str| text.lines().filter(|line| line.starts_with(host)).count();
+    assert!(headings(&text, "web1:") > 0 && headings(&text, "web2:") > 0, "{text}");
+    assert!(!text.lines().any(|line| line.starts_with("py-spy[") || line.contains(" from python3[")), "{text}");
+    assert!(text.contains("from web1:python3[42]") && text.contains("from web2:python3[42]"), "{text}");
+    let timelines = |path: &str| vmtrace(&["replay", "--by", "process", path]).out;
+    let one = timelines(&of[0]).lines().filter(|line| line.contains("py-spy[4211]  /usr")).count();
+    let two = timelines(&out).lines().filter(|line| line.contains("py-spy[4211]  /usr")).count();
+    assert_eq!((one, two), (1, 2));
+    let some = rows(&out, &["-p", &SPY.to_string(), "--where", "host = web2"]);
+    // Gaps are always shown.
+    let some: Vec<Value> = some.iter().map(|row| parsed(row)).filter(|row| row["event"] != "lost").collect();
+    assert!(!some.is_empty() && some.iter().all(|row| row["host"] == "web2"), "{some:?}");
+    assert!(vmtrace(&["info", &out]).out.contains("clock within 1.5ms of UTC"));
+}
+
+#[test]
+fn exports_carry_the_host_of_each_row() {
+    let dir = Dir::new();
+    let (out, _) = both(&dir);
+    let hosts: Vec<Value> = rows(&out, &[]).iter().map(|row| parsed(row)["host"].clone()).collect();
+    let ecs = lines(&["export", "-T", "ecs", &out]);
+    assert_eq!(ecs.iter().map(|line| line["host"]["name"].clone()).collect::<Vec<_>>(), hosts);
+    let boots: Vec<&Value> = ecs.iter().map(|line| &line["host"]["boot"]["id"]).collect();
+    assert!(boots.iter().zip(&hosts).all(|(boot, host)| (**boot == WEB1.boot) == (*host == "web1")), "{boots:?}");
+    assert!(ecs.iter().all(|line| line["message"].as_str().unwrap().starts_with("web")));
+    let timesketch = lines(&["export", "-T", "timesketch", &out]);
+    assert_eq!(timesketch.iter().map(|line| line["hostname"].clone()).collect::<Vec<_>>(), hosts);
+    let ocsf = lines(&["export", "-T", "ocsf", &out]);
+    let devices: Vec<&Value> = ocsf.iter().map(|line| &line["device"]["hostname"]).collect();
+    assert!(devices.iter().any(|name| **name == "web1") && devices.iter().any(|name| **name == "web2"));
+    for format in ["perfetto", "pcapng"] {
+        let file = dir.path(format);
+        assert_eq!(vmtrace(&["export", "-T", format, &out, "-o", &file]).status, 0);
+        let bytes = std::fs::read(&file).unwrap();
+        let has = |word: &str| bytes.windows(word.len()).any(|part| part == word.as_bytes());
+        assert!(has("web1:py-spy[4211]") && has("web2:py-spy[4211]"), "{format}");
+    }
+    let ran = vmtrace(&["export", "-T", "strace", &out]);
+    assert_eq!((ran.status, ran.err.lines().count()), (2, 1), "{}", ran.err);
+    assert!(ran.err.contains("is of several hosts, which lines of strace do not name: slice one first"), "{}", ran.err);
+}
+
+#[test]
+fn redaction_gives_rows_and_manifest_one_pseudonym_of_a_host() {
+    let dir = Dir::new();
+    let (out, _) = both(&dir);
+    let (redacted, kept) = (dir.path("redacted.parquet"), dir.path("kept.parquet"));
+    assert_eq!(vmtrace(&["redact", &out, "-o", &redacted]).status, 0);
+    let manifest = info(&redacted)["manifest"].clone();
+    let names: Vec<&Value> = manifest["hosts"].as_array().unwrap().iter().map(|part| &part["host"]).collect();
+    assert!(names.iter().all(|name| name.as_str().unwrap().starts_with("host-")), "{names:?}");
+    let (before, after) = (rows(&out, &[]), rows(&redacted, &[]));
+    for (before, after) in before.iter().zip(&after) {
+        let which = usize::from(parsed(before)["host"] == "web2");
+        assert_eq!(parsed(after)["host"], *names[which]);
+        assert_eq!(parsed(after)["host_seq"], parsed(before)["host_seq"]);
+    }
+    let bytes = std::fs::read(&redacted).unwrap();
+    assert!(
+        !["web1", "web2", "11111111-aaaa"].iter().any(|word| bytes.windows(word.len()).any(|p| p == word.as_bytes()))
+    );
+    check_whole(&redacted, verdict(&out).0);
+    assert_eq!(vmtrace(&["redact", &out, "-o", &kept, "--keep", "host=web1"]).status, 0);
+    let hosts: Vec<Value> = rows(&kept, &[]).iter().map(|row| parsed(row)["host"].clone()).collect();
+    assert!(hosts.iter().any(|host| host == "web1") && !hosts.iter().any(|host| host == "web2"), "{hosts:?}");
+}

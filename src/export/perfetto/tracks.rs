@@ -182,6 +182,6 @@ mod tests {
         let numbers: Vec<u64> =
             pipes.map(|inode| tracks.global(Of::Pipe(HostId::default(), inode), String::new)).collect();
         assert!(tracks.known.len() <= LIMIT && numbers.is_sorted_by(|a, b| a < b));
-        assert!(tracks.global(Of::Pipe(0), String::new) > *numbers.last().unwrap());
+        assert!(tracks.global(Of::Pipe(HostId::default(), 0), String::new) > *numbers.last().unwrap());
     }
 }

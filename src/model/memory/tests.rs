@@ -5,6 +5,7 @@ mod plan;
 
 use self::driver::{BASE, Dice, Mode, PROGRAMS, Run, SIZE};
 use super::*;
+use crate::model::process::HostId;
 use crate::schema::types::{Iovec, Iovecs};
 
 const ALL: Range<u64> = 0..u64::MAX;

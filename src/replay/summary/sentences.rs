@@ -18,6 +18,7 @@ const NAMED: usize = 5;
 /// All sentences; at most `top` about pairs of processes of each kind.
 pub fn all(report: &Report, top: usize) -> Vec<String> {
     let mut all = missing(report);
+    all.extend(hosts::sentence(&report.manifest));
     if report.rows == 0 && report.total.left_out > 0 {
         all.push("No event is left.".into());
     } else if report.rows == 0 {
@@ -43,7 +44,6 @@ fn missing(report: &Report) -> Vec<String> {
     let mut all = Vec::new();
     all.extend(origin::redacted(&report.manifest.derived_from));
     all.extend(origin::sentence(&report.manifest.derived_from, report.total.left_out));
-    all.extend(hosts::sentence(&report.manifest));
     all.extend(lost(report));
     all.extend(ledger(report));
     all.extend(files(report));

@@ -46,7 +46,7 @@ import { short } from "./text.js";
  * @property {string|null} why_text
  */
 
-/** @typedef {{ pid: number, process_key: string|null, comm: string|null }} Who */
+/** @typedef {{ host?: string, pid: number, process_key: string|null, comm: string|null }} Who */
 
 /**
  * @typedef {object} PairFacts
@@ -70,6 +70,7 @@ import { short } from "./text.js";
 /**
  * A process, however it came into an event.
  * @typedef {object} Process
+ * @property {string} host empty where the capture is of one host
  * @property {number} pid
  * @property {string} key
  * @property {string} id what stands for it in the page's fragment
@@ -90,15 +91,17 @@ class Processes {
 
   /**
    * The place of a process, which is added if it is new.
+   * @param {string} host
    * @param {number} pid
    * @param {string} key
    */
-  place(pid, key) {
-    const id = key ? `${pid}@${key}` : String(pid);
+  place(host, pid, key) {
+    const onHost = key ? `${pid}@${key}` : String(pid);
+    const id = host ? `${encodeURIComponent(host)}:${onHost}` : onHost;
     let place = this.places.get(id);
     if (place === undefined) {
       place = this.all.length;
-      this.all.push({ pid, key, id, comm: "" });
+      this.all.push({ host, pid, key, id, comm: "" });
       this.places.set(id, place);
     }
     return place;
@@ -108,22 +111,27 @@ class Processes {
 /**
  * The place of the process of each row; `NOBODY` where the row names none.
  * @param {Processes} processes
+ * @param {Texts} hosts
  * @param {Numbers} pids
  * @param {Texts|null} keys
  * @param {Texts} comms
  * @param {(row: number) => boolean} counts
  */
-function placesOf(processes, pids, keys, comms, counts) {
+function placesOf(processes, hosts, pids, keys, comms, counts) {
   const places = new Int32Array(pids.rows).fill(NOBODY);
-  /** @type {Map<number, number>} */
-  const known = new Map();
+  // By host.
+  /** @type {Map<number, number>[]} */
+  const knowns = [];
   for (let row = 0; row < pids.rows; row += 1) {
     if (pids.isNull(row) || !counts(row)) continue;
+    const host = hosts.places[row];
+    knowns[host] ??= new Map();
+    const known = knowns[host];
     const pid = pids.number(row);
     const both = (keys ? keys.places[row] : 0) * 2 ** 32 + (pid >>> 0);
     let place = known.get(both);
     if (place === undefined) {
-      place = processes.place(pid, keys?.text(row) ?? "");
+      place = processes.place(hosts.text(row), pid, keys?.text(row) ?? "");
       known.set(both, place);
     }
     places[row] = place;
@@ -158,6 +166,7 @@ export class Events {
     const who = (/** @type {string} */ front) =>
       placesOf(
         processes,
+        columns.texts("host"),
         columns.numbers(front ? "target_pid" : "pid"),
         columns.texts(front ? "target_key" : "process_key"),
         columns.texts(`${front}comm`),
@@ -242,18 +251,19 @@ export class Events {
    */
   placeOfWho(who) {
     if (!who) return NOBODY;
-    const place = this.known.place(who.pid, who.process_key ?? "");
+    const place = this.known.place(who.host ?? "", who.pid, who.process_key ?? "");
     this.processes[place].comm ||= who.comm ?? "";
     return place;
   }
 
   /**
-   * `python3[4211]`.
+   * `python3[4211]`; `web1:python3[4211]` where the capture is of several hosts.
    * @param {number} place
    */
   nameOf(place) {
     const process = this.processes[place];
     if (!process) return "-";
-    return process.comm ? `${short(process.comm, 40)}[${process.pid}]` : `pid ${process.pid}`;
+    const name = process.comm ? `${short(process.comm, 40)}[${process.pid}]` : `pid ${process.pid}`;
+    return process.host ? `${short(process.host, 40)}:${name}` : name;
   }
 }

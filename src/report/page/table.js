@@ -36,7 +36,8 @@ function shown(events) {
     return (/** @type {number} */ row) => {
       const process = events.processes[places[row]];
       if (!process) return "-";
-      return comm.text(row) ? `${short(comm.text(row), CELL_NAME)}[${process.pid}]` : `pid ${process.pid}`;
+      const name = comm.text(row) ? `${short(comm.text(row), CELL_NAME)}[${process.pid}]` : `pid ${process.pid}`;
+      return process.host ? `${short(process.host, CELL_NAME)}:${name}` : name;
     };
   };
   const toctou = columns.numbers("toctou");
