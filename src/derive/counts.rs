@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 
 use crate::count;
 use crate::schema::events::EventSpec;
+use crate::schema::hosts;
 use crate::schema::manifest::LedgerRow;
 use crate::schema::quote::quoted;
 use crate::schema::vocabulary::{IovVerdict, PayloadStatus};
@@ -13,8 +14,6 @@ use crate::schema::{Event, EventKind};
 pub const COLUMNS: &[&str] = &["event", "errno", "bytes", "payload_status", "iov_verdict", "argv", "host"];
 /// Kinds of events that are told apart. A capture of vmtrace has far fewer.
 const KINDS: usize = 1_024;
-/// Hosts that are told apart.
-pub const HOSTS: usize = 1_024;
 
 /// Rows by event, and by host and event where the rows are of several hosts.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +22,8 @@ pub struct Counts {
     /// The one that the last row was counted in.
     last: usize,
     hosts: Vec<(String, Counts)>,
+    /// That of the last row.
+    last_host: usize,
 }
 
 impl Counts {
@@ -46,14 +47,17 @@ impl Counts {
     }
 
     fn host(&mut self, host: &str) -> Result<&mut Counts> {
-        let at = match self.hosts.iter().position(|(known, _)| known == host) {
+        // Most rows are of the host of the row before.
+        let last = Some(self.last_host).filter(|at| self.hosts.get(*at).is_some_and(|(known, _)| known == host));
+        let at = match last.or_else(|| self.hosts.iter().position(|(known, _)| known == host)) {
             Some(at) => at,
             None => {
-                ensure!(self.hosts.len() < HOSTS, "the rows are of more than {HOSTS} hosts");
+                ensure!(self.hosts.len() < hosts::MOST, "the rows are of more than {} hosts", hosts::MOST);
                 self.hosts.push((host.into(), Counts::default()));
                 self.hosts.len() - 1
             }
         };
+        self.last_host = at;
         self.hosts.get_mut(at).map(|(_, counts)| counts).ok_or_else(|| anyhow::anyhow!("no such host"))
     }
 

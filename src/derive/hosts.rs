@@ -9,9 +9,9 @@ use anyhow::{Context, Result, ensure};
 
 use self::timeline::{Boot, Piece, Timeline};
 use super::counts::Counts;
-use super::merge::Stream;
 use super::recording::{Recording, check_redacted};
 use super::source::Source;
+use super::stream::Stream;
 use super::writer::Writer;
 use super::{Target, beginning, tool};
 use crate::count;

@@ -1,6 +1,8 @@
 //! Objects made from tables of fields: each entry has the path of a field, what it is made of, and how. The tables are those of the
 //! formats, and docs/export.md has them, too.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 use crate::model::time;
@@ -47,7 +49,7 @@ impl Facts {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Origins {
     all: Facts,
-    hosts: Vec<(String, Facts)>,
+    hosts: HashMap<String, Facts>,
 }
 
 impl Origins {
@@ -63,8 +65,7 @@ impl Origins {
 
     /// Those of the host of an event.
     pub fn get(&self, event: &Event<'_>) -> &Facts {
-        let of_host = event.host.and_then(|host| self.hosts.iter().find(|(known, _)| known == host));
-        of_host.map_or(&self.all, |(_, facts)| facts)
+        event.host.and_then(|host| self.hosts.get(host)).unwrap_or(&self.all)
     }
 }
 

@@ -1,6 +1,7 @@
 //! JSON lines for Timesketch: its columns `message`, `datetime`, `timestamp` and `timestamp_desc`, the host, and every column that is not
 //! null. Values are flat, since Timesketch shows and searches attributes by name: ranges are texts, as in CSV.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::Write;
 
@@ -22,14 +23,14 @@ pub struct Timesketch<W> {
     out: W,
     hostname: String,
     /// Names of the hosts, by what rows call them.
-    hosts: Vec<(String, String)>,
+    hosts: HashMap<String, String>,
     message: String,
 }
 
 impl<W: Write> Timesketch<W> {
     /// An exporter that writes to `out`.
     pub fn new(out: W) -> Self {
-        Timesketch { out, hostname: String::new(), hosts: Vec::new(), message: String::new() }
+        Timesketch { out, hostname: String::new(), hosts: HashMap::new(), message: String::new() }
     }
 }
 
@@ -44,8 +45,7 @@ impl<W: Write> Export for Timesketch<W> {
     fn event(&mut self, event: &Event<'_>) -> Result<()> {
         self.message.clear();
         sentence(&mut self.message, event);
-        let of_host = event.host.and_then(|host| self.hosts.iter().find(|(known, _)| known == host));
-        let hostname = of_host.map_or(self.hostname.as_str(), |(_, name)| name);
+        let hostname = event.host.and_then(|host| self.hosts.get(host)).unwrap_or(&self.hostname);
         Ok(json_line(&mut self.out, &Line { event, message: &self.message, hostname })?)
     }
 

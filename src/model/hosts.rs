@@ -1,5 +1,7 @@
 //! Captures of several hosts: what is said of their clocks, and which row is of which host.
 
+use std::collections::HashMap;
+
 use crate::count::Count;
 use crate::model::time;
 use crate::schema::Manifest;
@@ -41,30 +43,18 @@ pub fn clock(part: &HostPart) -> String {
 /// and those that name one which the manifest does not, one of their own together.
 #[derive(Clone, Debug, Default)]
 pub struct Hosts {
-    labels: Vec<String>,
-    /// The number of the last row.
-    last: std::cell::Cell<usize>,
+    numbers: HashMap<String, u32>,
 }
 
 impl Hosts {
     /// Those of a manifest.
     pub fn of(manifest: &Manifest) -> Self {
-        Hosts { labels: manifest.hosts.iter().map(|part| part.host.clone()).collect(), ..Hosts::default() }
+        Hosts { numbers: manifest.hosts.iter().map(|part| part.host.clone()).zip(1..).collect() }
     }
 
     /// The number of a row's host.
     pub fn number(&self, host: Option<&str>) -> u32 {
-        let Some(host) = host else { return 0 };
-        let is = |at: &usize| self.labels.get(*at).is_some_and(|label| label == host);
-        let last = Some(self.last.get()).filter(is);
-        let found = last.or_else(|| self.labels.iter().position(|label| label == host));
-        match found {
-            Some(at) => {
-                self.last.set(at);
-                u32::try_from(at).map_or(u32::MAX, |at| at.saturating_add(1))
-            }
-            None => u32::MAX,
-        }
+        host.map_or(0, |host| self.numbers.get(host).copied().unwrap_or(u32::MAX))
     }
 }
 

@@ -2,12 +2,14 @@
 //!
 //! Rule of evolution: fields are only added; a reader fills absent ones with defaults and ignores unknown ones.
 
+pub mod hosts;
+
 use anyhow::{Result, anyhow};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use self::hosts::HostPart;
 use super::derived::Derivation;
-use super::hosts::HostPart;
 use super::quote::quoted;
 pub use super::tool::Tool;
 use super::vocabulary::Loss;

@@ -29,6 +29,7 @@ use super::file::{Links, open_regular, read_at};
 #[cfg(feature = "query")]
 pub(crate) use super::guard::guard_thread;
 pub(crate) use super::guard::guarded;
+use super::hosts;
 use super::layout::check_layout;
 use super::limits::{Limits, MAX_FOOTER, is_modest};
 use super::manifest::{self, KEY_MANIFEST, KEY_SCHEMA_VERSION, KEY_TABLE, Manifest};
@@ -367,6 +368,7 @@ fn own_metadata(metadata: &FileMetaData) -> Result<Own> {
     let json = value(KEY_MANIFEST).context("has no vmtrace.manifest: the capture is damaged")?;
     ensure!(is_modest(json.as_bytes()), "has a vmtrace.manifest larger than any capture's");
     let manifest = manifest::parse(json.as_bytes()).context("has a vmtrace.manifest that cannot be read")?;
+    hosts::check(&manifest).context("has a vmtrace.manifest that no vmtrace writes")?;
     let manifest_json = json.to_string();
     // Events can be read without these. `vmtrace verify` reports where they are missing or damaged.
     let chain = value(KEY_CHAIN).filter(|json| is_modest(json.as_bytes()));

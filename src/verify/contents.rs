@@ -44,6 +44,9 @@ pub fn check(capture: &Capture, report: &mut Report) {
         .filter_map(LedgerRow::imbalance)
         .for_each(|what| report.add(FindingKind::Contradiction, what));
     check_clocks(manifest, capture.chain(), "", report);
+    for part in &manifest.hosts {
+        check_clocks(&part.manifest, None, &format!("host {}: ", quoted(&part.host)), report);
+    }
     hosts::check(manifest, report);
     if !manifest.derived_from.is_empty() {
         let stated = "made from is stated in it, and not proven";
@@ -85,7 +88,7 @@ fn look(capture: &Capture, rows: &mut Rows<'_>) -> Result<()> {
 }
 
 /// Clocks that the file states: the monotonic one only goes forward; the wall clock may be stepped, which is said.
-pub(super) fn check_clocks(manifest: &Manifest, chain: Option<&Chain>, whose: &str, report: &mut Report) {
+fn check_clocks(manifest: &Manifest, chain: Option<&Chain>, whose: &str, report: &mut Report) {
     let instants = clocks::instants(manifest, chain);
     for ((from, a), (to, b)) in instants.iter().zip(instants.iter().skip(1)) {
         if b.monotonic_ns < a.monotonic_ns {

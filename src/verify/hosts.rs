@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::contents::check_clocks;
 use super::report::{FindingKind, Report};
 use crate::count::{self, Count};
 use crate::schema::Event;
@@ -21,7 +20,6 @@ pub fn check(manifest: &Manifest, report: &mut Report) {
                 report.add(FindingKind::Contradiction, format!("{whose}{what}"));
             }
         }
-        check_clocks(&part.manifest, None, &whose, report);
     }
     for row in manifest.ledger.iter().filter(|_| !manifest.hosts.is_empty()) {
         let sum = sums.remove(row.event.as_str()).unwrap_or(0);

@@ -215,7 +215,7 @@ impl App {
 
     fn memory(&mut self) {
         let Some(places) = self.of_event(pane::places) else { return };
-        let Some(place) = places.get(self.side % places.len().max(1)).copied() else {
+        let Some(place) = places.get(self.side % places.len().max(1)).cloned() else {
             return self.warn("this event names no memory");
         };
         self.screen = Screen::List;

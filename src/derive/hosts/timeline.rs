@@ -71,6 +71,7 @@ impl Timeline {
                 None => boots.push(vec![piece]),
             }
         }
+        ensure!(boots.len() <= hosts::MOST, "they are of more than {} hosts: merge fewer", hosts::MOST);
         for boot in &mut boots {
             boot.sort_by_key(|piece| piece.manifest.start.monotonic_ns);
             check_apart(boot)?;

@@ -157,7 +157,7 @@ fn of_hosts(redactor: &mut Redactor, parts: &[HostPart]) -> Vec<HostPart> {
             if original != label {
                 redactor.names.found.note(Kind::Host, &original, &label);
             }
-            redactor.hosts.push((original, label));
+            redactor.hosts.insert(original, label);
         }
     }
     made

@@ -23,6 +23,7 @@ mod secret;
 pub mod sentences;
 mod values;
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -165,7 +166,7 @@ pub fn run(args: &Args) -> Result<u8> {
         masked,
         dropped,
         payloads: Payloads::default(),
-        hosts: Vec::new(),
+        hosts: HashMap::new(),
     };
     match &args.output {
         Some(output) => write(args, output, &capture, &mut redactor)?,
@@ -203,7 +204,7 @@ impl Redaction {
             masked: false,
             dropped: Vec::new(),
             payloads: Payloads::default(),
-            hosts: Vec::new(),
+            hosts: HashMap::new(),
         };
         let original = Of { file: name.to_string(), ..original(capture) };
         let mut manifest = manifest::redacted(&mut redactor, capture.manifest());

@@ -1,5 +1,6 @@
 //! What a rule does to a number or a text of a row, by the other values of the row.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::clocks::Shift;
@@ -24,7 +25,7 @@ pub struct Redactor {
     /// What was done to payloads.
     pub payloads: Payloads,
     /// What rows call the hosts, each with what stands for it.
-    pub hosts: Vec<(String, String)>,
+    pub hosts: HashMap<String, String>,
 }
 
 /// What was done to payloads.
@@ -187,9 +188,8 @@ impl Redactor {
             Rule::Argv => Kind::Word,
             Rule::HostLabel if level != Level::Payload => {
                 let label = text?;
-                let known = self.hosts.iter().find(|(original, _)| original == label);
-                return match known {
-                    Some((_, made)) => Some(TextOf::Made(made.as_str().into())),
+                return match self.hosts.get(label) {
+                    Some(made) => Some(TextOf::Made(made.as_str().into())),
                     None => Some(TextOf::Made(self.names.text(Kind::Host, label))),
                 };
             }

@@ -1,13 +1,14 @@
 //! The two readings of a recording, from which its flows come.
 
 use std::borrow::Borrow;
+use std::collections::HashMap;
 
 use anyhow::Result;
 
 use super::{Flow, SURVEYED, Survey, TRACKED, Tracker, Why};
 use crate::model::reading;
-use crate::schema::Event;
 use crate::schema::reader::{Capture, Scan};
+use crate::schema::{Event, Manifest};
 
 /// What bounds all flows of a recording.
 #[derive(Clone, Copy, Debug)]
@@ -50,11 +51,11 @@ pub fn follow_while<C: Borrow<Capture>, I: Iterator<Item = Result<C>>>(
         let capture = capture?;
         let manifest = capture.borrow().manifest();
         match manifest.hosts.as_slice() {
-            [] => surveys.of_host_or_default(None).manifest(manifest),
+            [] => surveys.manifest(None, manifest),
             parts => parts
                 .iter()
                 .filter(|part| part.rows() > 0)
-                .for_each(|part| surveys.of_host_or_default(Some(&part.host)).manifest(&part.manifest)),
+                .for_each(|part| surveys.manifest(Some(&part.host), &part.manifest)),
         }
         reading::each(capture.borrow(), &scan(SURVEYED), |batch| {
             batch.each(|event| {
@@ -66,10 +67,11 @@ pub fn follow_while<C: Borrow<Capture>, I: Iterator<Item = Result<C>>>(
             goes_on(batch.len() as u64)
         })?;
     }
-    let plans: Vec<_> = surveys.0.into_iter().map(|(host, survey)| (host, survey.plan())).collect();
+    let plans: Vec<_> = surveys.all.into_iter().map(|(host, survey)| (host, survey.plan())).collect();
     // What is said of the whole recording holds for all hosts.
     let blind = plans.iter().map(|(_, plan)| plan.blind()).reduce(|all, one| all.filter(|_| one.is_some())).flatten();
-    let mut trackers = ByHost(plans.into_iter().map(|(host, plan)| (host, Tracker::new(plan))).collect());
+    let mut trackers: ByHost<Tracker> = ByHost::default();
+    plans.into_iter().for_each(|(host, plan)| trackers.add(host, Tracker::new(plan)));
     for capture in open() {
         reading::each(capture?.borrow(), &scan(TRACKED), |batch| {
             let note = |emit: &mut dyn FnMut(Flow)| {
@@ -84,7 +86,7 @@ pub fn follow_while<C: Borrow<Capture>, I: Iterator<Item = Result<C>>>(
         })?;
     }
     let mut bounds = Bounds { blind, overflowed: false, forgot: false };
-    for (_, tracker) in trackers.0 {
+    for (_, tracker) in trackers.all {
         let ([overflowed, forgot], failed) = giving(&mut flow, |emit| tracker.finish(emit));
         failed?;
         bounds.overflowed |= overflowed;
@@ -94,27 +96,47 @@ pub fn follow_while<C: Borrow<Capture>, I: Iterator<Item = Result<C>>>(
 }
 
 /// One for each host that a manifest names; of captures of one host there is one.
-struct ByHost<T>(Vec<(Option<String>, T)>);
+struct ByHost<T> {
+    all: Vec<(Option<String>, T)>,
+    places: HashMap<String, usize>,
+    /// Of captures of one host, whose rows name none.
+    unnamed: Option<usize>,
+}
 
 impl<T> Default for ByHost<T> {
     fn default() -> Self {
-        ByHost(Vec::new())
+        ByHost { all: Vec::new(), places: HashMap::new(), unnamed: None }
     }
 }
 
 impl<T> ByHost<T> {
+    fn place(&self, host: Option<&str>) -> Option<usize> {
+        host.map_or(self.unnamed, |host| self.places.get(host).copied())
+    }
+
     fn of_host(&mut self, host: Option<&str>) -> Option<&mut T> {
-        self.0.iter_mut().find(|(known, _)| known.as_deref() == host).map(|(_, of)| of)
+        let place = self.place(host)?;
+        self.all.get_mut(place).map(|(_, of)| of)
+    }
+
+    fn add(&mut self, host: Option<String>, of: T) {
+        match &host {
+            Some(host) => drop(self.places.insert(host.clone(), self.all.len())),
+            None => self.unnamed = Some(self.all.len()),
+        }
+        self.all.push((host, of));
     }
 }
 
-impl<T: Default> ByHost<T> {
-    fn of_host_or_default(&mut self, host: Option<&str>) -> &mut T {
-        let at = self.0.iter().position(|(known, _)| known.as_deref() == host).unwrap_or(self.0.len());
-        if at == self.0.len() {
-            self.0.push((host.map(str::to_string), T::default()));
+impl ByHost<Survey> {
+    /// Learns what a file says of a host.
+    fn manifest(&mut self, host: Option<&str>, manifest: &Manifest) {
+        if self.place(host).is_none() {
+            self.add(host.map(str::to_string), Survey::default());
         }
-        &mut self.0[at].1
+        if let Some(survey) = self.of_host(host) {
+            survey.manifest(manifest);
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::*;
 use crate::derive::redact::clocks::Shift;
@@ -18,7 +18,7 @@ fn redactor(level: Level) -> Redactor {
         masked: false,
         dropped: Vec::new(),
         payloads: Payloads::default(),
-        hosts: Vec::new(),
+        hosts: HashMap::new(),
     }
 }
 

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use super::*;
 use crate::derive::redact::clocks::Shift;
 use crate::derive::redact::names::Names;
@@ -16,7 +18,7 @@ fn redactor(level: Level) -> Redactor {
         masked: false,
         dropped: Vec::new(),
         payloads: Payloads::default(),
-        hosts: Vec::new(),
+        hosts: HashMap::new(),
     }
 }
 

@@ -5,11 +5,15 @@
 
 use std::collections::BTreeSet;
 
+use anyhow::{Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::manifest::{Clocks, FamilyReport, Filters, Host, LedgerRow, Manifest};
-use super::vocabulary::{ClockSync, Tier};
+use super::super::quote::quoted;
+use super::super::vocabulary::{ClockSync, Tier};
+use super::{Clocks, FamilyReport, Filters, Host, LedgerRow, Manifest};
 
+/// Hosts of a capture. Readers look the host of each row up.
+pub const MOST: usize = 1_024;
 /// Characters of a boot id that tell two boots of one host apart.
 const BOOT: usize = 8;
 
@@ -34,6 +38,19 @@ impl HostPart {
     pub fn rows(&self) -> u64 {
         LedgerRow::total(&self.manifest.ledger).written
     }
+}
+
+/// Whether a manifest names no more hosts than a capture can have, and none twice.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check(manifest: &Manifest) -> Result<()> {
+    ensure!(manifest.hosts.len() <= MOST, "names {} hosts: a capture has at most {MOST}", manifest.hosts.len());
+    let mut names = BTreeSet::new();
+    if let Some(twice) = manifest.hosts.iter().find(|part| !names.insert(part.host.as_str())) {
+        bail!("names the host {} twice", quoted(&twice.host));
+    }
+    Ok(())
 }
 
 impl Manifest {
@@ -201,7 +218,7 @@ fn joined_gaps(parts: &[&HostPart]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::manifest::ClockState;
+    use super::super::ClockState;
     use super::*;
 
     fn host(name: &str, boot: &str) -> Host {
@@ -217,6 +234,18 @@ mod tests {
         assert_eq!(of(&alike), ["a@01234567#2", "a@01234567#3", "a@01234567", "host"]);
         let unnamed = [host("", ""), host("", "")];
         assert_eq!(of(&unnamed), ["host", "host#2"]);
+    }
+
+    #[test]
+    fn a_manifest_with_too_many_hosts_or_one_twice_is_refused() {
+        let named = |names: Vec<String>| {
+            let hosts = names.into_iter().map(|host| HostPart { host, ..HostPart::default() }).collect();
+            check(&Manifest { hosts, ..Manifest::default() }).map_err(|error| error.to_string())
+        };
+        assert_eq!(named((0..MOST).map(|n| n.to_string()).collect()), Ok(()));
+        let many = named((0..=MOST).map(|n| n.to_string()).collect()).unwrap_err();
+        assert_eq!(many, "names 1025 hosts: a capture has at most 1024");
+        assert_eq!(named(vec!["a".into(), "b".into(), "a".into()]).unwrap_err(), "names the host a twice");
     }
 
     #[test]
