@@ -18,6 +18,7 @@ mod memories;
 mod queue;
 mod stitch;
 mod survey;
+mod telling;
 mod threads;
 mod tracker;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ahash::HashSet;
 
-use super::memories::tells;
+use super::telling::tells;
 use super::threads::Thread;
 use crate::schema::events::Group;
 use crate::schema::types::{Iovec, Iovecs};

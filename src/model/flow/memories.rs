@@ -10,12 +10,10 @@ use std::sync::Arc;
 use ahash::{HashMap, RandomState};
 
 use super::call::{Call, address};
+use super::telling::tells;
 use super::{Certainty, Compared, Flow, Sink, Source, Via};
 use crate::schema::types::Iovec;
 
-/// Fewest bytes that must be alike, and distinct bytes among them: zeros are alike everywhere.
-const LEAST: usize = 8;
-const DISTINCT: usize = 4;
 /// Parts that are kept of a memory, and of all of them. Of a memory that has more, the newer half stays.
 const PARTS: usize = 1_024;
 const ALL: usize = 65_536;
@@ -212,22 +210,6 @@ fn link(pid: i32, from: At<'_>, to: At<'_>, bytes: u64, emit: &mut dyn FnMut(Flo
         }
         start += alike + 1;
     }
-}
-
-/// Whether bytes that are alike are so by no accident. Then those that they are a part of are, too.
-pub(super) fn tells(bytes: &[u8]) -> bool {
-    let (mut seen, mut distinct) = ([0; DISTINCT], 0);
-    for byte in bytes {
-        let is_new = seen.iter().take(distinct).all(|other| other != byte);
-        if let Some(place) = seen.get_mut(distinct).filter(|_| is_new) {
-            *place = *byte;
-            distinct += 1;
-            if distinct == DISTINCT {
-                return bytes.len() >= LEAST;
-            }
-        }
-    }
-    false
 }
 
 /// The flow of `bytes` bytes, the first of which lies `start` bytes behind both, and of which `alike` were compared.
