@@ -20,7 +20,24 @@ const COMMON: [&str; 4] = ["/etc/localtime", "/usr/share/zoneinfo", "/dev/urando
 
 /// Restricts this thread, and those that it starts, to the files that are needed.
 pub fn restrict(needs: &Needs) -> Result<(), String> {
-    rules(needs).map_err(|error| error.to_string())
+    match rules(needs) {
+        // As in a container whose filter does not know Landlock: it is not there.
+        Err(error) if is_refused(&error) => Ok(()),
+        entered => entered.map_err(|error| error.to_string()),
+    }
+}
+
+/// Whether the kernel, or who stands before it, refused the call itself.
+fn is_refused(error: &RulesetError) -> bool {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        let code = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+        if code == Some(libc::EPERM) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 fn rules(needs: &Needs) -> Result<(), RulesetError> {

