@@ -178,12 +178,19 @@ pub fn run(args: &Args) -> Result<u8> {
     }
 }
 
+/// What the engine reads of the process and of its limits: signals that are ignored, memory, processors.
+const OF_THE_PROCESS: [&str; 5] =
+    ["/proc/self/status", "/proc/meminfo", "/proc/self/cgroup", "/proc/self/mountinfo", "/sys/fs/cgroup"];
+
 /// The files of a query: also those to which it spills, and what was typed at the prompt before.
 fn needs(args: &Args, found: &[PathBuf]) -> Needs {
     let at_prompt = args.named.is_none() && std::io::stdin().is_terminal();
     let history = at_prompt.then(prompt::history_file).flatten();
-    let needs =
-        Needs::reading(found).and_reading(&history).and_writing(args.output.iter().chain(&history)).and_copies();
+    let needs = Needs::reading(found)
+        .and_reading(OF_THE_PROCESS)
+        .and_reading(&history)
+        .and_writing(args.output.iter().chain(&history))
+        .and_copies();
     if args.allow_files { needs.and_reading_anything() } else { needs }
 }
 

@@ -56,8 +56,8 @@ fn rules(needs: &Needs) -> Result<(), RulesetError> {
         for path in COMMON.map(PathBuf::from) {
             rules = allow(rules, &path, read)?;
         }
-        for path in needs.reads.iter().flat_map(|path| named(path)).filter(|path| !path.is_dir()) {
-            rules = allow(rules, &path, AccessFs::ReadFile.into())?;
+        for path in needs.reads.iter().flat_map(|path| named(path)) {
+            rules = allow(rules, &path, read)?;
         }
     }
     // A copy of an archive's captures, or of standard input, has no name, but a directory.
