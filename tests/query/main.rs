@@ -19,6 +19,7 @@ mod headers;
 #[path = "../replay/forged.rs"]
 mod forged;
 mod hostile;
+mod hosts;
 mod limits;
 mod losses;
 mod names;
