@@ -59,7 +59,7 @@ CREATE OR REPLACE VIEW events AS
     SELECT filename AS capture, * EXCLUDE (filename)
     FROM read_parquet(captures(), filename = true, union_by_name = true)
     UNION ALL BY NAME -- columns that captures of an older vmtrace lack
-    SELECT NULL::BIGINT AS dur_ns, NULL::VARCHAR AS abi, NULL::VARCHAR AS exe, NULL::VARCHAR AS process_key, NULL::VARCHAR AS cgroup, NULL::VARCHAR AS container, NULL::INTEGER AS target_pid, NULL::INTEGER AS target_pid_arg, NULL::INTEGER AS pidfd, NULL::VARCHAR AS target_comm, NULL::VARCHAR AS target_exe, NULL::UINTEGER AS target_uid, NULL::BIGINT AS target_start_ns, NULL::VARCHAR AS target_key, NULL::VARCHAR AS target_cgroup, NULL::VARCHAR AS target_container, NULL::BOOLEAN AS target_ended, NULL::VARCHAR AS direction, NULL::BIGINT AS ret, NULL::VARCHAR AS errno, NULL::BIGINT AS bytes, NULL::BIGINT AS bytes_requested, NULL::STRUCT(base UBIGINT, len UBIGINT)[] AS local_iov, NULL::UBIGINT AS liovcnt, NULL::STRUCT(base UBIGINT, len UBIGINT)[] AS remote_iov, NULL::UBIGINT AS riovcnt, NULL::UBIGINT AS flags, NULL::VARCHAR AS iov_source, NULL::VARCHAR AS iov_verdict, NULL::BOOLEAN AS toctou, NULL::INTEGER AS fd_in, NULL::INTEGER AS fd_out, NULL::BIGINT AS off_in, NULL::BIGINT AS off_out, NULL::VARCHAR AS fd_in_kind, NULL::VARCHAR AS fd_out_kind, NULL::VARCHAR AS fd_in_mode, NULL::VARCHAR AS fd_out_mode, NULL::VARCHAR AS fd_in_path, NULL::VARCHAR AS fd_out_path, NULL::VARCHAR AS fd_in_family, NULL::VARCHAR AS fd_out_family, NULL::VARCHAR AS fd_in_local_addr, NULL::UINTEGER AS fd_in_local_port, NULL::VARCHAR AS fd_in_peer_addr, NULL::UINTEGER AS fd_in_peer_port, NULL::VARCHAR AS fd_out_local_addr, NULL::UINTEGER AS fd_out_local_port, NULL::VARCHAR AS fd_out_peer_addr, NULL::UINTEGER AS fd_out_peer_port, NULL::UBIGINT AS pipe_in, NULL::UBIGINT AS pipe_out, NULL::VARCHAR AS ptrace_request, NULL::VARCHAR AS advice, NULL::BLOB AS payload, NULL::VARCHAR AS payload_status, NULL::VARCHAR AS payload_side, NULL::VARCHAR AS payload_at, NULL::BOOLEAN AS payload_by_ref, NULL::INTEGER AS parent_pid, NULL::VARCHAR AS parent_key, NULL::VARCHAR AS argv, NULL::INTEGER AS exit_code, NULL::UBIGINT AS lost_count, NULL::VARCHAR AS lost_event, NULL::VARCHAR AS lost_cause, NULL::VARCHAR AS path, NULL::INTEGER AS dirfd, NULL::UBIGINT AS open_mode, NULL::UBIGINT AS open_resolve, NULL::VARCHAR AS payload_entropy, NULL::VARCHAR AS payload_digest WHERE false;
+    SELECT NULL::BIGINT AS dur_ns, NULL::VARCHAR AS abi, NULL::VARCHAR AS exe, NULL::VARCHAR AS process_key, NULL::VARCHAR AS cgroup, NULL::VARCHAR AS container, NULL::INTEGER AS target_pid, NULL::INTEGER AS target_pid_arg, NULL::INTEGER AS pidfd, NULL::VARCHAR AS target_comm, NULL::VARCHAR AS target_exe, NULL::UINTEGER AS target_uid, NULL::BIGINT AS target_start_ns, NULL::VARCHAR AS target_key, NULL::VARCHAR AS target_cgroup, NULL::VARCHAR AS target_container, NULL::BOOLEAN AS target_ended, NULL::VARCHAR AS direction, NULL::BIGINT AS ret, NULL::VARCHAR AS errno, NULL::BIGINT AS bytes, NULL::BIGINT AS bytes_requested, NULL::STRUCT(base UBIGINT, len UBIGINT)[] AS local_iov, NULL::UBIGINT AS liovcnt, NULL::STRUCT(base UBIGINT, len UBIGINT)[] AS remote_iov, NULL::UBIGINT AS riovcnt, NULL::UBIGINT AS flags, NULL::VARCHAR AS iov_source, NULL::VARCHAR AS iov_verdict, NULL::BOOLEAN AS toctou, NULL::INTEGER AS fd_in, NULL::INTEGER AS fd_out, NULL::BIGINT AS off_in, NULL::BIGINT AS off_out, NULL::VARCHAR AS fd_in_kind, NULL::VARCHAR AS fd_out_kind, NULL::VARCHAR AS fd_in_mode, NULL::VARCHAR AS fd_out_mode, NULL::VARCHAR AS fd_in_path, NULL::VARCHAR AS fd_out_path, NULL::VARCHAR AS fd_in_family, NULL::VARCHAR AS fd_out_family, NULL::VARCHAR AS fd_in_local_addr, NULL::UINTEGER AS fd_in_local_port, NULL::VARCHAR AS fd_in_peer_addr, NULL::UINTEGER AS fd_in_peer_port, NULL::VARCHAR AS fd_out_local_addr, NULL::UINTEGER AS fd_out_local_port, NULL::VARCHAR AS fd_out_peer_addr, NULL::UINTEGER AS fd_out_peer_port, NULL::UBIGINT AS pipe_in, NULL::UBIGINT AS pipe_out, NULL::VARCHAR AS ptrace_request, NULL::VARCHAR AS advice, NULL::BLOB AS payload, NULL::VARCHAR AS payload_status, NULL::VARCHAR AS payload_side, NULL::VARCHAR AS payload_at, NULL::BOOLEAN AS payload_by_ref, NULL::INTEGER AS parent_pid, NULL::VARCHAR AS parent_key, NULL::VARCHAR AS argv, NULL::INTEGER AS exit_code, NULL::UBIGINT AS lost_count, NULL::VARCHAR AS lost_event, NULL::VARCHAR AS lost_cause, NULL::VARCHAR AS path, NULL::INTEGER AS dirfd, NULL::UBIGINT AS open_mode, NULL::UBIGINT AS open_resolve, NULL::VARCHAR AS payload_entropy, NULL::VARCHAR AS payload_digest, NULL::VARCHAR AS host, NULL::UBIGINT AS host_seq WHERE false;
 CREATE OR REPLACE VIEW footers AS
     SELECT kv.file_name AS capture, decode(kv.value) AS manifest, files.num_rows AS rows, versions.version
     FROM parquet_kv_metadata(captures()) AS kv
@@ -107,6 +107,7 @@ CREATE OR REPLACE VIEW transfers AS
 -- are where it is bound, *_peer_addr whom it is connected to. `pid`, `tid` and `comm` are of the caller that moved the
 -- bytes, `seq` leads to the whole event. Where bytes came from a pipe, src_pid and its companions name who fed it last, if a
 -- recorded call did.
+-- In a capture of several hosts, host is that of the call.
 -- Failed calls, and calls that moved nothing, are not here.
 SELECT
     capture,
@@ -157,7 +158,8 @@ SELECT
     payload,
     payload_len,
     payload_total,
-    payload_status
+    payload_status,
+    host
 FROM (
     SELECT
         *,
@@ -175,10 +177,10 @@ CREATE OR REPLACE VIEW processes AS
 --
 -- process_key distinguishes a process from a later one with its pid. It is null if it is not known. comm, exe, argv, uid
 -- and container are those last seen (by seq), the parent is the one first seen. bytes_in came into its memory, bytes_out left
--- it, whoever made the call. exit_code is a wait status (wait(2)).
+-- it, whoever made the call. exit_code is a wait status (wait(2)). In a capture of several hosts, host is its own.
 WITH seen AS (
     SELECT
-        capture, seq, ts, pid, process_key, start_ns, comm, exe, argv, uid, container, parent_pid, parent_key, exit_code,
+        capture, host, seq, ts, pid, process_key, start_ns, comm, exe, argv, uid, container, parent_pid, parent_key, exit_code,
         CASE WHEN event = 'process_exit' THEN ts END AS exit_ts,
         CASE WHEN event IN ('process_fork', 'process_exec', 'process_exit', 'process_snapshot') THEN 0 ELSE 1 END AS calls,
         CASE WHEN errno IS NULL THEN 0 ELSE 1 END AS failures,
@@ -190,7 +192,7 @@ WITH seen AS (
     UNION ALL
     -- Of a row in which a process reaches itself, its names come from the part above alone.
     SELECT
-        capture, seq, ts, target_pid, target_key, target_start_ns,
+        capture, host, seq, ts, target_pid, target_key, target_start_ns,
         CASE WHEN self THEN NULL ELSE target_comm END,
         CASE WHEN self THEN NULL ELSE target_exe END,
         NULL,
@@ -229,9 +231,10 @@ SELECT
     CAST(sum(failures) AS BIGINT) AS failures,
     CAST(sum(reached) AS BIGINT) AS reached,
     CAST(sum(bytes_in) AS BIGINT) AS bytes_in,
-    CAST(sum(bytes_out) AS BIGINT) AS bytes_out
+    CAST(sum(bytes_out) AS BIGINT) AS bytes_out,
+    host
 FROM seen
-GROUP BY capture, pid, process_key;
+GROUP BY capture, host, pid, process_key;
 
 CREATE OR REPLACE VIEW edges AS
 -- Who reached whom: one row per caller and target.
@@ -240,7 +243,7 @@ CREATE OR REPLACE VIEW edges AS
 -- from the target to the caller, bytes_out the other way. Of what came out of a pipe (pipe_read, vmsplice, splice, tee,
 -- sendfile) the target is who fed it last. What tee has duplicated and another call takes counts as often as it was taken.
 -- Attempts on a process that was not there have no target and are not here: see the analysis `failed`. Names are those
--- last seen (by seq).
+-- last seen (by seq). In a capture of several hosts, host is theirs.
 SELECT
     capture,
     pid,
@@ -257,10 +260,11 @@ SELECT
         AS bytes_in,
     CAST(sum(CASE WHEN direction = 'out' THEN bytes ELSE 0 END) AS BIGINT) AS bytes_out,
     min(ts) AS first_ts,
-    max(ts) AS last_ts
+    max(ts) AS last_ts,
+    host
 FROM events
 WHERE target_pid IS NOT NULL
-GROUP BY capture, pid, process_key, target_pid, target_key;
+GROUP BY capture, host, pid, process_key, target_pid, target_key;
 
 CREATE OR REPLACE VIEW pipes AS
 -- One row per pipe or FIFO: who put bytes in, who took bytes out, how many.
@@ -269,27 +273,27 @@ CREATE OR REPLACE VIEW pipes AS
 -- these calls, and what read(2) took out before the pipe was fed, is not. So bytes_in, bytes_out and bytes_duplicated are null,
 -- not 0, where nobody was seen who did that. Names are those of the time of each
 -- call. A pipe's inode number is the same in every process that holds it. An unnamed pipe's number can come again after it is
--- gone.
+-- gone. Pipes of two hosts are never the same: host is the pipe's.
 WITH ends AS (
     SELECT
-        capture, pipe_out AS pipe, pid, process_key, comm, 'in' AS way,
+        capture, host, pipe_out AS pipe, pid, process_key, comm, 'in' AS way,
         count(*) AS calls, sum(bytes) AS bytes, min(ts) AS first_ts, max(ts) AS last_ts
     FROM events
     WHERE pipe_out IS NOT NULL AND bytes > 0
-    GROUP BY capture, pipe_out, pid, process_key, comm
+    GROUP BY capture, host, pipe_out, pid, process_key, comm
     UNION ALL
     SELECT
-        capture, pipe_in, pid, process_key, comm, CASE WHEN event = 'tee' THEN 'tee' ELSE 'out' END,
+        capture, host, pipe_in, pid, process_key, comm, CASE WHEN event = 'tee' THEN 'tee' ELSE 'out' END,
         count(*), sum(bytes), min(ts), max(ts)
     FROM events
     WHERE pipe_in IS NOT NULL AND bytes > 0
-    GROUP BY capture, pipe_in, pid, process_key, comm, CASE WHEN event = 'tee' THEN 'tee' ELSE 'out' END
+    GROUP BY capture, host, pipe_in, pid, process_key, comm, CASE WHEN event = 'tee' THEN 'tee' ELSE 'out' END
 ), named AS (
     SELECT
-        capture, pipe, way, comm || '[' || CAST(pid AS VARCHAR) || ']' AS who,
+        capture, host, pipe, way, comm || '[' || CAST(pid AS VARCHAR) || ']' AS who,
         sum(calls) AS calls, sum(bytes) AS bytes, min(first_ts) AS first_ts, max(last_ts) AS last_ts
     FROM ends
-    GROUP BY capture, pipe, way, comm || '[' || CAST(pid AS VARCHAR) || ']'
+    GROUP BY capture, host, pipe, way, comm || '[' || CAST(pid AS VARCHAR) || ']'
 )
 SELECT
     capture,
@@ -302,9 +306,10 @@ SELECT
     CAST(sum(CASE WHEN way = 'tee' THEN bytes END) AS BIGINT) AS bytes_duplicated,
     CAST(sum(calls) AS BIGINT) AS calls,
     min(first_ts) AS first_ts,
-    max(last_ts) AS last_ts
+    max(last_ts) AS last_ts,
+    host
 FROM named
-GROUP BY capture, pipe;
+GROUP BY capture, host, pipe;
 
 CREATE OR REPLACE VIEW losses AS
 -- What happened and is not in the capture: one row per event and cause, as the ledger counts it.
