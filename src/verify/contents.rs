@@ -109,7 +109,8 @@ fn check_loss(manifest: &Manifest, bad_addresses: u64, report: &mut Report) {
     for (cause, count) in total.causes() {
         report.add(FindingKind::Loss, format!("{} lost: {}", count::events(count), cause.words()));
     }
-    if EndReason::Recovered.is(&manifest.end_reason) {
+    let is_recovered = |of: &Manifest| EndReason::Recovered.is(&of.end_reason);
+    if is_recovered(manifest) || manifest.hosts.iter().any(|part| is_recovered(&part.manifest)) {
         report.add(FindingKind::Loss, "the recorder died, and this is what was recovered: nothing later is in it");
     }
     if total.unknown > 0 {
@@ -272,7 +273,8 @@ impl<'a> Rows<'a> {
     /// What `lost` rows report is what the ledger counts. In a recording of several files it may be reported in a later one
     /// than it is counted in; a recorder that was killed, or forgets, may not have reported it.
     fn conclude_losses(&self, manifest: &Manifest, report: &mut Report) {
-        let whole = manifest.segment.is_none() && !EndReason::Recovered.is(&manifest.end_reason);
+        let is_whole = |of: &Manifest| of.segment.is_none() && !EndReason::Recovered.is(&of.end_reason);
+        let whole = is_whole(manifest) && manifest.hosts.iter().all(|part| is_whole(&part.manifest));
         let kind = if whole { FindingKind::Contradiction } else { FindingKind::Note };
         if self.losses.unlisted() > 0 {
             let rows = Count(self.losses.unlisted(), "`lost` row was", "`lost` rows were");

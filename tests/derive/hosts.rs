@@ -332,6 +332,12 @@ fn no_flow_goes_from_host_to_host() {
         assert!(ends.contains(&&Value::Null), "what goes in on one host does not come out on the other: {flow}");
     }
     assert!(seen.contains(&"web1") && seen.contains(&"web2"), "{seen:?}");
+    // A redaction of all rows holds for those of each host: there are no addresses then.
+    let metadata = dir.path("metadata.parquet");
+    assert_eq!(vmtrace(&["redact", &out, "--level", "metadata", "-o", &metadata]).status, 0);
+    for flow in lines(&["flows", "-T", "json", &metadata]) {
+        assert_eq!([&flow["source"]["address"], &flow["sink"]["address"]], [&Value::Null; 2], "{flow}");
+    }
     let text = vmtrace(&["flows", &out]).out;
     assert!(text.contains("web1:py-spy[4211]") && text.contains("web2:py-spy[4211]"), "{text}");
 }
@@ -461,4 +467,28 @@ fn redaction_gives_rows_and_manifest_one_pseudonym_of_a_host() {
     assert_eq!(vmtrace(&["redact", &out, "-o", &kept, "--keep", "host=web1"]).status, 0);
     let hosts: Vec<Value> = rows(&kept, &[]).iter().map(|row| parsed(row)["host"].clone()).collect();
     assert!(hosts.iter().any(|host| host == "web1") && !hosts.iter().any(|host| host == "web2"), "{hosts:?}");
+}
+
+#[test]
+fn the_samples_merge_into_one_capture() {
+    let dir = Dir::new();
+    let out = dir.path("all.parquet");
+    let samples: Vec<String> = samples().iter().map(|path| path.to_str().unwrap().to_string()).collect();
+    let mut args = vec!["merge", "-o", &out];
+    args.extend(samples.iter().map(String::as_str));
+    assert_eq!(vmtrace(&args).status, 0);
+    check_whole(&out, samples.iter().map(|sample| verdict(sample).0).max().unwrap());
+    let text = |row: Value| without_mono(row).to_string();
+    let mut merged: Vec<String> = rows(&out, &[]).iter().map(|row| text(original(row))).collect();
+    let mut wanted: Vec<String> = Vec::new();
+    for sample in &samples {
+        wanted.extend(rows(sample, &[]).iter().map(|row| text(parsed(row))));
+    }
+    merged.sort();
+    wanted.sort();
+    assert_eq!(merged, wanted);
+    let parts = info(&out)["manifest"]["hosts"].clone();
+    let boots: Vec<&Value> =
+        parts.as_array().unwrap().iter().map(|part| &part["manifest"]["host"]["boot_id"]).collect();
+    assert!(boots.len() >= 3, "recorded on several boots: {boots:?}");
 }

@@ -12,7 +12,8 @@ use super::rows;
 
 /// Two machines on which processes, pipes and memory have the same numbers, merged; and one of them.
 fn merged(dir: &Path) -> (String, String) {
-    let put = Event { pipe_out: Some(77), fd_out_kind: Some("pipe"), direction: Some("out"), ..at(1, "pipe_write", SPY) };
+    let put =
+        Event { pipe_out: Some(77), fd_out_kind: Some("pipe"), direction: Some("out"), ..at(1, "pipe_write", SPY) };
     let taken = Event { event: "pipe_read", pipe_in: put.pipe_out, pipe_out: None, direction: Some("in"), ..put };
     let capture = |name: &str, events: &[Event<'_>]| {
         let path = dir.join(format!("{name}.parquet"));
@@ -25,7 +26,8 @@ fn merged(dir: &Path) -> (String, String) {
     let one = capture("web1", &[of(put), readv(10), readv(20)]);
     let other = capture("web2", &[of(taken), readv(30)]);
     let both = dir.join("both.parquet").to_str().unwrap().to_string();
-    let merge = Command::new(env!("CARGO_BIN_EXE_vmtrace")).args(["merge", &one, &other, "-o", &both]).status().unwrap();
+    let merge =
+        Command::new(env!("CARGO_BIN_EXE_vmtrace")).args(["merge", &one, &other, "-o", &both]).status().unwrap();
     assert!(merge.success());
     (both, one)
 }

@@ -154,7 +154,7 @@ fn join(manifest: &mut Manifest, later: &Manifest) {
         end: later.end,
         end_clock: later.end_clock.clone(),
         end_reason: later.end_reason.clone(),
-        segment: None,
+        segment: manifest.segment.clone().or_else(|| later.segment.clone()),
         ..std::mem::take(manifest)
     };
 }

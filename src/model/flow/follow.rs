@@ -52,10 +52,11 @@ pub fn follow_while<C: Borrow<Capture>, I: Iterator<Item = Result<C>>>(
         let manifest = capture.borrow().manifest();
         match manifest.hosts.as_slice() {
             [] => surveys.manifest(None, manifest),
-            parts => parts
-                .iter()
-                .filter(|part| part.rows() > 0)
-                .for_each(|part| surveys.manifest(Some(&part.host), &part.manifest)),
+            parts => parts.iter().filter(|part| part.rows() > 0).for_each(|part| {
+                // What was made unrecognisable, the capture says of all its rows.
+                let derived_from = manifest.derived_from.clone();
+                surveys.manifest(Some(&part.host), &Manifest { derived_from, ..part.manifest.clone() });
+            }),
         }
         reading::each(capture.borrow(), &scan(SURVEYED), |batch| {
             batch.each(|event| {

@@ -82,7 +82,9 @@ fn origin(out: &mut String, facts: &Facts<'_>) {
     let git = if tool.git.is_empty() { String::new() } else { format!(" (git {})", Safe(&tool.git)) };
     line(out, "Recorder", format_args!("{} {}{git}", Safe(&tool.name), Safe(&tool.version)));
     let command: Vec<String> = manifest.argv.iter().map(|word| Word(word).to_string()).collect();
-    line(out, "Command", command.join(" "));
+    if !command.is_empty() {
+        line(out, "Command", command.join(" "));
+    }
     if let Some(comment) = &manifest.comment {
         line(out, "Comment", Safe(comment));
     }
