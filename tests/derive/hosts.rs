@@ -264,14 +264,14 @@ fn verify_compares_the_rows_with_what_is_stated_of_each_host() {
 
 /// A call at the pipe with inode 77, which both machines have, by a process with one pid on both.
 fn at_pipe(us: i64, event: &'static str, payload: &'static [u8]) -> Event<'static> {
-    let bytes = Some(i64::try_from(payload.len()).unwrap());
+    let bytes = i64::try_from(payload.len()).unwrap();
     let call = Event {
-        ret: bytes,
-        bytes,
-        bytes_requested: bytes,
+        ret: Some(bytes),
+        bytes: Some(bytes),
+        bytes_requested: Some(bytes),
         payload: Some(payload),
         payload_len: u32::try_from(payload.len()).unwrap(),
-        payload_total: bytes.unwrap(),
+        payload_total: bytes,
         payload_status: Some("ok"),
         dur_ns: Some(1_000),
         ..at(us, event, SPY)
