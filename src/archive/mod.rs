@@ -59,6 +59,8 @@ pub struct Contents {
     pub sums: Option<sums::Sums>,
     /// Its files, in their order.
     pub files: Vec<Content>,
+    /// How many bytes belong to no file that the archive lists.
+    pub unlisted: u64,
 }
 
 /// A file in an archive.
@@ -84,7 +86,7 @@ pub fn contents(given: &Path) -> Result<Contents> {
     ensure!(captures <= MAX_CAPTURES, "{name} holds {captures} captures, and at most {MAX_CAPTURES} are read of one");
     found.zip.check_room(&found.zip.entries().iter().collect::<Vec<_>>())?;
     let files = found.zip.entries().iter().map(|entry| found.content(entry)).collect::<Result<_>>()?;
-    Ok(Contents { name, sums: found.zip.sums()?, files })
+    Ok(Contents { name, sums: found.zip.sums()?, files, unlisted: found.zip.unlisted_bytes() })
 }
 
 /// Whether a capture is in an archive, and not a file that others can open.

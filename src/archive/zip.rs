@@ -34,6 +34,8 @@ pub const SMALL: u64 = 1 << 20;
 /// Bytes of the file of digests.
 pub const MAX_SUMS: u64 = 1 << 20;
 
+/// Bytes of the longest data descriptor, which can stand behind an entry. No entry fits into so few.
+const DESCRIPTOR: u64 = 24;
 /// Bytes that are unpacked at a time.
 const STEP: usize = 1 << 16;
 /// The bits of a mode that say what kind of file it is, and two of the kinds (inode(7)).
@@ -46,6 +48,7 @@ pub struct Zip {
     name: String,
     archive: ZipArchive<FileReader>,
     entries: Vec<Entry>,
+    unlisted: u64,
 }
 
 /// A file in an archive.
@@ -73,28 +76,44 @@ impl Zip {
     fn read_directory(name: &str, file: File) -> Result<Self> {
         let mut buffer = vec![0; RECOMMENDED_BUFFER_SIZE];
         let damaged = "the zip archive is damaged or was cut off: get it again";
+        let size = file.metadata()?.len();
         let archive = ZipArchive::from_file(file, &mut buffer).context(damaged)?;
         let stated = archive.entries_hint();
         ensure!(
             stated <= MAX_ENTRIES,
             "the zip archive has {stated} entries, where at most {MAX_ENTRIES} are accepted"
         );
-        let mut entries = Vec::new();
+        let (mut entries, mut places) = (Vec::new(), Vec::new());
         let mut found = 0;
         let mut directory = archive.entries(&mut buffer);
         while let Some(header) = directory.next_entry().context(damaged)? {
             found += 1;
             ensure!(found <= stated, "{damaged}");
             entries.extend(entry(&header)?);
+            places.push((header.local_header_offset(), header.wayfinder()));
         }
         ensure!(found == stated, "{damaged}");
         let mut names = HashSet::new();
         if let Some(twice) = entries.iter().find(|entry| !names.insert(entry.name.as_str())) {
             bail!("two entries of the zip archive are called {}", quoted(&twice.name));
         }
-        let zip = Zip { name: name.to_string(), archive, entries };
+        let mut zip = Zip { name: name.to_string(), archive, entries, unlisted: 0 };
         zip.check_places().context(damaged)?;
+        zip.unlisted = zip.unlisted(places, size).context(damaged)?;
         Ok(zip)
+    }
+
+    /// How many bytes are outside of the entries and behind the end. Who unpacks a stream goes by what stands before each entry, and can
+    /// find some there that the directory does not list.
+    fn unlisted(&self, mut places: Vec<(u64, ZipArchiveEntryWayfinder)>, size: u64) -> Result<u64> {
+        places.sort_unstable_by_key(|(start, _)| *start);
+        let (mut all, mut at) = (0u64, 0);
+        for (start, place) in places {
+            all = all.saturating_add(gap(at, start));
+            at = self.archive.get_entry(place)?.compressed_data_range().1;
+        }
+        all = all.saturating_add(gap(at, self.archive.directory_offset()));
+        Ok(all.saturating_add(size.saturating_sub(self.archive.end_offset())))
     }
 
     /// Whether each entry has bytes of its own, under the name that it has in the directory. Other programs may go by what stands
@@ -117,6 +136,11 @@ impl Zip {
         let beyond = places.last().is_some_and(|(_, end)| *end > self.archive.directory_offset());
         ensure!(!beyond, "an entry ends behind the others");
         Ok(())
+    }
+
+    /// How many of its bytes belong to no entry that its directory lists.
+    pub fn unlisted_bytes(&self) -> u64 {
+        self.unlisted
     }
 
     /// What it is called.
@@ -196,6 +220,14 @@ impl Zip {
             Ok(())
         })?;
         sums::parse(&text).with_context(name).map(Some)
+    }
+}
+
+/// Bytes between two entries, but for those that may stand behind the first.
+fn gap(end: u64, next: u64) -> u64 {
+    match next.saturating_sub(end) {
+        descriptor if descriptor <= DESCRIPTOR => 0,
+        gap => gap,
     }
 }
 

@@ -103,3 +103,28 @@ fn captured_bytes_as_they_are_are_said() {
     assert_eq!(status, 0);
     assert!(lines[1].contains(": intact · NOT REDACTED · "), "{lines:?}");
 }
+
+/// Who unpacks a stream finds files that the directory does not list: between others, before the directory, behind the end.
+#[test]
+fn bytes_that_no_list_has_are_said() {
+    let place = Place::new();
+    bundle(&place, "mpi-pair");
+    let hidden = Forged::stored("hidden.txt", b"x");
+    let local = 30 + hidden.name.len() + hidden.bytes.len();
+    let hidden = forge(&[hidden])[..local].to_vec();
+    let all: Vec<Forged> = files(&place.path("b.zip")).iter().map(|(name, of)| Forged::stored(name, of)).collect();
+    for behind in [0, all.len() - 1] {
+        let mut forged = all.clone();
+        forged[behind].bytes.extend(&hidden);
+        std::fs::write(place.path("c.zip"), forge(&forged)).unwrap();
+        let (status, lines) = checked(&place, "c.zip");
+        let wanted = format!("c.zip: ALTERED: {local} bytes are in no file that it lists");
+        assert_eq!((status, &lines[0]), (1, &wanted), "behind entry {behind}");
+    }
+    let mut bytes = forge(&all);
+    std::fs::write(place.path("c.zip"), &bytes).unwrap();
+    assert_eq!(checked(&place, "c.zip").0, 0);
+    bytes.extend(&hidden);
+    std::fs::write(place.path("c.zip"), &bytes).unwrap();
+    assert_eq!(checked(&place, "c.zip").0, 1);
+}

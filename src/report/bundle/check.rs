@@ -62,6 +62,9 @@ fn digests(contents: &Contents) -> (u8, String) {
         let are = if missing.len() == 1 { "is" } else { "are" };
         said.push(format!("{} {are} missing", list(&missing)));
     }
+    if contents.unlisted > 0 {
+        said.push(format!("{} are in no file that it lists", count::bytes(contents.unlisted)));
+    }
     match said.is_empty() {
         true => (status::OK, format!("{} with the right digests", Count(files.len() as u64, "file", "files"))),
         false => (status::ALTERED, format!("ALTERED: {}", said.join("; "))),
