@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import path from "node:path";
 import test from "node:test";
-import { cells, go, must, number, open, report, root, rows, sample, selected } from "./harness.js";
+import { cells, go, must, number, open, place, report, root, rows, sample, selected } from "./harness.js";
 
 const samples = readdirSync(path.join(root, "samples"), { withFileTypes: true }).filter((entry) => entry.isDirectory());
 
@@ -24,14 +24,21 @@ export function pairs(summary) {
 
 /** The pairs that the page lists, in the same form. */
 export async function pairsOnPage(page) {
-  const pid = (text) => /\[(\d+)\]$|^pid (\d+)$/.exec(text)?.slice(1).find(Boolean) ?? text;
+  const pid = (text) => /\[(\d+)\]$|(?:^|:)pid (\d+)$/.exec(text)?.slice(1).find(Boolean) ?? text;
   const all = await cells(page, "#pairs-table");
   return all.map(([caller, target, ...numbers]) => [pid(caller), pid(target), ...numbers.map(number)].join(" ")).sort();
 }
 
-for (const { name: which } of samples) {
+/** All samples in one capture, which is of several hosts. */
+function merged() {
+  const all = path.join(place, "all.parquet");
+  must("vmtrace", "merge", ...samples.map(({ name }) => sample(name)), "-o", all);
+  return all;
+}
+
+for (const which of [...samples.map(({ name }) => name), "several hosts"]) {
   test(`${which}: sentences, facts, events and pairs`, async () => {
-    const capture = sample(which);
+    const capture = which === "several hosts" ? merged() : sample(which);
     const { page, check, close } = await open(report(capture));
     const summary = JSON.parse(must("vmtrace", "summary", "-T", "json", "--top", "20", capture));
     const all = JSON.parse(must("vmtrace", "summary", "-T", "json", capture));
@@ -54,7 +61,8 @@ for (const { name: which } of samples) {
       assert.equal(row.event, event.event);
       assert.equal(row.bytes, event.bytes === undefined ? "" : event.bytes.toLocaleString("en-US"));
       assert.equal(row.time, (Number(BigInt(event.mono_ns) - BigInt(info.manifest.start.monotonic_ns)) / 1e9).toFixed(9));
-      if (event.event !== "lost") assert.equal(row.caller, `${event.comm}[${event.pid}]`);
+      const host = event.host ? `${event.host}:` : "";
+      if (event.event !== "lost") assert.equal(row.caller, `${host}${event.comm}[${event.pid}]`);
       assert.equal(row.target === "-", event.target_pid === undefined);
       if (event.errno) assert.equal(row.errno, event.errno);
     }
