@@ -190,7 +190,7 @@ fn needs(args: &Args, found: &[PathBuf]) -> Needs {
         .and_reading(OF_THE_PROCESS)
         .and_reading(&history)
         .and_writing(args.output.iter().chain(&history))
-        .and_copies();
+        .and_temporary_files();
     if args.allow_files { needs.and_reading_anything() } else { needs }
 }
 

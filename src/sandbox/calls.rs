@@ -72,6 +72,39 @@ const REFUSED: &[i64] = &[
     libc::SYS_shmget,
     libc::SYS_msgget,
     libc::SYS_semget,
+    libc::SYS_shmat,
+    libc::SYS_shmctl,
+    libc::SYS_msgrcv,
+    libc::SYS_msgsnd,
+    libc::SYS_msgctl,
+    libc::SYS_semop,
+    libc::SYS_semctl,
+    libc::SYS_semtimedop,
+    libc::SYS_fchmodat,
+    FCHMODAT2,
+    libc::SYS_fchownat,
+    libc::SYS_setxattr,
+    libc::SYS_lsetxattr,
+    libc::SYS_fsetxattr,
+    libc::SYS_removexattr,
+    libc::SYS_lremovexattr,
+    libc::SYS_fremovexattr,
+    libc::SYS_utimensat,
+    libc::SYS_tkill,
+    libc::SYS_rt_sigqueueinfo,
+    libc::SYS_rt_tgsigqueueinfo,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chmod,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chown,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_lchown,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_utime,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_utimes,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_futimesat,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_fork,
     #[cfg(target_arch = "x86_64")]
@@ -84,9 +117,20 @@ const REFUSED: &[i64] = &[
     libc::SYS_iopl,
 ];
 
-/// The bit by which the x32 ABI has the same calls (arch/x86/include/uapi/asm/unistd.h).
+/// fchmodat2(2), Linux 6.6 (include/uapi/asm-generic/unistd.h).
+const FCHMODAT2: i64 = 452;
+
+/// The bit by which the x32 ABI has the same calls, and the numbers of those that it has of its own, among them execve and ptrace
+/// (arch/x86/entry/syscalls/syscall_64.tbl).
 #[cfg(target_arch = "x86_64")]
 const X32: i64 = 0x4000_0000;
+#[cfg(target_arch = "x86_64")]
+const OF_X32: std::ops::RangeInclusive<i64> = 512..=547;
+
+/// Requests that put characters into a terminal's input, as if they were typed (ioctl_tty(2)).
+const TYPING: [u64; 2] = [libc::TIOCSTI as u64, libc::TIOCLINUX as u64];
+/// The part of the type of a socket that says what it is.
+const SOCKET_TYPE: u64 = 0xf;
 
 /// Refuses them in this thread and those that it starts. Calls of another ABI (32-bit) end the process.
 pub fn restrict() -> Result<(), String> {
@@ -101,18 +145,38 @@ pub fn restrict() -> Result<(), String> {
     // A new thread is one; a new process is not. The flags of clone3 cannot be seen: the C library then uses clone.
     install(BTreeMap::from([(libc::SYS_clone3, Vec::new())]), libc::ENOSYS)?;
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
-    rules.insert(libc::SYS_clone, vec![new_process().map_err(|error| error.to_string())?]);
+    rules.extend(by_arguments().map_err(|error| error.to_string())?);
     #[cfg(target_arch = "x86_64")]
     {
-        let calls: Vec<i64> = rules.keys().copied().collect();
-        rules.extend(calls.into_iter().map(|call| (call | X32, Vec::new())));
+        let others: Vec<_> = rules.iter().map(|(call, rules)| (call | X32, rules.clone())).collect();
+        rules.extend(others);
+        rules.extend(OF_X32.flat_map(|call| [(call, Vec::new()), (call | X32, Vec::new())]));
     }
     install(rules, libc::EPERM)
 }
 
-/// clone(2) without CLONE_THREAD.
-fn new_process() -> seccompiler::Result<SeccompRule> {
+/// Calls that are refused with some arguments: each rule alone is enough.
+fn by_arguments() -> seccompiler::Result<Vec<(i64, Vec<SeccompRule>)>> {
+    let condition = |argument: u8, operator: SeccompCmpOp, value: u64| {
+        SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value).map_err(seccompiler::Error::Backend)
+    };
+    let all = |conditions: Vec<_>| SeccompRule::new(conditions).map_err(seccompiler::Error::Backend);
+    let rule = |argument, operator, value| all(vec![condition(argument, operator, value)?]);
+    let own = u64::from(std::process::id());
     let thread = u64::from(libc::CLONE_THREAD.unsigned_abs());
-    let is_process = SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(thread), 0);
-    SeccompRule::new(vec![is_process.map_err(seccompiler::Error::Backend)?]).map_err(seccompiler::Error::Backend)
+    let stream = u64::from(libc::SOCK_STREAM.unsigned_abs());
+    let typing = TYPING.into_iter().map(|request| rule(1, SeccompCmpOp::Eq, request)).collect::<Result<_, _>>()?;
+    // Datagrams can be sent to any other socket.
+    let kinds = (0..=SOCKET_TYPE).filter(|kind| *kind != stream);
+    let pairs = kinds.map(|kind| rule(1, SeccompCmpOp::MaskedEq(SOCKET_TYPE), kind)).collect::<Result<_, _>>()?;
+    Ok(vec![
+        // A new process, not a thread.
+        (libc::SYS_clone, vec![rule(0, SeccompCmpOp::MaskedEq(thread), 0)?]),
+        (libc::SYS_ioctl, typing),
+        (libc::SYS_socketpair, pairs),
+        // Signals for others, but for those of our process group, which ^Z stops; and their limits.
+        (libc::SYS_kill, vec![all(vec![condition(0, SeccompCmpOp::Ne, own)?, condition(0, SeccompCmpOp::Ne, 0)?])?]),
+        (libc::SYS_tgkill, vec![rule(0, SeccompCmpOp::Ne, own)?]),
+        (libc::SYS_prlimit64, vec![rule(0, SeccompCmpOp::Ne, 0)?]),
+    ])
 }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Path, PathBuf};
 
 use landlock::{
@@ -16,7 +16,15 @@ use super::Needs;
 const KNOWN: ABI = ABI::V6;
 /// What any command may read: where local time is told, random bytes, and our own descriptors, through which files without a
 /// name are opened anew.
-const COMMON: [&str; 4] = ["/etc/localtime", "/usr/share/zoneinfo", "/dev/urandom", "/proc/self/fd"];
+const COMMON: [&str; 7] = [
+    "/etc/localtime",
+    "/usr/share/zoneinfo",
+    "/usr/share/lib/zoneinfo",
+    "/usr/lib/zoneinfo",
+    "/etc/zoneinfo",
+    "/dev/urandom",
+    "/proc/self/fd",
+];
 
 /// Restricts this thread, and those that it starts, to the files that are needed.
 pub fn restrict(needs: &Needs) -> Result<(), String> {
@@ -53,19 +61,22 @@ fn rules(needs: &Needs) -> Result<(), RulesetError> {
     let mut rules = all.create()?;
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     if !needs.reads_anything {
-        for path in COMMON.map(PathBuf::from) {
+        for path in COMMON.map(PathBuf::from).into_iter().chain(own_zone()) {
             rules = allow(rules, &path, read)?;
         }
         for path in needs.reads.iter().flat_map(|path| named(path)) {
             rules = allow(rules, &path, read)?;
         }
     }
+    // A file that is written is made under no name, or another one, in the same directory. It is opened for reading, too.
+    let open = AccessFs::WriteFile | AccessFs::ReadFile | AccessFs::Truncate;
+    let make = open | AccessFs::ReadDir | AccessFs::MakeReg | AccessFs::RemoveFile | AccessFs::Refer;
+    for path in &needs.writes {
+        rules = allow(rules, &directory(path), make & handled)?;
+    }
     // A copy of an archive's captures, or of standard input, has no name, but a directory.
-    let copies = (needs.copies || !needs.reads.iter().all(|path| is_parquet(path))).then(std::env::temp_dir);
-    let beside = needs.writes.iter().map(|path| directory(path));
-    for path in beside.chain(copies) {
-        let made = AccessFs::MakeReg | AccessFs::RemoveFile | AccessFs::Refer | AccessFs::Truncate;
-        rules = allow(rules, &path, (made | AccessFs::WriteFile | read) & handled)?;
+    if let Some(copies) = needs.temporary() {
+        rules = allow(rules, &copies, (if needs.spills { make } else { open }) & handled)?;
     }
     // Discarded output, and the terminal.
     for path in ["/dev/null", "/dev/tty"] {
@@ -77,8 +88,12 @@ fn rules(needs: &Needs) -> Result<(), RulesetError> {
 
 /// Lets what is at `path` be used, if there is something. What is there is what it is now: a name can be given to another file later.
 fn allow(rules: RulesetCreated, path: &Path, rights: BitFlags<AccessFs>) -> Result<RulesetCreated, RulesetError> {
-    let Ok(place) = PathFd::new(path) else { return Ok(rules) };
-    let is_directory = path.is_dir();
+    let (Ok(place), Ok(found)) = (PathFd::new(path), std::fs::metadata(path)) else { return Ok(rules) };
+    let (kind, is_directory) = (found.file_type(), found.is_dir());
+    // A pipe has no place for a rule, and needs none.
+    if !(kind.is_file() || is_directory || kind.is_char_device() || kind.is_block_device()) {
+        return Ok(rules);
+    }
     let of_files = AccessFs::from_file(KNOWN);
     let rights = if is_directory { rights } else { rights & of_files };
     if rights.is_empty() {
@@ -87,25 +102,34 @@ fn allow(rules: RulesetCreated, path: &Path, rights: BitFlags<AccessFs>) -> Resu
     rules.add_rule(PathBeneath::new(place, rights))
 }
 
+/// The file that TZ names, if it names one (tzset(3)).
+fn own_zone() -> Option<PathBuf> {
+    let zone = std::env::var_os("TZ")?;
+    let bytes = zone.as_bytes();
+    let path = Path::new(std::ffi::OsStr::from_bytes(bytes.strip_prefix(b":").unwrap_or(bytes)));
+    path.is_file().then(|| path.to_path_buf())
+}
+
 /// The files that a word of the command line can mean: one, its signature, and an archive that stands before a colon.
-fn named(word: &Path) -> Vec<PathBuf> {
+pub(super) fn named(word: &Path) -> Vec<PathBuf> {
     let bytes = word.as_os_str().as_bytes();
     let before = |at: usize| bytes.get(..at).map(|front| PathBuf::from(std::ffi::OsStr::from_bytes(front)));
     let colons = bytes.iter().enumerate().filter(|(_, byte)| **byte == b':').filter_map(|(at, _)| before(at));
+    let archives = colons.filter(|path| !path.is_dir());
     let mut signature = word.as_os_str().to_os_string();
     signature.push(".sig");
-    [word.to_path_buf(), signature.into()].into_iter().chain(colons).collect()
+    [word.to_path_buf(), signature.into()].into_iter().chain(archives).collect()
 }
 
 /// Whether a file begins as a capture does, so that it is read where it is.
-fn is_parquet(path: &Path) -> bool {
+pub(super) fn is_parquet(path: &Path) -> bool {
     let mut magic = [0; 4];
     let file = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).and_then(|_| File::open(path).ok());
     file.is_some_and(|file| file.read_exact_at(&mut magic, 0).is_ok()) && &magic == b"PAR1"
 }
 
 /// The directory that a file is in, or will be.
-pub fn directory(path: &Path) -> PathBuf {
+pub(super) fn directory(path: &Path) -> PathBuf {
     // A symbolic link is replaced where it stands, or refused.
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),

@@ -38,6 +38,7 @@ pub struct Needs {
     reads_anything: bool,
     writes_anything: bool,
     copies: bool,
+    spills: bool,
 }
 
 impl Needs {
@@ -57,14 +58,24 @@ impl Needs {
         Needs { reads_anything: true, ..self }
     }
 
-    /// And files that are written, which are only known later.
+    /// And files that are written, which are only known later. They are opened for reading, too.
     pub fn and_writing_anything(self) -> Self {
-        Needs { writes_anything: true, ..self }
+        Needs { writes_anything: true, reads_anything: true, ..self }
     }
 
     /// And files without a name in the directory of temporary files. Captures in archives and from standard input get that by themselves.
     pub fn and_copies(self) -> Self {
         Needs { copies: true, ..self }
+    }
+
+    /// And files with names there.
+    pub fn and_temporary_files(self) -> Self {
+        Needs { copies: true, spills: true, ..self }
+    }
+
+    /// The directory of temporary files, if something is written there.
+    fn temporary(&self) -> Option<PathBuf> {
+        (self.copies || !self.reads.iter().all(|path| files::is_parquet(path))).then(std::env::temp_dir)
     }
 
     /// Files that are written, or replaced. What is written first is in the same directory, or in that of temporary files.

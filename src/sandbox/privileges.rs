@@ -1,13 +1,13 @@
 //! Capabilities of a command that reads captures: none, but where its files cannot be opened without.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::fcntl::AtFlags;
 use nix::unistd::{AccessFlags, faccessat};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_no_new_privs};
 
-use super::Needs;
+use super::{Needs, files};
 
 /// Gives up all capabilities but those that the files need, for good.
 pub fn drop(needs: &Needs) -> Result<(), String> {
@@ -24,16 +24,18 @@ pub fn drop(needs: &Needs) -> Result<(), String> {
 
 /// What opening the files takes: each is tried with no capability in effect.
 fn needed(needs: &Needs, held: CapabilitySets) -> rustix::io::Result<CapabilitySet> {
-    if needs.reads_anything {
+    if needs.reads_anything || needs.writes_anything {
         return Ok(CapabilitySet::DAC_READ_SEARCH | CapabilitySet::DAC_OVERRIDE);
     }
     let in_effect = |effective| set_capabilities(None, CapabilitySets { effective, ..held });
     in_effect(CapabilitySet::empty())?;
     let mut keep = CapabilitySet::empty();
-    if needs.reads.iter().any(|path| is_file(path) && File::open(path).is_err()) {
+    let named = needs.reads.iter().flat_map(|path| files::named(path));
+    if named.into_iter().any(|path| is_file(&path) && File::open(&path).is_err()) {
         keep |= CapabilitySet::DAC_READ_SEARCH;
     }
-    if needs.writes.iter().any(|path| !can_write_beside(path)) {
+    let directories = needs.writes.iter().map(|path| files::directory(path)).chain(needs.temporary());
+    if directories.into_iter().any(|directory| !can_write_in(&directory)) {
         keep |= CapabilitySet::DAC_OVERRIDE | CapabilitySet::FOWNER;
     }
     in_effect(held.effective)?;
@@ -48,7 +50,6 @@ fn is_file(path: &Path) -> bool {
     }
 }
 
-fn can_write_beside(path: &Path) -> bool {
-    let directory: PathBuf = super::files::directory(path);
-    faccessat(nix::fcntl::AT_FDCWD, &directory, AccessFlags::W_OK | AccessFlags::X_OK, AtFlags::AT_EACCESS).is_ok()
+fn can_write_in(directory: &Path) -> bool {
+    faccessat(nix::fcntl::AT_FDCWD, directory, AccessFlags::W_OK | AccessFlags::X_OK, AtFlags::AT_EACCESS).is_ok()
 }

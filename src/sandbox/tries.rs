@@ -20,6 +20,10 @@ pub fn run() {
     say("connect", TcpStream::connect("127.0.0.1:9").map(drop));
     say("ptrace", call(libc::SYS_ptrace, [libc::PTRACE_TRACEME.into(), 0, 0]));
     say("process_vm_readv", call(libc::SYS_process_vm_readv, [i64::from(std::os::unix::process::parent_id()), 0, 0]));
+    say("typing", call(libc::SYS_ioctl, [1, libc::TIOCSTI as i64, 0]));
+    say("datagram", std::os::unix::net::UnixDatagram::pair().map(drop));
+    say("mode", call(libc::SYS_fchmodat, [libc::AT_FDCWD.into(), 0, 0]));
+    say("signal", call(libc::SYS_kill, [std::os::unix::process::parent_id().into(), 0, 0]));
     say("bpf", call(libc::SYS_bpf, [0, 0, 0]));
     say(
         "capability",

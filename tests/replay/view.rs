@@ -146,3 +146,21 @@ fn a_file_that_cannot_be_read_is_said_as_by_other_commands() {
     assert_eq!(ran.status, 2);
     assert!(ran.err.contains("unknown column") || ran.err.contains("expected an operator"), "{}", ran.err);
 }
+
+/// What is saved may be anywhere: it is named when the viewer runs.
+#[test]
+fn a_line_for_a_report_is_saved_where_it_is_named() {
+    let made = make(&everything());
+    let elsewhere = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("temporary directory");
+    let saved = elsewhere.path().join("s");
+    let screen = Screen::shell(200, 24);
+    start(&screen, &view(&made.path));
+    screen.types("wb");
+    screen.types(saved.to_str().unwrap());
+    screen.press("Enter");
+    screen.until("what was written", |lines| lines.last().is_some_and(|line| line.contains("wrote")));
+    let text = std::fs::read_to_string(&saved).expect("what was saved");
+    assert!(text.starts_with("vmtrace "), "{text}");
+    screen.types("q");
+    prompt(&screen);
+}

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 const SAMPLE: &str = "samples/runner-secrets/runner-secrets.parquet";
 
 /// What is tried, and whether Landlock is what refuses it.
-const TRIED: [(&str, bool); 11] = [
+const TRIED: [(&str, bool); 15] = [
     ("open", true),
     ("passwd", true),
     ("write", true),
@@ -16,6 +16,10 @@ const TRIED: [(&str, bool); 11] = [
     ("connect", false),
     ("ptrace", false),
     ("process_vm_readv", false),
+    ("typing", false),
+    ("datagram", false),
+    ("mode", false),
+    ("signal", false),
     ("bpf", false),
     ("capability", false),
     ("core", false),
