@@ -1,0 +1,9 @@
+//! What is fuzzed, a file each.
+
+pub mod capture;
+pub mod partial;
+pub mod parts;
+pub mod recover;
+pub mod signature;
+pub mod words;
+pub mod zip;
