@@ -277,8 +277,8 @@ impl Edit {
                 bytes.splice(at..at, part);
             }
             _ => {
-                // What packs well: a bomb where it is packed, else no larger than a capture.
-                let times = (self.raw as usize % (100 << 20)).min(if self.form & 1 == 0 { 4096 } else { usize::MAX });
+                // What packs well: a bomb where it is packed. Large ones are rare.
+                let times = (self.raw as usize & 0x07ff_ffff) >> (self.raw >> 27);
                 bytes.splice(at..at, std::iter::repeat_n(self.small, times));
             }
         }

@@ -49,6 +49,7 @@ const WRITING: [&str; 6] = [
 struct Lines {
     reading: Vec<Line>,
     writing: Vec<Line>,
+    before: Line,
     verify: Line,
     check: Line,
 }
@@ -58,6 +59,7 @@ fn lines() -> &'static Lines {
     LINES.get_or_init(|| Lines {
         reading: READING.iter().map(|words| Line::new(words)).collect(),
         writing: WRITING.iter().map(|words| Line::new(words)).collect(),
+        before: Line::new("verify %/a.parquet"),
         verify: Line::new("verify %/b.parquet"),
         check: Line::new("bundle --check %/b.zip"),
     })
@@ -144,10 +146,12 @@ fn write(line: &Line) {
     let lines = lines();
     let (capture, page, bundle) = (room::path("b.parquet"), room::path("b.html"), room::path("b.zip"));
     let done = line.run() == 0;
-    if done && capture.exists() && lines.verify.run() % 3 != 0 {
+    // Row groups can be copied as they are: what was nonsense with the right sums stays that. It is never altered.
+    let wrong = |status: u8| status == 1 || status == 2 && lines.before.run() % 3 == 0;
+    if done && capture.exists() && wrong(lines.verify.run()) {
         fail(format_args!("{line:?}: what it wrote does not verify"));
     }
-    if done && bundle.exists() && lines.check.run() % 3 != 0 {
+    if done && bundle.exists() && wrong(lines.check.run()) {
         fail(format_args!("{line:?}: what it wrote does not verify"));
     }
     if done && page.exists() {

@@ -1,6 +1,7 @@
 //! What is fuzzed, a file each.
 
 pub mod capture;
+pub mod oracle;
 pub mod partial;
 pub mod parts;
 pub mod recover;

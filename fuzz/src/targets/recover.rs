@@ -36,7 +36,7 @@ fn world() -> &'static World {
         if !matches!(status, 0 | 3) {
             fail(format_args!("the journal in bases/ is not recovered: make it again (docs/fuzzing.md)"));
         }
-        recovered(status, &world.check, &world.replay);
+        recovered(status, false, &world.check, &world.replay);
         world.events = events();
         if world.events.len() < 4 {
             fail(format_args!("the journal in bases/ holds {} events: make it again", world.events.len()));
@@ -72,7 +72,7 @@ pub fn run(input: &[u8]) {
     let edits = records(input);
     place(&world.journal.clone().write(&edits));
     let status = world.recover.run();
-    recovered(status, &world.check, &world.replay);
+    recovered(status, false, &world.check, &world.replay);
     if matches!(status, 0 | 3) && edits.iter().all(is_damage) {
         let found = events();
         if let Some(invented) = found.difference(&world.events).next() {
