@@ -1,4 +1,4 @@
-//! What counts as a crash besides a panic: memory, and control bytes in what is printed. Time is libFuzzer's (`-timeout`).
+//! What counts as a crash besides a panic: memory, time, and control bytes in what is printed.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs::File;
@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 /// What one command may take, in one allocation and in all.
 const MOST: usize = 512 << 20;
+
+/// Seconds of the processor that one command may take: on a busy machine, libFuzzer's clock runs for others.
+static SECONDS: AtomicUsize = AtomicUsize::new(10);
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 static BEFORE: AtomicUsize = AtomicUsize::new(0);
@@ -112,6 +115,26 @@ fn redirect() {
     }
 }
 
+/// Another limit of time, for a test of it.
+pub fn limit_time(seconds: usize) {
+    SECONDS.store(seconds, Relaxed);
+}
+
+extern "C" fn too_long(_signal: libc::c_int) {
+    fail(format_args!("more than {} s of the processor were taken", SECONDS.load(Relaxed)));
+}
+
+/// Has [`too_long`] called when so many seconds of the processor have passed; 0 for never.
+fn alarm(seconds: usize) {
+    let none = libc::timeval { tv_sec: 0, tv_usec: 0 };
+    let timer = libc::itimerval { it_interval: none, it_value: libc::timeval { tv_sec: seconds as i64, ..none } };
+    // SAFETY: the handler ends the process, whatever was interrupted; the timer is valid.
+    unsafe {
+        libc::signal(libc::SIGPROF, too_long as extern "C" fn(libc::c_int) as libc::sighandler_t);
+        libc::setitimer(libc::ITIMER_PROF, &raw const timer, std::ptr::null_mut());
+    }
+}
+
 /// How strictly what is printed is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
@@ -121,7 +144,7 @@ pub enum Output {
     Binary,
 }
 
-/// Runs a command: with its memory counted, and what it prints looked at.
+/// Runs a command: with its memory and time counted, and what it prints looked at.
 pub fn watched<T>(what: &str, output: Output, run: impl FnOnce() -> T) -> T {
     redirect();
     let printed = PRINTED.get().expect("redirected");
@@ -130,8 +153,10 @@ pub fn watched<T>(what: &str, output: Output, run: impl FnOnce() -> T) -> T {
     unsafe { libc::lseek(printed.as_raw_fd(), 0, libc::SEEK_SET) };
     BEFORE.store(LIVE.load(Relaxed), Relaxed);
     ARMED.store(true, Relaxed);
+    alarm(SECONDS.load(Relaxed));
     let result = run();
     drop(std::io::stdout().flush());
+    alarm(0);
     ARMED.store(false, Relaxed);
     if output == Output::Text {
         plain(what, &self::printed());
