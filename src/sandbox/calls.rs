@@ -128,7 +128,7 @@ const X32: i64 = 0x4000_0000;
 const OF_X32: std::ops::RangeInclusive<i64> = 512..=547;
 
 /// Requests that put characters into a terminal's input, as if they were typed (ioctl_tty(2)).
-const TYPING: [u64; 2] = [libc::TIOCSTI as u64, libc::TIOCLINUX as u64];
+const TYPING: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
 /// The part of the type of a socket that says what it is.
 const SOCKET_TYPE: u64 = 0xf;
 
