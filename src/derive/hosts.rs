@@ -5,12 +5,15 @@
 
 mod timeline;
 
+use std::collections::HashMap;
+
 use anyhow::{Context, Result, ensure};
 
 use self::timeline::{Boot, Piece, Timeline};
 use super::counts::Counts;
 use super::recording::{Recording, check_redacted};
 use super::source::Source;
+use super::stated;
 use super::stream::Stream;
 use super::writer::Writer;
 use super::{Target, beginning, tool};
@@ -42,6 +45,8 @@ pub fn are_several(sources: &[(usize, Source)]) -> bool {
 pub fn merge(sources: Vec<(usize, Source)>, target: &Target) -> Result<()> {
     let all = sources.iter().fold(0u64, |sum, (_, source)| sum.saturating_add(source.capture.rows()));
     let recordings = recordings(sources)?;
+    stated::check(recordings.iter().map(Recording::manifest).collect::<Vec<_>>().iter())
+        .context("all captures together")?;
     let timeline = Timeline::of(&recordings)?;
     let mut manifest = manifest(&recordings, &timeline);
     let mut writer = Writer::create(target.path(), target.force, &beginning(&manifest))?;
@@ -49,7 +54,7 @@ pub fn merge(sources: Vec<(usize, Source)>, target: &Target) -> Result<()> {
     for (part, boot) in manifest.hosts.iter_mut().zip(&timeline.boots) {
         part.manifest.ledger = ledger(&recordings, &counts, boot)?;
     }
-    manifest.ledger = manifest.hosts.iter().fold(Vec::new(), |sum, part| added(sum, &part.manifest.ledger));
+    manifest.ledger = sum(manifest.hosts.iter().map(|part| part.manifest.ledger.as_slice()));
     manifest.join_hosts();
     let missing = LedgerRow::total(&manifest.ledger).left_out;
     if let Some(step) = manifest.derived_from.last_mut() {
@@ -189,27 +194,31 @@ fn head(number: usize, stream: &mut Stream<'_>, timeline: &Timeline) -> Result<O
 
 /// The ledger of the rows of a host.
 fn ledger(recordings: &[Recording], counts: &[Counts], boot: &Boot) -> Result<Vec<LedgerRow>> {
-    let mut sum = Vec::new();
+    let mut ledgers = Vec::new();
     for Piece { recording, label, .. } in &boot.pieces {
         let (Some(of), Some(counts)) = (recordings.get(*recording), counts.get(*recording)) else { continue };
-        let ledger = match label {
+        ledgers.push(match label {
             Some(label) => of.ledger_of_host(label, counts)?,
             None => of.ledger(counts)?,
-        };
-        sum = added(sum, &ledger);
+        });
     }
-    Ok(sum)
+    Ok(sum(ledgers.iter().map(Vec::as_slice)))
 }
 
-/// The sum of two ledgers, by event.
-fn added(mut sum: Vec<LedgerRow>, more: &[LedgerRow]) -> Vec<LedgerRow> {
-    for row in more {
-        match sum.iter_mut().find(|other| other.event == row.event) {
+/// The sum of ledgers, by event.
+fn sum<'a>(ledgers: impl Iterator<Item = &'a [LedgerRow]>) -> Vec<LedgerRow> {
+    let mut sum: Vec<LedgerRow> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    for row in ledgers.flatten() {
+        match places.get(row.event.as_str()).and_then(|place| sum.get_mut(*place)) {
             Some(other) => {
                 let event = std::mem::take(&mut other.event);
                 *other = LedgerRow { event, ..LedgerRow::total(&[other.clone(), row.clone()]) };
             }
-            None => sum.push(row.clone()),
+            None => {
+                places.insert(&row.event, sum.len());
+                sum.push(row.clone());
+            }
         }
     }
     sum

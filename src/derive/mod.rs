@@ -11,6 +11,7 @@ pub mod redact;
 mod rows;
 pub mod slice;
 mod source;
+mod stated;
 mod stream;
 mod writer;
 

@@ -2,7 +2,7 @@
 //!
 //! Owns which captures belong together, and what their manifests say as one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -128,11 +128,10 @@ impl Recording {
         let (Some(first), Some(last)) = (self.all().next(), self.all().last()) else { return Manifest::default() };
         let (first, last) = (first.manifest(), last.manifest());
         let mut gaps = first.gaps.clone();
+        let mut known: HashSet<&str> = first.gaps.iter().map(String::as_str).collect();
         let mut steps: Vec<Derivation> = Vec::new();
         for manifest in self.all().map(Source::manifest) {
-            let new = |known: &[String], gap: &&String| !known.contains(gap);
-            let more: Vec<String> = manifest.gaps.iter().filter(|gap| new(&gaps, gap)).cloned().collect();
-            gaps.extend(more);
+            gaps.extend(manifest.gaps.iter().filter(|gap| known.insert(gap)).cloned());
             let more: Vec<Derivation> =
                 manifest.derived_from.iter().filter(|step| !steps.contains(step)).cloned().collect();
             steps.extend(more);

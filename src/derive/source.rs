@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::counts::{COLUMNS, Counts};
+use super::stated;
 use crate::count;
 use crate::schema::derived;
 use crate::schema::limits::Limits;
@@ -37,6 +38,7 @@ impl Source {
         let own = capture.file().metadata().with_context(|| name.clone())?;
         let is_output = output.symlink_metadata().is_ok_and(|found| of(found) == of(own));
         ensure!(!is_output, "{} is one of the files that are read: choose another -o", output.display());
+        stated::check([capture.manifest()]).with_context(|| name.clone())?;
         if let Some(wrong) = wrong_ledger(&capture) {
             bail!("{name}: {wrong}: `vmtrace verify {name}` says more");
         }

@@ -67,7 +67,7 @@ impl Machine {
 }
 
 /// A capture of web1 and web2, whose processes, pipes and addresses have the same numbers; and the two it is made of.
-fn both(dir: &Dir) -> (String, [String; 2]) {
+pub fn both(dir: &Dir) -> (String, [String; 2]) {
     let events = everything();
     let a = WEB1.record(dir, "a.parquet", "TIME_OK", &events);
     let b = WEB2.record(dir, "b.parquet", "TIME_ERROR", &events);
@@ -284,7 +284,7 @@ fn at_pipe(us: i64, event: &'static str, payload: &'static [u8]) -> Event<'stati
 
 /// One machine puts bytes into a pipe and reads memory of a process, the other one takes as many out of a pipe with that inode and writes into
 /// memory with that address, of a process with that pid.
-fn colliding(dir: &Dir) -> String {
+pub fn colliding(dir: &Dir) -> String {
     let written = Event { event: "process_vm_writev", direction: Some("out"), ..readv(3_000) };
     let a = [
         at_pipe(1_000, "pipe_write", b"of web1"),
@@ -307,7 +307,7 @@ fn colliding(dir: &Dir) -> String {
     out
 }
 
-fn lines(args: &[&str]) -> Vec<Value> {
+pub fn lines(args: &[&str]) -> Vec<Value> {
     let ran = vmtrace(args);
     assert_eq!(ran.status, 0, "{args:?}: {}", ran.err);
     ran.out.lines().map(parsed).collect()

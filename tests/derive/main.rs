@@ -14,6 +14,7 @@ mod hosts;
 mod merge;
 mod samples;
 mod segments;
+mod strangers;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

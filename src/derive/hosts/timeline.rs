@@ -2,12 +2,14 @@
 //!
 //! Recordings of one boot have one clock, and must follow each other: an event that both saw would count twice.
 
+use std::collections::{HashMap, HashSet};
+
 use anyhow::{Result, ensure};
 
 use super::super::recording::Recording;
 use super::super::source::Source;
-use super::HostPart;
 use super::hosts;
+use super::{HostPart, RECORDINGS};
 use crate::schema::Manifest;
 use crate::schema::manifest::Clocks;
 use crate::terminal::escape::SafeLine;
@@ -49,6 +51,18 @@ pub struct Timeline {
     pub start: Clocks,
     /// When the last one ended, on the time line.
     pub end: i64,
+    /// By recording: where its rows are.
+    places: Vec<Places>,
+}
+
+/// The number of the host of rows, and what is added to their clock.
+type Place = (usize, i64);
+
+/// The places of the rows of a recording, by what they have in `host` until now.
+#[derive(Debug, Default)]
+struct Places {
+    unnamed: Option<Place>,
+    named: HashMap<String, Place>,
 }
 
 impl Timeline {
@@ -70,10 +84,16 @@ impl Timeline {
                 Some(boot) => boot.push(piece),
                 None => boots.push(vec![piece]),
             }
+            ensure!(boots.len() <= hosts::MOST, "they are of more than {} hosts: merge fewer", hosts::MOST);
         }
-        ensure!(boots.len() <= hosts::MOST, "they are of more than {} hosts: merge fewer", hosts::MOST);
         for boot in &mut boots {
             boot.sort_by_key(|piece| piece.manifest.start.monotonic_ns);
+            // A capture that was merged has one host of a boot.
+            ensure!(
+                boot.len() <= RECORDINGS,
+                "more than {RECORDINGS} recordings of one boot of the host {}: merge some of them first",
+                boot.first().map_or_else(String::new, |piece| SafeLine(&piece.manifest.host.hostname).to_string())
+            );
             check_apart(boot)?;
         }
         let hosts: Vec<_> = boots.iter().filter_map(|boot| boot.first().map(|piece| &piece.manifest.host)).collect();
@@ -84,12 +104,13 @@ impl Timeline {
         });
         let boots: Vec<Boot> = boots.collect();
         let start = boots.first().and_then(|boot| boot.pieces.first()).map(|piece| piece.manifest.start);
-        let mut timeline = Timeline { boots, start: start.unwrap_or_default(), end: 0 };
+        let mut timeline = Timeline { boots, start: start.unwrap_or_default(), end: 0, places: Vec::new() };
         let ends = timeline.boots.iter().filter_map(|boot| {
             let last = boot.pieces.last()?;
             Some(last.end.saturating_add(timeline.shift(boot)))
         });
         timeline.end = ends.max().unwrap_or(timeline.start.monotonic_ns).max(timeline.start.monotonic_ns);
+        timeline.places = timeline.places(recordings.len());
         Ok(timeline)
     }
 
@@ -98,13 +119,27 @@ impl Timeline {
         boot.ahead_ns.saturating_sub(hosts::ahead(&self.start))
     }
 
+    /// The places of the rows of each recording.
+    fn places(&self, recordings: usize) -> Vec<Places> {
+        let mut places: Vec<Places> = Vec::new();
+        places.resize_with(recordings, Places::default);
+        for (number, boot) in self.boots.iter().enumerate() {
+            for piece in &boot.pieces {
+                let place = (number, self.shift(boot).saturating_sub(piece.shift_ns));
+                let Some(of) = places.get_mut(piece.recording) else { continue };
+                match &piece.label {
+                    Some(label) => drop(of.named.insert(label.clone(), place)),
+                    None => of.unnamed = Some(place),
+                }
+            }
+        }
+        places
+    }
+
     /// The number of the host of a row of a recording, and what is added to the row's clock.
     pub fn place(&self, recording: usize, label: Option<&str>) -> Option<(usize, i64)> {
-        self.boots.iter().enumerate().find_map(|(number, boot)| {
-            let is_of = |piece: &&Piece| piece.recording == recording && piece.label.as_deref() == label;
-            let piece = boot.pieces.iter().find(is_of)?;
-            Some((number, self.shift(boot).saturating_sub(piece.shift_ns)))
-        })
+        let places = self.places.get(recording)?;
+        label.map_or(places.unnamed, |label| places.named.get(label).copied())
     }
 
     /// What the manifest says of each host, without ledgers.
@@ -135,7 +170,13 @@ impl Timeline {
 
 /// Says of two recordings of one boot what one would say.
 fn join(manifest: &mut Manifest, later: &Manifest) {
-    let parts = [&*manifest, later].map(|manifest| HostPart { manifest: manifest.clone(), ..HostPart::default() });
+    let gaps = {
+        let mut known: HashSet<&str> = manifest.gaps.iter().map(String::as_str).collect();
+        let new = later.gaps.iter().filter(|gap| known.insert(gap));
+        manifest.gaps.iter().chain(new.collect::<Vec<_>>()).cloned().collect()
+    };
+    let of = |manifest: &Manifest| Manifest { gaps: Vec::new(), ..manifest.clone() };
+    let parts = [&*manifest, later].map(|manifest| HostPart { manifest: of(manifest), ..HostPart::default() });
     let mut both = Manifest { hosts: parts.into(), ..Manifest::default() };
     both.join_hosts();
     let steps: Vec<_> =
@@ -144,12 +185,7 @@ fn join(manifest: &mut Manifest, later: &Manifest) {
     *manifest = Manifest {
         filters: both.filters,
         families: both.families,
-        gaps: manifest
-            .gaps
-            .iter()
-            .chain(later.gaps.iter().filter(|gap| !manifest.gaps.contains(gap)))
-            .cloned()
-            .collect(),
+        gaps,
         ledger_from_rows: both.ledger_from_rows,
         end: later.end,
         end_clock: later.end_clock.clone(),

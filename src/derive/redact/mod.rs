@@ -29,7 +29,7 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 
 use self::clocks::Shift;
@@ -39,6 +39,7 @@ use self::names::Names;
 use self::options::Keep;
 use self::redactor::{Payloads, Redactor};
 use self::secret::Secret;
+use super::stated;
 use super::tool;
 use super::writer::Writer;
 use crate::archive;
@@ -243,6 +244,7 @@ fn entry(path: &Path) -> (PathBuf, Option<&OsStr>) {
 /// Whether a capture can be redacted at a level: what is hidden in it does not come back.
 fn check_stricter(capture: &Capture, level: RedactionLevel, masked: bool) -> Result<()> {
     let name = capture.path().display();
+    stated::check([capture.manifest()]).with_context(|| name.to_string())?;
     for redaction in capture.manifest().derived_from.iter().filter_map(|step| step.redaction.as_ref()) {
         match RedactionLevel::parse(&redaction.level) {
             Ok(before) if before as u8 > level as u8 => bail!(

@@ -1,0 +1,107 @@
+//! How much a manifest may state for a capture to be made of it: what its hosts state is compared line by line.
+
+use anyhow::{Result, ensure};
+
+use crate::count;
+use crate::schema::Manifest;
+
+/// Lists of a manifest.
+const LISTS: usize = 5;
+/// What they are of.
+const NAMES: [&str; LISTS] = ["gaps", "kinds of events", "families", "lines of a ledger", "steps of its making"];
+/// Lines of each, of one host.
+const OF_HOST: [usize; LISTS] = [1_024, 256, 64, 256, 1_024];
+/// Lines of all hosts together.
+const OF_ALL: usize = 16_384;
+/// Bytes of their texts.
+const BYTES: usize = 4 << 20;
+
+/// Whether the manifests of captures that are put together, or of one, state no more than recorders do.
+///
+/// # Errors
+/// What there is too much of.
+pub fn check<'a>(manifests: impl IntoIterator<Item = &'a Manifest>) -> Result<()> {
+    let mut all = Lists::default();
+    for manifest in manifests {
+        // What a capture of several hosts says as one is made of what these say.
+        let one = Lists::of(manifest);
+        one.check(if manifest.hosts.is_empty() { &OF_HOST } else { &[OF_ALL; LISTS] })?;
+        for part in &manifest.hosts {
+            let of_host = Lists::of(&part.manifest);
+            of_host.check(&OF_HOST)?;
+            all.add(&of_host);
+        }
+        if manifest.hosts.is_empty() {
+            all.add(&one);
+        }
+    }
+    // The others are compared with those of one host.
+    all.check(&[OF_ALL, usize::MAX, OF_ALL, usize::MAX, OF_ALL])
+}
+
+/// How long the lists of a manifest are.
+#[derive(Default)]
+struct Lists {
+    lines: [usize; LISTS],
+    bytes: usize,
+}
+
+impl Lists {
+    fn of(manifest: &Manifest) -> Self {
+        let Manifest { gaps, filters, families, ledger, derived_from, .. } = manifest;
+        let bytes = gaps.iter().chain(families.iter().map(|family| &family.family)).map(String::len);
+        Lists {
+            lines: [gaps.len(), filters.events.len(), families.len(), ledger.len(), derived_from.len()],
+            bytes: bytes.fold(0, usize::saturating_add),
+        }
+    }
+
+    fn add(&mut self, other: &Lists) {
+        self.lines.iter_mut().zip(other.lines).for_each(|(sum, more)| *sum = sum.saturating_add(more));
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
+
+    fn check(&self, most: &[usize; LISTS]) -> Result<()> {
+        for ((what, found), most) in NAMES.iter().zip(self.lines).zip(most) {
+            ensure!(
+                found <= *most,
+                "the manifest states {} {what}, and at most {} can be put together: no recorder states so many",
+                count::grouped(found as u64),
+                count::grouped(*most as u64)
+            );
+        }
+        ensure!(
+            self.bytes <= BYTES,
+            "the manifest states gaps of {} bytes, and at most {} can be put together: no recorder states so much",
+            count::grouped(self.bytes as u64),
+            count::grouped(BYTES as u64)
+        );
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::hosts::HostPart;
+
+    fn stating(gaps: usize, bytes: usize) -> Manifest {
+        Manifest { gaps: vec!["g".repeat(bytes); gaps], ..Manifest::default() }
+    }
+
+    fn of_hosts(hosts: usize, gaps: usize) -> Manifest {
+        let part = HostPart { manifest: stating(gaps, 1), ..HostPart::default() };
+        Manifest { hosts: vec![part; hosts], ..Manifest::default() }
+    }
+
+    #[test]
+    fn a_thousand_hosts_may_state_what_recorders_state_and_no_more() {
+        assert!(check([&of_hosts(1_024, 16)]).is_ok());
+        assert!(check([&of_hosts(1, 1_024), &stating(1, 1)]).is_ok());
+        for bad in [of_hosts(1_024, 17), of_hosts(2, 1_025), stating(OF_ALL + 1, 1), stating(5, 1 << 20)] {
+            assert!(check([&bad]).unwrap_err().to_string().contains("no recorder states so m"));
+        }
+        let half = of_hosts(513, 16);
+        assert!(check([&half]).is_ok() && check([&half, &half]).is_err(), "of all captures together");
+    }
+}
