@@ -1,10 +1,10 @@
 //! Captures of several hosts whose manifests do not say what is so, or far too much.
 
-use vmtrace::schema::reader::Capture;
+use vmtrace::schema::reader::{Capture, Scan};
 use vmtrace::schema::{Event, Manifest};
 
 use super::captures::*;
-use super::hosts::both;
+use super::hosts::{both, colliding, lines};
 use super::*;
 
 /// A capture whose manifest is that of another one, but for what `change` does to it. Its rows are those of `events`.
@@ -56,4 +56,42 @@ fn a_manifest_that_states_more_than_any_recorder_is_refused() {
             assert!(err.contains(&format!("{file}: the manifest states {said}")), "{args:?}: {err}");
         }
     }
+}
+
+/// The capture of [`colliding`], in which the ledger of web2 counts no row, and which has `more` rows.
+fn silenced(dir: &Dir, more: &[Event<'static>]) -> String {
+    let of = colliding(dir);
+    let capture = Capture::open(Path::new(&of)).unwrap();
+    let batches: Vec<_> = capture.scan(&Scan::default()).unwrap().map(Result::unwrap).collect();
+    // They live as long as those that are added.
+    let batches = batches.leak();
+    let events: Vec<Event<'_>> = batches.iter().flat_map(|batch| batch.iter()).chain(more.iter().copied()).collect();
+    assert_eq!(events.len(), 4 + more.len());
+    changed(dir, &of, "silenced.parquet", &events, |manifest| {
+        let ledger = &mut manifest.hosts.last_mut().unwrap().manifest.ledger;
+        ledger.iter_mut().for_each(|row| (row.written, row.left_out) = (0, row.written));
+    })
+}
+
+#[test]
+fn a_host_whose_ledger_counts_no_row_is_a_host() {
+    let dir = Dir::new();
+    let out = silenced(&dir, &[]);
+    let flows = lines(&["flows", "-T", "json", &out]);
+    let wanted = lines(&["flows", "-T", "json", &dir.path("colliding.parquet")]);
+    assert!(wanted.iter().any(|flow| flow["host"] == "web2"), "{wanted:?}");
+    assert_eq!(flows.len(), wanted.len(), "{flows:?}");
+    assert!(flows.iter().any(|flow| flow["host"] == "web2"), "{flows:?}");
+    let ran = vmtrace(&["export", "-T", "strace", &out]);
+    let last = ran.err.lines().last().unwrap_or_default();
+    assert!(ran.status == 2 && last.contains("is of several hosts, which lines of strace do not name"), "{}", ran.err);
+    let pid = PYTHON.to_string();
+    let ran = vmtrace(&["memory", &out, "-p", &pid]);
+    assert!(ran.status == 2 && ran.err.contains("on several hosts: say on which with --host"), "{}", ran.err);
+    let ran = vmtrace(&["memory", &out, "-p", &pid, "--host", "web2", "-T", "json"]);
+    assert!(ran.status == 0 && ran.out.contains("22222222") && !ran.out.contains("11111111"), "{}", ran.out);
+    // A slice of one host names the other one, and has no row of it.
+    let slice = dir.path("slice.parquet");
+    made(&["slice", &dir.path("colliding.parquet"), "--where", "host = web2", "-o", &slice]);
+    assert_eq!(vmtrace(&["export", "-T", "strace", &slice]).status, 0);
 }

@@ -214,9 +214,9 @@ impl<W: Write> Perfetto<W> {
 impl<W: Write> Export for Perfetto<W> {
     fn capture(&mut self, origin: &Origin<'_>) -> Result<()> {
         // The time line of several hosts is that of no other capture.
-        let boot_id = match origin.manifest.several_hosts() {
-            Some(_) => &origin.manifest.capture_id,
-            None => &origin.manifest.host.boot_id,
+        let boot_id = match origin.manifest.hosts.len() {
+            0 | 1 => &origin.manifest.host.boot_id,
+            _ => &origin.manifest.capture_id,
         };
         if self.boot_id.as_ref().is_some_and(|other| other != boot_id) {
             let name = &origin.name;

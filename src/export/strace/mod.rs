@@ -29,28 +29,34 @@ const COLUMN: usize = 39;
 pub struct Strace<W> {
     out: W,
     line: String,
+    /// The capture that is written.
+    name: String,
+    /// What its rows have in `host`, after the first.
+    host: Option<Option<String>>,
     left_out: LeftOut,
 }
 
 impl<W: Write> Strace<W> {
     /// An exporter that writes to `out`.
     pub fn new(out: W) -> Self {
-        Strace { out, line: String::new(), left_out: LeftOut::default() }
+        Strace { out, line: String::new(), name: String::new(), host: None, left_out: LeftOut::default() }
     }
 }
 
 impl<W: Write> Export for Strace<W> {
     fn capture(&mut self, origin: &Origin<'_>) -> Result<()> {
-        if origin.manifest.several_hosts().is_some() {
-            let name = &origin.name;
-            bail!(
-                "{name} is of several hosts, which lines of strace do not name: slice one first (vmtrace slice --where 'host = NAME')"
-            )
-        }
-        Ok(())
+        self.name.clone_from(&origin.name);
+        self.host = None;
+        if origin.manifest.several_hosts().is_some() { several(&self.name) } else { Ok(()) }
     }
 
     fn event(&mut self, event: &Event<'_>) -> Result<()> {
+        // Whatever the manifest says of them.
+        match &self.host {
+            Some(host) if host.as_deref() != event.host => return several(&self.name),
+            Some(_) => {}
+            None => self.host = Some(event.host.map(str::to_string)),
+        }
         self.line.clear();
         if describe(&mut self.line, event) {
             self.line.push('\n');
@@ -68,6 +74,12 @@ impl<W: Write> Export for Strace<W> {
     fn left_out(&self) -> Vec<String> {
         self.left_out.sentences("strace")
     }
+}
+
+fn several(name: &str) -> Result<()> {
+    bail!(
+        "{name} is of several hosts, which lines of strace do not name: slice one first (vmtrace slice --where 'host = NAME')"
+    )
 }
 
 /// Writes the line of an event; whether it has one. strace shows system calls, and the ends of processes.

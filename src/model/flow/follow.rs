@@ -46,29 +46,34 @@ pub fn follow_while<C: Borrow<Capture>, I: Iterator<Item = Result<C>>>(
 ) -> Result<Bounds> {
     let scan = |columns: &[&'static str]| Scan { columns: columns.to_vec(), ..Scan::default() };
     // Each host has pipes and memories of its own. A row of a host that no manifest names is in no flow.
-    let mut surveys: ByHost<Survey> = ByHost::default();
+    let mut surveys: ByHost<Surveyed> = ByHost::default();
     for capture in open() {
         let capture = capture?;
         let manifest = capture.borrow().manifest();
         match manifest.hosts.as_slice() {
-            [] => surveys.manifest(None, manifest),
-            parts => parts.iter().filter(|part| part.rows() > 0).for_each(|part| {
+            [] => surveys.manifest(None, manifest, true),
+            // Whatever their ledgers say: rows that these do not count are rows of a host all the same.
+            parts => parts.iter().for_each(|part| {
                 // What was made unrecognisable, the capture says of all its rows.
                 let derived_from = manifest.derived_from.clone();
-                surveys.manifest(Some(&part.host), &Manifest { derived_from, ..part.manifest.clone() });
+                let of_host = Manifest { derived_from, ..part.manifest.clone() };
+                surveys.manifest(Some(&part.host), &of_host, part.rows() > 0);
             }),
         }
         reading::each(capture.borrow(), &scan(SURVEYED), |batch| {
             batch.each(|event| {
                 row(event);
-                if let Some(survey) = surveys.of_host(event.host) {
-                    survey.note(event);
+                if let Some(of) = surveys.of_host(event.host) {
+                    of.has_rows = true;
+                    of.survey.note(event);
                 }
             });
             goes_on(batch.len() as u64)
         })?;
     }
-    let plans: Vec<_> = surveys.all.into_iter().map(|(host, survey)| (host, survey.plan())).collect();
+    // A slice of one host names the others, too. Of these there is nothing to follow.
+    let surveyed = surveys.all.into_iter().filter(|(_, of)| of.has_rows);
+    let plans: Vec<_> = surveyed.map(|(host, of)| (host, of.survey.plan())).collect();
     // What is said of the whole recording holds for all hosts.
     let blind = plans.iter().map(|(_, plan)| plan.blind()).reduce(|all, one| all.filter(|_| one.is_some())).flatten();
     let mut trackers: ByHost<Tracker> = ByHost::default();
@@ -129,14 +134,23 @@ impl<T> ByHost<T> {
     }
 }
 
-impl ByHost<Survey> {
+/// What the first reading learns of a host.
+#[derive(Default)]
+struct Surveyed {
+    survey: Survey,
+    /// Whether there are rows of it, or its ledger counts some.
+    has_rows: bool,
+}
+
+impl ByHost<Surveyed> {
     /// Learns what a file says of a host.
-    fn manifest(&mut self, host: Option<&str>, manifest: &Manifest) {
+    fn manifest(&mut self, host: Option<&str>, manifest: &Manifest, has_rows: bool) {
         if self.place(host).is_none() {
-            self.add(host.map(str::to_string), Survey::default());
+            self.add(host.map(str::to_string), Surveyed::default());
         }
-        if let Some(survey) = self.of_host(host) {
-            survey.manifest(manifest);
+        if let Some(of) = self.of_host(host) {
+            of.has_rows |= has_rows;
+            of.survey.manifest(manifest);
         }
     }
 }

@@ -37,7 +37,7 @@ pub struct Recording {
     pub unplaced: u64,
     /// The host whose events are looked at; in captures of one host none.
     pub host: Option<String>,
-    /// The hosts that have events, if there are several.
+    /// The hosts that the manifest names, whether its ledgers count events of them or not.
     hosts: Vec<String>,
     /// Whether nothing more is to be read.
     stop: Arc<AtomicBool>,
@@ -52,7 +52,7 @@ struct File {
     start: Clocks,
     span: (i64, i64),
     unplaced: u64,
-    /// The hosts that have events.
+    /// The hosts that its manifest names.
     hosts: Vec<String>,
 }
 
@@ -74,7 +74,7 @@ impl File {
             start: manifest.start,
             span: (first.min(manifest.start.monotonic_ns), last.max(manifest.end.monotonic_ns)),
             unplaced: unplaced(manifest),
-            hosts: manifest.hosts.iter().filter(|part| part.rows() > 0).map(|part| part.host.clone()).collect(),
+            hosts: manifest.hosts.iter().map(|part| part.host.clone()).collect(),
         })
     }
 }
