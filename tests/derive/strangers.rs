@@ -95,3 +95,35 @@ fn a_host_whose_ledger_counts_no_row_is_a_host() {
     made(&["slice", &dir.path("colliding.parquet"), "--where", "host = web2", "-o", &slice]);
     assert_eq!(vmtrace(&["export", "-T", "strace", &slice]).status, 0);
 }
+
+#[test]
+fn memory_joins_no_rows_of_hosts_that_the_manifest_does_not_name() {
+    let dir = Dir::new();
+    let read = |us, pid, host, byte: &'static [u8; 64]| Event {
+        host,
+        host_seq: Some(0),
+        target_pid: Some(pid),
+        payload: Some(byte),
+        payload_len: 64,
+        payload_total: 64,
+        payload_status: Some("ok"),
+        ..readv(us)
+    };
+    let strangers = [
+        read(4_000, 777, Some("web3"), &[0x33; 64]),
+        read(5_000, 777, Some("web4"), &[0x44; 64]),
+        read(6_000, 778, None, &[0x55; 64]),
+    ];
+    let out = silenced(&dir, &strangers);
+    for pid in ["777", "778"] {
+        let err = refused(&dir, &["memory", &out, "-p", pid]);
+        assert!(err.contains(&format!("-p: the process {pid} is on no host that the manifest names")), "{err}");
+    }
+    let ran = vmtrace(&["memory", &out, "-p", "779"]);
+    assert!(ran.status == 1 && ran.err.contains("-p: no event has process 779; the nearest is 778"), "{}", ran.err);
+    // Of a capture that states no hosts, rows that name one are not its own.
+    let none = changed(&dir, &out, "none.parquet", &strangers, |manifest| manifest.hosts.clear());
+    let ran = vmtrace(&["memory", &none, "-p", "777"]);
+    assert!(ran.status == 1 && ran.err.contains("-p: no event has process 777"), "{}", ran.err);
+    assert_eq!(vmtrace(&["memory", &none, "-p", "778"]).status, 0);
+}

@@ -1,5 +1,6 @@
 //! Reads the files of a recording into the memory of a process.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -179,15 +180,19 @@ impl Recording {
         if self.hosts.len() < 2 {
             return Ok(self);
         }
+        let known: HashSet<&str> = self.hosts.iter().map(String::as_str).collect();
         let mut found: Vec<String> = Vec::new();
+        let mut is_elsewhere = false;
         let scan = Scan { columns: vec!["pid", "target_pid", "host"], pids: vec![pid], ..Scan::default() };
         self.each(&scan, |part| {
-            if let Part::Event(event) = part
-                && let Some(host) = event.host.filter(|_| event.pid == pid || event.target_pid == Some(pid))
-                && self.hosts.iter().any(|known| known == host)
-                && !found.iter().any(|known| known == host)
-            {
-                found.push(host.to_string());
+            let Part::Event(event) = part else { return Ok(()) };
+            if event.pid != pid && event.target_pid != Some(pid) {
+                return Ok(());
+            }
+            match event.host.filter(|host| known.contains(host)) {
+                Some(host) if found.iter().any(|known| known == host) => {}
+                Some(host) => found.push(host.to_string()),
+                None => is_elsewhere = true,
             }
             Ok(())
         })?;
@@ -195,6 +200,11 @@ impl Recording {
             found.len() < 2,
             "-p: there is a process {pid} on several hosts: say on which with --host; {}",
             self.named_hosts(&found)
+        );
+        ensure!(
+            !is_elsewhere || !found.is_empty(),
+            "-p: the process {pid} is on no host that the manifest names: `vmtrace verify` says more; {}",
+            self.named_hosts(&self.hosts)
         );
         self.host = found.pop();
         Ok(self)
@@ -247,14 +257,16 @@ impl Recording {
             }
             let capture = Capture::open_within(path, self.limits)?;
             let mut scan = scan.clone();
-            if self.host.is_some() && !scan.columns.is_empty() {
+            // Of several hosts one is looked at, or none has what is asked for. Else rows of hosts are those of a stranger.
+            let of_all = self.host.is_none() && self.hosts.len() > 1;
+            if !of_all && !scan.columns.is_empty() {
                 scan.columns.push("host");
             }
             batches(&capture, &scan, |batch| {
                 ensure!(!self.stop.load(Relaxed), "cancelled");
-                batch.try_each(|event| match &self.host {
-                    Some(host) if event.host != Some(host) => Ok(()),
-                    _ => take(Part::Event(event)),
+                batch.try_each(|event| match of_all || event.host == self.host.as_deref() {
+                    true => take(Part::Event(event)),
+                    false => Ok(()),
                 })
             })?;
         }
