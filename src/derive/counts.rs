@@ -9,6 +9,7 @@ use crate::schema::manifest::LedgerRow;
 use crate::schema::quote::quoted;
 use crate::schema::vocabulary::{IovVerdict, PayloadStatus};
 use crate::schema::{Event, EventKind};
+use crate::terminal::escape::SafeLine;
 
 /// Columns that [`Counts::note`] looks at.
 pub const COLUMNS: &[&str] = &["event", "errno", "bytes", "payload_status", "iov_verdict", "argv", "host"];
@@ -116,7 +117,7 @@ impl Counts {
                 row.written <= most,
                 "it holds {} of {}, and its ledger counts {most}",
                 count::rows(row.written),
-                quoted(&row.event)
+                SafeLine(&quoted(&row.event))
             );
         }
         Ok(source.iter().map(|row| self.line(row)).collect())

@@ -25,6 +25,7 @@ use crate::schema::manifest::LedgerRow;
 use crate::schema::quote::quoted;
 use crate::schema::{Event, Manifest};
 use crate::terminal;
+use crate::terminal::escape::SafeLine;
 
 /// Recordings that are merged at once: rows of each are in memory.
 const RECORDINGS: usize = 64;
@@ -186,7 +187,7 @@ fn copy(recordings: &[Recording], timeline: &Timeline, writer: &mut Writer) -> R
 fn head(number: usize, stream: &mut Stream<'_>, timeline: &Timeline) -> Result<Option<Head>> {
     let Some((event, source, _)) = stream.head()? else { return Ok(None) };
     let (boot, shift_ns) = timeline.place(number, event.host).with_context(|| {
-        let host = event.host.map_or_else(|| "none".to_string(), quoted);
+        let host = event.host.map_or_else(|| "none".to_string(), |host| SafeLine(&quoted(host)).to_string());
         format!("{}: row {} is of a host that its manifest does not name: {host}", source.name(), event.seq)
     })?;
     Ok(Some(Head { mono_ns: event.mono_ns.saturating_add(shift_ns), shift_ns, boot }))

@@ -1,5 +1,6 @@
 //! Captures of several hosts whose manifests do not say what is so, or far too much.
 
+use vmtrace::schema::derived::{Derivation, Redaction};
 use vmtrace::schema::reader::{Capture, Scan};
 use vmtrace::schema::{Event, Manifest};
 
@@ -56,6 +57,24 @@ fn a_manifest_that_states_more_than_any_recorder_is_refused() {
             assert!(err.contains(&format!("{file}: the manifest states {said}")), "{args:?}: {err}");
         }
     }
+}
+
+#[test]
+fn the_name_of_a_strangers_host_makes_no_line_of_its_own() {
+    let dir = Dir::new();
+    let (out, [_, b]) = both(&dir);
+    let name = "\x1b[31mevil\nvmtrace: all is well";
+    let said = "\\x1b[31mevil\\nvmtrace: all is well";
+    let events = [Event { host: Some(name), host_seq: Some(0), ..readv(1) }];
+    let evil = changed(&dir, &out, "evil.parquet", &events, |manifest| manifest.hosts.truncate(1));
+    let err = refused(&dir, &["merge", &evil, &b, "-o", &dir.path("no.parquet")]);
+    assert!(err.contains(said), "{err}");
+    let level = changed(&dir, &b, "level.parquet", &[readv(1)], |manifest| {
+        let redaction = Some(Redaction { level: name.into(), ..Redaction::default() });
+        manifest.derived_from = vec![Derivation { redaction, ..Derivation::default() }];
+    });
+    let err = refused(&dir, &["redact", &level, "-o", &dir.path("no.parquet")]);
+    assert!(err.contains(said), "{err}");
 }
 
 /// The capture of [`colliding`], in which the ledger of web2 counts no row, and which has `more` rows.

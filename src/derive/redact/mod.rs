@@ -52,6 +52,7 @@ use crate::schema::limits::AllowLarge;
 use crate::schema::quote::quoted;
 use crate::schema::reader::{Capture, Scan};
 use crate::schema::vocabulary::RedactionLevel;
+use crate::terminal::escape::SafeLine;
 use crate::terminal::{say_line, status};
 
 /// What says in the manifest that payloads were kept and masked.
@@ -257,7 +258,7 @@ fn check_stricter(capture: &Capture, level: RedactionLevel, masked: bool) -> Res
             Err(unknown) => {
                 bail!(
                     "{name} is redacted at the level {}, which this vmtrace does not know: use a newer one",
-                    quoted(unknown)
+                    SafeLine(&quoted(unknown))
                 )
             }
         }
