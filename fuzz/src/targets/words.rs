@@ -17,7 +17,10 @@ fn capture() -> &'static PathBuf {
     CAPTURE.get_or_init(|| room::put("words.parquet", bases::CAPTURES[2]))
 }
 
+/// Without the sandbox, which would be that of all inputs that follow.
 fn run_words(words: &[&OsStr]) {
+    let Some((name, rest)) = words.split_first() else { return };
+    let words = [&[*name, OsStr::new("--no-sandbox")], rest].concat();
     let parsed = watched("the command line", Output::Text, || match Command::try_parse_from(words) {
         Ok(command) => Some(command),
         Err(_) => None,
