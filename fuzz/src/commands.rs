@@ -29,10 +29,8 @@ impl Command {
     pub fn of(words: &str) -> Self {
         let room = room::room().display().to_string();
         let mut words: Vec<String> = words.split(' ').map(|word| word.replace('%', &room).replace('_', " ")).collect();
-        // The sandbox would be that of all inputs that follow. recover has none.
-        if words.first().is_some_and(|command| command != "recover") {
-            words.insert(1, "--no-sandbox".into());
-        }
+        // The sandbox would be that of all inputs that follow.
+        words.insert(1, "--no-sandbox".into());
         Command::try_parse_from(words).unwrap_or_else(|error| fail(format_args!("{error}")))
     }
 

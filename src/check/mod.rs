@@ -12,6 +12,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use self::system::{Capability, Setting};
+use crate::sandbox::Available;
 use crate::schema::manifest::{Coverage, FamilyReport};
 use crate::schema::vocabulary::SelfTest;
 use crate::terminal::{Format, json_line, status};
@@ -46,6 +47,8 @@ struct Report {
     capabilities: Vec<Capability>,
     /// Settings of the kernel that bear on recording.
     settings: Vec<Setting>,
+    /// What commands that read captures can give up here.
+    sandbox: Available,
     /// What the hooks see.
     #[serde(flatten)]
     coverage: Coverage,
@@ -83,6 +86,7 @@ fn examine() -> Report {
         uid: system::uid(),
         capabilities: system::capabilities(),
         settings: system::settings(),
+        sandbox: Available::here(),
         coverage,
     }
 }

@@ -20,12 +20,13 @@ pub fn render(report: &Report, verbose: bool) -> String {
     report.capabilities.iter().for_each(|c| capability(&mut out, c));
     out.push('\n');
     report.settings.iter().for_each(|s| setting(&mut out, s));
+    // Writing to a String cannot fail, here and below.
+    let _ = writeln!(out, "\nThe sandbox of commands that read captures: {}", report.sandbox);
     if !report.coverage.families.is_empty() {
         out.push('\n');
         families::render(&mut out, &report.coverage.families, verbose);
     }
     families::gaps(&mut out, "Not seen by recordings here", &report.coverage.gaps, &report.coverage.families, verbose);
-    // Writing to a String cannot fail, here and below.
     let _ = writeln!(out, "\n{}", verdict(report));
     out
 }

@@ -53,11 +53,11 @@ pub enum Left {
 /// # Errors
 /// When it cannot be opened.
 pub fn look(path: &Path, exclusive: bool) -> io::Result<Left> {
-    let open = |write| {
+    let open = |write: bool| {
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
-        OpenOptions::new().read(true).write(write).custom_flags(flags).open(path)
+        OpenOptions::new().read(!write).write(write).custom_flags(flags).open(path)
     };
-    // An exclusive lock on a network file system takes a file that is open for writing.
+    // An exclusive lock on a network file system takes a file that is open for writing; and who writes may be refused to read.
     let opened = if exclusive { open(true).or_else(|_| open(false)) } else { open(false) };
     let file = match opened {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Left::Gone),

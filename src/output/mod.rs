@@ -91,7 +91,7 @@ impl Output {
     pub fn create(path: &Path, ending: &str, force: bool) -> Result<(Self, File)> {
         place::check(path, force)?;
         let partial = temporary_name(path, ending);
-        let file = create_locked(path, &partial, force, 0o600)?;
+        let file = create_locked(path, &partial, force, OpenOptions::new().read(true).mode(0o600))?;
         let created = || -> Result<Self> {
             let naming = Naming::probe(&partial, force).with_context(|| {
                 let directory = directory(path).display();
@@ -179,13 +179,12 @@ impl Output {
     }
 }
 
-/// Creates `partial` and takes its lock. What a process that has ended left there goes if `force` is given.
+/// Creates `partial`, to be written and for what else `options` have, and takes its lock. What a process that has ended left there goes if `force` is given.
 ///
 /// Only the holder of a file's lock removes or renames it, and whoever has taken a lock looks whether the name still is
 /// that file's. So of several that come at the same time, one gets the name, and nobody loses a file to another.
-fn create_locked(path: &Path, partial: &Path, force: bool, mode: u32) -> Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create_new(true).mode(mode).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC);
+fn create_locked(path: &Path, partial: &Path, force: bool, options: &mut OpenOptions) -> Result<File> {
+    options.write(true).create_new(true).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC);
     for _ in 0..ATTEMPTS {
         match options.open(partial) {
             Ok(file) if lock::take(&file, partial)? => return Ok(file),

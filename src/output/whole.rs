@@ -45,7 +45,7 @@ impl Whole {
         let file = {
             // Held until the name is known, so that a signal handler finds it.
             let mut named = named();
-            let file = create_locked(&path, &temporary, force, mode)?;
+            let file = create_locked(&path, &temporary, force, OpenOptions::new().mode(mode))?;
             named.push(temporary.clone());
             file
         };
@@ -55,7 +55,7 @@ impl Whole {
         Ok(whole)
     }
 
-    /// What is written to.
+    /// What is written to. It cannot be read: who writes outputs need not have the right to read what is beside them.
     pub fn file(&self) -> &File {
         &self.file
     }
@@ -135,7 +135,7 @@ fn descriptor(file: &File) -> PathBuf {
 /// A file without a name, if it can be given one later.
 fn unnamed(directory: &Path, mode: u32) -> Option<File> {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).mode(mode).custom_flags(libc::O_TMPFILE | libc::O_CLOEXEC);
+    options.write(true).mode(mode).custom_flags(libc::O_TMPFILE | libc::O_CLOEXEC);
     let file = options.open(directory).ok()?;
     descriptor(&file).symlink_metadata().is_ok().then_some(file)
 }

@@ -132,6 +132,11 @@ const TYPING: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
 /// The part of the type of a socket that says what it is.
 const SOCKET_TYPE: u64 = 0xf;
 
+/// Whether the kernel has seccomp(2) with filters.
+pub fn are_refusable() -> bool {
+    std::path::Path::new("/proc/sys/kernel/seccomp/actions_avail").exists()
+}
+
 /// Refuses them in this thread and those that it starts. Calls of another ABI (32-bit) end the process.
 pub fn restrict() -> Result<(), String> {
     let install = |rules: BTreeMap<i64, Vec<SeccompRule>>, error: libc::c_int| {

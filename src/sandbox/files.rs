@@ -14,9 +14,9 @@ use super::Needs;
 
 /// The last version of Landlock whose rights are known here. Older kernels restrict what they know of them.
 const KNOWN: ABI = ABI::V6;
-/// What any command may read: where local time is told, random bytes, and our own descriptors, through which files without a
-/// name are opened anew.
-const COMMON: [&str; 7] = [
+/// What any command may read: where local time is told, random bytes, our own descriptors, through which files without a name are
+/// opened anew, and who has locked a file.
+const COMMON: [&str; 8] = [
     "/etc/localtime",
     "/usr/share/zoneinfo",
     "/usr/share/lib/zoneinfo",
@@ -24,7 +24,16 @@ const COMMON: [&str; 7] = [
     "/etc/zoneinfo",
     "/dev/urandom",
     "/proc/self/fd",
+    "/proc/locks",
 ];
+
+/// The version of Landlock that the kernel has; 0 without it.
+pub fn version() -> u32 {
+    const VERSION: u32 = 1;
+    // SAFETY: with this flag the call takes no attributes (landlock_create_ruleset(2)).
+    let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0, VERSION) };
+    u32::try_from(version).unwrap_or(0)
+}
 
 /// Restricts this thread, and those that it starts, to the files that are needed.
 pub fn restrict(needs: &Needs) -> Result<(), String> {
@@ -54,12 +63,13 @@ fn rules(needs: &Needs) -> Result<(), RulesetError> {
         handled.remove(AccessFs::ReadFile | AccessFs::ReadDir);
     }
     if needs.writes_anything {
-        handled.remove(AccessFs::from_write(KNOWN) & !BitFlags::from(AccessFs::Execute));
+        // Directories are opened to bring names to the disk.
+        handled.remove(AccessFs::from_write(KNOWN) & !BitFlags::from(AccessFs::Execute) | AccessFs::ReadDir);
     }
     let all = Ruleset::default().set_compatibility(CompatLevel::BestEffort);
     let all = all.handle_access(handled)?.handle_access(AccessNet::from_all(KNOWN))?.scope(Scope::from_all(KNOWN))?;
     let mut rules = all.create()?;
-    let read = AccessFs::ReadFile | AccessFs::ReadDir;
+    let read = (AccessFs::ReadFile | AccessFs::ReadDir) & handled;
     if !needs.reads_anything {
         for path in COMMON.map(PathBuf::from).into_iter().chain(own_zone()) {
             rules = allow(rules, &path, read)?;
@@ -68,15 +78,15 @@ fn rules(needs: &Needs) -> Result<(), RulesetError> {
             rules = allow(rules, &path, read)?;
         }
     }
-    // A file that is written is made under no name, or another one, in the same directory. It is opened for reading, too.
-    let open = AccessFs::WriteFile | AccessFs::ReadFile | AccessFs::Truncate;
+    // A file that is written is made under no name, or another one, in the same directory. It cannot be read there.
+    let open = AccessFs::WriteFile | AccessFs::Truncate;
     let make = open | AccessFs::ReadDir | AccessFs::MakeReg | AccessFs::RemoveFile | AccessFs::Refer;
     for path in &needs.writes {
         rules = allow(rules, &directory(path), make & handled)?;
     }
-    // A copy of an archive's captures, or of standard input, has no name, but a directory.
+    // A copy of an archive's captures, or of standard input, has no name, but a directory; and is read.
     if let Some(copies) = needs.temporary() {
-        rules = allow(rules, &copies, (if needs.spills { make } else { open }) & handled)?;
+        rules = allow(rules, &copies, ((if needs.spills { make } else { open }) | AccessFs::ReadFile) & handled)?;
     }
     // Discarded output, and the terminal.
     for path in ["/dev/null", "/dev/tty"] {

@@ -16,11 +16,41 @@ mod privileges;
 #[cfg(debug_assertions)]
 mod tries;
 
+use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::terminal::say_line;
+
+/// What of the sandbox this kernel has.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct Available {
+    /// The version of Landlock, which confines to files; 0 without it.
+    pub landlock: u32,
+    /// Whether system calls can be refused.
+    pub seccomp: bool,
+}
+
+impl Available {
+    /// As the kernel says it.
+    pub fn here() -> Self {
+        Available { landlock: files::version(), seccomp: calls::are_refusable() }
+    }
+}
+
+impl Display for Available {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.landlock {
+            0 => f.write_str("files: no, since this kernel has no Landlock (Linux 5.13)")?,
+            version => write!(f, "files: yes (Landlock {version})")?,
+        }
+        f.write_str(match self.seccomp {
+            true => "; system calls: yes (seccomp)",
+            false => "; system calls: no, since this kernel has no seccomp",
+        })
+    }
+}
 
 /// The option by which a command keeps what it has.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -58,9 +88,9 @@ impl Needs {
         Needs { reads_anything: true, ..self }
     }
 
-    /// And files that are written, which are only known later. They are opened for reading, too.
+    /// And files that are written, which are only known later.
     pub fn and_writing_anything(self) -> Self {
-        Needs { writes_anything: true, reads_anything: true, ..self }
+        Needs { writes_anything: true, ..self }
     }
 
     /// And files without a name in the directory of temporary files. Captures in archives and from standard input get that by themselves.
@@ -86,6 +116,9 @@ impl Needs {
 }
 
 impl Sandbox {
+    /// None: for callers in whose process other things go on.
+    pub const NONE: Sandbox = Sandbox { no_sandbox: true };
+
     /// Gives up all that a command with these needs does not need.
     pub fn enter(self, needs: &Needs) {
         if !self.no_sandbox {

@@ -10,7 +10,7 @@ mod tests;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -75,12 +75,13 @@ impl Key {
         Ok(Key(key))
     }
 
-    /// Signs the file: writes `FILE.sig` beside it, in place of an older signature.
+    /// Signs the bytes of `file`, which is called `path`: writes `PATH.sig` beside it, in place of an older signature. What has the
+    /// name by now does not matter, nor where `file` stands, which is at its end then.
     ///
     /// # Errors
     /// When the file cannot be read or the signature not written, or something else has its name.
-    pub fn sign_file(&self, path: &Path) -> Result<()> {
-        let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    pub fn sign(&self, mut file: &File, path: &Path) -> Result<()> {
+        file.rewind().with_context(|| format!("cannot read {}", path.display()))?;
         let data = signed_data(NAMESPACE, &[], HashAlg::Sha512, &digest(file, HashAlg::Sha512)?);
         let signature = self.0.try_sign(&data).map_err(|error| anyhow!("the key does not sign: {error}"))?;
         let signature = SshSig::new(self.0.public_key().key_data().clone(), NAMESPACE, HashAlg::Sha512, signature)?;

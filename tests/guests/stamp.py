@@ -28,12 +28,12 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vmtr
 # Of the project, what the recorder is made of and what tests it in a guest. New directories in src/ are in it.
 INPUTS = [
     "bpf", "build.rs", "examples/workload", "src", "tests/guests", "tests/readers/check.py", "tests/record", "tests/runner",
-    "tests/workloads",
+    "tests/sandbox", "tests/workloads",
 ]  # fmt: skip
 # What reads finished captures, parses the command line, or describes the recorder: the same on every kernel, and tested on
 # the host. The recorder imports none of it but the dispatch (scripts/imports.py).
 NO_INPUTS = [
-    "src/archive", "src/query", "src/model", "src/replay", "src/derive", "src/export", "src/report", "src/sandbox", "src/view",
+    "src/archive", "src/query", "src/model", "src/replay", "src/derive", "src/export", "src/report", "src/view",
     "src/verify", "src/manual", "src/cli", "src/cli.rs", "src/lib.rs", "src/main.rs", "docs",
 ]  # fmt: skip
 # Crates that only those use are no inputs, either: see `dependencies`. The feature that guests are built with:

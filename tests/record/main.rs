@@ -39,6 +39,7 @@ mod quiet;
 mod races;
 mod recovery;
 mod rotate;
+mod sandboxed;
 mod selection;
 mod sockets;
 mod stopping;

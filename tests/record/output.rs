@@ -170,7 +170,8 @@ fn of_several_that_begin_at_once_none_destroys_another() {
         let said = said(&output);
         match output.status.code() {
             Some(0) => roots.extend(said.lines().filter_map(|l| l.split("root digest ").nth(1)).map(str::to_string)),
-            Some(125) => assert!(said.contains(" by process "), "{said}"),
+            // Between a lock and the look at who holds it, the holder can end.
+            Some(125) => assert!(["by process ", "by another process"].iter().any(|by| said.contains(by)), "{said}"),
             code => panic!("{code:?}: {said}"),
         }
     }

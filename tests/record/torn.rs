@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use vmtrace::record::recover;
+use vmtrace::sandbox::Sandbox;
 use vmtrace::schema::Event;
 use vmtrace::schema::limits::AllowLarge;
 use vmtrace::schema::reader::Scan;
@@ -49,8 +50,14 @@ impl Left {
     fn recover(&self) -> Option<HashSet<blake3::Hash>> {
         let output = self.dir.path().join("out.parquet");
         let pieces = captures::partial(self.dir.path());
-        let args =
-            recover::Args { pieces, output: output.clone(), force: true, quiet: true, large: AllowLarge::default() };
+        let args = recover::Args {
+            pieces,
+            output: output.clone(),
+            force: true,
+            quiet: true,
+            large: AllowLarge::default(),
+            sandbox: Sandbox::NONE,
+        };
         recover::run(&args).ok()?;
         let events = events(&output);
         std::fs::remove_file(&output).expect("output");

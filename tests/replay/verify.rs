@@ -292,7 +292,8 @@ fn a_signature_is_demanded_where_signers_are_named() {
     let ran = verify(&[]);
     assert_eq!(ran.status, 2, "{}", ran.out);
     assert!(ran.out.contains("demo.parquet.sig cannot be read"), "{}", ran.out);
-    Key::load(Path::new(&key)).unwrap().sign_file(&made.path).unwrap();
+    let signed = std::fs::File::open(&made.path).unwrap();
+    Key::load(Path::new(&key)).unwrap().sign(&signed, &made.path).unwrap();
     let ran = verify(&["--identity", "me@example.org"]);
     assert_eq!(ran.status, 0, "{}", ran.out);
     assert!(ran.out.contains("  signed by me@example.org with ssh-ed25519 SHA256:"), "{}", ran.out);

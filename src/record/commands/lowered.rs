@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
 use libc::{c_ulong, gid_t};
-use nix::unistd::{Gid, Uid, User as Account, geteuid, getgrouplist};
+use nix::unistd::{Gid, Pid, Uid, User as Account, geteuid, getgrouplist};
 
 use crate::record::session::inherited::Inherited;
 
@@ -93,12 +93,14 @@ impl Lowered {
             shell.envs(user.variables.iter().map(|(name, value)| (name, value)));
         }
         let (inherited, user) = (self.inherited.clone(), self.user.clone());
+        let recorder = Pid::this();
         let lower = move || {
             inherited.restore_limits()?;
             Inherited::default_signals();
             alone()?;
             user.as_ref().map_or(Ok(()), change_user)?;
-            no_capabilities()
+            no_capabilities()?;
+            ends_with(recorder)
         };
         // SAFETY: between fork and exec `lower` makes system calls only, which is async-signal-safe.
         unsafe { shell.pre_exec(lower) };
@@ -117,7 +119,7 @@ fn checked(result: libc::c_long) -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// In a session and a process group of its own, which end with the recorder at the latest, and with no descriptor but the
+/// In a session and a process group of its own, and with no descriptor but the
 /// streams. Capabilities leave the bounding set, as far as they may be taken from it.
 fn alone() -> io::Result<()> {
     // SAFETY: plain numbers, in all of these.
@@ -154,7 +156,12 @@ fn no_capabilities() -> io::Result<()> {
     prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as c_ulong)?;
     // SAFETY: header and sets have the layout of version 3 and outlive the call.
     checked(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) })?;
-    prctl(libc::PR_SET_NO_NEW_PRIVS, 1)?;
-    // Last, since a change of user takes it back.
-    prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as c_ulong)
+    prctl(libc::PR_SET_NO_NEW_PRIVS, 1)
+}
+
+/// It is killed when the recorder's thread ends. Last, since a change of user takes that back.
+fn ends_with(recorder: Pid) -> io::Result<()> {
+    prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as c_ulong)?;
+    // Of a recorder that has ended before, no signal comes.
+    if Pid::parent() == recorder { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::ESRCH)) }
 }

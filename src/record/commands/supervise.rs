@@ -1,4 +1,5 @@
-//! One command that runs: what it prints, how long it may take, and that nothing of it is left.
+//! One command that runs: what it prints, how long it may take, and that nothing of its process group is left. What has left the
+//! group (setsid(2)) goes on.
 
 use std::io::{PipeReader, Read};
 use std::os::fd::AsFd;

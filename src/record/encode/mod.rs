@@ -121,6 +121,19 @@ pub struct Written {
     pub tap: Option<Tap>,
 }
 
+impl Written {
+    /// The same, if everything was written.
+    ///
+    /// # Errors
+    /// Why something was not.
+    pub fn all(self) -> Result<Self> {
+        match self.error {
+            Some(error) => Err(error),
+            None => Ok(self),
+        }
+    }
+}
+
 impl Encoder {
     /// An encoder of a recording that begins with `begin`. The first file's begin is written.
     ///

@@ -313,18 +313,18 @@ impl Series {
     pub fn publish(&mut self) -> Result<Option<PathBuf>> {
         let Some(Closed { output, finished, locked }) = self.closed.take() else { return Ok(None) };
         output.publish()?;
+        let path = finished.path.clone();
+        // By the file itself, in both: its name may be another's by now. Who owns a file can change it: it is signed before.
+        let signed = self.plan.key.as_ref().map_or(Ok(()), |key| key.sign(&locked, &path));
         if let Some((uid, gid)) = self.plan.owner {
-            // By the file itself: its name may be another's by now. A command that cannot read it says so.
+            // A command that cannot read it says so.
             let _ = fchown(&*locked, Some(uid), Some(gid));
         }
-        let path = finished.path.clone();
         self.finished.push_back(finished);
         while self.plan.max_files.is_some_and(|most| self.finished.len() > most) {
             self.drop_oldest();
         }
-        if let Some(key) = &self.plan.key {
-            key.sign_file(&path).with_context(|| format!("{} is not signed", path.display()))?;
-        }
+        signed.with_context(|| format!("{} is not signed", path.display()))?;
         Ok(Some(path))
     }
 

@@ -16,6 +16,8 @@ use indicatif::HumanCount;
 use self::found::{Found, Sources};
 use self::salvage::Left;
 use crate::count;
+use crate::output::directory;
+use crate::sandbox::{Needs, Sandbox};
 use crate::schema::limits::AllowLarge;
 use crate::schema::manifest::LedgerRow;
 use crate::schema::reader::Capture;
@@ -44,6 +46,9 @@ pub struct Args {
     /// For recordings of strangers
     #[command(flatten)]
     pub large: AllowLarge,
+    /// What it gives up
+    #[command(flatten)]
+    pub sandbox: Sandbox,
 }
 
 /// Runs `vmtrace recover`; returns the exit status.
@@ -51,6 +56,9 @@ pub struct Args {
 /// # Errors
 /// One sentence naming the file.
 pub fn run(args: &Args) -> Result<u8> {
+    // Pieces are searched for beside those that are named, and the output is read once it is there.
+    let beside = args.pieces.iter().chain([&args.output]).map(|path| directory(path));
+    args.sandbox.enter(&Needs::reading(&args.pieces).and_reading(beside).and_writing([&args.output]));
     let limits = args.large.limits();
     let sources = Sources::open(&search::unfinished(&args.pieces, limits)?, limits)?;
     for file in sources.left_out() {

@@ -356,19 +356,27 @@ impl<'a> Session<'a> {
         // If the writer thread has ended, joining it gives the reason.
         let _ = threads::append(&self.journal, FrameKind::Finish, 0, &finish);
         self.journal.close();
-        let written = self.writer.join().map_err(|_| anyhow!("the writer thread panicked"))?;
+        let written = self.writer.join().map_err(|_| anyhow!("the writer thread panicked"));
         self.syncer.join();
-        let Written { finished, ledger, error, full, tap, .. } = written?;
-        if let Some(error) = error {
-            return Err(error);
-        }
+        let signals = self.signals.clone();
+        let is_enough = || signals.endings() > endings;
+        let Written { finished, ledger, full, tap, .. } = match written.and_then(|written| written?.all()) {
+            Ok(written) => written,
+            Err(error) => {
+                // Files that were finished before are whole, and announced as any.
+                announce(&self.news, self.commands.as_ref(), self.options.quiet, false);
+                let sentence = self.commands.and_then(|commands| commands.close(is_enough));
+                sentence.iter().for_each(|sentence| say_line(format_args!("{sentence}")));
+                return Err(error);
+            }
+        };
         self.journal.remove();
         announce(&self.news, self.commands.as_ref(), self.options.quiet, true);
         let not_shown = tap.as_ref().map_or(0, Tap::left_in_all);
         if let Some(tap) = tap {
             end_print(tap, end, &self.signals, endings);
         }
-        let commands = self.commands.and_then(|commands| commands.close(|| self.signals.endings() > endings));
+        let commands = self.commands.and_then(|commands| commands.close(is_enough));
         let full = full || end == End::Full;
         if !self.options.quiet && full {
             report::full(&finished, &self.disk_policy.cause().unwrap_or_default());

@@ -3,7 +3,7 @@
 //! Owns the form of `hosts` in the manifest, how a host is called in rows, and what the manifest says of all of them as one.
 //! The rule of evolution is that of the manifest.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -85,20 +85,26 @@ impl Manifest {
 pub fn labels(hosts: &[&Host]) -> Vec<String> {
     let name = |host: &Host| if host.hostname.is_empty() { "host".to_string() } else { host.hostname.clone() };
     let names: Vec<String> = hosts.iter().map(|host| name(host)).collect();
+    let mut bearers: BTreeMap<&str, usize> = BTreeMap::new();
+    names.iter().for_each(|name| *bearers.entry(name).or_default() += 1);
     let mut labels: Vec<String> = Vec::new();
+    let mut taken = BTreeSet::new();
+    // By a label without a number, the next number to try.
+    let mut numbers: BTreeMap<String, usize> = BTreeMap::new();
     for (host, name) in hosts.iter().zip(&names) {
-        let is_alone = names.iter().filter(|other| *other == name).count() == 1;
+        let is_alone = bearers.get(name.as_str()) == Some(&1);
         let boot: String = host.boot_id.chars().take(BOOT).collect();
         let plain = match (is_alone, boot.is_empty()) {
             (true, _) | (false, true) => name.clone(),
             (false, false) => format!("{name}@{boot}"),
         };
         let mut label = plain.clone();
-        let mut number = 2;
-        while labels.contains(&label) || (label != *name && names.contains(&label)) {
+        let number = numbers.entry(plain.clone()).or_insert(2);
+        while taken.contains(&label) || (label != *name && bearers.contains_key(label.as_str())) {
             label = format!("{plain}#{number}");
-            number += 1;
+            *number += 1;
         }
+        taken.insert(label.clone());
         labels.push(label);
     }
     labels
@@ -237,6 +243,13 @@ mod tests {
     }
 
     #[test]
+    fn a_thousand_hosts_of_one_name_have_labels_of_their_own() {
+        let hosts = vec![host("a", "01234567"); MOST];
+        let labels = labels(&hosts.iter().collect::<Vec<_>>());
+        assert_eq!((&*labels[0], &*labels[1], &*labels[MOST - 1]), ("a@01234567", "a@01234567#2", "a@01234567#1024"));
+    }
+
+    #[test]
     fn a_manifest_with_too_many_hosts_or_one_twice_is_refused() {
         let named = |names: Vec<String>| {
             let hosts = names.into_iter().map(|host| HostPart { host, ..HostPart::default() }).collect();
@@ -246,6 +259,7 @@ mod tests {
         let many = named((0..=MOST).map(|n| n.to_string()).collect()).unwrap_err();
         assert_eq!(many, "names 1025 hosts: a capture has at most 1024");
         assert_eq!(named(vec!["a".into(), "b".into(), "a".into()]).unwrap_err(), "names the host a twice");
+        assert_eq!(named(vec!["a\nb".into(), "a\nb".into()]).unwrap_err(), r"names the host a\nb twice", "in one line");
     }
 
     #[test]

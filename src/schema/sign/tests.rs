@@ -71,6 +71,10 @@ fn check(file: &str, allowed: &str, identity: Option<&str>) -> std::result::Resu
     }
 }
 
+fn sign(key: &Key, file: &str) -> Result<()> {
+    key.sign(&File::open(file).unwrap(), Path::new(file))
+}
+
 #[test]
 fn ssh_keygen_accepts_our_signatures_and_we_its() {
     let folder = Folder::new();
@@ -85,7 +89,7 @@ fn ssh_keygen_accepts_our_signatures_and_we_its() {
             let loaded = Key::load(Path::new(&key));
             assert!(loaded.is_ok() || !always, "{loaded:?}");
             if let Ok(loaded) = loaded {
-                loaded.sign_file(Path::new(&file)).unwrap();
+                sign(&loaded, &file).unwrap();
                 let verify = ["-Y", "verify", "-f", &allowed, "-I", "me@example.org", "-n", "vmtrace", "-s", &sig];
                 let verified = keygen(&verify, Some(Path::new(&file)));
                 assert!(verified.status.success(), "{options:?}: {verified:?}");
@@ -99,13 +103,30 @@ fn ssh_keygen_accepts_our_signatures_and_we_its() {
     }
 }
 
+/// Who owns a directory can exchange what has a name in it.
+#[test]
+fn what_is_signed_is_the_file_and_not_its_name() {
+    let folder = Folder::new();
+    let key = folder.key("key", ED25519, "");
+    let allowed = folder.allowed(&key, "me KEY\n");
+    let path = folder.write("capture", "content");
+    let mut file = File::open(&path).unwrap();
+    file.seek(std::io::SeekFrom::End(0)).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    folder.write("capture", "of another");
+    Key::load(Path::new(&key)).unwrap().sign(&file, Path::new(&path)).unwrap();
+    assert_eq!(check(&path, &allowed, None).unwrap_err(), "it was not made over these bytes");
+    folder.write("capture", "content");
+    assert_eq!(check(&path, &allowed, None).unwrap(), "me");
+}
+
 #[test]
 fn a_signature_says_nothing_of_other_bytes_or_another_purpose() {
     let folder = Folder::new();
     let key = folder.key("key", ED25519, "");
     let allowed = folder.allowed(&key, "me KEY\n");
     let file = folder.write("capture", "content");
-    Key::load(Path::new(&key)).unwrap().sign_file(Path::new(&file)).unwrap();
+    sign(&Key::load(Path::new(&key)).unwrap(), &file).unwrap();
     assert_eq!(check(&file, &allowed, None).unwrap(), "me");
     folder.write("capture", "Content");
     assert_eq!(check(&file, &allowed, None).unwrap_err(), "it was not made over these bytes");
@@ -126,7 +147,7 @@ fn only_allowed_signers_count() {
     let key = folder.key("key", ED25519, "");
     let other = folder.key("other", ECDSA, "");
     let file = folder.write("capture", "content");
-    Key::load(Path::new(&key)).unwrap().sign_file(Path::new(&file)).unwrap();
+    sign(&Key::load(Path::new(&key)).unwrap(), &file).unwrap();
     let allowed = |line| folder.allowed(&key, line);
     assert_eq!(check(&file, &folder.allowed(&other, "me KEY"), None).unwrap_err(), "no allowed signer has its key");
     assert_eq!(check(&file, &allowed("*@a.org KEY"), Some("x@a.org")).unwrap(), "x@a.org");
@@ -169,17 +190,17 @@ fn nothing_but_an_older_signature_is_replaced() {
     let key = Key::load(Path::new(&folder.key("key", ED25519, ""))).unwrap();
     let file = folder.write("capture", "content");
     folder.write("capture.sig", "dear diary");
-    let error = format!("{:#}", key.sign_file(Path::new(&file)).unwrap_err());
+    let error = format!("{:#}", sign(&key, &file).unwrap_err());
     assert!(error.contains("something else has that name"), "{error}");
     assert_eq!(std::fs::read_to_string(folder.path("capture.sig")).unwrap(), "dear diary");
     std::fs::remove_file(folder.path("capture.sig")).unwrap();
     let old = folder.write("old", BEGIN);
     std::os::unix::fs::symlink(&old, folder.path("capture.sig")).unwrap();
-    key.sign_file(Path::new(&file)).unwrap_err();
+    sign(&key, &file).unwrap_err();
     assert_eq!(std::fs::read(&old).unwrap(), BEGIN, "a link is not followed");
     std::fs::remove_file(folder.path("capture.sig")).unwrap();
-    key.sign_file(Path::new(&file)).unwrap();
-    key.sign_file(Path::new(&file)).unwrap();
+    sign(&key, &file).unwrap();
+    sign(&key, &file).unwrap();
 }
 
 #[test]
@@ -187,7 +208,7 @@ fn damaged_signatures_are_refused() {
     let folder = Folder::new();
     let key = folder.key("key", ED25519, "");
     let file = folder.write("capture", "content");
-    Key::load(Path::new(&key)).unwrap().sign_file(Path::new(&file)).unwrap();
+    sign(&Key::load(Path::new(&key)).unwrap(), &file).unwrap();
     let good = std::fs::read(format!("{file}.sig")).unwrap();
     let allowed = folder.allowed(&key, "me KEY");
     for at in 0..good.len() {
