@@ -101,7 +101,7 @@ static __always_inline bool reaches_selected(struct task_struct *task, const str
 
 	if (!number || task_read(task, tgid) == knobs.recorder_tgid || !caller_admitted(task))
 		return false;
-	return is_tracked(number) || is_process_of(bpf_map_lookup_elem(&departed_selected, &number), target);
+	return tracked_as(number) || is_process_of(bpf_map_lookup_elem(&departed_selected, &number), target);
 }
 
 /* Whether a thread's process was selected until it ended. The last thread to end need not be the last to get here: what

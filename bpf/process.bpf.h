@@ -14,12 +14,60 @@ static __always_inline void count_untracked(void)
 		__sync_fetch_and_add(&s->untracked, 1);
 }
 
-static __always_inline void track(__s32 tgid)
+static __always_inline void track(__s32 tgid, __u8 as)
 {
-	__u8 one = 1;
+	__u8 before = tracked_as(tgid), both = before | as;
 
-	if (bpf_map_update_elem(&tracked, &tgid, &one, BPF_ANY))
+	if (both != before && bpf_map_update_elem(&tracked, &tgid, &both, BPF_ANY))
 		count_untracked();
+}
+
+/* Whether a name, in two words and padded with zeros, matches a pattern. */
+static __always_inline bool name_matches(__u64 front, __u64 back, const volatile struct vmt_names *names)
+{
+	__u64 states = names->first;
+
+#pragma unroll
+	for (int i = 0; i < VMT_COMM_LEN - 1; i++) {
+		__u8 byte = i < 8 ? front >> 8 * i : back >> 8 * (i - 8);
+
+		if (!byte)
+			break;
+		states = (states & names->accept[byte]) << 1 | (states & names->star);
+		states |= (states & names->star) << 1;
+	}
+	return states & names->last;
+}
+
+/* As what a name selects the process that has it (enum vmt_tracked). */
+__noinline __u32 named_as(__u64 front, __u64 back)
+{
+	if (!knobs.named)
+		return 0;
+	if (name_matches(front, back, &knobs.names_both))
+		return VMT_TRACKED_BOTH;
+	return name_matches(front, back, &knobs.names_target) ? VMT_TRACKED_TARGET : 0;
+}
+
+/* A process gets a name: by exec, or by itself. That of the main thread is the process's. */
+SEC("raw_tp/task_rename")
+int process_rename(__u64 *ctx)
+{
+	struct task_struct *task = (void *)ctx[0];
+	__u64 comm[VMT_COMM_LEN / 8] = {};
+	__s32 tgid;
+	__u8 as;
+
+	if (!knobs.named || is_self_test())
+		return 0;
+	tgid = BPF_CORE_READ(task, tgid);
+	if (BPF_CORE_READ(task, pid) != tgid || tgid == knobs.recorder_tgid)
+		return 0;
+	bpf_probe_read_kernel_str(comm, sizeof(comm), (void *)ctx[1]);
+	as = named_as(comm[0], comm[1]);
+	if (as)
+		track(tgid, as);
+	return 0;
 }
 
 static __always_inline void untrack(__s32 tgid)
@@ -56,6 +104,7 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 	struct vmt_switches *s = switches();
 	bool testing = is_self_test(), spawned;
 	struct vmt_fork ev = {};
+	__u8 as = 0, named = 0;
 
 	parent = untrusted(parent);
 	child = untrusted(child);
@@ -64,10 +113,19 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 		holder_inherits(parent, child);
 	if (parent->tgid == child->tgid || (!spawned && is_bystander(parent)))
 		return 0;
-	if ((!knobs.select_all || testing) && (spawned || ((knobs.follow || testing) && is_tracked(parent->tgid))))
-		track(child->tgid);
+	if (spawned)
+		as = VMT_TRACKED_BOTH;
+	else if (knobs.follow || testing)
+		as = tracked_as(parent->tgid);
+	if (knobs.named && !testing) {
+		const __u64 *comm = (const void *)child->comm;
+
+		named = named_as(comm[0], comm[1]);
+	}
+	if ((as || named) && (!knobs.select_all || testing))
+		track(child->tgid, as | named);
 	count_seen(VMT_FORK);
-	if (!spawned && !caller_selected(parent)) {
+	if (!spawned && !named && !life_selected(parent)) {
 		count_filtered(VMT_FORK);
 		return 0;
 	}
@@ -127,7 +185,7 @@ int BPF_PROG(process_exec, struct task_struct *task, __s32 old_pid, struct linux
 	holder_execs(task);
 	if (is_bystander(task))
 		return 0;
-	if (!caller_selected(task)) {
+	if (!life_selected(task)) {
 		count_seen(VMT_EXEC);
 		count_filtered(VMT_EXEC);
 		return 0;
@@ -163,7 +221,7 @@ int BPF_PROG(process_exit, struct task_struct *task)
 		holder_ends(task);
 	if (is_bystander(task))
 		return 0;
-	selected = knobs.select_all || is_tracked(tgid);
+	selected = knobs.select_all || tracked_as(tgid);
 	if (task->pid != tgid && (selected || ended_selected(task)))
 		departed_note(task, true);
 	if (task->signal->live.counter || !ends_first(task))
@@ -172,7 +230,7 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	if (selected && !knobs.select_all)
 		departed_await(task);
 	count_seen(VMT_EXIT);
-	if (caller_selected(task)) {
+	if (life_selected(task)) {
 		header(&ev.hdr, task, VMT_EXIT, VMT_ABI_NATIVE);
 		ev.hdr.size = sizeof(ev);
 		ev.status = wait_status(task);

@@ -118,22 +118,32 @@ static __always_inline void header(struct vmt_hdr *hdr, struct task_struct *task
 		bpf_get_current_comm(hdr->self.comm, sizeof(hdr->self.comm));
 }
 
-/* Whether a process is in `tracked`. A CPU remembers the last one that it found there, until a process is removed. */
-static __always_inline bool is_tracked(__s32 tgid)
+/* As what a process is in `tracked` (enum vmt_tracked), 0 if it is not. A CPU remembers the last one that it found
+ * there as both, until a process is removed. */
+static __always_inline __u8 tracked_as(__s32 tgid)
 {
 	volatile struct vmt_switches *s = switches();
 	struct own *cpu = own();
 	__u64 known;
+	__u8 *as;
 
 	if (!s || !cpu || !tgid)
-		return false;
+		return 0;
 	known = (__u64)s->untrackings << 32 | (__u32)tgid;
 	if (cpu->tracked == known)
-		return true;
-	if (!bpf_map_lookup_elem(&tracked, &tgid))
-		return false;
-	cpu->tracked = known;
-	return true;
+		return VMT_TRACKED_BOTH;
+	as = bpf_map_lookup_elem(&tracked, &tgid);
+	if (!as)
+		return 0;
+	if (*as == VMT_TRACKED_BOTH)
+		cpu->tracked = known;
+	return *as;
+}
+
+/* Whether a process's own calls are selected by its number. */
+static __always_inline bool is_tracked(__s32 tgid)
+{
+	return tracked_as(tgid) & VMT_TRACKED_CALLS;
 }
 
 /* Whether the self-test is under way. Its processes are tracked, whatever the user selects. */
@@ -193,6 +203,12 @@ static __always_inline bool caller_selected(struct task_struct *task)
 	__s32 tgid = task_read(task, tgid);
 
 	return tgid != knobs.recorder_tgid && caller_admitted(task) && (knobs.select_all || is_tracked(tgid));
+}
+
+/* Whether the life of the current task's process is recorded: also that of one which is selected as a target alone. */
+static __always_inline bool life_selected(struct task_struct *task)
+{
+	return caller_selected(task) || tracked_as(task_read(task, tgid)) == VMT_TRACKED_TARGET;
 }
 
 /* Whether calls of a task that is not selected are recorded if they are on a fed pipe. */

@@ -381,6 +381,22 @@ struct vmt_loss {
 	__u32 count[VMT_KINDS];
 };
 
+/* As what a process in `tracked` is selected. */
+enum vmt_tracked {
+	VMT_TRACKED_TARGET = 1, /* calls that reach it */
+	VMT_TRACKED_CALLS = 2, /* its own calls, too */
+	VMT_TRACKED_BOTH = 3,
+};
+
+/* Patterns that a name can match: an automaton of up to 64 states that are all tried at once, a bit each. */
+struct vmt_names {
+	/* By byte: the states that it leads from to the next one. */
+	__u64 accept[256];
+	/* States that are there before the first byte; that any byte leaves where they are, and that are left without
+	 * one; at which a pattern has matched. No pattern: none are there at first. */
+	__u64 first, star, last;
+};
+
 /* What the recorder sets before loading, constant to the programs. Section .rodata.knobs of every object. */
 struct vmt_knobs {
 	/* Syscall number -> enum vmt_kind, 0 for calls nobody asked for. From the event table in src/schema/events.rs.
@@ -408,7 +424,12 @@ struct vmt_knobs {
 	__u8 select_all;
 	/* Children of tracked processes become tracked. */
 	__u8 follow;
-	__u8 pad[2];
+	/* Whether names select processes. */
+	__u8 named;
+	__u8 pad;
+	/* Processes with such names are tracked: as both, and as targets. */
+	struct vmt_names names_both;
+	struct vmt_names names_target;
 };
 
 /* What changes while recording: one value, shared by all programs and mapped by the recorder. */

@@ -41,14 +41,19 @@ pub const PAGES: &[Page] = &[
         name: "record",
         synopsis: &[
             "vmtrace record [OPTIONS] [-o FILE] -- COMMAND [ARG]...",
-            "vmtrace record [OPTIONS] [-o FILE] -p PID...",
+            "vmtrace record [OPTIONS] [-o FILE] {-p PID|--comm GLOB|--target-pid PID|--target-comm GLOB}...",
             "vmtrace record [OPTIONS] [-o FILE] -a",
         ],
         description: &[
             "Records the transfers of COMMAND and its children, of the processes given with -p, or of all \
              processes. With -p, transfers of others into or out of the memory of PID are recorded too. Recording \
-             ends when COMMAND ends, when the last -p process has ended, when a limit is reached, or with INT \
+             ends when COMMAND ends, when the last process has ended that was given by its number, when a limit is reached, or with INT \
              (^C), TERM or HUP. A second INT does not wait until the buffers are empty.",
+            "--comm selects by name, as -p does by number: processes that have the name when the recording begins, and those that get it \
+             later, by exec, by prctl(2), or as the child of one. The name is that of the main thread, of which the kernel keeps \
+             15 bytes (comm in proc(5)). Who was selected stays so under another name. --target-pid and --target-comm select \
+             the calls that reach into a process's memory, and the process's life, and not its own calls. These options add to each \
+             other; -u and --cgroup narrow callers down. A recording by name does not end by itself.",
             "FILE is created with mode 0600. It replaces an existing file only with --force. Until it is complete, \
              it is named FILE.partial, with a journal beside it (FILE.journal-000001 and so on). \
              vmtrace-recover(1) makes a capture from these if the recorder was killed.",
@@ -108,7 +113,7 @@ pub const PAGES: &[Page] = &[
         name: "watch",
         synopsis: &[
             "vmtrace watch [OPTIONS] -- COMMAND [ARG]...",
-            "vmtrace watch [OPTIONS] -p PID...",
+            "vmtrace watch [OPTIONS] {-p PID|--comm GLOB|--target-pid PID|--target-comm GLOB}...",
             "vmtrace watch [OPTIONS] -a",
         ],
         description: &[

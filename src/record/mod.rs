@@ -12,6 +12,7 @@ mod journal;
 mod ledger;
 mod limits;
 mod live;
+mod names;
 mod options;
 mod output;
 mod privileges;

@@ -9,13 +9,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 
 use self::args::DEFAULT_SNAPLEN;
 pub use self::args::{Args, Payload, Printed};
 pub use self::ready::Ready;
 pub use self::watch::Watch;
 use super::commands::{Asked, User};
+use super::names::Names;
 use super::wire::VMT_SNAPLEN_MAX;
 use crate::record::encode::flight_recorder::Limit;
 use crate::record::identity::cgroupfs::Chosen;
@@ -56,6 +57,14 @@ pub struct Options {
     pub only_prints: bool,
     /// Selected processes.
     pub pids: Vec<i32>,
+    /// Those that they have started before, too.
+    pub tree: bool,
+    /// Names that select processes.
+    pub comms: Names,
+    /// Processes of which only those are recorded who reach into them.
+    pub target_pids: Vec<i32>,
+    /// Names that select such.
+    pub target_comms: Names,
     /// Every process.
     pub all: bool,
     /// Selected events.
@@ -121,8 +130,12 @@ impl Options {
     /// One sentence naming the option and the remedy.
     pub fn check(args: &Args) -> Result<Self> {
         ensure!(
-            args.all || !args.pid.is_empty() || !args.command.is_empty(),
-            "nothing to record: name a COMMAND after --, a process with -p PID, or every process with -a"
+            args.all || !args.command.is_empty() || !args.pid.is_empty() || selects_others(args),
+            "nothing to record: name a COMMAND after --, a process with -p PID or --comm NAME, or every process with -a"
+        );
+        ensure!(
+            !args.all || !(args.tree || selects_others(args)),
+            "-a records every process, and those that are named with them: leave out -a to record only these"
         );
         ensure!(
             args.snaplen <= VMT_SNAPLEN_MAX,
@@ -144,7 +157,11 @@ impl Options {
         Ok(Options {
             output: args.output.clone().unwrap_or_else(default_output),
             only_prints: false,
-            pids: args.pid.iter().map(|pid| process_of(*pid)).collect::<Result<_>>()?,
+            pids: processes("-p", &args.pid)?,
+            tree: args.tree,
+            comms: Names::parse(&args.comm).map_err(|wrong| anyhow!("--comm {wrong}"))?,
+            target_pids: processes("--target-pid", &args.target_pid)?,
+            target_comms: Names::parse(&args.target_comm).map_err(|wrong| anyhow!("--target-comm {wrong}"))?,
             all: args.all,
             events: events(&args.events)?,
             snaplen: snaplen(args),
@@ -190,6 +207,10 @@ impl Options {
             output: PathBuf::new(),
             only_prints: false,
             pids: Vec::new(),
+            tree: false,
+            comms: Names::default(),
+            target_pids: Vec::new(),
+            target_comms: Names::default(),
             all: false,
             events: EventSet::all(),
             snaplen: DEFAULT_SNAPLEN,
@@ -221,13 +242,21 @@ impl Options {
         }
     }
 
-    /// Whether a living process is selected itself, and so gets a row at the start: named by -p, or with -a and admitted
-    /// by -u and --cgroup.
-    pub fn selects(&self, living: &Snapshot) -> bool {
+    /// Whether -u and --cgroup admit a living process, so that with -a it is selected itself, and gets a row at the start.
+    pub fn admits(&self, living: &Snapshot) -> bool {
         let cgroup = living.cgroup.as_deref();
-        let admitted = (self.uids.is_empty() || self.uids.contains(&living.uid))
-            && self.cgroup.as_ref().is_none_or(|chosen| cgroup.is_some_and(|path| chosen.holds(path)));
-        self.pids.contains(&living.process.pid) || (self.all && admitted)
+        (self.uids.is_empty() || self.uids.contains(&living.uid))
+            && self.cgroup.as_ref().is_none_or(|chosen| cgroup.is_some_and(|path| chosen.holds(path)))
+    }
+
+    /// Whether processes are selected by their names: others can come at any time.
+    pub fn selects_by_name(&self) -> bool {
+        !self.comms.is_empty() || !self.target_comms.is_empty()
+    }
+
+    /// The processes that were named by their numbers.
+    pub fn named_pids(&self) -> Vec<i32> {
+        self.pids.iter().chain(&self.target_pids).copied().collect()
     }
 
     /// As the manifest records them.
@@ -235,6 +264,10 @@ impl Options {
         Filters {
             all: self.all,
             pids: self.pids.clone(),
+            tree: self.tree,
+            comms: self.comms.patterns().to_vec(),
+            target_pids: self.target_pids.clone(),
+            target_comms: self.target_comms.patterns().to_vec(),
             command: self.command.iter().map(|w| w.to_string_lossy().into_owned()).collect(),
             follow: self.follow,
             events: self.events.names().iter().map(|n| n.to_string()).collect(),
@@ -246,6 +279,11 @@ impl Options {
             buffer_size: self.buffer_size,
         }
     }
+}
+
+/// Whether processes are selected by name, or as targets.
+fn selects_others(args: &Args) -> bool {
+    !(args.comm.is_empty() && args.target_pid.is_empty() && args.target_comm.is_empty())
 }
 
 /// Checks the options about files, and their combinations.
@@ -297,11 +335,16 @@ fn default_output() -> PathBuf {
     format!("vmtrace-{}.parquet", chrono::Utc::now().format("%Y%m%dT%H%M%SZ")).into()
 }
 
+/// The processes that an option names.
+fn processes(option: &str, pids: &[i32]) -> Result<Vec<i32>> {
+    pids.iter().map(|pid| process_of(option, *pid)).collect()
+}
+
 /// The process that `pid` names: itself, or the process of that thread.
-fn process_of(pid: i32) -> Result<i32> {
+fn process_of(option: &str, pid: i32) -> Result<i32> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let tgid = status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok());
-    tgid.filter(|_| pid > 0).with_context(|| format!("-p {pid}: there is no such process"))
+    tgid.filter(|_| pid > 0).with_context(|| format!("{option} {pid}: there is no such process"))
 }
 
 fn events(lists: &[String]) -> Result<EventSet> {
@@ -346,14 +389,13 @@ mod tests {
         let unknown = living(5, 1000, None);
         let everyone = [init, kernel, inside, other, unknown];
         let selected = |options: &Options| -> Vec<i32> {
-            everyone.iter().filter(|s| options.selects(s)).map(|s| s.process.pid).collect()
+            everyone.iter().filter(|s| options.admits(s)).map(|s| s.process.pid).collect()
         };
         let chosen = Some(Chosen { given: PathBuf::new(), id: 7, level: 1, path: "/chosen".into() });
         let options = || Options { all: true, ..Options::for_check() };
         assert_eq!(selected(&options()), [1, 2, 3, 4, 5]);
         assert_eq!(selected(&Options { cgroup: chosen.clone(), ..options() }), [3, 4]);
         assert_eq!(selected(&Options { uids: vec![1000], ..options() }), [4, 5]);
-        assert_eq!(selected(&Options { uids: vec![1000], cgroup: chosen.clone(), ..options() }), [4]);
-        assert_eq!(selected(&Options { pids: vec![1], all: false, cgroup: chosen, ..options() }), [1], "a target");
+        assert_eq!(selected(&Options { uids: vec![1000], cgroup: chosen, ..options() }), [4]);
     }
 }

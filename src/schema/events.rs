@@ -372,7 +372,7 @@ events! {
          may "madvise_enter_ia32", may_end "madvise_ia32"]
         "Gives the kernel advice about ranges of a target process's memory (process_madvise(2)).";
     ProcessExec "process_exec" Process [] [] NO_ARGS None
-        [Process: traced_end "process_exec"]
+        [Process: traced "process_rename", traced_end "process_exec"]
         "A process replaced its program (execve(2)).";
     ProcessFork "process_fork" Process [] [] NO_ARGS None
         [Process: traced_end "process_fork"]

@@ -84,6 +84,14 @@ pub struct Filters {
     pub all: bool,
     /// `-p`.
     pub pids: Vec<i32>,
+    /// `--tree`: with the children that these had already, and theirs.
+    pub tree: bool,
+    /// `--comm`: patterns for the names of processes, which are selected as with `-p`.
+    pub comms: Vec<String>,
+    /// `--target-pid`: processes of which only those are recorded who reach into them.
+    pub target_pids: Vec<i32>,
+    /// `--target-comm`: the same by patterns for their names.
+    pub target_comms: Vec<String>,
     /// The COMMAND and its arguments.
     pub command: Vec<String>,
     /// Whether children of the selected processes are recorded too.

@@ -204,7 +204,13 @@ impl Waiting {
     /// Starts `workload --wait WORDS...`.
     pub fn start(words: &str) -> Self {
         let mut command = Command::new(workload());
-        command.arg("--wait").args(words.split_whitespace()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg("--wait").args(words.split_whitespace());
+        Waiting::start_as(command)
+    }
+
+    /// Starts such a command, or one that has started it and waits for its end.
+    pub fn start_as(mut command: Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("workload starts");
         let stdin = child.stdin.take().expect("piped");
         let mut stdout = BufReader::new(child.stdout.take().expect("piped"));

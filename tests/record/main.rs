@@ -28,6 +28,7 @@ mod life;
 mod limits;
 mod limits_doc;
 mod live;
+mod names;
 mod namespaces;
 mod output;
 mod overload;

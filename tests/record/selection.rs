@@ -84,7 +84,7 @@ fn one_call_of_mem_alone_is_recorded() {
 #[ignore = "needs root and BPF"]
 fn several_processes_can_be_selected() {
     let (one, two) = (Waiting::start("readv --count 7"), Waiting::start("writev --count 9"));
-    let live = Live::start(&["-p", &one.pid(), "-p", &two.pid()], NO_COMMAND);
+    let live = Live::start(&["-p", &format!("{},{}", one.pid(), two.pid())], NO_COMMAND);
     one.go();
     two.go();
     let counts = count(&live.end().calls());

@@ -24,6 +24,7 @@ const RECORDER_WORDS: &[&str] = &[
     "--all",
     "--buffer-size",
     "--cgroup",
+    "--comm",
     "--comment",
     "--count",
     "--duration",
@@ -52,6 +53,9 @@ const RECORDER_WORDS: &[&str] = &[
     "--ready-fd",
     "--sign-key",
     "--snaplen",
+    "--target-comm",
+    "--target-pid",
+    "--tree",
     "--trigger",
     "--uid",
     "--verbose",
@@ -209,11 +213,15 @@ fn recorder_argv(redactor: &mut Redactor, argv: &[String]) -> Vec<String> {
 }
 
 fn of_filters(redactor: &mut Redactor, filters: &Filters) -> Filters {
-    let Filters { all, pids, command, follow, events, uids, cgroup, snaplen, count, duration_s, buffer_size } = filters;
+    let Filters { all, pids, tree, comms, target_pids, target_comms, command, follow, .. } = filters;
+    let Filters { events, uids, cgroup, snaplen, count, duration_s, buffer_size, .. } = filters;
     let command = words(redactor, command);
     let (hides, names) = (redactor.hides(), &mut redactor.names);
-    let pid = |pid: &i32| if hides { i32::try_from(names.pid((*pid).into())).unwrap_or(0) } else { *pid };
-    let pids = pids.iter().map(pid).collect();
+    let mut pid = |pid: &i32| if hides { i32::try_from(names.pid((*pid).into())).unwrap_or(0) } else { *pid };
+    let [pids, target_pids] = [pids, target_pids].map(|pids| pids.iter().map(&mut pid).collect());
+    let names = &mut redactor.names;
+    let mut comm = |comm: &String| if hides { names.text(Kind::Comm, comm).to_string() } else { comm.clone() };
+    let [comms, target_comms] = [comms, target_comms].map(|comms| comms.iter().map(&mut comm).collect());
     let names = &mut redactor.names;
     let uid = |uid: &u32| match hides {
         true => u32::try_from(names.number(Kind::Uid, (*uid).into())).unwrap_or(u32::MAX),
@@ -228,6 +236,10 @@ fn of_filters(redactor: &mut Redactor, filters: &Filters) -> Filters {
     Filters {
         all: *all,
         pids,
+        tree: *tree,
+        comms,
+        target_pids,
+        target_comms,
         command,
         follow: *follow,
         events: events.clone(),

@@ -158,7 +158,8 @@ pub fn run(args: &Args) -> Result<u8> {
     );
     check_apart(args)?;
     let secret = args.key.as_deref().map_or_else(Secret::random, Secret::read)?;
-    let needs = Needs::reading([&args.file]).and_reading(&args.key);
+    // What is there must be a map of the same before it is replaced.
+    let needs = Needs::reading([&args.file]).and_reading(args.key.iter().chain(&args.map));
     args.sandbox.enter(&needs.and_writing(args.output.iter().chain(&args.map)));
     let capture = Capture::open_within(&archive::file(&args.file)?, args.large.limits())?;
     check_stricter(&capture, level, masked)?;

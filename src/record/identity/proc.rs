@@ -97,6 +97,18 @@ pub fn all_pids() -> Vec<i32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
+/// The name of a process: its main thread's, as the kernel has it.
+pub fn comm(pid: i32) -> Option<Vec<u8>> {
+    let mut name = read_some(&format!("/proc/{pid}/comm"), 64)?;
+    name.pop_if(|byte| *byte == b'\n');
+    Some(name)
+}
+
+/// The process that started a process, or that has adopted it since.
+pub fn parent(pid: i32) -> Option<i32> {
+    parse_stat(&read_some(&format!("/proc/{pid}/stat"), 16 << 10)?).map(|(_, parent)| parent)
+}
+
 /// Gone, or dead with all its threads and not yet waited for.
 pub fn is_gone(pid: i32) -> bool {
     let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();

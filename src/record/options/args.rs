@@ -48,9 +48,22 @@ pub struct Args {
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Record this process, its threads, the children that it starts from now on, and every process that accesses its
-    /// memory (repeatable)
-    #[arg(short, long, value_name = "PID")]
+    /// memory (repeatable, or several separated by commas)
+    #[arg(short, long, value_name = "PID", value_delimiter = ',')]
     pub pid: Vec<i32>,
+    /// With -p: also the children that it has already, and theirs
+    #[arg(long, requires = "pid")]
+    pub tree: bool,
+    /// As -p, for every process with such a name, now or later: * stands for any characters, ? for one, [a-z] for one of these
+    /// (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    pub comm: Vec<String>,
+    /// Record every access to this process's memory, and not what it does itself (repeatable, or several separated by commas)
+    #[arg(long, value_name = "PID", value_delimiter = ',')]
+    pub target_pid: Vec<i32>,
+    /// As --target-pid, for every process with such a name, now or later (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    pub target_comm: Vec<String>,
     /// Record every process
     #[arg(short, long)]
     pub all: bool,

@@ -8,6 +8,7 @@ pub mod command;
 pub mod end;
 pub mod inherited;
 pub mod ready;
+pub mod selection;
 pub mod setup;
 pub mod signals;
 pub mod survivors;
@@ -143,7 +144,7 @@ impl<'a> Session<'a> {
         let commands = asked.map(|asked| Commands::start(asked, inherited.clone())).transpose()?;
         let Threads { journal, control, drainer, writer, syncer } = parts.start(series, show)?;
         let counters = programs.counters()?;
-        let waiter = Waiter::new(&options.pids, &bell)?;
+        let waiter = Waiter::new(&options.named_pids(), &bell)?;
         programs.holder_bell().map_or(Ok(()), |bell| waiter.heed(bell))?;
         Ok(Session {
             options,
@@ -195,7 +196,7 @@ impl<'a> Session<'a> {
     pub fn give_up_privileges(&self) {
         let reads_maps = || self.counters.read().is_ok();
         let removes = || self.output.as_ref().is_none_or(Output::can_publish);
-        let sees_pids = || self.options.pids.iter().all(|pid| Path::new(&format!("/proc/{pid}/stat")).exists());
+        let sees_pids = || self.options.named_pids().iter().all(|pid| Path::new(&format!("/proc/{pid}/stat")).exists());
         privileges::keep_only(privileges::needed_for(&[
             (&reads_maps, privileges::read_maps()),
             (&removes, privileges::PUBLISH),
@@ -299,8 +300,8 @@ impl<'a> Session<'a> {
         if self.options.duration.is_some_and(|limit| self.started.elapsed() >= limit) {
             return Some(End::Duration);
         }
-        let pids = &self.options.pids;
-        let only_pids = !pids.is_empty() && !self.options.all && self.child.is_none();
+        let others = self.options.all || self.child.is_some() || self.options.selects_by_name();
+        let only_pids = !self.options.named_pids().is_empty() && !others;
         (only_pids && self.waiter.all_gone() && !self.is_reached_into()).then_some(End::ProcessesGone)
     }
 
@@ -343,7 +344,7 @@ impl<'a> Session<'a> {
         let at_end = self.counters.read();
         let mut gaps = Vec::new();
         let left = match end {
-            End::Command(_) => survivors::among(self.programs.tracked(), &self.options.pids),
+            End::Command(_) => survivors::among(self.programs.tracked(), &self.options.named_pids()),
             _ => Vec::new(),
         };
         gaps.extend(survivors::gap(&left));

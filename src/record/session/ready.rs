@@ -3,6 +3,7 @@
 use sd_notify::NotifyState;
 
 use crate::count::Count;
+use crate::record::names::Names;
 use crate::record::options::{Options, Ready};
 use crate::schema::manifest::FamilyReport;
 use crate::schema::vocabulary::Tier;
@@ -18,13 +19,29 @@ pub fn say(options: &Options, families: &[FamilyReport]) {
     let _ = sd_notify::notify(false, &[NotifyState::Ready]);
 }
 
-fn sentence(options: &Options, families: &[FamilyReport]) -> String {
-    let pids: Vec<String> = options.pids.iter().map(ToString::to_string).collect();
-    let who = match pids.as_slice() {
-        _ if options.all => "every process".to_string(),
-        [pid] => format!("pid {pid}"),
-        pids => format!("pids {}", pids.join(", ")),
+/// Who is recorded.
+fn who(options: &Options) -> String {
+    if options.all {
+        return "every process".into();
+    }
+    let of = |pids: &[i32]| {
+        let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
+        format!("{} {}", if pids.len() == 1 { "pid" } else { "pids" }, pids.join(", "))
     };
+    let names = |names: &Names| names.patterns().join(" or ");
+    let below = if options.tree { " with all below" } else { "" };
+    let parts = [
+        (!options.pids.is_empty()).then(|| format!("{}{below}", of(&options.pids))),
+        (!options.comms.is_empty()).then(|| format!("every process called {}", names(&options.comms))),
+        (!options.target_pids.is_empty()).then(|| format!("who reaches into {}", of(&options.target_pids))),
+        (!options.target_comms.is_empty())
+            .then(|| format!("who reaches into processes called {}", names(&options.target_comms))),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn sentence(options: &Options, families: &[FamilyReport]) -> String {
+    let who = who(options);
     let of = |tier: Tier| families.iter().filter(|family| tier.is(&family.tier)).count() as u64;
     let tiers: Vec<(Tier, u64)> = Tier::ALL.iter().map(|tier| (*tier, of(*tier))).filter(|(_, n)| *n > 0).collect();
     let all = Count(families.len() as u64, "family", "families");
@@ -57,6 +74,16 @@ mod tests {
         let words = "(4 families: 2 function tier, 1 tracepoint tier, 1 not seen); ^C ends";
         assert_eq!(sentence(&options(&[7, 8], false), &mixed), format!("recording pids 7, 8 {words}"));
         assert_eq!(sentence(&options(&[7], true), &mixed), format!("recording every process {words}"));
+        let named = |patterns: &[&str]| Names::parse(patterns).unwrap();
+        let several = Options {
+            tree: true,
+            comms: named(&["a*", "b"]),
+            target_pids: vec![9],
+            target_comms: named(&["c"]),
+            ..options(&[7], false)
+        };
+        let who = "pid 7 with all below, every process called a* or b, who reaches into pid 9, who reaches into processes called c";
+        assert_eq!(sentence(&several, &[family(Tier::None)]), format!("recording {who} (1 family, not seen); ^C ends"));
         let watch = Options { only_prints: true, ..options(&[7], false) };
         assert_eq!(sentence(&watch, &[family(Tier::None)]), "watching pid 7 (1 family, not seen); ^C ends");
         assert_eq!(

@@ -8,6 +8,7 @@ use crate::record::options::Options;
 use crate::record::privileges;
 use crate::record::probes::load::{self, Knobs, Programs};
 use crate::record::probes::tier_selection;
+use crate::record::session::selection;
 use crate::schema::manifest::{FamilyReport, Manifest};
 
 /// Loads the programs, attaches and tests them, and selects what exists already: from here on the kernel records.
@@ -20,6 +21,8 @@ pub fn attach(options: &Options) -> Result<(Programs, Vec<FamilyReport>)> {
         snaplen: options.snaplen,
         all: options.all,
         follow: options.follow,
+        names: options.comms.clone(),
+        target_names: options.target_comms.clone(),
         uids: options.uids.clone(),
         cgroup: options.cgroup.as_ref().map(|cgroup| (cgroup.id, cgroup.level)),
         buffer_size: options.buffer_size,
@@ -34,9 +37,11 @@ pub fn attach(options: &Options) -> Result<(Programs, Vec<FamilyReport>)> {
     } else {
         tier_selection::untested(&programs, &options.events)
     };
-    options.pids.iter().try_for_each(|pid| programs.track(*pid))?;
-    programs.note_holders(options.all, &options.pids)?;
+    selection::select(options, &programs)?;
+    programs.note_holders(options.all, &programs.tracked())?;
     programs.self_test(false);
+    // Who has got a name, or a child, while the programs did not look at others.
+    selection::select_living(options, &programs)?;
     programs.watch_entries();
     Ok((programs, families))
 }

@@ -117,11 +117,12 @@ impl Parts<'_> {
         u64::try_from(self.manifest.start.monotonic_ns).unwrap_or(0)
     }
 
-    /// Who lives already: with -a everybody who is not left out, else the -p processes.
+    /// Who lives already: with -a everybody who is not left out, else the selected processes.
     fn living(&self) -> Living {
-        let pids = if self.options.all { all_pids() } else { self.options.pids.clone() };
+        let all = self.options.all;
+        let pids = if all { all_pids() } else { self.programs.tracked() };
         let snapshots = pids.into_iter().filter_map(|pid| snapshot(&self.manifest.host.boot_id, pid));
-        Living(snapshots.filter(|living| self.options.selects(living)).collect())
+        Living(snapshots.filter(|living| !all || self.options.admits(living)).collect())
     }
 
     fn encoder(&self, series: Series, journal: &Journal, tap: Option<Tap>) -> Result<Encoder> {

@@ -150,13 +150,29 @@ fn redacted(redaction: &Redaction) -> String {
     )
 }
 
+/// Patterns, of which one is enough.
+fn names(patterns: &[String]) -> String {
+    let words: Vec<String> = patterns.iter().map(|pattern| Word(pattern).to_string()).collect();
+    words.join(" or ")
+}
+
 fn selected(filters: &Filters) -> String {
     let mut parts = Vec::new();
     if filters.all {
         parts.push("every process".to_string());
     }
     if !filters.pids.is_empty() {
-        parts.push(format!("pid {}", list(&filters.pids)));
+        let tree = if filters.tree { " with all below" } else { "" };
+        parts.push(format!("pid {}{tree}", list(&filters.pids)));
+    }
+    if !filters.comms.is_empty() {
+        parts.push(format!("every process called {}", names(&filters.comms)));
+    }
+    if !filters.target_pids.is_empty() {
+        parts.push(format!("who reaches into pid {}", list(&filters.target_pids)));
+    }
+    if !filters.target_comms.is_empty() {
+        parts.push(format!("who reaches into processes called {}", names(&filters.target_comms)));
     }
     if !filters.command.is_empty() {
         let words: Vec<String> = filters.command.iter().map(|w| Word(w).to_string()).collect();

@@ -163,6 +163,10 @@ fn joined_filters(parts: &[&HostPart]) -> Filters {
     Filters {
         all: filters().all(|of| of.all),
         pids: common(parts, |of| &of.filters.pids),
+        tree: filters().any(|of| of.tree),
+        comms: common(parts, |of| &of.filters.comms),
+        target_pids: common(parts, |of| &of.filters.target_pids),
+        target_comms: common(parts, |of| &of.filters.target_comms),
         command: common(parts, |of| &of.filters.command),
         follow: filters().all(|of| of.follow),
         events: of_first.into_iter().filter(|event| filters().all(|of| of.events.contains(event))).collect(),

@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 
 use crate::record::decode::wire_kind;
-use crate::record::wire::{VMT_OPENS, VMT_RECEIVES, vmt_knobs};
+use crate::record::names::Names;
+use crate::record::wire::{VMT_OPENS, VMT_RECEIVES, vmt_knobs, vmt_names};
 use crate::schema::events::{EVENTS, EventKind, EventSet, EventSpec, Family};
 
 /// What is set before loading.
@@ -17,6 +18,10 @@ pub struct Knobs {
     pub all: bool,
     /// Track children of tracked processes.
     pub follow: bool,
+    /// Track processes with such names.
+    pub names: Names,
+    /// The same, for those alone who reach into them.
+    pub target_names: Names,
     /// Caller uids, any if empty; at most 16.
     pub uids: Vec<u32>,
     /// cgroup v2 id and depth.
@@ -74,6 +79,11 @@ fn list_openers(data: &mut vmt_knobs) {
     }
 }
 
+fn list_names(data: &mut vmt_names, names: &Names) {
+    let (accept, first, star, last) = names.automaton();
+    *data = vmt_names { accept: *accept, first, star, last };
+}
+
 /// As the programs read them.
 pub(super) fn wire_knobs(knobs: &Knobs, cpus: usize, rings: usize) -> Result<vmt_knobs> {
     let mut data = vmt_knobs::default();
@@ -92,6 +102,9 @@ pub(super) fn wire_knobs(knobs: &Knobs, cpus: usize, rings: usize) -> Result<vmt
     data.snaplen = knobs.snaplen;
     data.select_all = knobs.all.into();
     data.follow = knobs.follow.into();
+    data.named = (!knobs.names.is_empty() || !knobs.target_names.is_empty()).into();
+    list_names(&mut data.names_both, &knobs.names);
+    list_names(&mut data.names_target, &knobs.target_names);
     data.recorder_tgid = std::process::id() as i32;
     data.uid_count = knobs.uids.len() as u32;
     data.uids.iter_mut().zip(&knobs.uids).for_each(|(slot, uid)| *slot = *uid);

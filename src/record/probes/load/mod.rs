@@ -33,7 +33,7 @@ use self::knobs::{follows_descriptors, wire_knobs};
 use self::object::{Maps, Refused};
 use crate::record::host;
 use crate::record::privileges;
-use crate::record::wire::{VMT_SPARES, vmt_knobs};
+use crate::record::wire::{VMT_SPARES, VMT_TRACKED_BOTH, VMT_TRACKED_TARGET, vmt_knobs};
 use crate::schema::events::{EventSet, FAMILIES, Family, SYS_ENTER, SYS_EXIT};
 use crate::schema::manifest::Hook;
 
@@ -178,13 +178,31 @@ impl Programs {
         self.switches.set_self_test(on);
     }
 
-    /// Selects the process `pid`.
+    /// Selects the process `pid`: its calls and those that reach it.
     ///
     /// # Errors
     /// When the map is full.
     pub fn track(&self, pid: i32) -> Result<()> {
+        self.track_as(pid, VMT_TRACKED_BOTH as u8)
+    }
+
+    /// Selects the process `pid` as a target: calls that reach it. One that is selected whole stays that.
+    ///
+    /// # Errors
+    /// When the map is full.
+    pub fn track_target(&self, pid: i32) -> Result<()> {
+        if self.is_tracked(pid) { Ok(()) } else { self.track_as(pid, VMT_TRACKED_TARGET as u8) }
+    }
+
+    fn track_as(&self, pid: i32, how: u8) -> Result<()> {
         let tracked = self.maps.get("tracked")?;
-        tracked.update(&pid.to_ne_bytes(), &[1], MapFlags::ANY).context("a process cannot be tracked")
+        tracked.update(&pid.to_ne_bytes(), &[how], MapFlags::ANY).context("a process cannot be tracked")
+    }
+
+    /// Whether the process `pid` is selected, in one way or the other.
+    pub fn is_tracked(&self, pid: i32) -> bool {
+        let found = self.maps.get("tracked").and_then(|tracked| Ok(tracked.lookup(&pid.to_ne_bytes(), MapFlags::ANY)?));
+        found.is_ok_and(|how| how.is_some())
     }
 
     /// No longer selects the process `pid`, if it was.
