@@ -170,7 +170,7 @@ struct own {
 	__u64 out;
 	/* Bytes delivered since the fill of the ring was last checked. */
 	__u64 unlooked;
-	/* The process last found in `tracked`: see is_tracked(). */
+	/* The process last found in `tracked`: see tracked_as(). */
 	__u64 tracked;
 };
 struct {

@@ -16,9 +16,7 @@ static __always_inline void count_untracked(void)
 
 static __always_inline void track(__s32 tgid, __u8 as)
 {
-	__u8 before = tracked_as(tgid), both = before | as;
-
-	if (both != before && bpf_map_update_elem(&tracked, &tgid, &both, BPF_ANY))
+	if (bpf_map_update_elem(&tracked, &tgid, &as, BPF_ANY))
 		count_untracked();
 }
 
@@ -45,29 +43,8 @@ __noinline __u32 named_as(__u64 front, __u64 back)
 	if (!knobs.named)
 		return 0;
 	if (name_matches(front, back, &knobs.names_both))
-		return VMT_TRACKED_BOTH;
-	return name_matches(front, back, &knobs.names_target) ? VMT_TRACKED_TARGET : 0;
-}
-
-/* A process gets a name: by exec, or by itself. That of the main thread is the process's. */
-SEC("raw_tp/task_rename")
-int process_rename(__u64 *ctx)
-{
-	struct task_struct *task = (void *)ctx[0];
-	__u64 comm[VMT_COMM_LEN / 8] = {};
-	__s32 tgid;
-	__u8 as;
-
-	if (!knobs.named || is_self_test())
-		return 0;
-	tgid = BPF_CORE_READ(task, tgid);
-	if (BPF_CORE_READ(task, pid) != tgid || tgid == knobs.recorder_tgid)
-		return 0;
-	bpf_probe_read_kernel_str(comm, sizeof(comm), (void *)ctx[1]);
-	as = named_as(comm[0], comm[1]);
-	if (as)
-		track(tgid, as);
-	return 0;
+		return VMT_TRACKED_BOTH | VMT_TRACKED_BY_NAME;
+	return name_matches(front, back, &knobs.names_target) ? VMT_TRACKED_TARGET | VMT_TRACKED_BY_NAME : 0;
 }
 
 static __always_inline void untrack(__s32 tgid)
@@ -76,6 +53,36 @@ static __always_inline void untrack(__s32 tgid)
 
 	if (!bpf_map_delete_elem(&tracked, &tgid) && s)
 		__sync_fetch_and_add(&s->untrackings, 1);
+}
+
+/* As what a process is selected by the name that it has from its exec on, or that it gives itself. */
+static __always_inline void track_named(__s32 tgid, const __u64 *comm)
+{
+	__u8 named = named_as(comm[0], comm[1]), before = tracked_as(tgid);
+
+	/* Who is selected for another reason stays so; a target can become more than that. */
+	if ((named & ~before) & VMT_TRACKED_BOTH)
+		track(tgid, before ? before | (named & VMT_TRACKED_BOTH) : named);
+}
+
+/* A process gets a name. That of the main thread is the process's. */
+SEC("tp_btf/task_rename")
+int process_rename(__u64 *ctx)
+{
+	struct task_struct *task = untrusted((void *)ctx[0]);
+	__u64 comm[VMT_COMM_LEN / 8] = {}, name = 0;
+	__s32 tgid;
+
+	if (!knobs.named || is_self_test())
+		return 0;
+	tgid = task->tgid;
+	if (task->pid != tgid || tgid == knobs.recorder_tgid)
+		return 0;
+	/* By its address: 5.10 refuses arguments that point to anything but structs. */
+	bpf_probe_read_kernel(&name, sizeof(name), ctx + 1);
+	bpf_probe_read_kernel_str(comm, sizeof(comm), (void *)name);
+	track_named(tgid, comm);
+	return 0;
 }
 
 /* Processes whose end was recorded. Two threads that end together can both find that none is left. */
@@ -98,6 +105,12 @@ static __always_inline bool ends_first(struct task_struct *task)
 	return bpf_map_update_elem(&ended, &key, &one, BPF_NOEXIST) == 0;
 }
 
+/* Whether the life of a process is recorded that its name has selected, and its parent not. */
+static __always_inline bool name_admitted(struct task_struct *task, __u8 as)
+{
+	return as & VMT_TRACKED_CALLS ? caller_admitted(task) : as;
+}
+
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child)
 {
@@ -113,19 +126,20 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 		holder_inherits(parent, child);
 	if (parent->tgid == child->tgid || (!spawned && is_bystander(parent)))
 		return 0;
-	if (spawned)
+	/* Children of a target are other processes. */
+	if (spawned || ((knobs.follow || testing) && is_tracked(parent->tgid)))
 		as = VMT_TRACKED_BOTH;
-	else if (knobs.follow || testing)
-		as = tracked_as(parent->tgid);
-	if (knobs.named && !testing) {
+	else if (knobs.named && !testing && parent->tgid != knobs.recorder_tgid) {
 		const __u64 *comm = (const void *)child->comm;
 
-		named = named_as(comm[0], comm[1]);
+		as = named = named_as(comm[0], comm[1]);
 	}
-	if ((as || named) && (!knobs.select_all || testing))
-		track(child->tgid, as | named);
+	if (as && (!knobs.select_all || testing))
+		track(child->tgid, as);
+	else if (!knobs.select_all)
+		untrack(child->tgid); /* one that had the number before, and was found when it had ended */
 	count_seen(VMT_FORK);
-	if (!spawned && !named && !life_selected(parent)) {
+	if (!spawned && !life_selected(parent) && !name_admitted(parent, named)) {
 		count_filtered(VMT_FORK);
 		return 0;
 	}
@@ -176,6 +190,23 @@ static __always_inline void exec_record(struct task_struct *task, __u32 slot)
 	deliver_scratch(scratch, at, VMT_EXEC);
 }
 
+/* A process that was selected by a name has become another one by exec, whose memory is another, too. Where children
+ * are followed, it is such a child. */
+static __always_inline void forget_name(struct task_struct *task)
+{
+	const __u64 *comm = (const void *)task->comm;
+	__s32 tgid = task->tgid;
+	__u8 *as;
+
+	if (!knobs.named)
+		return;
+	as = bpf_map_lookup_elem(&tracked, &tgid);
+	if (!as || !(*as & VMT_TRACKED_BY_NAME) || ((*as & VMT_TRACKED_CALLS) && knobs.follow))
+		return;
+	if (!named_as(comm[0], comm[1]))
+		untrack(tgid);
+}
+
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(process_exec, struct task_struct *task, __s32 old_pid, struct linux_binprm *bprm)
 {
@@ -185,6 +216,7 @@ int BPF_PROG(process_exec, struct task_struct *task, __s32 old_pid, struct linux
 	holder_execs(task);
 	if (is_bystander(task))
 		return 0;
+	forget_name(task);
 	if (!life_selected(task)) {
 		count_seen(VMT_EXEC);
 		count_filtered(VMT_EXEC);

@@ -118,8 +118,8 @@ static __always_inline void header(struct vmt_hdr *hdr, struct task_struct *task
 		bpf_get_current_comm(hdr->self.comm, sizeof(hdr->self.comm));
 }
 
-/* As what a process is in `tracked` (enum vmt_tracked), 0 if it is not. A CPU remembers the last one that it found
- * there as both, until a process is removed. */
+/* As what a process is in `tracked` (bits of enum vmt_tracked), 0 if it is not. A CPU remembers the last one that it
+ * found there as both, until a process is removed. */
 static __always_inline __u8 tracked_as(__s32 tgid)
 {
 	volatile struct vmt_switches *s = switches();
@@ -135,7 +135,7 @@ static __always_inline __u8 tracked_as(__s32 tgid)
 	as = bpf_map_lookup_elem(&tracked, &tgid);
 	if (!as)
 		return 0;
-	if (*as == VMT_TRACKED_BOTH)
+	if ((*as & VMT_TRACKED_BOTH) == VMT_TRACKED_BOTH)
 		cpu->tracked = known;
 	return *as;
 }
@@ -164,7 +164,7 @@ static __always_inline bool is_bystander(struct task_struct *task)
 	if (!s || !s->self_test)
 		return !s;
 	tgid = task_read(task, tgid);
-	return !is_tracked(tgid) && (tgid != knobs.recorder_tgid || s->learn_fd < 0);
+	return !tracked_as(tgid) && (tgid != knobs.recorder_tgid || s->learn_fd < 0);
 }
 
 /* The cgroup at a level above the current task's own, or that one. Tracing programs have no helper for it in 5.10
@@ -208,7 +208,7 @@ static __always_inline bool caller_selected(struct task_struct *task)
 /* Whether the life of the current task's process is recorded: also that of one which is selected as a target alone. */
 static __always_inline bool life_selected(struct task_struct *task)
 {
-	return caller_selected(task) || tracked_as(task_read(task, tgid)) == VMT_TRACKED_TARGET;
+	return caller_selected(task) || (tracked_as(task_read(task, tgid)) & VMT_TRACKED_BOTH) == VMT_TRACKED_TARGET;
 }
 
 /* Whether calls of a task that is not selected are recorded if they are on a fed pipe. */

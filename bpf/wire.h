@@ -386,6 +386,7 @@ enum vmt_tracked {
 	VMT_TRACKED_TARGET = 1, /* calls that reach it */
 	VMT_TRACKED_CALLS = 2, /* its own calls, too */
 	VMT_TRACKED_BOTH = 3,
+	VMT_TRACKED_BY_NAME = 4, /* beside one of these: by its name alone */
 };
 
 /* Patterns that a name can match: an automaton of up to 64 states that are all tried at once, a bit each. */

@@ -51,9 +51,11 @@ pub const PAGES: &[Page] = &[
              (^C), TERM or HUP. A second INT does not wait until the buffers are empty.",
             "--comm selects by name, as -p does by number: processes that have the name when the recording begins, and those that get it \
              later, by exec, by prctl(2), or as the child of one. The name is that of the main thread, of which the kernel keeps \
-             15 bytes (comm in proc(5)). Who was selected stays so under another name. --target-pid and --target-comm select \
-             the calls that reach into a process's memory, and the process's life, and not its own calls. These options add to each \
-             other; -u and --cgroup narrow callers down. A recording by name does not end by itself.",
+             15 bytes (comm in proc(5)). Who gives itself another name stays selected, and so does who becomes another program by exec, \
+             but not with --no-follow. --target-pid and --target-comm select \
+             the calls that reach into a process's memory, and the process's life, but neither its own calls nor its children. After an exec \
+             it must have the name still. These options add to each \
+             other; -u and --cgroup narrow callers down. Without COMMAND a recording by name does not end by itself.",
             "FILE is created with mode 0600. It replaces an existing file only with --force. Until it is complete, \
              it is named FILE.partial, with a journal beside it (FILE.journal-000001 and so on). \
              vmtrace-recover(1) makes a capture from these if the recorder was killed.",

@@ -57,8 +57,9 @@ pub fn look(path: &Path, exclusive: bool) -> io::Result<Left> {
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
         OpenOptions::new().read(!write).write(write).custom_flags(flags).open(path)
     };
-    // An exclusive lock on a network file system takes a file that is open for writing; and who writes may be refused to read.
-    let opened = if exclusive { open(true).or_else(|_| open(false)) } else { open(false) };
+    // An exclusive lock on a network file system takes a file that is open for writing, a shared one that is open for reading. But who
+    // may do one of the two need not have the right to the other.
+    let opened = open(exclusive).or_else(|_| open(!exclusive));
     let file = match opened {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Left::Gone),
         opened => opened?,

@@ -67,7 +67,7 @@ fn needs(options: &Options, program: u64) -> [Need; 5] {
     // The kernel maps the data of a ring twice in a row (kernel/bpf/ringbuf.c).
     let mapped = options.buffer_size.saturating_mul(2);
     let need = |resource, what, ulimit, unit, least, remedy| Need { resource, what, ulimit, unit, least, remedy };
-    let descriptors = DESCRIPTORS + PER_RING * rings + options.pids.len() as u64;
+    let descriptors = DESCRIPTORS + PER_RING * rings + options.named_pids().len() as u64;
     let smaller = ", or choose a smaller --buffer-size, --memory-limit or --flight-recorder";
     [
         need(Resource::RLIMIT_NOFILE, "open files", 'n', 1, descriptors, ""),

@@ -1,4 +1,4 @@
-//! Patterns for the names of processes (`--comm`), in the form in which the BPF programs try them (bpf/process.bpf.h, is_named()).
+//! Patterns for the names of processes (`--comm`), in the form in which the BPF programs try them (bpf/process.bpf.h, named_as()).
 //!
 //! All patterns together are one automaton of up to 64 states, each of which is a bit: for every byte of a name, all states go on at
 //! once. So a name takes the same few steps whatever the patterns are, which the verifier of every kernel takes.
@@ -173,6 +173,9 @@ fn class(text: &[u8]) -> Result<(Vec<u8>, &[u8]), &'static str> {
         }
         is_begin = false;
     }
+    if !bytes.is_ascii() {
+        return Err("between [ and ] only ASCII characters can stand");
+    }
     let is_of = |byte: &u8| bytes.contains(byte) != is_negated;
     Ok(((1..=u8::MAX).filter(is_of).collect(), rest))
 }
@@ -219,6 +222,7 @@ mod tests {
             (&[""], ": no process has an empty name"),
             (&["{a,b}"], "{a,b}: {a,b} is not known: name the option twice"),
             (&[r"a\"], r"a\: nothing follows the \ at its end"),
+            (&["[é]"], "[é]: between [ and ] only ASCII"),
             (&["[z-a]"], "[z-a]: a range goes from a lower"),
             (&["abcdefghijklmno"; 5], "abcdefghijklmno: the patterns are too long together"),
         ] {

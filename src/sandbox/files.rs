@@ -31,7 +31,7 @@ const COMMON: [&str; 8] = [
 pub fn version() -> u32 {
     const VERSION: u32 = 1;
     // SAFETY: with this flag the call takes no attributes (landlock_create_ruleset(2)).
-    let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0, VERSION) };
+    let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0_usize, VERSION) };
     u32::try_from(version).unwrap_or(0)
 }
 

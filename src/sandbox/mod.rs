@@ -42,7 +42,7 @@ impl Available {
 impl Display for Available {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.landlock {
-            0 => f.write_str("files: no, since this kernel has no Landlock (Linux 5.13)")?,
+            0 => f.write_str("files: no, since Landlock (Linux 5.13) is not to be had here")?,
             version => write!(f, "files: yes (Landlock {version})")?,
         }
         f.write_str(match self.seccomp {

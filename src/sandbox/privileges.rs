@@ -31,7 +31,11 @@ fn needed(needs: &Needs, held: CapabilitySets) -> rustix::io::Result<CapabilityS
     in_effect(CapabilitySet::empty())?;
     let mut keep = CapabilitySet::empty();
     let named = needs.reads.iter().flat_map(|path| files::named(path));
-    if named.into_iter().any(|path| is_file(&path) && File::open(&path).is_err()) {
+    let is_closed = |path: &Path| match path.is_dir() {
+        true => std::fs::read_dir(path).is_err(),
+        false => is_file(path) && File::open(path).is_err(),
+    };
+    if named.into_iter().any(|path| is_closed(&path)) {
         keep |= CapabilitySet::DAC_READ_SEARCH;
     }
     let directories = needs.writes.iter().map(|path| files::directory(path)).chain(needs.temporary());

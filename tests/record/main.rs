@@ -44,6 +44,7 @@ mod sandboxed;
 mod selection;
 mod sockets;
 mod stopping;
+mod subjects;
 mod sweep;
 mod terminal;
 mod threads;

@@ -5,9 +5,9 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::harness::{Recording, compare, count, vmtrace, workload};
+use super::harness::{Recording, compare, count, record, vmtrace, workload};
 use super::invariants;
-use super::live::{Live, Waiting};
+use super::live::{Live, Waiting, send};
 
 const NO_COMMAND: &[&str] = &[];
 
@@ -78,12 +78,35 @@ fn those_with_a_name_are_recorded_whenever_they_come() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_process_that_takes_the_name_is_recorded_from_then_on() {
+    // Its children have its name until their exec.
+    for (options, calls) in [(&["--comm"][..], 5), (&["--no-follow", "--comm"], 0), (&["--target-comm"], 0)] {
+        let named = Named::new();
+        let script = format!(
+            "{0} readv --count 3; printf {1} >/proc/$$/comm; {0} readv --count 5; true",
+            workload(),
+            named.name
+        );
+        let live = Live::start(&[options, &[named.name.as_str()]].concat(), NO_COMMAND);
+        assert!(Command::new("sh").args(["-c", &script]).output().expect("sh").status.success());
+        let recording = ends_by_signal(live);
+        assert_eq!(recording.event("process_vm_readv").len(), calls, "{options:?}");
+        let of_children = |event| recording.event(event).iter().filter(|row| row["comm"] == "workload").count();
+        assert_eq!(of_children("process_exec"), usize::from(calls > 0), "{options:?}");
+    }
+}
+
+/// Who was selected by name is no child of COMMAND.
+#[test]
+#[ignore = "needs root and BPF"]
+fn what_outlives_command_and_was_there_before_is_not_named() {
     let named = Named::new();
-    let script =
-        format!("{0} readv --count 3; printf {1} >/proc/$$/comm; {0} readv --count 5; true", workload(), named.name);
-    let live = Live::start(&["--comm", &named.name], NO_COMMAND);
-    assert!(Command::new("sh").args(["-c", &script]).output().expect("sh").status.success());
-    assert_eq!(ends_by_signal(live).event("process_vm_readv").len(), 5);
+    let waiting = named.waiting("readv --count 5");
+    let recording = record(&["--comm", &named.name], &["sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!"]);
+    send(recording.stdout.trim().parse().expect("a pid"), libc::SIGKILL);
+    assert!(
+        !recording.stderr.contains(&named.name) && recording.manifest().gaps.iter().all(|gap| !gap.contains("outlive"))
+    );
+    waiting.go();
 }
 
 #[test]

@@ -40,7 +40,8 @@ pub enum Printed {
 /// Options of `vmtrace record`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Recording ends when COMMAND ends, when the last -p process has ended, when a limit is reached, or with ^C.
+Recording ends when COMMAND ends, when the last process has ended that was selected by number (without --comm and
+--target-comm), when a limit is reached, or with ^C.
 Exit status: that of COMMAND (128+N after signal N); without COMMAND 0, or 3 if events were lost; 2 on wrong usage.
 With COMMAND, 125 if vmtrace itself failed, 126 if COMMAND cannot be executed, 127 if it was not found.")]
 pub struct Args {
@@ -54,8 +55,8 @@ pub struct Args {
     /// With -p: also the children that it has already, and theirs
     #[arg(long, requires = "pid")]
     pub tree: bool,
-    /// As -p, for every process with such a name, now or later: * stands for any characters, ? for one, [a-z] for one of these
-    /// (repeatable)
+    /// As -p, for every process with such a name, now or later: * stands for any characters, ? for one byte, [a-z] for one of
+    /// these (repeatable)
     #[arg(long, value_name = "GLOB")]
     pub comm: Vec<String>,
     /// Record every access to this process's memory, and not what it does itself (repeatable, or several separated by commas)

@@ -29,8 +29,8 @@ const ABOUT_FILES: [&str; 14] = [
 ];
 
 const HELP: &str = "\
-Nothing is written to a disk. Watching ends when COMMAND ends, when the last -p process has ended, when a limit is reached,
-with ^C, or when whoever reads has closed the pipe: COMMAND's end is waited for then.
+Nothing is written to a disk. Watching ends when COMMAND ends, when the last process has ended that was selected by
+number (without --comm and --target-comm), when a limit is reached, with ^C, or when whoever reads has closed the pipe: COMMAND's end is waited for then.
 Exit status: as of record.";
 
 impl clap::Args for Watch {

@@ -57,8 +57,9 @@ pub struct Args {
 /// One sentence naming the file.
 pub fn run(args: &Args) -> Result<u8> {
     // Pieces are searched for beside those that are named, and the output is read once it is there.
-    let beside = args.pieces.iter().chain([&args.output]).map(|path| directory(path));
-    args.sandbox.enter(&Needs::reading(&args.pieces).and_reading(beside).and_writing([&args.output]));
+    let beside: Vec<&Path> = args.pieces.iter().chain([&args.output]).map(|path| directory(path)).collect();
+    let needs = Needs::reading(&args.pieces).and_reading(beside.iter().flat_map(|place| search::links(place)));
+    args.sandbox.enter(&needs.and_reading(beside).and_writing([&args.output]));
     let limits = args.large.limits();
     let sources = Sources::open(&search::unfinished(&args.pieces, limits)?, limits)?;
     for file in sources.left_out() {

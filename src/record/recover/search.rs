@@ -99,6 +99,12 @@ fn of(path: &Path, limits: Limits) -> Result<Vec<PathBuf>> {
     }
 }
 
+/// Symbolic links in a directory: pieces can be behind them.
+pub fn links(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink())).map(|entry| entry.path()).collect()
+}
+
 /// The files that begin as captures of that recording do; where its id is not known, by their names.
 fn beside(output: &Path, id: Option<&str>, limits: Limits) -> Result<Vec<Piece>> {
     let stem = output.file_stem().unwrap_or_default();

@@ -85,6 +85,8 @@ pub struct Session<'a> {
     syncer: Syncer,
     timers: Timers,
     waiter: Waiter,
+    /// Processes that were selected before COMMAND was started.
+    selected_at_start: Vec<i32>,
     /// When the last of the `-p` processes was found to have ended.
     gone: Option<Instant>,
     child: Option<Child>,
@@ -149,6 +151,7 @@ impl<'a> Session<'a> {
         Ok(Session {
             options,
             inherited,
+            selected_at_start: programs.tracked(),
             programs,
             counters,
             waiter,
@@ -344,7 +347,10 @@ impl<'a> Session<'a> {
         let at_end = self.counters.read();
         let mut gaps = Vec::new();
         let left = match end {
-            End::Command(_) => survivors::among(self.programs.tracked(), &self.options.named_pids()),
+            // Those that have come by their names are nobody's children.
+            End::Command(_) if !self.options.selects_by_name() => {
+                survivors::among(self.programs.tracked(), &self.selected_at_start)
+            }
             _ => Vec::new(),
         };
         gaps.extend(survivors::gap(&left));

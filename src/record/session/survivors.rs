@@ -15,9 +15,9 @@ pub struct Survivor {
     comm: String,
 }
 
-/// Those of `tracked` that live, but for those that were recorded by their own number.
-pub fn among(tracked: Vec<i32>, named: &[i32]) -> Vec<Survivor> {
-    let living = tracked.into_iter().filter(|pid| !named.contains(pid) && !is_gone(*pid));
+/// Those of `tracked` that live, but for those that were selected before.
+pub fn among(tracked: Vec<i32>, before: &[i32]) -> Vec<Survivor> {
+    let living = tracked.into_iter().filter(|pid| !before.contains(pid) && !is_gone(*pid));
     let mut left: Vec<Survivor> = living.map(|pid| Survivor { pid, comm: comm(pid) }).collect();
     left.sort_by_key(|survivor| survivor.pid);
     left

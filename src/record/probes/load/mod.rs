@@ -33,7 +33,7 @@ use self::knobs::{follows_descriptors, wire_knobs};
 use self::object::{Maps, Refused};
 use crate::record::host;
 use crate::record::privileges;
-use crate::record::wire::{VMT_SPARES, VMT_TRACKED_BOTH, VMT_TRACKED_TARGET, vmt_knobs};
+use crate::record::wire::{VMT_SPARES, VMT_TRACKED_BOTH, VMT_TRACKED_BY_NAME, VMT_TRACKED_TARGET, vmt_knobs};
 use crate::schema::events::{EventSet, FAMILIES, Family, SYS_ENTER, SYS_EXIT};
 use crate::schema::manifest::Hook;
 
@@ -162,6 +162,31 @@ fn no_permission() -> anyhow::Error {
     anyhow!(privileges::refusal())
 }
 
+/// As what a process is selected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tracked {
+    /// Its calls, and those that reach it: it was started by one that is.
+    Both,
+    /// Calls that reach it.
+    Target,
+    /// As the first, by its name alone.
+    BothByName,
+    /// As the second, by its name alone.
+    TargetByName,
+}
+
+impl Tracked {
+    fn bits(self) -> u8 {
+        let bits = match self {
+            Tracked::Both => VMT_TRACKED_BOTH,
+            Tracked::Target => VMT_TRACKED_TARGET,
+            Tracked::BothByName => VMT_TRACKED_BOTH | VMT_TRACKED_BY_NAME,
+            Tracked::TargetByName => VMT_TRACKED_TARGET | VMT_TRACKED_BY_NAME,
+        };
+        bits as u8
+    }
+}
+
 impl Programs {
     /// How each wanted family is served.
     pub fn families(&self) -> &[FamilyState] {
@@ -183,20 +208,23 @@ impl Programs {
     /// # Errors
     /// When the map is full.
     pub fn track(&self, pid: i32) -> Result<()> {
-        self.track_as(pid, VMT_TRACKED_BOTH as u8)
+        self.track_as(pid, VMT_TRACKED_BOTH as u8, MapFlags::ANY)
     }
 
-    /// Selects the process `pid` as a target: calls that reach it. One that is selected whole stays that.
+    /// Selects the process `pid` in one of these ways, unless it is selected already.
     ///
     /// # Errors
     /// When the map is full.
-    pub fn track_target(&self, pid: i32) -> Result<()> {
-        if self.is_tracked(pid) { Ok(()) } else { self.track_as(pid, VMT_TRACKED_TARGET as u8) }
+    pub fn track_new(&self, pid: i32, how: Tracked) -> Result<()> {
+        match self.track_as(pid, how.bits(), MapFlags::NO_EXIST) {
+            Err(_) if self.is_tracked(pid) => Ok(()),
+            tracked => tracked,
+        }
     }
 
-    fn track_as(&self, pid: i32, how: u8) -> Result<()> {
+    fn track_as(&self, pid: i32, how: u8, flags: MapFlags) -> Result<()> {
         let tracked = self.maps.get("tracked")?;
-        tracked.update(&pid.to_ne_bytes(), &[how], MapFlags::ANY).context("a process cannot be tracked")
+        tracked.update(&pid.to_ne_bytes(), &[how], flags).context("a process cannot be tracked")
     }
 
     /// Whether the process `pid` is selected, in one way or the other.
