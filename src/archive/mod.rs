@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
-use self::zip::{Entry, MAX_CAPTURES, Zip};
+use self::zip::{Entry, Zip};
 use crate::schema::file::{Links, open_regular};
+use crate::schema::limits::MAX_CAPTURES;
 use crate::schema::member;
 use crate::schema::quote::quoted;
 use crate::schema::stdin;

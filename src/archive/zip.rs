@@ -1,6 +1,6 @@
 //! Reads zip archives of strangers.
 //!
-//! Owns the limits on what such an archive can make its reader do. Its directory is checked whole before anything is unpacked:
+//! Owns what such an archive can make its reader do, within the limits of `schema::limits`. Its directory is checked whole before anything is unpacked:
 //! number and names of its entries, and where their bytes are. No name in it becomes a name on the disk.
 
 use std::collections::HashSet;
@@ -16,23 +16,9 @@ use rawzip::{
 
 use super::sums::{self, Sums};
 use crate::count;
+use crate::schema::limits::{MAX_ENTRIES, MAX_ENTRY_NAME, MAX_RATIO, MAX_SUMS, MAX_UNPACKED, SMALL_ENTRY};
 use crate::schema::quote::quoted;
 use crate::schema::reader::guarded;
-
-/// Entries of an archive at most; a bundle has some for each capture.
-pub const MAX_ENTRIES: u64 = 1_000;
-/// Captures that are read of an archive: each is an open file.
-pub const MAX_CAPTURES: usize = 250;
-/// Bytes of the name of an entry.
-pub const MAX_NAME: usize = 255;
-/// Bytes that the entries that are read of an archive may have unpacked, all together.
-pub const MAX_UNPACKED: u64 = 2 << 30;
-/// An entry may be so many times as large as it is packed. What captures consist of is packed already.
-pub const MAX_RATIO: u64 = 100;
-/// Bytes of an entry for which its ratio does not matter.
-pub const SMALL: u64 = 1 << 20;
-/// Bytes of the file of digests.
-pub const MAX_SUMS: u64 = 1 << 20;
 
 /// Bytes of the longest data descriptor, which can stand behind an entry. No entry fits into so few.
 const DESCRIPTOR: u64 = 24;
@@ -159,7 +145,7 @@ impl Zip {
     /// When they are too large, or one is much larger than it is packed.
     pub fn check_room(&self, entries: &[&Entry]) -> Result<()> {
         let name = &self.name;
-        let bomb = |entry: &&&Entry| entry.size > SMALL && entry.size / MAX_RATIO > entry.packed;
+        let bomb = |entry: &&&Entry| entry.size > SMALL_ENTRY && entry.size > entry.packed.saturating_mul(MAX_RATIO);
         if let Some(entry) = entries.iter().find(bomb) {
             bail!(
                 "{name}: {} would be {} from {}, more than {MAX_RATIO} times as much: that is no capture",
@@ -253,7 +239,11 @@ fn entry(header: &ZipFileHeaderRecord<'_>) -> Result<Option<Entry>> {
 /// The name of an entry, if it is one that leads nowhere else.
 fn name(bytes: &[u8]) -> Result<String> {
     let shown = || quoted(&String::from_utf8_lossy(bytes));
-    ensure!(bytes.len() <= MAX_NAME, "{} in the zip archive has a name of more than {MAX_NAME} bytes", shown());
+    ensure!(
+        bytes.len() <= MAX_ENTRY_NAME,
+        "{} in the zip archive has a name of more than {MAX_ENTRY_NAME} bytes",
+        shown()
+    );
     let name = std::str::from_utf8(bytes)
         .ok()
         .filter(|name| !name.contains(|c: char| ['\\', ':'].contains(&c) || c.is_control()));
@@ -280,6 +270,6 @@ mod tests {
             assert!(name(bad.as_bytes()).is_err(), "{bad:?}");
         }
         assert!(name(b"\xff").is_err());
-        assert!(name(&vec![b'a'; MAX_NAME]).is_ok() && name(&vec![b'a'; MAX_NAME + 1]).is_err());
+        assert!(name(&vec![b'a'; MAX_ENTRY_NAME]).is_ok() && name(&vec![b'a'; MAX_ENTRY_NAME + 1]).is_err());
     }
 }

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 
 use crate::count;
 use crate::schema::events::EventSpec;
-use crate::schema::hosts;
+use crate::schema::limits::{MAX_HOSTS, MAX_KINDS};
 use crate::schema::manifest::LedgerRow;
 use crate::schema::quote::quoted;
 use crate::schema::vocabulary::{IovVerdict, PayloadStatus};
@@ -13,8 +13,6 @@ use crate::terminal::escape::SafeLine;
 
 /// Columns that [`Counts::note`] looks at.
 pub const COLUMNS: &[&str] = &["event", "errno", "bytes", "payload_status", "iov_verdict", "argv", "host"];
-/// Kinds of events that are told apart. A capture of vmtrace has far fewer.
-const KINDS: usize = 1_024;
 
 /// Rows by event, and by host and event where the rows are of several hosts.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +51,7 @@ impl Counts {
         let at = match last.or_else(|| self.hosts.iter().position(|(known, _)| known == host)) {
             Some(at) => at,
             None => {
-                ensure!(self.hosts.len() < hosts::MOST, "the rows are of more than {} hosts", hosts::MOST);
+                ensure!(self.hosts.len() < MAX_HOSTS, "the rows are of more than {MAX_HOSTS} hosts");
                 self.hosts.push((host.into(), Counts::default()));
                 self.hosts.len() - 1
             }
@@ -73,7 +71,7 @@ impl Counts {
             self.last = match self.of.iter().position(|row| row.event == event) {
                 Some(at) => at,
                 None => {
-                    ensure!(self.of.len() < KINDS, "the rows are of more than {KINDS} kinds of events");
+                    ensure!(self.of.len() < MAX_KINDS, "the rows are of more than {MAX_KINDS} kinds of events");
                     self.of.push(LedgerRow { event: event.into(), ..LedgerRow::default() });
                     self.of.len() - 1
                 }
@@ -196,7 +194,7 @@ mod tests {
         let tee = Event { event: "tee", ..Event::default() };
         let error = counts(&[tee]).ledger(&[]).unwrap_err();
         assert_eq!(error.to_string(), "it holds 1 row of tee, and its ledger counts 0");
-        let names: Vec<String> = (0..=KINDS).map(|n| n.to_string()).collect();
+        let names: Vec<String> = (0..=MAX_KINDS).map(|n| n.to_string()).collect();
         let mut counts = Counts::default();
         let noted: Result<()> = names.iter().try_for_each(|event| counts.note(&Event { event, ..Event::default() }));
         assert!(noted.is_err());

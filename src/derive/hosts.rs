@@ -21,14 +21,13 @@ use crate::count;
 use crate::model;
 use crate::schema::derived::{self, Derivation};
 use crate::schema::hosts::{self, HostPart};
+use crate::schema::limits::MAX_RECORDINGS;
 use crate::schema::manifest::LedgerRow;
 use crate::schema::quote::quoted;
 use crate::schema::{Event, Manifest};
 use crate::terminal;
 use crate::terminal::escape::SafeLine;
 
-/// Recordings that are merged at once: rows of each are in memory.
-const RECORDINGS: usize = 64;
 /// Hexadecimal digits of a capture's id.
 const DIGITS: usize = 32;
 
@@ -90,7 +89,10 @@ fn recordings(sources: Vec<(usize, Source)>) -> Result<Vec<Recording>> {
             Some(group) => group.push((place, source)),
             None => groups.push(vec![(place, source)]),
         }
-        ensure!(groups.len() <= RECORDINGS, "more than {RECORDINGS} recordings at once: merge some of them first");
+        ensure!(
+            groups.len() <= MAX_RECORDINGS,
+            "more than {MAX_RECORDINGS} recordings at once: merge some of them first"
+        );
     }
     groups.sort_by_cached_key(|group| {
         let manifest = group.first().map(|(_, source)| source.manifest());

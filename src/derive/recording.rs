@@ -11,12 +11,9 @@ use super::counts::Counts;
 use super::source::Source;
 use crate::schema::Manifest;
 use crate::schema::derived::{self, Derivation, Redaction};
-use crate::schema::limits::Limits;
+use crate::schema::limits::{Limits, MAX_SLICES};
 use crate::schema::manifest::{LedgerRow, Segment};
 use crate::schema::vocabulary::EndReason;
-
-/// Slices of one file that are merged at once: rows of each are in memory.
-const SLICES: usize = 64;
 
 /// A file of the recording; or slices of it, of which each may be a part of it.
 #[derive(Debug)]
@@ -243,7 +240,10 @@ impl Part {
 
     /// Adds a slice of the same file.
     fn add(&mut self, source: Source) -> Result<()> {
-        ensure!(self.sources.len() < SLICES, "more than {SLICES} captures of the same rows: merge some of them first");
+        ensure!(
+            self.sources.len() < MAX_SLICES,
+            "more than {MAX_SLICES} captures of the same rows: merge some of them first"
+        );
         let hosts = &source.manifest().hosts;
         let mut is_same = widen(&mut self.ledger, &source.manifest().ledger) && self.hosts.len() == hosts.len();
         for ((mine, ledger), its) in self.hosts.iter_mut().zip(hosts) {

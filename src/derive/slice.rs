@@ -23,15 +23,13 @@ use crate::model::flow;
 use crate::model::select::{Filter, Select};
 use crate::sandbox::{Needs, Sandbox};
 use crate::schema::expr::Expr;
-use crate::schema::limits::{AllowLarge, Limits};
+use crate::schema::limits::{AllowLarge, Limits, MAX_FLOW_CALLS};
 use crate::schema::reader::Scan;
 use crate::terminal::escape::SafeLine;
 use crate::terminal::status;
 
 /// What is said of the rows that are not taken.
 const LEFT_OUT: &str = "that are not selected";
-/// Calls of a flow.
-const FLOW: usize = 100_000;
 
 /// Options of `vmtrace slice`.
 #[derive(Debug, clap::Args)]
@@ -148,7 +146,7 @@ fn rows_of_flow(recording: &Recording, seq: u64) -> Result<BTreeSet<u64>> {
             if flow.calls().any(|(call, _)| call.seq == seq) {
                 rows.extend(flow.calls().map(|(call, _)| call.seq));
             }
-            ensure!(rows.len() <= FLOW, "--flow: the bytes went through more than {FLOW} calls");
+            ensure!(rows.len() <= MAX_FLOW_CALLS, "--flow: the bytes went through more than {MAX_FLOW_CALLS} calls");
             Ok(())
         },
     )?;

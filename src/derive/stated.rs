@@ -4,17 +4,18 @@ use anyhow::{Result, ensure};
 
 use crate::count;
 use crate::schema::Manifest;
+use crate::schema::limits::{
+    MAX_STATED, MAX_STATED_BYTES, MAX_STATED_EVENTS, MAX_STATED_FAMILIES, MAX_STATED_GAPS, MAX_STATED_LEDGER,
+    MAX_STATED_STEPS,
+};
 
 /// Lists of a manifest.
 const LISTS: usize = 5;
 /// What they are of.
 const NAMES: [&str; LISTS] = ["gaps", "kinds of events", "families", "lines of a ledger", "steps of its making"];
 /// Lines of each, of one host.
-const OF_HOST: [usize; LISTS] = [1_024, 256, 64, 256, 1_024];
-/// Lines of all hosts together.
-const OF_ALL: usize = 16_384;
-/// Bytes of their texts.
-const BYTES: usize = 4 << 20;
+const OF_HOST: [usize; LISTS] =
+    [MAX_STATED_GAPS, MAX_STATED_EVENTS, MAX_STATED_FAMILIES, MAX_STATED_LEDGER, MAX_STATED_STEPS];
 
 /// Whether the manifests of captures that are put together, or of one, state no more than recorders do.
 ///
@@ -25,7 +26,7 @@ pub fn check<'a>(manifests: impl IntoIterator<Item = &'a Manifest>) -> Result<()
     for manifest in manifests {
         // What a capture of several hosts says as one is made of what these say.
         let one = Lists::of(manifest);
-        one.check(if manifest.hosts.is_empty() { &OF_HOST } else { &[OF_ALL; LISTS] })?;
+        one.check(if manifest.hosts.is_empty() { &OF_HOST } else { &[MAX_STATED; LISTS] })?;
         for part in &manifest.hosts {
             let of_host = Lists::of(&part.manifest);
             of_host.check(&OF_HOST)?;
@@ -36,7 +37,7 @@ pub fn check<'a>(manifests: impl IntoIterator<Item = &'a Manifest>) -> Result<()
         }
     }
     // The others are compared with those of one host.
-    all.check(&[OF_ALL, usize::MAX, OF_ALL, usize::MAX, OF_ALL])
+    all.check(&[MAX_STATED, usize::MAX, MAX_STATED, usize::MAX, MAX_STATED])
 }
 
 /// How long the lists of a manifest are.
@@ -71,10 +72,10 @@ impl Lists {
             );
         }
         ensure!(
-            self.bytes <= BYTES,
+            self.bytes <= MAX_STATED_BYTES,
             "the manifest states gaps of {} bytes, and at most {} can be put together: no recorder states so much",
             count::grouped(self.bytes as u64),
-            count::grouped(BYTES as u64)
+            count::grouped(MAX_STATED_BYTES as u64)
         );
         Ok(())
     }
@@ -98,7 +99,7 @@ mod tests {
     fn a_thousand_hosts_may_state_what_recorders_state_and_no_more() {
         assert!(check([&of_hosts(1_024, 16)]).is_ok());
         assert!(check([&of_hosts(1, 1_024), &stating(1, 1)]).is_ok());
-        for bad in [of_hosts(1_024, 17), of_hosts(2, 1_025), stating(OF_ALL + 1, 1), stating(5, 1 << 20)] {
+        for bad in [of_hosts(1_024, 17), of_hosts(2, 1_025), stating(MAX_STATED + 1, 1), stating(5, 1 << 20)] {
             assert!(check([&bad]).unwrap_err().to_string().contains("no recorder states so m"));
         }
         let half = of_hosts(513, 16);

@@ -29,13 +29,11 @@ use super::resources::{MUCH_MEMORY, STACK, half_of_memory, reading, threads};
 use super::spill::Spills;
 use super::stopping::{StopJoins, Stops};
 use super::{allowed, error, flows, functions, headers, signals, tables, views};
-use crate::schema::limits;
+use crate::schema::limits::{self, MAX_SQL};
 use crate::schema::reader::guard_thread;
 
 /// Below it, queries run in one partition.
 const LITTLE_MEMORY: usize = 256 << 20;
-/// Longest SQL accepted.
-pub const MAX_SQL: usize = 64 << 10;
 
 /// What a query may use.
 #[derive(Clone, Copy, Debug)]

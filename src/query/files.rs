@@ -8,13 +8,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::remote;
+use crate::schema::limits::{MAX_DIRECTORIES, MAX_FILES};
 
-/// Directories below directories are entered this deep.
-const MAX_DEPTH: usize = 32;
 /// What makes a pattern of a word.
 const PATTERN: [char; 3] = ['*', '?', '['];
-/// Captures taken at most.
-const MAX_FILES: usize = 100_000;
 
 /// The captures that `words` name, each once, those of a directory or pattern in order of their names.
 ///
@@ -84,7 +81,11 @@ fn pattern(base: &Path, rest: &Path, depth: usize, found: &mut Vec<PathBuf>) -> 
                 pattern(&inner, rest_after, depth, found)?;
             }
         } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            ensure!(depth < MAX_DEPTH, "{}: directories are nested more than {MAX_DEPTH} deep", inner.display());
+            ensure!(
+                depth < MAX_DIRECTORIES,
+                "{}: directories are nested more than {MAX_DIRECTORIES} deep",
+                inner.display()
+            );
             pattern(&inner, rest, depth + 1, found)?;
         }
     }
@@ -104,8 +105,8 @@ fn entries(path: &Path) -> Result<Vec<DirEntry>> {
 
 /// Takes the `*.parquet` of a directory and of those in it; hidden ones and symbolic links to directories are left out.
 fn directory(path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
-    if depth > MAX_DEPTH {
-        bail!("{}: directories are nested more than {MAX_DEPTH} deep", path.display());
+    if depth > MAX_DIRECTORIES {
+        bail!("{}: directories are nested more than {MAX_DIRECTORIES} deep", path.display());
     }
     for entry in entries(path)? {
         let inner = entry.path();

@@ -169,6 +169,7 @@ mod tests {
     use datafusion::sql::parser::DFParser;
 
     use super::*;
+    use crate::schema::limits::MAX_SQL;
 
     fn named(sql: &str) -> String {
         let mut statements = DFParser::parse_sql(sql).unwrap();
@@ -202,7 +203,7 @@ mod tests {
     /// As long as SQL may be: on the threads that the engine has.
     #[test]
     fn deep_expressions_are_named() {
-        let sql = format!("SELECT 1{}", "+1".repeat(super::super::engine::MAX_SQL / 2 - 8));
+        let sql = format!("SELECT 1{}", "+1".repeat(MAX_SQL / 2 - 8));
         let thread = std::thread::Builder::new().stack_size(super::super::resources::STACK);
         let length = thread.spawn(move || named(&sql).len()).unwrap().join().unwrap();
         assert!(length > 2 * 65_000, "{length}");

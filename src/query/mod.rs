@@ -49,7 +49,7 @@ use self::output::Form;
 use self::session::Session;
 use crate::archive;
 use crate::sandbox::{Needs, Sandbox};
-use crate::schema::limits::AllowLarge;
+use crate::schema::limits::{AllowLarge, MAX_SQL};
 use crate::terminal::status;
 
 /// Options of `vmtrace query`.
@@ -227,7 +227,7 @@ fn meant(word: &str) -> String {
 /// SQL from stdin: no more of it is read than may be run.
 fn from_stdin() -> Result<String> {
     let mut text = Vec::new();
-    let limit = engine::MAX_SQL as u64 + 1;
+    let limit = MAX_SQL as u64 + 1;
     std::io::stdin().lock().take(limit).read_to_end(&mut text).context("cannot read SQL from stdin")?;
     engine::check_length(text.len())?;
     String::from_utf8(text).context("cannot read SQL from stdin: it is not UTF-8")

@@ -26,7 +26,7 @@ use object_store::{
 use tokio::runtime::Runtime;
 use url::Url;
 
-use crate::schema::limits::Limits;
+use crate::schema::limits::{Limits, MAX_REMOTE_COLUMN};
 use crate::schema::reader::Capture;
 
 /// Time for a connection, and for the whole of one request of at most [`PART`] bytes.
@@ -38,8 +38,6 @@ const RETRIES: (usize, Duration) = (3, Duration::from_secs(60));
 const PART: u64 = 16 << 20;
 /// Bytes between two ranges that are rather read than asked around.
 const GAP: u64 = 256 << 10;
-/// Bytes held of one column at most; a row group has no more uncompressed.
-const MAX_COLUMN: u64 = 1 << 30;
 
 /// Stores by scheme and host, and the threads that talk to them: a busy engine does not keep answers waiting.
 static STORES: LazyLock<Mutex<HashMap<String, Arc<dyn ObjectStore>>>> = LazyLock::new(Mutex::default);
@@ -154,7 +152,7 @@ impl Remote {
         for range in &ranges {
             let length = range.end.checked_sub(range.start).filter(|_| range.end <= self.size);
             let length = length.ok_or_else(|| anyhow!("{}: bytes outside the file are named", self.name))?;
-            ensure!(length <= MAX_COLUMN, "{}: a column claims {length} bytes: not a capture", self.name);
+            ensure!(length <= MAX_REMOTE_COLUMN, "{}: a column claims {length} bytes: not a capture", self.name);
         }
         let this = Arc::clone(self);
         let reading = async move {

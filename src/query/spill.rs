@@ -15,8 +15,8 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::{SpillFile, SpillWriter, TempFileFactory};
 use futures::Stream;
 
-/// Bytes of all files together at most.
-const MAX_BYTES: u64 = 100 << 30;
+use crate::schema::limits::MAX_SPILLED;
+
 /// Bytes read at a time.
 const CHUNK: usize = 128 << 10;
 
@@ -92,7 +92,7 @@ impl Write for Writer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let Inner { file, size, used } = &*self.0;
         let new = bytes.len() as u64;
-        if used.fetch_add(new, Ordering::Relaxed).saturating_add(new) > MAX_BYTES {
+        if used.fetch_add(new, Ordering::Relaxed).saturating_add(new) > MAX_SPILLED {
             used.fetch_sub(new, Ordering::Relaxed);
             return Err(io::Error::other(
                 "temporary files have reached 100 GiB: ask for less, or give --memory-limit more",

@@ -23,13 +23,10 @@ use super::summary::gather::{self, Group};
 use crate::archive;
 use crate::model::flow::{self, Flow, Why};
 use crate::sandbox::{Needs, Sandbox};
-use crate::schema::limits::{AllowLarge, Limits};
+use crate::schema::limits::{AllowLarge, Limits, MAX_FLOW_CALLS};
 use crate::schema::reader::Capture;
 use crate::terminal::escape::SafeLine;
 use crate::terminal::{self, status};
-
-/// Calls that `replay --follow` shows.
-const ROWS: usize = 100_000;
 
 /// Options of `vmtrace flows`.
 #[derive(Debug, clap::Args)]
@@ -228,7 +225,7 @@ pub(crate) fn answer(
 impl Render for (answer::Answer, Rows) {
     fn flow(&mut self, out: &mut dyn Write, file: &str, flow: Flow) -> Result<()> {
         // The answer has room for all that are of this row; of their calls, the first are kept.
-        if self.1.0.len() < ROWS {
+        if self.1.0.len() < MAX_FLOW_CALLS {
             self.1.0.extend(flow.calls().map(|(call, _)| call.seq));
         }
         self.0.flow(out, file, flow)
@@ -247,8 +244,8 @@ impl Render for Rows {
     fn flow(&mut self, _out: &mut dyn Write, _file: &str, flow: Flow) -> Result<()> {
         self.0.extend(flow.calls().map(|(call, _)| call.seq));
         ensure!(
-            self.0.len() <= ROWS,
-            "--follow: the bytes went through more than {ROWS} calls; vmtrace flows lists them"
+            self.0.len() <= MAX_FLOW_CALLS,
+            "--follow: the bytes went through more than {MAX_FLOW_CALLS} calls; vmtrace flows lists them"
         );
         Ok(())
     }

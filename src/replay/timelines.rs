@@ -9,11 +9,9 @@ use anyhow::{Result, ensure};
 
 use crate::model::process::Identity;
 use crate::model::select::{CaptureFilter, Decision, View};
+use crate::schema::limits::MAX_PROCESSES;
 use crate::schema::reader::{Capture, Scan};
 use crate::schema::{Event, EventKind};
-
-/// Maximum number of processes: beyond that nobody reads them one after another.
-const LIMIT: usize = 100_000;
 
 /// One process and the span in which it is seen, on CLOCK_MONOTONIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +40,8 @@ pub fn find(
             found.note(&event, filter);
         }
         ensure!(
-            found.timelines.len() <= LIMIT,
-            "{}: more than {LIMIT} processes; name some with -p",
+            found.timelines.len() <= MAX_PROCESSES,
+            "{}: more than {MAX_PROCESSES} processes; name some with -p",
             capture.path().display()
         );
         goes_on()?;

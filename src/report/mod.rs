@@ -36,13 +36,11 @@ use crate::replay::summary::gather::{self, Report};
 use crate::replay::summary::{json, sentences};
 use crate::sandbox::{Needs, Sandbox};
 use crate::schema::columns::COLUMNS;
-use crate::schema::limits::{AllowLarge, Limits, parse_size};
+use crate::schema::limits::{AllowLarge, Limits, MAX_PAGE, parse_size};
 use crate::schema::reader::Capture;
 use crate::terminal::escape::SafeLine;
 use crate::terminal::status;
 
-/// What a page may be at most: more than any browser opens.
-const LARGEST: u64 = 1 << 30;
 /// Sentences of a kind at the top of the page.
 const SENTENCES: usize = 20;
 /// Entries of a list in the page's summary.
@@ -93,7 +91,7 @@ impl fmt::Display for TooSmall {
 /// # Errors
 /// When OUT exists or cannot be written, when FILE cannot be read, or when `--max-size` is too small for any page.
 pub fn run(args: &Args) -> Result<u8> {
-    ensure!(args.max_size <= LARGEST, "--max-size: no browser opens such a page; give at most {}", size(LARGEST));
+    ensure!(args.max_size <= MAX_PAGE, "--max-size: no browser opens such a page; give at most {}", size(MAX_PAGE));
     archive::check_apart(std::slice::from_ref(&args.file), &args.output)?;
     args.sandbox.enter(&Needs::reading([&args.file]).and_writing([&args.output]));
     let whole = Whole::create(&args.output, args.force, 0o600)?;

@@ -198,6 +198,16 @@ mod tests {
         bytes
     }
 
+    fn varint(mut value: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while value >= 0x80 {
+            bytes.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        bytes.push(value as u8);
+        bytes
+    }
+
     fn fault(footer: &[u8]) -> String {
         Claims::of(footer, MOST).unwrap_err().to_string()
     }
@@ -218,6 +228,31 @@ mod tests {
     }
 
     #[test]
+    fn what_a_footer_has_is_counted_up_to_its_limits() {
+        // A root, groups in each other, a leaf.
+        assert!(Claims::of(&footer(MAX_NESTING - 1, 0), MOST).is_ok());
+        assert_eq!(fault(&footer(MAX_NESTING, 0)), format!("the schema is nested {} levels deep: not a capture", 17));
+        let element = |name: usize| [vec![0x48], varint(name as u64), vec![b'x'; name], vec![0]].concat();
+        let list = |field: u8, kind: u8, count: u64| [vec![field << 4 | 9, 0xf0 | kind], varint(count)].concat();
+        let of = |elements: u64, name: u64, groups: u64| {
+            let root = [vec![0x48, 1, b'r', 0x15], varint((elements - 1) << 1), vec![0]].concat();
+            let leaves = (1..elements).map(|_| element(name as usize));
+            let schema = [root, leaves.collect::<Vec<_>>().concat()].concat();
+            let groups = [list(2, 12, groups), vec![0; groups as usize]].concat();
+            [vec![0x15, 2], list(1, 12, elements), schema, groups, vec![0]].concat()
+        };
+        let footers: [(u64, &dyn Fn(u64) -> Vec<u8>); 3] = [
+            (MAX_ELEMENTS, &|many| of(many, 1, 1)),
+            (MAX_NAME, &|name| of(2, name, 1)),
+            (MAX_ROW_GROUPS, &|groups| of(2, 1, groups)),
+        ];
+        for (limit, of) in footers {
+            assert!(Claims::of(&of(limit), MOST).is_ok(), "{limit}");
+            assert_eq!(fault(&of(limit + 1)), "the Parquet footer is damaged", "{limit}");
+        }
+    }
+
+    #[test]
     fn groups_have_the_children_they_claim() {
         let children = |claimed: &[u8]| {
             let mut bytes = vec![0x15, 2, 0x19, 0x3c, 0x48, 1, b'x', 0x15];
@@ -235,5 +270,8 @@ mod tests {
     fn a_footer_takes_no_more_memory_than_it_may() {
         let error = Claims::of(&footer(9, 9), 10 << 10).unwrap_err().to_string();
         assert!(error.contains("--allow-large"), "{error}");
+        let takes = Claims::of(&footer(9, 9), MOST).unwrap().memory;
+        assert!(Claims::of(&footer(9, 9), takes).is_ok());
+        assert!(Claims::of(&footer(9, 9), takes - 1).is_err());
     }
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::file::read_at;
+use super::limits::{MAX_HEAD, MAX_TAIL};
 use super::manifest::Clocks;
 
 /// First and last bytes of a Parquet file.
@@ -23,10 +24,6 @@ const MAGIC: [u8; 8] = *b"VMTFRAM1";
 const PREFIX: usize = 8 + 4 + 8 + 4;
 /// BLAKE3 of the capture's id, a newline, the prefix, the head and the tail.
 const CHECK: usize = 32;
-/// Largest head accepted: a manifest with the longest command line that Linux allows stays below.
-const MAX_HEAD: u32 = 32 << 20;
-/// Largest tail accepted; ours take a few KB.
-const MAX_TAIL: u32 = 2 << 20;
 
 /// What a row group's frame says in its head.
 #[derive(Debug, Serialize, Deserialize)]
@@ -122,4 +119,38 @@ fn lengths(prefix: &[u8; PREFIX]) -> Option<(u32, u64, u32)> {
     let (body, rest) = rest.split_first_chunk()?;
     let (tail, _) = rest.split_first_chunk()?;
     (*magic == MAGIC).then(|| (u32::from_le_bytes(*head), u64::from_le_bytes(*body), u32::from_le_bytes(*tail)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file with the prefix of a frame, and behind it nothing but room.
+    fn claiming(head: u32, tail: u32) -> (File, u64) {
+        let file = tempfile::tempfile().unwrap();
+        let size = (PREFIX + CHECK) as u64 + u64::from(head) + u64::from(tail);
+        file.set_len(size).unwrap();
+        let prefix = [&MAGIC[..], &head.to_le_bytes(), &0u64.to_le_bytes(), &tail.to_le_bytes()].concat();
+        file.write_all_at(&prefix, 0).unwrap();
+        (file, size)
+    }
+
+    #[test]
+    fn heads_and_tails_are_as_long_as_they_may_be_and_no_longer() {
+        for (head, tail, fits) in
+            [(MAX_HEAD, 0, true), (0, MAX_TAIL, true), (MAX_HEAD + 1, 0, false), (0, MAX_TAIL + 1, false)]
+        {
+            let (file, size) = claiming(head, tail);
+            let read = Frame::read(&file, 0, size).map(|frame| (frame.head.len(), frame.tail.len()));
+            let written = before_body("id", &vec![0; head as usize], 0, &vec![0; tail as usize]);
+            match fits {
+                true => assert_eq!(read.unwrap(), (head as usize, tail as usize)),
+                false => {
+                    let said = read.unwrap_err().to_string();
+                    assert_eq!(said, "a frame claims lengths that vmtrace does not write");
+                }
+            }
+            assert_eq!(written.is_ok(), fits, "what is written can be read");
+        }
+    }
 }

@@ -300,6 +300,14 @@ mod tests {
     }
 
     #[test]
+    fn a_description_is_unpacked_up_to_its_limit() {
+        let packed = |length: u64| zstd::bulk::compress(&vec![0; length as usize], 1).unwrap();
+        assert_eq!(unpack(&packed(MAX_DESCRIPTION)).unwrap().len() as u64, MAX_DESCRIPTION);
+        let said = unpack(&packed(MAX_DESCRIPTION + 1)).unwrap_err().to_string();
+        assert_eq!(said, "a row group's description is larger than vmtrace writes");
+    }
+
+    #[test]
     fn a_description_says_what_the_group_holds_wherever_it_stands() {
         let group = group(50_000);
         let described = group.description.read(group.body.len() as u64).unwrap();

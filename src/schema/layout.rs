@@ -10,11 +10,8 @@ use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::page_index::offset_index::PageLocation;
 
 use super::columns::column_spec;
-use super::limits::{Limits, MAX_RANGES, MAX_ROW_GROUP_ROWS};
+use super::limits::{Limits, MAX_FIXED, MAX_RANGES, MAX_ROW_GROUP_ROWS};
 use super::quote::quoted;
-
-/// Bytes of a value of fixed length, which no column of ours has.
-const MAX_FIXED: i32 = 64;
 
 /// Refuses types we do not write, places outside of the file of `size` bytes, and sizes we cannot have written.
 pub(super) fn check_layout(metadata: &ArrowReaderMetadata, size: u64, limits: Limits) -> Result<()> {

@@ -1,34 +1,103 @@
-//! Limits on what a capture can make its reader do. Captures come from strangers: all limits on their claims are here.
+//! All limits on what a file of a stranger can make its reader do, each with its reason.
 //!
 //! A capture of vmtrace is far below each limit, whatever was recorded: a row group ends with 131,072 rows or 64 MiB of
 //! payload and iovecs, a payload has at most 64 KiB, a row at most 1,024 ranges on each side. Anything above is refused
-//! in a sentence that names the column and the limit, before memory is allocated. So a reader of one capture takes at
-//! most 512 MiB. `--allow-large` raises what depends on [`Limits`]; the constants are fixed.
+//! in a sentence that names what it is, before memory is allocated. So a reader of one capture takes at most 512 MiB.
+//! `--allow-large` raises what depends on [`Limits`]; the constants are fixed. docs/LIMITS.md has both as a table that is
+//! made of [`FIXED`] and [`GROWING`], and tests/limits has a test of each, at the limit and one above.
+//!
+//! Limits of the recorder, which reads no files of strangers, are elsewhere (`record::limits`).
+
+mod option;
+mod table;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
-/// Largest footer accepted; ours take about 10 KB per row group.
-pub const MAX_FOOTER: u64 = 256 << 20;
-/// Groups of columns in each other; ours has 4 levels (a list of structs).
-pub const MAX_NESTING: usize = 16;
-/// Columns and groups of columns; ours has about 80.
-pub const MAX_ELEMENTS: u64 = 10_000;
-/// Bytes of the name of one of them: a column below it has its own copy.
-pub const MAX_NAME: u64 = 100;
-/// Row groups: the Parquet library numbers them with 16 bits.
-pub const MAX_ROW_GROUPS: u64 = 1 << 15;
-/// Most rows accepted in one row group.
-pub const MAX_ROW_GROUP_ROWS: i64 = 16 << 20;
-/// Ranges of a row on one side, as the kernel has it (UIO_MAXIOV).
-pub const MAX_RANGES: u64 = 1024;
+pub use option::{AllowLarge, parse_size};
+pub use table::{GROWING, Growing, Limit, Part, Unit};
+
 /// Ranges of a row group that are not counted row by row: they take little, whatever rows they are in.
 pub const FEW_RANGES: u64 = 1 << 18;
-/// Longest JSON: a manifest with the longest command line that Linux allows stays below.
-pub const MAX_JSON: usize = 32 << 20;
-/// Values, objects and lists in it.
-pub const MAX_JSON_VALUES: usize = 1 << 20;
-/// Largest description of a row group, unpacked; ours take 7 to 30 KB.
-pub const MAX_DESCRIPTION: u64 = 2 << 20;
+
+macro_rules! limits {
+    ($($name:ident: $type:ty = $most:expr, $unit:ident of $part:ident, $what:literal, $why:literal;)*) => {
+        $(
+            #[doc = concat!("Most accepted of ", $what, ": ", $why, ".")]
+            pub const $name: $type = $most;
+        )*
+        /// Limits that nothing raises.
+        pub const FIXED: &[Limit] = &[$(Limit {
+            name: stringify!($name),
+            most: $name as u64,
+            unit: Unit::$unit,
+            part: Part::$part,
+            what: $what,
+            why: $why,
+        }),*];
+    };
+}
+
+limits! {
+    MAX_FOOTER: u64 = 256 << 20, Bytes of Capture, "the footer; all page indexes together", "ours take about 10 KB per row group";
+    MAX_NESTING: usize = 16, Number of Capture, "groups of columns in each other", "ours has 4 levels, a list of structs; the Parquet library follows them by recursion";
+    MAX_UNKNOWN_DEPTH: usize = 16, Number of Capture, "levels of what is not known in a footer, page index or page header", "Parquet's own structures have 6; they are followed by recursion";
+    MAX_ELEMENTS: u64 = 10_000, Number of Capture, "columns and groups of columns", "ours has about 80";
+    MAX_NAME: u64 = 100, Bytes of Capture, "the name of a column", "each column below it has its own copy";
+    MAX_FIXED: i32 = 64, Bytes of Capture, "a value of a column of fixed length", "no column of ours has such values";
+    MAX_ROW_GROUPS: u64 = 1 << 15, Number of Capture, "row groups", "the Parquet library numbers them with 16 bits";
+    MAX_ROW_GROUP_ROWS: i64 = 16 << 20, Number of Capture, "rows of a row group", "a recorder ends one with 131,072 rows";
+    MAX_RANGES: u64 = 1024, Number of Capture, "ranges of a row on one side", "the kernel takes no more in a call (UIO_MAXIOV)";
+    MAX_JSON: usize = 32 << 20, Bytes of Capture, "the manifest", "one with the longest command line that Linux allows stays below";
+    MAX_JSON_VALUES: usize = 1 << 20, Number of Capture, "values, objects and lists of the manifest", "an object of three bytes can become hundreds";
+    MAX_HOSTS: usize = 1_024, Number of Capture, "hosts", "the host of each row is looked up";
+    MAX_SIGNATURE: u64 = 64 << 10, Bytes of Capture, "a signature, a key that signs, a file of allowed signers", "real ones take a few KB";
+
+    MAX_HEAD: u32 = 32 << 20, Bytes of Unfinished, "the head of a frame between row groups", "it has the manifest";
+    MAX_TAIL: u32 = 2 << 20, Bytes of Unfinished, "the tail of a frame", "ours take a few KB";
+    MAX_DESCRIPTION: u64 = 2 << 20, Bytes of Unfinished, "the description of a row group in it, uncompressed", "ours take 7 to 30 KB";
+    MAX_JOURNAL_FRAME: usize = 64 << 20, Bytes of Unfinished, "a frame of a journal", "a chunk of records with one of the largest size behind it is far below";
+
+    MAX_ENTRIES: u64 = 1_000, Number of Archive, "entries", "a bundle has some for each capture";
+    MAX_CAPTURES: usize = 250, Number of Archive, "captures that are read of it", "each is an open file";
+    MAX_ENTRY_NAME: usize = 255, Bytes of Archive, "the name of an entry", "no file has a longer one";
+    MAX_UNPACKED: u64 = 2 << 30, Bytes of Archive, "what is read of it, uncompressed", "it is copied to TMPDIR";
+    MAX_RATIO: u64 = 100, Times of Archive, "an entry, uncompressed, of what it is packed", "what captures consist of is packed already";
+    SMALL_ENTRY: u64 = 1 << 20, Bytes of Archive, "an entry for which that does not matter", "texts pack well";
+    MAX_SUMS: u64 = 1 << 20, Bytes of Archive, "`SHA256SUMS`", "1,000 lines take 330 KB";
+
+    MAX_STATED_GAPS: usize = 1_024, Number of Making, "gaps that a host states", "what hosts state is compared line by line, and no recorder states so many";
+    MAX_STATED_EVENTS: usize = 256, Number of Making, "kinds of events that it asked for", "the same";
+    MAX_STATED_FAMILIES: usize = 64, Number of Making, "families that it states", "the same";
+    MAX_STATED_LEDGER: usize = 256, Number of Making, "lines of its ledger", "the same";
+    MAX_STATED_STEPS: usize = 1_024, Number of Making, "steps by which it was made", "the same";
+    MAX_STATED: usize = 16_384, Number of Making, "gaps, families or steps that all hosts state together", "the same";
+    MAX_STATED_BYTES: usize = 4 << 20, Bytes of Making, "texts of these gaps and families", "the same";
+    MAX_KINDS: usize = 1_024, Number of Making, "kinds of events that are counted", "a capture of ours has far fewer";
+    MAX_SLICES: usize = 64, Number of Making, "slices of one capture that are merged", "rows of each are in memory";
+    MAX_RECORDINGS: usize = 64, Number of Making, "recordings that are merged, and of them those of one boot", "rows of each are in memory";
+    MAX_MAPPED: usize = 1 << 20, Number of Making, "values that `redact --map` writes down", "all are in memory";
+    MAX_MAPPED_BYTES: usize = 128 << 20, Bytes of Making, "texts of these values", "all are in memory";
+    MAX_KEY: u64 = 1 << 20, Bytes of Making, "the file of `--key`", "256 bits are enough";
+    MAX_BUNDLED: usize = 200, Number of Making, "captures that `bundle` puts into an archive", "an archive that is read has no more than 250";
+    MAX_PAGE: u64 = 1 << 30, Bytes of Making, "`report --max-size`", "no browser opens more";
+
+    MAX_CONDITION_DEPTH: usize = 64, Number of Command, "parentheses and `not` in each other of `--where` and `--trigger`", "they are followed by recursion";
+    MAX_PATTERN: usize = 4_096, Bytes of Command, "the pattern of `memory --search`", "parts of it are compared at each byte";
+    MAX_PROCESSES: usize = 100_000, Number of Command, "processes that `replay` shows one after another", "nobody reads more, and their times are in memory";
+    MAX_FLOW_CALLS: usize = 100_000, Number of Command, "calls of a flow that `replay --follow` and `slice --flow` take", "they are in memory";
+    MAX_MEMORY_PIECES: usize = 300_000, Number of Command, "runs of bytes that `memory` keeps", "each has an event beside it";
+    MAX_MEMORY_BYTES: u64 = 32 << 20, Bytes of Command, "what `memory` keeps", "a piece holds on to at most twice its bytes";
+
+    MAX_SQL: usize = 64 << 10, Bytes of Query, "SQL", "the engine follows it by recursion";
+    MAX_DIRECTORIES: usize = 32, Number of Query, "directories in each other below one that is named", "links could make it endless";
+    MAX_FILES: usize = 100_000, Number of Query, "captures", "the names and footers of all are in memory";
+    MAX_MADE_TEXT: usize = 128 << 20, Bytes of Query, "text that a function makes of a batch of rows", "it is 5 times its payload";
+    MAX_REMOTE_COLUMN: u64 = 1 << 30, Bytes of Query, "a column of a row group on a server, as it is packed", "a row group has no more, uncompressed";
+    MAX_SPILLED: u64 = 100 << 30, Bytes of Query, "what does not fit into memory, in TMPDIR", "a query must not fill any disk";
+    MAX_MESSAGE: usize = 256 << 20, Bytes of Query, "a message of a cluster, and a part of a plan", "a plan names every capture";
+}
 
 /// What `--allow-large` is where it is not given. A row group's payload and iovecs, and then some.
 const LARGE: u64 = 80 << 20;
@@ -153,40 +222,6 @@ fn within(bytes: u64, most: u64, needs: u64, what: impl FnOnce() -> String) -> R
     if bytes <= most { Ok(()) } else { Err(TooLarge { what: what(), bytes, most, needs }) }
 }
 
-/// The option of every command that reads captures.
-#[derive(Clone, Copy, Debug, Default, clap::Args)]
-pub struct AllowLarge {
-    /// Accept captures with a page, or rows decoded at a time, of up to SIZE in memory; only for files that you trust
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    allow_large: Option<u64>,
-}
-
-impl AllowLarge {
-    /// The limits that follow.
-    pub fn limits(self) -> Limits {
-        self.allow_large.map_or_else(Limits::default, Limits::of)
-    }
-}
-
-/// Reads a size in bytes: `512M`, `4G`, `1GiB`.
-///
-/// # Errors
-/// Says what it may look like.
-pub fn parse_size(text: &str) -> Result<u64, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let shift = match unit {
-        "" | "B" => Some(0),
-        "K" | "KiB" => Some(10),
-        "M" | "MiB" => Some(20),
-        "G" | "GiB" => Some(30),
-        "T" | "TiB" => Some(40),
-        _ => None,
-    };
-    let size = number.parse::<u64>().ok().zip(shift).and_then(|(n, shift)| n.checked_mul(1u64.checked_shl(shift)?));
-    size.ok_or_else(|| format!("{text:?} is not a size: write 512M or 4G"))
-}
-
 /// Whether `json` has no more in it than memory should be taken for: an object of three bytes can become hundreds.
 pub fn is_modest(json: &[u8]) -> bool {
     let (mut values, mut within, mut escaped) = (0, false, false);
@@ -200,60 +235,4 @@ pub fn is_modest(json: &[u8]) -> bool {
         }
     }
     json.len() <= MAX_JSON && values <= MAX_JSON_VALUES
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::schema::batch::BATCH_BYTES;
-
-    #[test]
-    fn what_is_recorded_stays_below() {
-        let limits = Limits::default();
-        // A row group ends with the row that exceeds it.
-        assert!(limits.page() > BATCH_BYTES as u64 + limits.value());
-        assert!(limits.batch() > BATCH_BYTES as u64 + limits.value());
-        assert!(limits.value() > 1 << 20);
-        assert_eq!(Limits::of(5), limits);
-        assert!(Limits::of(u64::MAX).row_group() > limits.row_group());
-    }
-
-    #[test]
-    fn what_is_refused_says_what_would_do() {
-        type Check = fn(Limits, u64) -> Result<(), TooLarge>;
-        let checks: [Check; 5] = [
-            |limits, bytes| limits.check_page(bytes, String::new),
-            |limits, bytes| limits.check_pages(bytes, String::new),
-            |limits, bytes| limits.check_batch(bytes, String::new),
-            |limits, bytes| limits.check_value(bytes, String::new),
-            |limits, bytes| limits.check_row_group(bytes, String::new),
-        ];
-        for check in checks {
-            for bytes in [(2 << 30) + 1, (3 << 30) + 7, (5 << 32) + 1023] {
-                let error = check(Limits::default(), bytes).unwrap_err();
-                let size = error.to_string();
-                let size = size.split_once("--allow-large ").unwrap().1.split(' ').next().unwrap();
-                assert_eq!(check(Limits::of(parse_size(size).unwrap()), bytes), Ok(()), "{error}");
-            }
-        }
-    }
-
-    #[test]
-    fn sizes_have_units() {
-        assert_eq!(parse_size("64M"), Ok(64 << 20));
-        assert_eq!(parse_size("2GiB"), Ok(2 << 30));
-        assert_eq!(parse_size("7"), Ok(7));
-        for bad in ["", "M", "1X", "-1", "99999999999999999999G", "99999999999T"] {
-            assert!(parse_size(bad).unwrap_err().contains("is not a size"), "{bad}");
-        }
-    }
-
-    #[test]
-    fn json_is_counted_outside_of_texts() {
-        assert!(is_modest(br#"{"a": [1, 2], "b": "[[[,,,{"}"#));
-        assert!(is_modest(format!("\"{}\"", ",".repeat(2 << 20)).as_bytes()));
-        assert!(!is_modest("{},".repeat(1 << 20).as_bytes()));
-        assert!(!is_modest(format!("\"\\\"\"{}", ",".repeat(2 << 20)).as_bytes()), "a quote in a text does not end it");
-        assert!(!is_modest(&vec![b' '; MAX_JSON + 1]));
-    }
 }

@@ -20,13 +20,12 @@ use ssh_key::sha2::{Digest, Sha256, Sha512};
 use ssh_key::{HashAlg, LineEnding, PrivateKey, SshSig};
 
 use super::file::{Links, open_regular};
+use super::limits::MAX_SIGNATURE;
 use super::quote::quoted;
 use crate::output::{self, Whole};
 
 /// What a signature is for; `ssh-keygen -n`.
 pub const NAMESPACE: &str = "vmtrace";
-/// Largest signature or key file accepted; real ones take a few KB.
-const MAX_FILE: u64 = 64 << 10;
 const BEGIN: &[u8] = b"-----BEGIN SSH SIGNATURE-----";
 
 /// The path of the signature of `path`: `FILE.sig`.
@@ -183,7 +182,7 @@ fn digest(mut file: impl Read, hash: HashAlg) -> Result<Vec<u8>> {
 fn read_small(path: &Path) -> Result<Vec<u8>> {
     let file = open_regular(path, Links::Follow)?.context("it is not a regular file")?;
     let mut bytes = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
-    ensure!(bytes.len() as u64 <= MAX_FILE, "it is larger than {MAX_FILE} bytes");
+    file.take(MAX_SIGNATURE + 1).read_to_end(&mut bytes)?;
+    ensure!(bytes.len() as u64 <= MAX_SIGNATURE, "it is larger than {MAX_SIGNATURE} bytes");
     Ok(bytes)
 }

@@ -4,8 +4,7 @@
 //! another way than this module is refused, so that a check of the same bytes holds for what the library makes of them.
 //! What structures of Parquet look like stands in `structure`.
 
-/// Nesting accepted of values that are not known; Parquet's structures have 6 levels.
-const MAX_DEPTH: usize = 16;
+use super::limits::MAX_UNKNOWN_DEPTH;
 
 /// True, as a field.
 pub const TRUE: u8 = 1;
@@ -112,7 +111,7 @@ impl<'a> Input<'a> {
     }
 
     fn skip_within(&mut self, kind: u8, depth: usize) -> Option<()> {
-        if depth > MAX_DEPTH {
+        if depth > MAX_UNKNOWN_DEPTH {
             return None;
         }
         match kind {
@@ -178,6 +177,16 @@ mod tests {
         assert_eq!(signed(64, &[0xff; 11]), None, "a number without end");
         // A field's id is checked too: 65,538 would become 2.
         assert_eq!(Input::new(&[0x05, 0x84, 0x80, 0x08]).field(&mut 0), None);
+    }
+
+    #[test]
+    fn what_is_not_known_is_followed_to_a_depth() {
+        let nested = |depth: usize| [vec![0x1c; depth], vec![0; depth + 1]].concat();
+        assert_eq!(Input::new(&nested(MAX_UNKNOWN_DEPTH)).skip(STRUCT), Some(()));
+        assert_eq!(Input::new(&nested(MAX_UNKNOWN_DEPTH + 1)).skip(STRUCT), None);
+        let lists = |depth: usize| [vec![0x19; depth], vec![0]].concat();
+        assert_eq!(Input::new(&lists(MAX_UNKNOWN_DEPTH)).skip(LIST), Some(()));
+        assert_eq!(Input::new(&lists(MAX_UNKNOWN_DEPTH + 1)).skip(LIST), None);
     }
 
     #[test]

@@ -178,23 +178,6 @@ fn thousands_of_entries_are_refused() {
 }
 
 #[test]
-fn the_documents_have_these_limits() {
-    use vmtrace::archive::zip::{MAX_CAPTURES, MAX_ENTRIES, MAX_NAME, MAX_RATIO, MAX_SUMS, MAX_UNPACKED, SMALL};
-    let limits = std::fs::read_to_string(made::root().join("docs/LIMITS.md")).unwrap();
-    let rows = [
-        format!("| entries | {} |", vmtrace::count::grouped(MAX_ENTRIES)),
-        format!("| captures that are read of it | {MAX_CAPTURES} |"),
-        format!("| bytes of a name | {MAX_NAME} |"),
-        format!("| what is read of it, uncompressed | {} GiB |", MAX_UNPACKED >> 30),
-        format!("| an entry of more than {} MiB, uncompressed | {MAX_RATIO} times what it is packed |", SMALL >> 20),
-        format!("| `SHA256SUMS` | {} MiB |", MAX_SUMS >> 20),
-    ];
-    for row in rows {
-        assert!(limits.contains(&row), "{row}");
-    }
-}
-
-#[test]
 fn every_cut_of_an_archive_is_refused() {
     let place = Place::new();
     let whole = forge(&[Forged::stored("a.txt", b"abc"), Forged::deflated("capture.parquet", &[7; 500])]);

@@ -8,9 +8,10 @@ use anyhow::{Result, ensure};
 
 use super::super::recording::Recording;
 use super::super::source::Source;
+use super::HostPart;
 use super::hosts;
-use super::{HostPart, RECORDINGS};
 use crate::schema::Manifest;
+use crate::schema::limits::{MAX_HOSTS, MAX_RECORDINGS};
 use crate::schema::manifest::Clocks;
 use crate::terminal::escape::SafeLine;
 
@@ -84,14 +85,14 @@ impl Timeline {
                 Some(boot) => boot.push(piece),
                 None => boots.push(vec![piece]),
             }
-            ensure!(boots.len() <= hosts::MOST, "they are of more than {} hosts: merge fewer", hosts::MOST);
+            ensure!(boots.len() <= MAX_HOSTS, "they are of more than {MAX_HOSTS} hosts: merge fewer");
         }
         for boot in &mut boots {
             boot.sort_by_key(|piece| piece.manifest.start.monotonic_ns);
             // A capture that was merged has one host of a boot.
             ensure!(
-                boot.len() <= RECORDINGS,
-                "more than {RECORDINGS} recordings of one boot of the host {}: merge some of them first",
+                boot.len() <= MAX_RECORDINGS,
+                "more than {MAX_RECORDINGS} recordings of one boot of the host {}: merge some of them first",
                 boot.first().map_or_else(String::new, |piece| SafeLine(&piece.manifest.host.hostname).to_string())
             );
             check_apart(boot)?;

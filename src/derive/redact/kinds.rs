@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::schema::derived::Replaced;
+use crate::schema::limits::{MAX_MAPPED, MAX_MAPPED_BYTES};
 
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])+ $kind:ident $name:literal;)+) => {
@@ -59,10 +60,6 @@ pub const KEPT: &[Kind] =
 
 /// Distinct values of a kind that are counted; of more it is only known that there are so many.
 const COUNTED: usize = 1 << 18;
-/// Entries of a map, of all kinds together.
-pub const MAPPED: usize = 1 << 20;
-/// Bytes of its texts.
-const MAPPED_BYTES: usize = 128 << 20;
 
 /// The way back, by kind: pseudonym → original.
 pub type Originals = BTreeMap<&'static str, BTreeMap<String, String>>;
@@ -90,7 +87,8 @@ impl Found {
             let digest = blake3::hash(original.as_bytes());
             distinct.insert(digest.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)));
         }
-        let Some(originals) = self.originals.as_mut().filter(|_| self.entries <= MAPPED && self.bytes <= MAPPED_BYTES)
+        let Some(originals) =
+            self.originals.as_mut().filter(|_| self.entries <= MAX_MAPPED && self.bytes <= MAX_MAPPED_BYTES)
         else {
             return;
         };
@@ -115,7 +113,7 @@ impl Found {
 
     /// The way back; `None` where it was not remembered, or is not whole: there were too many values.
     pub fn originals(&self) -> Option<&Originals> {
-        self.originals.as_ref().filter(|_| self.entries <= MAPPED && self.bytes <= MAPPED_BYTES)
+        self.originals.as_ref().filter(|_| self.entries <= MAX_MAPPED && self.bytes <= MAX_MAPPED_BYTES)
     }
 }
 
@@ -141,7 +139,7 @@ mod tests {
     #[test]
     fn a_map_that_is_too_large_is_none() {
         let mut found = Found::new(true);
-        let long = "x".repeat(MAPPED_BYTES / 2);
+        let long = "x".repeat(MAX_MAPPED_BYTES / 2);
         for number in 0..3 {
             found.note(Kind::Word, &long, &format!("text-{number}"));
         }

@@ -7,10 +7,11 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::clocks::Shift;
-use super::kinds::{MAPPED, Originals};
+use super::kinds::Originals;
 use crate::count::grouped;
 use crate::output::Whole;
 use crate::schema::file::{Links, open_regular};
+use crate::schema::limits::MAX_MAPPED;
 
 /// What the first field of a map says.
 const FORMAT: &str = "vmtrace redact";
@@ -70,7 +71,7 @@ impl<'a> Content<'a> {
         values: Option<&'a Originals>,
     ) -> Result<Self> {
         let too_many = || {
-            let most = grouped(MAPPED as u64);
+            let most = grouped(MAX_MAPPED as u64);
             format!(
                 "--map: more than {most} values were replaced: use --key FILE, which makes them again, and no --map"
             )

@@ -12,13 +12,12 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 
 use crate::schema::file::{Links, open_regular};
+use crate::schema::limits::MAX_KEY;
 
 /// What the bytes of a key file are hashed for: a file that serves another program, too, gives another secret there.
 const PURPOSE: &str = "vmtrace 2026-11-30 redaction of captures";
 /// Bytes of the shortest key file.
 const SHORTEST: u64 = 32;
-/// Bytes of the longest.
-const LONGEST: u64 = 1 << 20;
 /// Rounds of a renumbering. Four are enough for a permutation that cannot be told from a random one.
 const ROUNDS: u8 = 6;
 
@@ -58,12 +57,12 @@ impl Secret {
         );
         let length = found.len();
         ensure!(
-            (SHORTEST..=LONGEST).contains(&length),
-            "--key: {name} has {length} bytes, and a key has {SHORTEST} to {LONGEST}: make one with \
+            (SHORTEST..=MAX_KEY).contains(&length),
+            "--key: {name} has {length} bytes, and a key has {SHORTEST} to {MAX_KEY}: make one with \
              `head -c 32 /dev/urandom`"
         );
         let mut bytes = Vec::new();
-        file.take(LONGEST).read_to_end(&mut bytes).with_context(|| format!("--key: cannot read {name}"))?;
+        file.take(MAX_KEY).read_to_end(&mut bytes).with_context(|| format!("--key: cannot read {name}"))?;
         Ok(Secret::of(&bytes))
     }
 

@@ -7,11 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::origin::{Order, Origin};
-
-/// Pieces that are kept at most.
-const MOST_PIECES: usize = 300_000;
-/// Bytes that are kept at most. A piece holds on to at most twice its own bytes.
-const MOST_BYTES: u64 = 32 << 20;
+use crate::schema::limits::{MAX_MEMORY_BYTES, MAX_MEMORY_PIECES};
 
 /// How an event shows bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +114,7 @@ pub struct Image {
 
 impl Default for Image {
     fn default() -> Self {
-        Image::within(MOST_PIECES)
+        Image::within(MAX_MEMORY_PIECES)
     }
 }
 
@@ -135,7 +131,7 @@ impl Image {
 
     /// Whether there is more than is kept.
     pub fn is_too_large(&self) -> bool {
-        self.pieces.len() > self.most_pieces || self.bytes > MOST_BYTES
+        self.pieces.len() > self.most_pieces || self.bytes > MAX_MEMORY_BYTES
     }
 
     /// Puts what an event says in the place of what was known. `bytes` are as many as the range has; `None` where it was

@@ -23,8 +23,8 @@ use datafusion_proto::physical_plan::{
 use datafusion_proto::protobuf::PhysicalPlanNode;
 
 use super::super::events::Events;
-use super::MAX_MESSAGE;
 use super::scan::{self, Fleet, Places};
+use crate::schema::limits::MAX_MESSAGE;
 
 /// What our bytes begin with. No message of Ballista does: in protobuf, `v` would be a field of a type that there is none of.
 const EVENTS: &[u8] = b"vmtrace events\n";

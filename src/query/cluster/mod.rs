@@ -38,9 +38,8 @@ use self::scan::Places;
 pub use self::serve::{Args, run};
 use super::files;
 use super::open::Opened;
+use crate::schema::limits::MAX_MESSAGE;
 
-/// Largest message between client, scheduler and executors, in bytes: a plan names every capture.
-const MAX_MESSAGE: usize = 256 << 20;
 /// Where a scheduler listens by default.
 const PORT: u16 = 50050;
 /// Parts a stage of a query is divided into; executors work on as many at once as they have threads.

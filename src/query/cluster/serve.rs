@@ -25,8 +25,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::super::functions;
 use super::super::resources::{self, STACK};
+use super::PORT;
 use super::codec::{Scans, Tables};
-use super::{MAX_MESSAGE, PORT};
+use crate::schema::limits::MAX_MESSAGE;
 use crate::terminal::{self, status};
 
 /// Threads that answer; a scheduler opens captures on others.

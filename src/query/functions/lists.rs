@@ -9,7 +9,8 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Fields, Int64Type, UInt64Type};
 use datafusion::common::{Result, exec_err};
 
-use super::{MAX_TEXT, find, locate};
+use super::{find, locate};
+use crate::schema::limits::MAX_MADE_TEXT;
 
 /// What is said of a match.
 pub fn hit_fields() -> Fields {
@@ -34,7 +35,7 @@ pub fn find_all(whole: &BinaryViewArray, patterns: &StringViewArray) -> Result<A
         };
         for (at, text) in hits {
             total = total.saturating_add(text.len());
-            if total > MAX_TEXT {
+            if total > MAX_MADE_TEXT {
                 return exec_err!("payloads match in too many places to be shown: pick fewer rows first");
             }
             let hit = out.values();

@@ -19,10 +19,10 @@ use datafusion::logical_expr::{
 };
 use datafusion::prelude::SessionContext;
 
+use crate::schema::limits::MAX_MADE_TEXT;
+
 /// Field metadata of text that a table may show on several lines: it was made here, of printable characters.
 pub const LINES: &str = "vmtrace.lines";
-/// Text that a function may make of one batch of rows.
-const MAX_TEXT: usize = 128 << 20;
 
 /// The functions, as `.help` lists them.
 pub const HELP: [(&str, &str); 8] = [
@@ -188,7 +188,7 @@ fn text(values: &ArrayRef, of: fn(&[u8]) -> String) -> Result<ArrayRef> {
     for value in values {
         let text = value.map(of);
         total = total.saturating_add(text.as_ref().map_or(0, String::len));
-        if total > MAX_TEXT {
+        if total > MAX_MADE_TEXT {
             return exec_err!("payloads too large to be shown as text: pick fewer rows first");
         }
         out.append_option(text);

@@ -7,13 +7,11 @@ use anyhow::{Result, anyhow};
 use crate::model::select::Span;
 use crate::model::time::{self, When, Zone};
 use crate::sandbox::Sandbox;
-use crate::schema::limits::AllowLarge;
+use crate::schema::limits::{AllowLarge, MAX_PATTERN};
 use crate::terminal::Format;
 
 /// Bytes that an address without a length stands for.
 const LENGTH: u64 = 64;
-/// Bytes of the longest pattern.
-const LONGEST: usize = 4_096;
 
 /// Options of `vmtrace memory`.
 #[derive(Debug, clap::Args)]
@@ -114,8 +112,8 @@ fn pattern(text: &str) -> Result<Pattern, String> {
     };
     let bytes = bytes.ok_or_else(|| format!("{text:?}: two hexadecimal digits for each byte are expected after 0x"))?;
     match bytes.len() {
-        1..=LONGEST => Ok(Pattern(bytes)),
-        _ => Err(format!("1 to {LONGEST} bytes can be searched for")),
+        1..=MAX_PATTERN => Ok(Pattern(bytes)),
+        _ => Err(format!("1 to {MAX_PATTERN} bytes can be searched for")),
     }
 }
 
@@ -130,7 +128,7 @@ mod tests {
         for text in ["0x5", "0x5g", "0x+5"] {
             assert!(pattern(text).unwrap_err().contains("two hexadecimal digits"), "{text}");
         }
-        for text in [String::new(), "0x".into(), "x".repeat(LONGEST + 1)] {
+        for text in [String::new(), "0x".into(), "x".repeat(MAX_PATTERN + 1)] {
             assert!(pattern(&text).unwrap_err().contains("can be searched for"), "{text:.9}");
         }
     }

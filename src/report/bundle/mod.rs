@@ -23,13 +23,11 @@ use crate::count::{self, Count};
 use crate::derive::redact::{Level, Redaction};
 use crate::output::Whole;
 use crate::sandbox::{Needs, Sandbox};
-use crate::schema::limits::{AllowLarge, parse_size};
+use crate::schema::limits::{AllowLarge, MAX_BUNDLED, MAX_UNPACKED, parse_size};
 use crate::terminal::{self, say_line, status};
 
-/// Captures of a bundle.
-const CAPTURES: usize = 200;
 /// What a bundle may be at most: vmtrace reads no larger one.
-const LARGEST: u64 = archive::zip::MAX_UNPACKED;
+const LARGEST: u64 = MAX_UNPACKED;
 
 /// Options of `vmtrace bundle`.
 #[derive(Debug, clap::Args)]
@@ -96,8 +94,8 @@ pub fn run(args: &Args) -> Result<u8> {
     };
     let files = archive::files(&args.files)?;
     ensure!(
-        files.len() <= CAPTURES,
-        "{} captures, and a bundle holds at most {CAPTURES}: merge some first",
+        files.len() <= MAX_BUNDLED,
+        "{} captures, and a bundle holds at most {MAX_BUNDLED}: merge some first",
         files.len()
     );
     if args.as_is && !args.yes {

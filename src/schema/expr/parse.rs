@@ -5,9 +5,7 @@
 use super::value;
 use super::{Check, Node};
 use crate::schema::columns::{COLUMNS, ColumnSpec, column_spec};
-
-/// Deepest nesting: far above what anybody writes, far below what the stack holds.
-const MAX_DEPTH: usize = 64;
+use crate::schema::limits::MAX_CONDITION_DEPTH;
 
 const SYMBOLS: &[&str] = &["<=", ">=", "!=", "!~", "==", "(", ")", "=", "<", ">", "~"];
 const KEYWORDS: &[&str] = &["and", "or", "not", "is", "null"];
@@ -145,8 +143,8 @@ impl<'t> Parser<'t> {
     fn one(&mut self) -> Result<Node, String> {
         let (at, token) = self.next();
         self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(wrong(at, format_args!("more than {MAX_DEPTH} levels of nesting")));
+        if self.depth > MAX_CONDITION_DEPTH {
+            return Err(wrong(at, format_args!("more than {MAX_CONDITION_DEPTH} levels of nesting")));
         }
         let node = match token {
             Token::Symbol("(") => {

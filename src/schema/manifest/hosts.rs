@@ -8,12 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
+use super::super::limits::MAX_HOSTS;
 use super::super::quote::quoted;
 use super::super::vocabulary::{ClockSync, Tier};
 use super::{Clocks, FamilyReport, Filters, Host, LedgerRow, Manifest};
 
-/// Hosts of a capture. Readers look the host of each row up.
-pub const MOST: usize = 1_024;
 /// Characters of a boot id that tell two boots of one host apart.
 const BOOT: usize = 8;
 
@@ -45,7 +44,11 @@ impl HostPart {
 /// # Errors
 /// What is wrong with it.
 pub fn check(manifest: &Manifest) -> Result<()> {
-    ensure!(manifest.hosts.len() <= MOST, "names {} hosts: a capture has at most {MOST}", manifest.hosts.len());
+    ensure!(
+        manifest.hosts.len() <= MAX_HOSTS,
+        "names {} hosts: a capture has at most {MAX_HOSTS}",
+        manifest.hosts.len()
+    );
     let mut names = BTreeSet::new();
     if let Some(twice) = manifest.hosts.iter().find(|part| !names.insert(part.host.as_str())) {
         bail!("names the host {} twice", quoted(&twice.host));
@@ -259,8 +262,8 @@ mod tests {
             let hosts = names.into_iter().map(|host| HostPart { host, ..HostPart::default() }).collect();
             check(&Manifest { hosts, ..Manifest::default() }).map_err(|error| error.to_string())
         };
-        assert_eq!(named((0..MOST).map(|n| n.to_string()).collect()), Ok(()));
-        let many = named((0..=MOST).map(|n| n.to_string()).collect()).unwrap_err();
+        assert_eq!(named((0..MAX_HOSTS).map(|n| n.to_string()).collect()), Ok(()));
+        let many = named((0..=MAX_HOSTS).map(|n| n.to_string()).collect()).unwrap_err();
         assert_eq!(many, "names 1025 hosts: a capture has at most 1024");
         assert_eq!(named(vec!["a".into(), "b".into(), "a".into()]).unwrap_err(), "names the host a twice");
         assert_eq!(named(vec!["a\nb".into(), "a\nb".into()]).unwrap_err(), r"names the host a\nb twice", "in one line");
