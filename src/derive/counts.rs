@@ -201,6 +201,15 @@ mod tests {
     }
 
     #[test]
+    fn so_many_hosts_are_counted() {
+        let names: Vec<String> = (0..=MAX_HOSTS).map(|n| n.to_string()).collect();
+        let mut counts = Counts::default();
+        let mut note = |host: &String| counts.note(&Event { event: "tee", host: Some(host), ..Event::default() });
+        assert!(names[..MAX_HOSTS].iter().all(|host| note(host).is_ok()));
+        assert!(note(&names[MAX_HOSTS]).unwrap_err().to_string().contains("the rows are of more than 1024 hosts"));
+    }
+
+    #[test]
     fn faults_are_counted_as_rows_show_them() {
         let splice = Event { event: "splice", errno: Some("EFAULT"), ..Event::default() };
         let unread = Event { event: "tee", payload_status: Some("fault"), ..Event::default() };

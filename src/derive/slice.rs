@@ -146,8 +146,7 @@ fn rows_of_flow(recording: &Recording, seq: u64) -> Result<BTreeSet<u64>> {
             if flow.calls().any(|(call, _)| call.seq == seq) {
                 rows.extend(flow.calls().map(|(call, _)| call.seq));
             }
-            ensure!(rows.len() <= MAX_FLOW_CALLS, "--flow: the bytes went through more than {MAX_FLOW_CALLS} calls");
-            Ok(())
+            check_flow(&rows)
         },
     )?;
     match event_of {
@@ -155,6 +154,12 @@ fn rows_of_flow(recording: &Recording, seq: u64) -> Result<BTreeSet<u64>> {
         Some(event) => bail!("--flow: row {seq} is a {}, which is in no flow", SafeLine(&event)),
         None => bail!("--flow: there is no row {seq}: `vmtrace replay -T jsonl` prints the numbers of rows, `seq`"),
     }
+}
+
+/// Whether a flow has no more calls than are taken.
+fn check_flow(rows: &BTreeSet<u64>) -> Result<()> {
+    ensure!(rows.len() <= MAX_FLOW_CALLS, "--flow: the bytes went through more than {MAX_FLOW_CALLS} calls");
+    Ok(())
 }
 
 /// The error where no event is selected: what comes nearest to each option.
@@ -175,4 +180,18 @@ fn nothing(recording: &Recording, filter: &Filter) -> Result<anyhow::Error> {
     }
     let why = if sentences.is_empty() { String::new() } else { format!(": {}", sentences.join("; ")) };
     Ok(anyhow::anyhow!("no event is selected, and nothing was written{why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flow_has_so_many_calls() {
+        let mut rows: BTreeSet<u64> = (1..=MAX_FLOW_CALLS as u64).collect();
+        assert!(check_flow(&rows).is_ok());
+        rows.insert(0);
+        let said = check_flow(&rows).unwrap_err().to_string();
+        assert_eq!(said, "--flow: the bytes went through more than 100000 calls");
+    }
 }

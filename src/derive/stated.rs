@@ -84,7 +84,9 @@ impl Lists {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::derived::Derivation;
     use crate::schema::hosts::HostPart;
+    use crate::schema::manifest::{FamilyReport, Filters, LedgerRow};
 
     fn stating(gaps: usize, bytes: usize) -> Manifest {
         Manifest { gaps: vec!["g".repeat(bytes); gaps], ..Manifest::default() }
@@ -93,6 +95,54 @@ mod tests {
     fn of_hosts(hosts: usize, gaps: usize) -> Manifest {
         let part = HostPart { manifest: stating(gaps, 1), ..HostPart::default() };
         Manifest { hosts: vec![part; hosts], ..Manifest::default() }
+    }
+
+    #[test]
+    fn each_list_is_as_long_as_it_may_be_and_no_longer() {
+        let gaps = |many| Manifest { gaps: vec!["g".into(); many], ..Manifest::default() };
+        let events = |many| {
+            let filters = Filters { events: vec!["e".into(); many], ..Filters::default() };
+            Manifest { filters, ..Manifest::default() }
+        };
+        let families = |many| Manifest { families: vec![FamilyReport::default(); many], ..Manifest::default() };
+        let ledger = |many| Manifest { ledger: vec![LedgerRow::default(); many], ..Manifest::default() };
+        let steps = |many| Manifest { derived_from: vec![Derivation::default(); many], ..Manifest::default() };
+        let lists: [(usize, &dyn Fn(usize) -> Manifest); LISTS] = [
+            (MAX_STATED_GAPS, &gaps),
+            (MAX_STATED_EVENTS, &events),
+            (MAX_STATED_FAMILIES, &families),
+            (MAX_STATED_LEDGER, &ledger),
+            (MAX_STATED_STEPS, &steps),
+        ];
+        for ((most, of), name) in lists.into_iter().zip(NAMES) {
+            let in_host = |many| {
+                let part = HostPart { manifest: of(many), ..HostPart::default() };
+                Manifest { hosts: vec![part], ..Manifest::default() }
+            };
+            for manifest in [of(most), in_host(most)] {
+                assert!(check([&manifest]).is_ok(), "{name}");
+            }
+            for manifest in [of(most + 1), in_host(most + 1)] {
+                let said = check([&manifest]).unwrap_err().to_string();
+                assert!(said.starts_with("the manifest states ") && said.contains(name), "{said}");
+            }
+        }
+    }
+
+    #[test]
+    fn all_hosts_together_state_so_much() {
+        let of_all = |gaps: usize| {
+            let (whole, rest) = (gaps / MAX_STATED_GAPS, gaps % MAX_STATED_GAPS);
+            let parts = (0..whole).map(|_| MAX_STATED_GAPS).chain([rest]);
+            let parts = parts.map(|gaps| HostPart { manifest: stating(gaps, 1), ..HostPart::default() });
+            Manifest { hosts: parts.collect(), ..Manifest::default() }
+        };
+        assert!(check([&of_all(MAX_STATED)]).is_ok());
+        let said = check([&of_all(MAX_STATED + 1)]).unwrap_err().to_string();
+        assert!(said.starts_with("the manifest states 16,385 gaps, and at most 16,384"), "{said}");
+        assert!(check([&stating(4, MAX_STATED_BYTES / 4)]).is_ok());
+        let said = check([&stating(1, MAX_STATED_BYTES + 1)]).unwrap_err().to_string();
+        assert!(said.starts_with("the manifest states gaps of 4,194,305 bytes, and at most 4,194,304"), "{said}");
     }
 
     #[test]

@@ -150,9 +150,7 @@ impl Remote {
     /// One sentence naming the URL.
     pub async fn read(self: &Arc<Self>, ranges: Vec<Range<u64>>) -> Result<Vec<Bytes>> {
         for range in &ranges {
-            let length = range.end.checked_sub(range.start).filter(|_| range.end <= self.size);
-            let length = length.ok_or_else(|| anyhow!("{}: bytes outside the file are named", self.name))?;
-            ensure!(length <= MAX_REMOTE_COLUMN, "{}: a column claims {length} bytes: not a capture", self.name);
+            check_range(range, self.size).map_err(|error| anyhow!("{}: {error}", self.name))?;
         }
         let this = Arc::clone(self);
         let reading = async move {
@@ -327,6 +325,14 @@ fn clean(text: &str) -> String {
     text.chars().take(400).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
+/// Whether bytes are in a file of `size`, and no more than a column has.
+fn check_range(range: &Range<u64>, size: u64) -> Result<()> {
+    let length = range.end.checked_sub(range.start).filter(|_| range.end <= size);
+    let length = length.context("bytes outside the file are named")?;
+    ensure!(length <= MAX_REMOTE_COLUMN, "a column claims {length} bytes: not a capture");
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -344,5 +350,14 @@ mod tests {
         assert!(error.to_string().contains("name them one by one"), "{error}");
         find("s3://bucket/a.parquet", 1, &mut found).unwrap();
         assert_eq!(found, [PathBuf::from("s3://bucket/a.parquet")]);
+    }
+
+    #[test]
+    fn a_column_elsewhere_is_as_large_as_it_may_be() {
+        let size = 2 * MAX_REMOTE_COLUMN;
+        assert!(check_range(&(7..7 + MAX_REMOTE_COLUMN), size).is_ok());
+        let said = check_range(&(7..8 + MAX_REMOTE_COLUMN), size).unwrap_err().to_string();
+        assert_eq!(said, "a column claims 1073741825 bytes: not a capture");
+        assert!(check_range(&(size - 1..size), size).is_ok() && check_range(&(size..size + 1), size).is_err());
     }
 }

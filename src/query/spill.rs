@@ -148,4 +148,16 @@ mod tests {
         drop(file);
         assert_eq!(spills.used.load(Ordering::Relaxed), 0);
     }
+
+    #[test]
+    fn files_are_as_large_together_as_they_may_be() {
+        let spills = Spills::default();
+        let file = tempfile::tempfile().unwrap();
+        let inner = Inner { file, size: AtomicU64::new(0), used: Arc::clone(&spills.used) };
+        let mut spill = Writer(Arc::new(inner));
+        spills.used.store(MAX_SPILLED - 3, Ordering::Relaxed);
+        assert_eq!(spill.write(b"abc").unwrap(), 3);
+        let said = spill.write(b"d").unwrap_err().to_string();
+        assert!(said.starts_with("temporary files have reached 100 GiB"), "{said}");
+    }
 }

@@ -242,7 +242,14 @@ struct Rows(BTreeSet<u64>);
 
 impl Render for Rows {
     fn flow(&mut self, _out: &mut dyn Write, _file: &str, flow: Flow) -> Result<()> {
-        self.0.extend(flow.calls().map(|(call, _)| call.seq));
+        self.add(flow.calls().map(|(call, _)| call.seq))
+    }
+}
+
+impl Rows {
+    /// Takes calls, as long as there are not too many.
+    fn add(&mut self, calls: impl Iterator<Item = u64>) -> Result<()> {
+        self.0.extend(calls);
         ensure!(
             self.0.len() <= MAX_FLOW_CALLS,
             "--follow: the bytes went through more than {MAX_FLOW_CALLS} calls; vmtrace flows lists them"
@@ -313,4 +320,18 @@ fn follow(
     notes.extend(bounds.blind.filter(|_| printed > 0).map(|why| format!("{name}: {}", words::blind(why))));
     render.end(out)?;
     Ok(Followed { printed, notes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flow_has_so_many_calls() {
+        let mut rows = Rows::default();
+        assert!(rows.add(1..=MAX_FLOW_CALLS as u64).is_ok());
+        assert!(rows.add(1..3).is_ok(), "the same calls");
+        let said = rows.add(0..1).unwrap_err().to_string();
+        assert_eq!(said, "--follow: the bytes went through more than 100000 calls; vmtrace flows lists them");
+    }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::model::process::Identity;
 use crate::model::select::{CaptureFilter, Decision, View};
@@ -39,11 +39,7 @@ pub fn find(
         for event in batch?.iter() {
             found.note(&event, filter);
         }
-        ensure!(
-            found.timelines.len() <= MAX_PROCESSES,
-            "{}: more than {MAX_PROCESSES} processes; name some with -p",
-            capture.path().display()
-        );
+        found.check().with_context(|| capture.path().display().to_string())?;
         goes_on()?;
     }
     found.timelines.sort_by_key(|timeline| timeline.first);
@@ -58,6 +54,12 @@ struct Found {
 }
 
 impl Found {
+    /// Whether there are no more than may be.
+    fn check(&self) -> Result<()> {
+        ensure!(self.timelines.len() <= MAX_PROCESSES, "more than {MAX_PROCESSES} processes; name some with -p");
+        Ok(())
+    }
+
     fn note(&mut self, event: &Event<'_>, filter: &CaptureFilter<'_>) {
         if event.event == EventKind::Lost.name() {
             return;
@@ -110,5 +112,15 @@ mod tests {
         found.note(&Event { start_ns: 70_000_000, mono_ns: 7, ..call }, &filter);
         let spans: Vec<_> = found.timelines.iter().map(|t| (t.process.pid, t.first, t.last)).collect();
         assert_eq!(spans, [(1, 5, 5), (2, 5, 9), (1, 7, 7)], "pid 1 was reused, pid 2 was not");
+    }
+
+    #[test]
+    fn there_are_so_many_processes() {
+        let mut found = Found::default();
+        let process = |pid| Identity::caller(&Event { pid, ..Event::default() });
+        (0..MAX_PROCESSES as i32).for_each(|pid| found.extend(process(pid), 0));
+        assert!(found.check().is_ok());
+        found.extend(process(-1), 0);
+        assert_eq!(found.check().unwrap_err().to_string(), "more than 100000 processes; name some with -p");
     }
 }

@@ -253,6 +253,15 @@ mod tests {
     }
 
     #[test]
+    fn page_indexes_are_no_larger_together_than_a_footer() {
+        let claims = |end| Claims { memory: 0, indexes: vec![(&OFFSET_INDEX, 4..5), (&COLUMN_INDEX, 9..end)] };
+        let size = 2 * MAX_FOOTER;
+        assert_eq!(claims(4 + MAX_FOOTER).indexes(size).unwrap(), Some(4..4 + MAX_FOOTER));
+        let said = claims(5 + MAX_FOOTER).indexes(size).unwrap_err().to_string();
+        assert!(said.starts_with("the page index is damaged: it claims bytes 4 to "), "{said}");
+    }
+
+    #[test]
     fn groups_have_the_children_they_claim() {
         let children = |claimed: &[u8]| {
             let mut bytes = vec![0x15, 2, 0x19, 0x3c, 0x48, 1, b'x', 0x15];
@@ -270,7 +279,9 @@ mod tests {
     fn a_footer_takes_no_more_memory_than_it_may() {
         let error = Claims::of(&footer(9, 9), 10 << 10).unwrap_err().to_string();
         assert!(error.contains("--allow-large"), "{error}");
-        let takes = Claims::of(&footer(9, 9), MOST).unwrap().memory;
+        // What a small file may take.
+        let metadata = super::super::limits::Limits::default().metadata(0);
+        let takes = Claims::of(&footer(9, 9), metadata).unwrap().memory;
         assert!(Claims::of(&footer(9, 9), takes).is_ok());
         assert!(Claims::of(&footer(9, 9), takes - 1).is_err());
     }

@@ -57,6 +57,8 @@ limits! {
     MAX_HEAD: u32 = 32 << 20, Bytes of Unfinished, "the head of a frame between row groups", "it has the manifest";
     MAX_TAIL: u32 = 2 << 20, Bytes of Unfinished, "the tail of a frame", "ours take a few KB";
     MAX_DESCRIPTION: u64 = 2 << 20, Bytes of Unfinished, "the description of a row group in it, uncompressed", "ours take 7 to 30 KB";
+    MAX_FRAME_OBJECTS: usize = 1 << 18, Number of Unfinished, "objects and lists of JSON in a frame of a journal, or one in 64 bytes", "it has all processes of a system; an object of three bytes can become hundreds";
+    MAX_FRAME_VALUES: usize = 1 << 20, Number of Unfinished, "values of such JSON, or one in 8 bytes", "the same";
     MAX_JOURNAL_FRAME: usize = 64 << 20, Bytes of Unfinished, "a frame of a journal", "a chunk of records with one of the largest size behind it is far below";
 
     MAX_ENTRIES: u64 = 1_000, Number of Archive, "entries", "a bundle has some for each capture";
@@ -224,15 +226,28 @@ fn within(bytes: u64, most: u64, needs: u64, what: impl FnOnce() -> String) -> R
 
 /// Whether `json` has no more in it than memory should be taken for: an object of three bytes can become hundreds.
 pub fn is_modest(json: &[u8]) -> bool {
-    let (mut values, mut within, mut escaped) = (0, false, false);
+    let (values, inner) = counted(json);
+    json.len() <= MAX_JSON && values.saturating_add(inner) <= MAX_JSON_VALUES
+}
+
+/// The same of JSON of any length, such as that of a journal: its objects and lists take more bytes than memory is taken for.
+pub fn is_sparse(json: &[u8]) -> bool {
+    let (values, inner) = counted(json);
+    inner <= MAX_FRAME_OBJECTS.max(json.len() / 64) && values <= MAX_FRAME_VALUES.max(json.len() / 8)
+}
+
+/// How many commas `json` has, and how many objects and lists begin in it.
+fn counted(json: &[u8]) -> (usize, usize) {
+    let (mut values, mut inner, mut within, mut escaped) = (0, 0, false, false);
     for byte in json {
         match byte {
             _ if escaped => escaped = false,
             b'\\' if within => escaped = true,
             b'"' => within = !within,
-            b',' | b'{' | b'[' if !within => values += 1,
+            b',' if !within => values += 1,
+            b'{' | b'[' if !within => inner += 1,
             _ => {}
         }
     }
-    json.len() <= MAX_JSON && values <= MAX_JSON_VALUES
+    (values, inner)
 }

@@ -4,12 +4,13 @@
 
 pub mod hosts;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use self::hosts::HostPart;
 use super::derived::Derivation;
+use super::limits::is_sparse;
 use super::quote::quoted;
 pub use super::tool::Tool;
 use super::vocabulary::Loss;
@@ -26,6 +27,7 @@ pub const KEY_TABLE: &str = "vmtrace.table";
 /// # Errors
 /// What is wrong with it. What it quotes of the file is cut.
 pub fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
+    ensure!(is_sparse(json), "it has more values than vmtrace writes in so many bytes");
     serde_json::from_slice(json).map_err(|error| anyhow!("{}", quoted(&error.to_string())))
 }
 
@@ -73,6 +75,7 @@ pub struct Manifest {
     pub derived_from: Vec<Derivation>,
     /// What is of which host, where `merge` put recordings together that are not one; empty otherwise.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "hosts::few")]
     pub hosts: Vec<HostPart>,
 }
 

@@ -137,6 +137,24 @@ mod tests {
     }
 
     #[test]
+    fn a_map_has_so_many_values() {
+        let mut found = Found { entries: MAX_MAPPED - 1, ..Found::new(true) };
+        found.note(Kind::Comm, "victim", "comm-1");
+        assert!(found.originals().is_some());
+        found.note(Kind::Comm, "spy", "comm-2");
+        assert!(found.originals().is_none());
+    }
+
+    #[test]
+    fn a_map_has_so_many_bytes() {
+        let mut found = Found { bytes: MAX_MAPPED_BYTES - 12, ..Found::new(true) };
+        found.note(Kind::Comm, "victim", "comm-1");
+        assert!(found.originals().is_some());
+        found.note(Kind::Comm, "", "x");
+        assert!(found.originals().is_none());
+    }
+
+    #[test]
     fn a_map_that_is_too_large_is_none() {
         let mut found = Found::new(true);
         let long = "x".repeat(MAX_MAPPED_BYTES / 2);

@@ -281,3 +281,36 @@ fn compare(doubts: &mut Doubts, start: u64, old: &Piece, new: Option<&[u8]>, ori
         doubts.add(at..at + 1, if new == old { kept.clone() } else { doubt.clone() });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_as_large_as_it_may_be() {
+        let origin = Arc::new(Origin {
+            seq: 0,
+            event: "pread",
+            pid: 1,
+            comm: "".into(),
+            target_pid: None,
+            target_comm: None,
+            mono_ns: 0,
+            ts_ns: 0,
+            begin_ns: None,
+            not_before_ns: None,
+            verified: true,
+        });
+        let mut image = Image::default();
+        // A byte each, and none beside another.
+        (0..MAX_MEMORY_PIECES as u64).for_each(|at| image.put(2 * at..2 * at + 1, Some(b"x"), Way::Seen, &origin));
+        assert!(!image.is_too_large());
+        image.put(u64::MAX - 1..u64::MAX, Some(b"x"), Way::Seen, &origin);
+        assert!(image.is_too_large(), "by a piece");
+        let mut image = Image::default();
+        image.put(0..MAX_MEMORY_BYTES, Some(&vec![0; MAX_MEMORY_BYTES as usize]), Way::Seen, &origin);
+        assert!(!image.is_too_large());
+        image.put(MAX_MEMORY_BYTES..MAX_MEMORY_BYTES + 1, Some(b"x"), Way::Seen, &origin);
+        assert!(image.is_too_large(), "by a byte");
+    }
+}

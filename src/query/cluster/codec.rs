@@ -49,6 +49,9 @@ fn unpack<const N: usize>(kind: &[u8], bytes: &[u8]) -> Option<Result<[Vec<u8>; 
     Some((|| {
         let mut all = Vec::new();
         zstd::Decoder::new(packed)?.take(MAX_MESSAGE as u64 + 1).read_to_end(&mut all)?;
+        if all.len() > MAX_MESSAGE {
+            return Err(cut());
+        }
         let (mut rest, mut parts) = (all.as_slice(), [const { Vec::new() }; N]);
         for part in &mut parts {
             let (length, behind) = rest.split_first_chunk().ok_or_else(cut)?;
@@ -195,5 +198,17 @@ mod tests {
         for end in SCAN.len()..bytes.len() {
             assert!(unpack::<2>(SCAN, &bytes[..end]).unwrap().is_err(), "cut at {end}");
         }
+    }
+
+    #[test]
+    fn a_part_is_as_large_as_it_may_be() {
+        // A part that says how long it is, in front of itself.
+        let read = |length: usize| {
+            let mut packed = Vec::new();
+            pack(EVENTS, &[&vec![0; length - 8]], &mut packed).unwrap();
+            unpack::<1>(EVENTS, &packed).unwrap().map(|[part]| part.len())
+        };
+        assert_eq!(read(MAX_MESSAGE).unwrap(), MAX_MESSAGE - 8);
+        assert!(read(MAX_MESSAGE + 1).unwrap_err().to_string().contains("larger than 268435456 bytes"));
     }
 }

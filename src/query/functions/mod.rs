@@ -201,3 +201,21 @@ fn contains(whole: &BinaryViewArray, part: &BinaryViewArray) -> ArrayRef {
     let pairs = whole.iter().zip(part.iter());
     Arc::new(pairs.map(|(whole, part)| whole.zip(part).map(|(w, p)| finder.contains(w, p))).collect::<BooleanArray>())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_made_up_to_a_limit() {
+        let whole = vec![b'x'; 1 << 20];
+        let made = |more: &[u8]| {
+            let values = (0..MAX_MADE_TEXT >> 20).map(|_| whole.as_slice()).chain([more]);
+            let values: ArrayRef = Arc::new(BinaryViewArray::from_iter_values(values));
+            text(&values, |bytes| String::from_utf8(bytes.to_vec()).unwrap_or_default())
+        };
+        assert!(made(b"").is_ok());
+        let said = made(b"x").unwrap_err().to_string();
+        assert!(said.contains("payloads too large to be shown as text"), "{said}");
+    }
+}

@@ -65,6 +65,18 @@ fn sizes_have_units() {
 }
 
 #[test]
+fn json_of_any_length_is_as_dense_as_it_may_be() {
+    let of = |sign: u8, many: usize, bytes: usize| [vec![sign; many], vec![b' '; bytes - many]].concat();
+    for (sign, each, first) in
+        [(b'{', 64, MAX_FRAME_OBJECTS), (b'[', 64, MAX_FRAME_OBJECTS), (b',', 8, MAX_FRAME_VALUES)]
+    {
+        assert!(is_sparse(&of(sign, first, first)) && !is_sparse(&of(sign, first + 1, first + 1)));
+        let many = first * 2;
+        assert!(is_sparse(&of(sign, many, many * each)) && !is_sparse(&of(sign, many, many * each - 1)));
+    }
+}
+
+#[test]
 fn json_is_counted_outside_of_texts() {
     assert!(is_modest(br#"{"a": [1, 2], "b": "[[[,,,{"}"#));
     assert!(is_modest(format!("\"{}\"", ",".repeat(2 << 20)).as_bytes()));

@@ -3,9 +3,12 @@
 //! Owns the form of `hosts` in the manifest, how a host is called in rows, and what the manifest says of all of them as one.
 //! The rule of evolution is that of the manifest.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use anyhow::{Result, bail, ensure};
+use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::super::limits::MAX_HOSTS;
@@ -36,6 +39,51 @@ impl HostPart {
     /// Rows of it in the capture, as its ledger counts them.
     pub fn rows(&self) -> u64 {
         LedgerRow::total(&self.manifest.ledger).written
+    }
+}
+
+/// Reads hosts, no more than a capture can have: a few bytes of JSON become a whole manifest each. A host has no hosts.
+pub(super) fn few<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<HostPart>, D::Error> {
+    from.deserialize_seq(Few)
+}
+
+thread_local! {
+    /// Whether hosts are being read.
+    static READING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Hosts are read as long as it lives.
+struct Reading;
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        READING.set(false);
+    }
+}
+
+struct Few;
+
+impl<'de> Visitor<'de> for Few {
+    type Value = Vec<HostPart>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of hosts")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        if READING.replace(true) {
+            let first: Option<IgnoredAny> = list.next_element()?;
+            return if first.is_none() { Ok(Vec::new()) } else { Err(A::Error::custom("a host has hosts")) };
+        }
+        let _reading = Reading;
+        let mut parts = Vec::new();
+        while let Some(part) = list.next_element()? {
+            if parts.len() >= MAX_HOSTS {
+                return Err(A::Error::custom(format_args!("more than {MAX_HOSTS} hosts")));
+            }
+            parts.push(part);
+        }
+        Ok(parts)
     }
 }
 
@@ -251,9 +299,9 @@ mod tests {
 
     #[test]
     fn a_thousand_hosts_of_one_name_have_labels_of_their_own() {
-        let hosts = vec![host("a", "01234567"); MOST];
+        let hosts = vec![host("a", "01234567"); MAX_HOSTS];
         let labels = labels(&hosts.iter().collect::<Vec<_>>());
-        assert_eq!((&*labels[0], &*labels[1], &*labels[MOST - 1]), ("a@01234567", "a@01234567#2", "a@01234567#1024"));
+        assert_eq!((&*labels[0], &*labels[1], &*labels[MAX_HOSTS - 1]), ("a@01234567", "a@01234567#2", "a@01234567#1024"));
     }
 
     #[test]
@@ -267,6 +315,25 @@ mod tests {
         assert_eq!(many, "names 1025 hosts: a capture has at most 1024");
         assert_eq!(named(vec!["a".into(), "b".into(), "a".into()]).unwrap_err(), "names the host a twice");
         assert_eq!(named(vec!["a\nb".into(), "a\nb".into()]).unwrap_err(), r"names the host a\nb twice", "in one line");
+    }
+
+    #[test]
+    fn hosts_are_not_read_where_there_are_too_many() {
+        let read = |json: &str| super::super::parse::<Manifest>(json.as_bytes());
+        let of = |many: usize| format!("{{\"hosts\":[{}]}}", vec!["{}"; many].join(","));
+        assert_eq!(read(&of(MAX_HOSTS)).unwrap().hosts.len(), MAX_HOSTS);
+        for (json, said) in [
+            (of(MAX_HOSTS + 1), "more than 1024 hosts"),
+            (of(200_000), "more than 1024 hosts"),
+            (r#"{"hosts":[{"manifest":{"hosts":[{}]}}]}"#.into(), "a host has hosts"),
+            (r#"{"hosts":[{"host":5}]}"#.into(), "expected a string"),
+            (r#"{"hosts":5}"#.into(), "expected a list of hosts"),
+        ] {
+            let error = read(&json).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+            // What follows is read anew.
+            assert_eq!(read(r#"{"hosts":[{"manifest":{"hosts":[]}},{}]}"#).unwrap().hosts.len(), 2);
+        }
     }
 
     #[test]
