@@ -23,6 +23,11 @@ static __always_inline bool is_read_or_write(__u32 kind)
 	return kind >= VMT_READ && kind <= VMT_PWRITEV2;
 }
 
+static __always_inline bool is_uffd_call(__u32 kind)
+{
+	return kind >= VMT_UFFD_COPY && kind <= VMT_UFFD_POISON;
+}
+
 /* ---- Arguments ---- */
 
 static __always_inline void args_read(struct call *call, struct pt_regs *regs)
@@ -84,6 +89,7 @@ BEGINS_WITH_OUTCOME(struct vmt_mem);
 BEGINS_WITH_OUTCOME(struct vmt_mem_open);
 BEGINS_WITH_OUTCOME(struct vmt_pidfd_getfd);
 BEGINS_WITH_OUTCOME(struct vmt_process_madvise);
+BEGINS_WITH_OUTCOME(struct vmt_uffd);
 
 /* Decides about a call that call_seen() let pass. `reaches`: it concerns something that is recorded whoever calls.
  * Fills header and result of a call that is recorded; counts another as filtered and returns false. */

@@ -56,7 +56,7 @@ static __always_inline void count_lost(__u32 kind, __u64 now)
 
 	if (s)
 		__sync_fetch_and_add(&s->lost, 1);
-	if (!loss || kind >= VMT_KINDS)
+	if (!loss || kind >= VMT_EVENTS)
 		return;
 	if (!loss->total)
 		loss->first_ns = now;
@@ -182,7 +182,7 @@ static __noinline int deliver_loss(void *unused)
 	if (bpf_ringbuf_output(ring, &lost, sizeof(lost), 0))
 		return 0;
 	/* Only what was reported: a program that interrupted this one may have counted more. */
-	for (__u32 i = 0; i < VMT_KINDS; i++) {
+	for (__u32 i = 0; i < VMT_EVENTS; i++) {
 		if (!lost.count[i])
 			continue;
 		__sync_fetch_and_add(&loss->count[i], -lost.count[i]);

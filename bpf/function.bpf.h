@@ -137,6 +137,14 @@ static __always_inline void args_probe(struct call *call, struct pt_regs *regs)
 	}
 }
 
+/* The registers with which the current task entered the kernel (task_pt_regs). */
+static __always_inline struct pt_regs *user_regs(struct task_struct *task)
+{
+	if (bpf_core_enum_value_exists(enum bpf_func_id___regs, BPF_FUNC_task_pt_regs))
+		return (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	return (void *)((__u64)task_read(task, stack) + THREAD_SIZE - bpf_core_type_size(struct pt_regs));
+}
+
 /* A syscall at its exit, by the context of its entry point's hook: registers and result. */
 static __always_inline bool call_begin(struct call *call, __u64 *ctx)
 {

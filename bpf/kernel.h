@@ -294,6 +294,11 @@ struct proc_inode {
 	struct inode vfs_inode;
 };
 
+/* include/linux/userfaultfd_k.h, until 6.7 fs/userfaultfd.c: what a userfaultfd's private_data is. */
+struct userfaultfd_ctx {
+	struct mm_struct *mm;
+};
+
 struct linux_binprm;
 
 struct iovec {
@@ -420,6 +425,11 @@ enum bpf_func_id___regs {
 /* include/linux/fs.h */
 #define FMODE_READ 1
 #define FMODE_WRITE 2
+/* include/uapi/linux/userfaultfd.h; UFFDIO_POISON since 6.6, UFFDIO_MOVE since 6.8. */
+#define UFFDIO_COPY 0xc028aa03
+#define UFFDIO_ZEROPAGE 0xc020aa04
+#define UFFDIO_MOVE 0xc028aa05
+#define UFFDIO_POISON 0xc020aa08
 /* include/uapi/linux/stat.h */
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
@@ -479,6 +489,7 @@ enum bpf_func_id___regs {
 #define ENOENT 2
 #define ESRCH 3
 #define EBADF 9
+#define EAGAIN 11
 #define EFAULT 14
 /* include/uapi/linux/io_uring.h */
 #define IORING_OP_SPLICE 30

@@ -11,14 +11,6 @@
 /* call.nr of a request of io_uring, which is no syscall. */
 #define NO_SYSCALL 0xffffffff
 
-/* The registers with which the current task entered the kernel (task_pt_regs). */
-static __always_inline struct pt_regs *user_regs(struct task_struct *task)
-{
-	if (bpf_core_enum_value_exists(enum bpf_func_id___regs, BPF_FUNC_task_pt_regs))
-		return (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
-	return (void *)((__u64)task_read(task, stack) + THREAD_SIZE - bpf_core_type_size(struct pt_regs));
-}
-
 /* Identifies the call that the current task is in. kind is 0 if it is not to be recorded. */
 static __always_inline void mem_call(struct call *call, bool writes)
 {

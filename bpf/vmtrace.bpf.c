@@ -16,6 +16,7 @@
 #include "pipe_function.bpf.h"
 #include "process.bpf.h"
 #include "ptrace_function.bpf.h"
+#include "uffd_function.bpf.h"
 #include "uring_function.bpf.h"
 #include "vm_function.bpf.h"
 
@@ -52,6 +53,11 @@ static __always_inline int family_exit(struct call *call, __u32 slot)
 		return pidfd_getfd_exit(slot);
 	case VMT_PROCESS_MADVISE:
 		return process_madvise_exit(slot);
+	case VMT_UFFD_COPY:
+	case VMT_UFFD_MOVE:
+	case VMT_UFFD_ZEROPAGE:
+	case VMT_UFFD_POISON:
+		return uffd_exit(slot);
 	case VMT_READ:
 	case VMT_WRITE:
 	case VMT_PREAD:
@@ -127,6 +133,11 @@ static __always_inline void call_exit(struct task_struct *task, struct pt_regs *
 	} else if (is_by_function(s, kind)) {
 		return;
 	}
+	if (is_uffd_call(kind)) {
+		file = file_of_fd(task, compat ? regs->bx : regs->di);
+		if (!is_wanted(kind) || !is_userfaultfd((__u64)file))
+			return;
+	}
 	if (is_bystander(task))
 		return;
 	slot = slot_of_exit();
@@ -168,6 +179,8 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 	task = current_task();
 	compat = (task_read(task, thread_info.status) & TS_COMPAT) != 0;
 	kind = compat ? knobs.syscalls_compat[nr] : knobs.syscalls_native[nr];
+	if (kind == VMT_IOCTL)
+		kind = uffd_kind(compat ? regs->cx : regs->si);
 	if (kind)
 		call_exit(task, regs, ret, kind, compat);
 	return 0;

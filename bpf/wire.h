@@ -61,10 +61,17 @@ enum vmt_kind {
 	VMT_PIPE_READ = 24,
 	VMT_PIPE_WRITE = 25,
 	VMT_MEM_OPEN = 26,
-	/* No events: calls that bring a descriptor, as their result or with a message. */
-	VMT_OPENS = 30,
-	VMT_RECEIVES = 31,
-	VMT_KINDS = 32,
+	VMT_UFFD_COPY = 27,
+	VMT_UFFD_MOVE = 28,
+	VMT_UFFD_ZEROPAGE = 29,
+	VMT_UFFD_POISON = 30,
+	/* Above every event. */
+	VMT_EVENTS = 32,
+	/* No events: calls that bring a descriptor, as their result or with a message; ioctl, whose command says more. */
+	VMT_OPENS = 32,
+	VMT_RECEIVES = 33,
+	VMT_IOCTL = 34,
+	VMT_KINDS = 64,
 };
 
 enum vmt_abi {
@@ -317,6 +324,26 @@ struct vmt_process_madvise {
 	struct vmt_iovs remote;
 };
 
+/* ioctl(2) of a userfaultfd that fills, moves or poisons pages. Tail: payload, path. */
+struct vmt_uffd {
+	struct vmt_hdr hdr;
+	__s64 ret;
+	/* The command's struct; `src` only of copies and moves. */
+	__u64 dst;
+	__u64 src;
+	__u64 len;
+	__u64 mode;
+	__s64 result; /* its last member, or what the kernel's function returned: bytes, or -errno */
+	__u64 moved; /* bytes that the call is done with */
+	struct vmt_process target; /* whose pages they are */
+	struct vmt_fd fd;
+	struct vmt_payload payload;
+	__u8 args; /* enum vmt_read: of the struct as the caller's memory has it at the exit */
+	__u8 exact; /* all but `mode` is what the kernel used */
+	__u8 changed; /* that is not what the caller's memory has at the exit */
+	__u8 pad[5];
+};
+
 /* A read of a pipe that a recorded call has fed, or is feeding; a write into a pipe that one has fed or taken from.
  * Tail: iovecs, payload. */
 struct vmt_pipe_io {
@@ -354,7 +381,7 @@ struct vmt_lost {
 	struct vmt_hdr hdr;
 	__u64 first_ns;
 	__u64 last_ns;
-	__u32 count[VMT_KINDS];
+	__u32 count[VMT_EVENTS];
 };
 
 /* The counters of one kind on one CPU, in the `stats` map: seen = filtered + lost + unplaced + delivered. */
@@ -378,7 +405,7 @@ struct vmt_loss {
 	__u64 total;
 	__u64 first_ns;
 	__u64 last_ns;
-	__u32 count[VMT_KINDS];
+	__u32 count[VMT_EVENTS];
 };
 
 /* As what a process in `tracked` is selected. */

@@ -30,6 +30,7 @@ pub fn errno_name(ret: i64) -> Option<String> {
         11 => "EAGAIN",
         13 => "EACCES",
         14 => "EFAULT",
+        17 => "EEXIST",
         18 => "EXDEV",
         20 => "ENOTDIR",
         22 => "EINVAL",

@@ -121,9 +121,10 @@ fn describe(event: &Event<'_>) -> &'static str {
         Some((EventKind::ProcessExit, _)) => "Process Ended",
         Some((EventKind::ProcessSnapshot, _)) => "Process Seen",
         Some((EventKind::Lost, _)) => "Events Lost",
-        Some((_, Group::Vm | Group::Pipe | Group::Ptrace | Group::Mem | Group::Pidfd | Group::Madvise)) => {
-            "Call Returned"
-        }
+        Some((
+            _,
+            Group::Vm | Group::Pipe | Group::Ptrace | Group::Mem | Group::Pidfd | Group::Madvise | Group::Uffd,
+        )) => "Call Returned",
         Some((_, Group::Process | Group::Ledger)) | None => "Event Recorded",
     }
 }

@@ -50,6 +50,8 @@ groups! {
     Pidfd "pidfd";
     /// Advice about the memory of another process.
     Madvise "madvise";
+    /// Pages of a process that another one fills, through a userfaultfd.
+    Uffd "uffd";
     /// Exec, fork, exit and snapshots of processes.
     Process "process";
     /// Rows about loss: always recorded, in no set.
@@ -65,7 +67,7 @@ impl Group {
     /// Whether its events are calls, and not the life of a process or a loss.
     pub const fn is_of_calls(self) -> bool {
         match self {
-            Group::Vm | Group::Pipe | Group::Ptrace | Group::Mem | Group::Pidfd | Group::Madvise => true,
+            Group::Vm | Group::Pipe | Group::Ptrace | Group::Mem | Group::Pidfd | Group::Madvise | Group::Uffd => true,
             Group::Process | Group::Ledger => false,
         }
     }
@@ -138,6 +140,11 @@ families! {
     Pidfd "pidfd" [] false [];
     /// process_madvise.
     Madvise "madvise" [] false [];
+    /// Pages filled, moved and poisoned through a userfaultfd.
+    Uffd "uffd" [must "uffd_begin", must "uffd_end"] false [
+        Tracepoint "which file a descriptor leads to is looked up when the call returns: an ioctl of a userfaultfd whose \
+                    descriptor another thread replaces or closes in between is not seen"
+    ];
     /// exec, fork, exit.
     Process "process" [] false [];
 }
@@ -263,6 +270,37 @@ const PROCESS_MADVISE_ARGS: &[Argument] = &[
     arg("flags", "unsigned int", "flags"),
 ];
 
+// Their struct stands in the caller's memory. Of copies and moves its members are the struct's own; the range of the others has
+// the members start and len.
+const UFFD_COPY_ARGS: &[Argument] = &[
+    arg("fd", "int", "fd_out"),
+    user("dst", "__u64", "remote_iov"),
+    user("src", "__u64", "local_iov"),
+    user("len", "__u64", "remote_iov, bytes_requested"),
+    user("mode", "__u64", "flags"),
+    user("copy", "__s64", "bytes"),
+];
+const UFFD_MOVE_ARGS: &[Argument] = &[
+    arg("fd", "int", "fd_out"),
+    user("dst", "__u64", "remote_iov"),
+    user("src", "__u64", "local_iov"),
+    user("len", "__u64", "remote_iov, bytes_requested"),
+    user("mode", "__u64", "flags"),
+    user("move", "__s64", "bytes"),
+];
+const UFFD_ZEROPAGE_ARGS: &[Argument] = &[
+    arg("fd", "int", "fd_out"),
+    user("range", "struct uffdio_range", "remote_iov, bytes_requested"),
+    user("mode", "__u64", "flags"),
+    user("zeropage", "__s64", "bytes"),
+];
+const UFFD_POISON_ARGS: &[Argument] = &[
+    arg("fd", "int", "fd_out"),
+    user("range", "struct uffdio_range", "remote_iov, bytes_requested"),
+    user("mode", "__u64", "flags"),
+    user("updated", "__s64", "bytes"),
+];
+
 macro_rules! events {
     ($($kind:ident $name:literal $group:ident [$($nr64:literal)*] [$($nr32:literal)*] $(<- [$($via:ident)+])?
        $args:ident $bytes:ident $([$family:ident: $($need:ident $program:literal),*])* $doc:literal;)+) => {
@@ -371,6 +409,18 @@ events! {
         [Madvise: must "madvise_enter", must "madvise_target", must_end "madvise_native",
          may "madvise_enter_ia32", may_end "madvise_ia32"]
         "Gives the kernel advice about ranges of a target process's memory (process_madvise(2)).";
+    UffdCopy "uffd_copy" Uffd [16] [54] UFFD_COPY_ARGS Memory
+        [Uffd: either "uffd_copied", either "uffd_copied_before"]
+        "Copies from the caller's memory into missing pages of whoever made a userfaultfd (ioctl(2) UFFDIO_COPY).";
+    UffdMove "uffd_move" Uffd [16] [54] UFFD_MOVE_ARGS Memory
+        [Uffd: may "uffd_moved_pages"]
+        "Moves pages within the memory of the process that made a userfaultfd, which is the caller's (ioctl(2) UFFDIO_MOVE).";
+    UffdZeropage "uffd_zeropage" Uffd [16] [54] UFFD_ZEROPAGE_ARGS Memory
+        [Uffd: either "uffd_zeroed", either "uffd_zeroed_before"]
+        "Fills missing pages of whoever made a userfaultfd with zeros (ioctl(2) UFFDIO_ZEROPAGE).";
+    UffdPoison "uffd_poison" Uffd [16] [54] UFFD_POISON_ARGS Advice
+        [Uffd: may "uffd_poisoned"]
+        "Makes missing pages of whoever made a userfaultfd unreadable: touching one raises SIGBUS (ioctl(2) UFFDIO_POISON).";
     ProcessExec "process_exec" Process [] [] NO_ARGS None
         [Process: traced "process_rename", traced_end "process_exec"]
         "A process replaced its program (execve(2)).";

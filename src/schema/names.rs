@@ -6,6 +6,8 @@ use std::sync::LazyLock;
 
 use nix::errno::Errno;
 
+use crate::schema::events::EventKind;
+
 /// Errors that a syscall returns inside the kernel when a signal interrupts it, before the signal's handling
 /// turns them into a restart or EINTR (include/linux/errno.h).
 const RESTARTS: &[(i32, &str)] =
@@ -90,6 +92,17 @@ const REGISTER_SETS: &[(u64, &str)] = &[
     (0x204, "NT_X86_SHSTK"),
     (0x46e6_2b7f, "NT_PRXFPREG"),
 ];
+
+/// Names of the bits in the mode of an ioctl(2) on a userfaultfd (include/uapi/linux/userfaultfd.h).
+pub fn uffd_modes(kind: EventKind) -> &'static [(u64, &'static str)] {
+    match kind {
+        EventKind::UffdCopy => &[(1, "UFFDIO_COPY_MODE_DONTWAKE"), (2, "UFFDIO_COPY_MODE_WP")],
+        EventKind::UffdMove => &[(1, "UFFDIO_MOVE_MODE_DONTWAKE"), (2, "UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES")],
+        EventKind::UffdZeropage => &[(1, "UFFDIO_ZEROPAGE_MODE_DONTWAKE")],
+        EventKind::UffdPoison => &[(1, "UFFDIO_POISON_MODE_DONTWAKE")],
+        _ => &[],
+    }
+}
 
 /// Name of a set of registers, or `None` where this table has none.
 pub fn register_set_name(set: u64) -> Option<&'static str> {

@@ -53,6 +53,10 @@ edges! {
     descriptor_of_another_process "pidfd-getfd";
     pidfd_calls_that_fail "pidfd-errors";
     advice_to_another_process "madvise";
+    missing_pages_of_the_caller "uffd-own";
+    missing_pages_of_another_process "uffd-peer";
+    missing_pages_that_are_not_filled "uffd-errors";
+    missing_pages_filled_by_int80 "uffd-int80";
     target_killed_during_the_call "killed-target";
     caller_killed_during_its_call "killed-caller";
     target_gone_before_the_call_returns "dying-vm";

@@ -363,7 +363,9 @@ fn verdict_of(row: &Row, by_functions: bool) -> Option<&'static str> {
         Group::Mem => by_functions,
         Group::Pidfd if row.number("ret") >= 0 => by_functions,
         Group::Ptrace => row.text("payload_side") != "caller",
-        Group::Vm | Group::Pipe | Group::Pidfd | Group::Madvise | Group::Process | Group::Ledger => return None,
+        Group::Vm | Group::Pipe | Group::Pidfd | Group::Madvise | Group::Uffd | Group::Process | Group::Ledger => {
+            return None;
+        }
     };
     Some(if exact { "kernel" } else { "unverified" })
 }

@@ -25,7 +25,7 @@ fn judge_flips(tier: Tier, case: &str, event: &str, options: &[&str]) {
             let is_right = used == &Value::from(base);
             right.set(right.get() + usize::from(is_right));
             toctou.set(toctou.get() + usize::from(row.toctou == Some(true)));
-            assert_eq!(row.bytes, Some(8));
+            assert_eq!(row.bytes, Some(report["each"].as_i64().unwrap_or(8)));
             if by_functions {
                 assert!(is_right, "call {n} used {used}: {row:?}");
                 assert_eq!((row.iov_source, row.iov_verdict), (Some("kernel"), Some("kernel")), "{row:?}");
@@ -92,6 +92,14 @@ fn a_mem_call_that_overwrites_its_own_iovec() {
 
 /// A second thread changes the path of an open all the time, between memory and an ordinary file. As many rows as calls that
 /// opened memory: what was opened decides, whatever the path says afterwards.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_flipping_source_of_a_copy_through_a_userfaultfd() {
+    for tier in [Tier::Best, Tier::Tracepoint] {
+        judge_flips(tier, "uffd-flip", "uffd_copy", &["-e", "uffd_copy,@process"]);
+    }
+}
+
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_flipping_path_of_an_open() {

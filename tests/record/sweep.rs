@@ -13,7 +13,7 @@ use super::harness::{Row, Tier, compare_calls, is_call, record_by, workload};
 
 /// Edge cases that a report of calls does not describe, or that take many calls or processes; tests of their own, which run
 /// in guests, too, have them.
-const APART: [&str; 16] = [
+const APART: [&str; 17] = [
     "swapped-descriptors",
     "swapped-received",
     "uring-mem",
@@ -24,6 +24,7 @@ const APART: [&str; 16] = [
     "flip-vmsplice",
     "flip-mem",
     "mem-open-flip",
+    "uffd-flip",
     "vanish",
     "blocked",
     "exit-signal",

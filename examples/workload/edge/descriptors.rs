@@ -155,14 +155,14 @@ pub fn holders(report: &mut Report) -> Result<()> {
 }
 
 /// A message of one byte with one descriptor.
-struct Message {
+pub(super) struct Message {
     byte: u8,
     control: [u64; 4],
     range: libc::iovec,
 }
 
 impl Message {
-    fn new() -> Box<Self> {
+    pub(super) fn new() -> Box<Self> {
         let mut message = Box::new(Message { byte: 0, control: [0; 4], range: iovec(0, 1) });
         message.range.iov_base = (&raw mut message.byte).cast();
         message
@@ -178,7 +178,7 @@ impl Message {
         header
     }
 
-    fn send(&mut self, socket: &OwnedFd, fd: &OwnedFd) -> Result<()> {
+    pub(super) fn send(&mut self, socket: &OwnedFd, fd: &OwnedFd) -> Result<()> {
         let header = self.header();
         // SAFETY: the control data have room for one descriptor.
         let sent = unsafe {
@@ -193,7 +193,7 @@ impl Message {
         Ok(())
     }
 
-    fn receive(&mut self, socket: &OwnedFd) -> Result<OwnedFd> {
+    pub(super) fn receive(&mut self, socket: &OwnedFd) -> Result<OwnedFd> {
         let mut header = self.header();
         // SAFETY: as in `send`; the descriptor is new and ours.
         unsafe {

@@ -14,6 +14,7 @@ mod pipe;
 mod race;
 mod sockets;
 mod trace;
+mod uffd;
 mod uring;
 mod vm;
 
@@ -73,6 +74,11 @@ const CASES: &[Case] = &[
     ("pidfd-getfd", pidfd::getfd_of_a_peer),
     ("pidfd-errors", pidfd::errors),
     ("madvise", pidfd::madvise),
+    ("uffd-own", uffd::own),
+    ("uffd-peer", uffd::of_a_peer),
+    ("uffd-errors", uffd::errors),
+    ("uffd-int80", uffd::int80),
+    ("uffd-flip", uffd::flip),
     ("killed-target", kill::target),
     ("killed-caller", kill::caller),
     ("dying-vm", dying::vm),

@@ -31,14 +31,15 @@ fn technique(event: &Event<'_>) -> Option<Technique> {
     let direction = event.direction.and_then(|direction| Direction::parse(direction).ok());
     match (spec.group, direction) {
         (Group::Vm, Some(Direction::In)) => Some(DUMPING),
-        (Group::Vm, Some(Direction::Out)) => Some(INJECTION),
+        (Group::Vm | Group::Uffd, Some(Direction::Out)) => Some(INJECTION),
         (Group::Mem, Some(Direction::In)) => Some(Technique { sub: Some(("T1003.007", "Proc Filesystem")), ..DUMPING }),
         (Group::Mem, Some(Direction::Out)) => Some(Technique { sub: Some(("T1055.009", "Proc Memory")), ..INJECTION }),
         (Group::Ptrace, Some(Direction::In)) => Some(DUMPING),
         (Group::Ptrace, Some(Direction::Out) | None) => {
             Some(Technique { sub: Some(("T1055.008", "Ptrace System Calls")), ..INJECTION })
         }
-        (Group::Vm | Group::Mem, None)
+        (Group::Vm | Group::Mem | Group::Uffd, None)
+        | (Group::Uffd, Some(Direction::In))
         | (Group::Pipe | Group::Pidfd | Group::Madvise | Group::Process | Group::Ledger, _) => None,
     }
 }

@@ -6,7 +6,7 @@ use super::add;
 use super::quote::Quoted;
 use super::words::{self, Address, Flags, READ_WRITE, SPLICE, Word, is_vectored};
 use crate::schema::events::{Argument, EventSpec, Group};
-use crate::schema::names::{AT_FDCWD, OpenFlags};
+use crate::schema::names::{AT_FDCWD, OpenFlags, uffd_modes};
 use crate::schema::types::{Iovec, Iovecs};
 use crate::schema::{Event, EventKind};
 
@@ -62,6 +62,32 @@ pub(super) fn of_open(line: &mut String, event: &Event<'_>) {
     }
 }
 
+/// The command of an ioctl(2) on a userfaultfd, and its struct: where it could not be read strace shows its address, which vmtrace
+/// does not keep.
+pub(super) fn of_uffd(line: &mut String, spec: &EventSpec, event: &Event<'_>) {
+    let (command, result) = match spec.kind {
+        EventKind::UffdCopy => ("UFFDIO_COPY", "copy"),
+        EventKind::UffdMove => ("UFFDIO_MOVE", "move"),
+        EventKind::UffdZeropage => ("UFFDIO_ZEROPAGE", "zeropage"),
+        _ => ("UFFDIO_POISON", "updated"),
+    };
+    number(line, event.fd_out);
+    add(line, format_args!(", {command}, "));
+    let Some(range) = event.remote_iov.and_then(|iov| iov.get(0)) else { return unknown(line) };
+    match event.local_iov.and_then(|iov| iov.get(0)) {
+        Some(source) => {
+            add(line, format_args!("{{dst={:#x}, src={:#x}, len={:#x}", range.base, source.base, range.len))
+        }
+        None => add(line, format_args!("{{range={{start={:#x}, len={:#x}}}", range.base, range.len)),
+    }
+    line.push_str(", mode=");
+    flags(line, spec, event);
+    if let Some(bytes) = event.bytes.filter(|_| event.errno.is_none()) {
+        add(line, format_args!(", {result}={bytes:#x}"));
+    }
+    line.push('}');
+}
+
 fn one(line: &mut String, spec: &EventSpec, event: &Event<'_>, argument: &Argument) {
     let is_array = argument.c_type == "const struct iovec *";
     match argument.column {
@@ -108,6 +134,7 @@ fn flags(line: &mut String, spec: &EventSpec, event: &Event<'_>) {
         Group::Vm => add(line, format_args!("{flags}")),
         Group::Pipe => add(line, format_args!("{}", Flags(flags, SPLICE))),
         Group::Mem => add(line, format_args!("{}", Flags(flags, READ_WRITE))),
+        Group::Uffd => add(line, format_args!("{}", Flags(flags, uffd_modes(spec.kind)))),
         Group::Pidfd | Group::Madvise | Group::Ptrace | Group::Process | Group::Ledger => {
             add(line, format_args!("{}", Flags(flags, &[])));
         }

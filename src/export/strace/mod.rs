@@ -18,7 +18,7 @@ use anyhow::{Result, bail};
 use self::quote::Quoted;
 use super::left_out::{LeftOut, is_io_uring};
 use super::{Export, Origin};
-use crate::schema::events::EventSpec;
+use crate::schema::events::{EventSpec, Group};
 use crate::schema::{Event, EventKind};
 
 /// strace's columns up to what a call returned.
@@ -136,6 +136,7 @@ fn call(line: &mut String, spec: &EventSpec, event: &Event<'_>) {
     match spec.kind {
         EventKind::Ptrace => ptrace::arguments(line, event),
         EventKind::MemOpen => args::of_open(line, event),
+        _ if spec.group == Group::Uffd => args::of_uffd(line, spec, event),
         _ => args::arguments(line, spec, event),
     }
     line.push(')');

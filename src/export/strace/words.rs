@@ -26,6 +26,7 @@ pub(super) fn call(kind: EventKind, event: &Event<'_>) -> &'static str {
         EventKind::MemOpen if event.dirfd.is_none() => "open",
         EventKind::MemOpen if event.open_resolve.is_some() || event.flags.is_none() => "openat2",
         EventKind::MemOpen => "openat",
+        EventKind::UffdCopy | EventKind::UffdMove | EventKind::UffdZeropage | EventKind::UffdPoison => "ioctl",
         kind => kind.name(),
     }
 }

@@ -46,9 +46,10 @@ impl Moved {
     fn of(event: &Event<'_>) -> Self {
         match (event.errno, event.bytes) {
             // What was moved before the fault is not said.
-            (Some("EFAULT"), _) | (None, None) => Moved::Some,
-            (Some(_), _) => Moved::Nothing,
-            (None, Some(bytes)) => match u64::try_from(bytes) {
+            (Some("EFAULT"), None | Some(..=0)) | (None, None) => Moved::Some,
+            (Some(_), None) => Moved::Nothing,
+            // Calls on a userfaultfd fail when they have moved a part.
+            (_, Some(bytes)) => match u64::try_from(bytes) {
                 Ok(0) | Err(_) => Moved::Nothing,
                 Ok(bytes) => Moved::Bytes(bytes),
             },
@@ -131,6 +132,10 @@ fn transfer<'a>(event: &Event<'a>, side: View) -> Effects<'a> {
     let certain = moved.map_or_else(Vec::new, |moved| certain(event, moved));
     let mut effects = Effects::default();
     let left = place(&mut effects.list, ranges, moved, event.payload.unwrap_or_default(), &certain, way);
+    // Pages that are moved away leave others behind.
+    if event.is_any(&[EventKind::UffdMove]) && side == View::Caller {
+        place(&mut effects.list, ranges, moved, &[], &[], Way::Written);
+    }
     effects.elsewhere = way == Way::Written && moved.is_some() && left > 0;
     effects
 }

@@ -13,6 +13,7 @@ mod pipe;
 mod provenance;
 mod ptrace;
 mod transfers;
+mod uffd;
 mod values;
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,7 @@ use self::pidfd::{pidfd_getfd, process_madvise};
 use self::pipe::{pipe_io, splice, vmsplice};
 use self::ptrace::ptrace;
 use self::transfers::{Access, mem, vm};
+use self::uffd::uffd;
 use super::wire::*;
 use crate::record::identity::cgroups::Cgroups;
 use crate::record::identity::container::container_id;
@@ -42,6 +44,7 @@ records! {
     vmt_ptrace target;
     vmt_pidfd_getfd target;
     vmt_process_madvise target;
+    vmt_uffd target;
     vmt_vmsplice writer;
     vmt_splice writer;
     vmt_pipe_io writer;
@@ -72,6 +75,10 @@ pub const fn wire_kind(kind: EventKind) -> Option<u32> {
         EventKind::MemOpen => VMT_MEM_OPEN,
         EventKind::PidfdGetfd => VMT_PIDFD_GETFD,
         EventKind::ProcessMadvise => VMT_PROCESS_MADVISE,
+        EventKind::UffdCopy => VMT_UFFD_COPY,
+        EventKind::UffdMove => VMT_UFFD_MOVE,
+        EventKind::UffdZeropage => VMT_UFFD_ZEROPAGE,
+        EventKind::UffdPoison => VMT_UFFD_POISON,
         EventKind::ProcessExec => VMT_EXEC,
         EventKind::ProcessFork => VMT_FORK,
         EventKind::ProcessExit => VMT_EXIT,
@@ -207,6 +214,9 @@ impl Decoder {
             EventKind::MemOpen => self.call(kind, bytes, sink, mem_open),
             EventKind::PidfdGetfd => self.call(kind, bytes, sink, pidfd_getfd),
             EventKind::ProcessMadvise => self.call(kind, bytes, sink, process_madvise),
+            EventKind::UffdCopy | EventKind::UffdMove | EventKind::UffdZeropage | EventKind::UffdPoison => {
+                self.call(kind, bytes, sink, uffd)
+            }
             EventKind::ProcessExec => self.exec(bytes, sink),
             EventKind::ProcessFork => self.fork(bytes, sink),
             EventKind::ProcessExit => self.exit(bytes, sink),

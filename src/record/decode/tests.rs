@@ -306,7 +306,7 @@ fn a_number_that_means_nothing_makes_a_record_undecodable() {
     };
     let (kind, abi, tier) =
         (std::mem::offset_of!(vmt_hdr, kind), std::mem::offset_of!(vmt_hdr, abi), std::mem::offset_of!(vmt_hdr, tier));
-    for number in [0, VMT_OPENS as u8, VMT_RECEIVES as u8, VMT_KINDS as u8, u8::MAX] {
+    for number in [0, VMT_OPENS as u8, VMT_RECEIVES as u8, VMT_IOCTL as u8, VMT_KINDS as u8, u8::MAX] {
         assert_eq!(refused(&with(kind, number)), None, "kind {number}");
     }
     let status = std::mem::offset_of!(vmt_vm, local) + std::mem::offset_of!(vmt_iovs, status);

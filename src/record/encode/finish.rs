@@ -6,7 +6,7 @@ use super::{Encoder, Written};
 use crate::record::encode::checkpoint::Finish;
 use crate::record::ledger::{Entry, Since, added_by_wire, count, ledger, settle};
 use crate::record::output::series;
-use crate::record::wire::VMT_KINDS;
+use crate::record::wire::VMT_EVENTS;
 use crate::schema::events::EventKind;
 use crate::schema::vocabulary::{EndReason, LostCause};
 
@@ -83,7 +83,7 @@ impl Encoder {
             }
         }
         for loss in &end.losses {
-            let counts = loss.count.get(..VMT_KINDS as usize).unwrap_or_default();
+            let counts = loss.count.get(..VMT_EVENTS as usize).unwrap_or_default();
             self.decoder.lost(loss.cpu, loss.first_ns, loss.last_ns, counts, LostCause::RingFull, &mut self.table);
         }
         self.emit_unrecorded_losses();

@@ -3,7 +3,7 @@
 use super::{Line, Role};
 use crate::count::Count;
 use crate::schema::events::Group;
-use crate::schema::names::{AT_FDCWD, OpenFlags, register_set_name};
+use crate::schema::names::{AT_FDCWD, OpenFlags, register_set_name, uffd_modes};
 use crate::schema::types::Iovecs;
 use crate::schema::vocabulary::DescriptorKind;
 use crate::schema::{Event, EventKind};
@@ -223,10 +223,11 @@ fn address(line: &mut Line, address: Address<'_>) {
 const SPLICE_FLAGS: [(u64, &str); 4] =
     [(1, "SPLICE_F_MOVE"), (2, "SPLICE_F_NONBLOCK"), (4, "SPLICE_F_MORE"), (8, "SPLICE_F_GIFT")];
 
-/// Names of the flags that calls of a set take.
-fn flag_names(group: Group) -> &'static [(u64, &'static str)] {
-    match group {
+/// Names of the flags that calls of a kind take.
+fn flag_names(kind: EventKind) -> &'static [(u64, &'static str)] {
+    match kind.spec().group {
         Group::Pipe => &SPLICE_FLAGS,
+        Group::Uffd => uffd_modes(kind),
         Group::Vm | Group::Ptrace | Group::Mem | Group::Pidfd | Group::Madvise | Group::Process | Group::Ledger => &[],
     }
 }
@@ -240,10 +241,12 @@ pub(super) fn flags(line: &mut Line, event: &Event<'_>) {
         return;
     }
     let Some(flags) = event.flags.filter(|flags| *flags != 0) else { return };
-    line.word(Role::Plain, format_args!("flags "));
     let mut rest = flags;
     let mut bar = "";
-    let named = event.spec().map_or(&[][..], |event| flag_names(event.group));
+    let spec = event.spec();
+    let word = if spec.is_some_and(|spec| spec.group == Group::Uffd) { "mode" } else { "flags" };
+    line.word(Role::Plain, format_args!("{word} "));
+    let named = spec.map_or(&[][..], |spec| flag_names(spec.kind));
     for (bit, name) in named.iter().filter(|(bit, _)| flags & bit != 0) {
         line.add(Role::Plain, format_args!("{bar}{name}"));
         rest &= !bit;

@@ -4,8 +4,8 @@ use anyhow::{Context, Result};
 
 use crate::record::decode::wire_kind;
 use crate::record::names::Names;
-use crate::record::wire::{VMT_OPENS, VMT_RECEIVES, vmt_knobs, vmt_names};
-use crate::schema::events::{EVENTS, EventKind, EventSet, EventSpec, Family};
+use crate::record::wire::{VMT_IOCTL, VMT_OPENS, VMT_RECEIVES, vmt_knobs, vmt_names};
+use crate::schema::events::{EVENTS, EventKind, EventSet, EventSpec, Family, Group};
 
 /// What is set before loading.
 #[derive(Debug)]
@@ -32,7 +32,11 @@ pub struct Knobs {
 
 /// Enters an event's syscall numbers.
 fn list_syscalls(data: &mut vmt_knobs, event: &EventSpec) -> Result<()> {
-    let kind = wire_kind(event.kind).unwrap_or(0) as u8;
+    let kind = match event.group {
+        // One number, whose command is the event.
+        Group::Uffd => VMT_IOCTL as u8,
+        _ => wire_kind(event.kind).unwrap_or(0) as u8,
+    };
     for (numbers, table) in [(event.x86_64, &mut data.syscalls_native), (event.i386, &mut data.syscalls_compat)] {
         for nr in numbers {
             *table.get_mut(usize::from(*nr)).context("a syscall number is outside the table")? = kind;

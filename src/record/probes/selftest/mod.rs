@@ -11,6 +11,7 @@ mod program;
 mod scene;
 mod sys;
 mod transfers;
+mod userfaultfd;
 
 use anyhow::Result;
 

@@ -9,6 +9,7 @@ use io_uring::{IoUring, opcode, squeue, types};
 use super::kinds::{TransferKind, kinds, optional};
 use super::scene::{Scene, range, whole};
 use super::sys::{code, filled, int80_readv, memfd, owned, raw, wait};
+use super::userfaultfd::{Command, Lazy};
 use crate::record::probes::selftest::expectation::{Expectation, SIZE, State};
 
 // Family, event, name, how the call enters the kernel, request, function.
@@ -45,6 +46,10 @@ kinds! {
     Mem Pwritev2 "pwritev2 to /proc/PID/mem" [Native] [] mem_pwritev2;
     Pidfd PidfdGetfd "pidfd_getfd" [Native] [] pidfd_getfd;
     Madvise ProcessMadvise "process_madvise" [Native] [] process_madvise;
+    Uffd UffdCopy "UFFDIO_COPY" [Native] [] uffd_copy;
+    Uffd UffdMove "UFFDIO_MOVE" [Native] [] uffd_move;
+    Uffd UffdZeropage "UFFDIO_ZEROPAGE" [Native] [] uffd_zeropage;
+    Uffd UffdPoison "UFFDIO_POISON" [Native] [] uffd_poison;
     Process ProcessExec "exec" [] [] executed;
     Process ProcessExit "exit" [] [] ended;
 }
@@ -295,6 +300,37 @@ pub fn process_madvise(scene: &Scene<'_>) -> Expectation {
         let ret = raw(libc::SYS_process_madvise, args);
         Expectation { remote: page, ..scene.with_target(scene.returned(ret, 4096)) }
     }))
+}
+
+/// Fills, moves or poisons the first of two pages of this process's own.
+fn uffd(scene: &Scene<'_>, command: Command) -> Expectation {
+    whole(Lazy::new().map(|lazy| {
+        lazy.fill_second(&scene.text);
+        let (ret, fd_out) = (lazy.call(command), lazy.descriptor());
+        let expectation = Expectation { other: scene.pid, remote: lazy.first(), fd_out, ..scene.returned(ret, 0) };
+        match command {
+            Command::Copy | Command::Move => {
+                Expectation { local: lazy.second(), ..expectation.with_payload(&scene.text) }
+            }
+            Command::Zeropage | Command::Poison => expectation,
+        }
+    }))
+}
+
+pub fn uffd_copy(scene: &Scene<'_>) -> Expectation {
+    uffd(scene, Command::Copy)
+}
+
+pub fn uffd_move(scene: &Scene<'_>) -> Expectation {
+    uffd(scene, Command::Move)
+}
+
+pub fn uffd_zeropage(scene: &Scene<'_>) -> Expectation {
+    uffd(scene, Command::Zeropage)
+}
+
+pub fn uffd_poison(scene: &Scene<'_>) -> Expectation {
+    uffd(scene, Command::Poison)
 }
 
 /// The target's own beginning.

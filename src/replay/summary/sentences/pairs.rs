@@ -20,6 +20,8 @@ enum Deed {
     Read,
     /// Bytes went into the target's memory.
     Written,
+    /// Pages of the target were filled.
+    Filled,
     /// Bytes came out of a pipe that the target fed.
     Piped,
     /// Bytes were duplicated from one pipe into another, and stayed.
@@ -34,6 +36,8 @@ enum Deed {
     Opened,
     /// Advice was given.
     Advised,
+    /// Pages of the target can no longer be touched.
+    Poisoned,
     /// ptrace, without bytes.
     Controlled,
     /// Anything else.
@@ -51,6 +55,8 @@ impl Deed {
             },
             (Some(spec), _) if spec.kind == EventKind::PidfdGetfd => Deed::Taken,
             (Some(spec), _) if spec.kind == EventKind::MemOpen => Deed::Opened,
+            (Some(spec), _) if spec.kind == EventKind::UffdPoison => Deed::Poisoned,
+            (Some(spec), _) if spec.group == Group::Uffd => Deed::Filled,
             (Some(spec), _) if spec.bytes == Bytes::Advice => Deed::Advised,
             (_, Some(Direction::In)) => Deed::Read,
             (_, Some(Direction::Out)) => Deed::Written,
@@ -59,9 +65,10 @@ impl Deed {
         }
     }
 
-    const ALL: [Deed; 11] = [
+    const ALL: [Deed; 13] = [
         Deed::Read,
         Deed::Written,
+        Deed::Filled,
         Deed::Piped,
         Deed::Duplicated,
         Deed::Put,
@@ -69,6 +76,7 @@ impl Deed {
         Deed::Taken,
         Deed::Opened,
         Deed::Advised,
+        Deed::Poisoned,
         Deed::Controlled,
         Deed::Other,
     ];
@@ -76,8 +84,10 @@ impl Deed {
     /// Whether it is done with bytes; else with as many calls as succeeded.
     fn moves_bytes(self) -> bool {
         match self {
-            Deed::Read | Deed::Written | Deed::Piped | Deed::Duplicated | Deed::Put | Deed::Moved => true,
-            Deed::Taken | Deed::Opened | Deed::Advised | Deed::Controlled | Deed::Other => false,
+            Deed::Read | Deed::Written | Deed::Filled | Deed::Piped | Deed::Duplicated | Deed::Put | Deed::Moved => {
+                true
+            }
+            Deed::Taken | Deed::Opened | Deed::Advised | Deed::Poisoned | Deed::Controlled | Deed::Other => false,
         }
     }
 }
@@ -239,7 +249,9 @@ fn deeds(all: &mut Vec<String>, tally: &Tally, top: usize) {
             if let Some(sentence) = sentence(pair, deed, &done) {
                 // What reached another process comes first; last, what a process does with itself, and what moved nothing.
                 let weight = match pair.target {
-                    _ if done.transfers == 0 || deed == Deed::Advised || pair.is_self() => (0, 0),
+                    _ if done.transfers == 0 || [Deed::Advised, Deed::Poisoned].contains(&deed) || pair.is_self() => {
+                        (0, 0)
+                    }
                     None => (1, done.bytes),
                     Some(_) => (2, done.bytes),
                 };
@@ -260,9 +272,15 @@ fn sentence(pair: &Pair, deed: Deed, done: &Done) -> Option<String> {
         Deed::Written => ("write", "writes"),
         Deed::Controlled => ("request", "requests"),
         Deed::Opened => ("attempt", "attempts"),
-        Deed::Piped | Deed::Duplicated | Deed::Put | Deed::Moved | Deed::Taken | Deed::Advised | Deed::Other => {
-            ("call", "calls")
-        }
+        Deed::Filled
+        | Deed::Piped
+        | Deed::Duplicated
+        | Deed::Put
+        | Deed::Moved
+        | Deed::Taken
+        | Deed::Advised
+        | Deed::Poisoned
+        | Deed::Other => ("call", "calls"),
     };
     let through = format!(" through {}", list(&done.means));
     let mut text = if deed.moves_bytes() && done.transfers > 0 {
@@ -300,10 +318,11 @@ fn with_bytes(deed: Deed, target: Option<&str>, size: &str) -> String {
     match deed {
         Deed::Read => format!("read {size} of {process}"),
         Deed::Written => format!("wrote {size} into {process}"),
+        Deed::Filled => format!("filled {size} of {}", memory_of(target)),
         Deed::Piped => format!("took {size} out of pipes{}", fed_by(target)),
         Deed::Duplicated => format!("duplicated {size} of pipes{}", fed_by(target)),
         Deed::Put => format!("put {size} into pipes{}", target.map(|of| format!(" of {of}")).unwrap_or_default()),
-        Deed::Moved | Deed::Taken | Deed::Opened | Deed::Advised | Deed::Controlled | Deed::Other => {
+        Deed::Moved | Deed::Taken | Deed::Opened | Deed::Advised | Deed::Poisoned | Deed::Controlled | Deed::Other => {
             format!("moved {size} between files")
         }
     }
@@ -324,10 +343,28 @@ fn without_bytes(deed: Deed, target: Option<&str>, done: &Done) -> String {
             let (size, calls) = (count::size(done.bytes), Count(succeeded, "call", "calls"));
             format!("gave advice about {size} of the memory of {process} in {calls} through {through}")
         }
-        Deed::Controlled => format!("made {}{on}", Count(succeeded, "ptrace request", "ptrace requests")),
-        Deed::Read | Deed::Written | Deed::Piped | Deed::Duplicated | Deed::Put | Deed::Moved | Deed::Other => {
-            format!("called {through}{on}{}", times(succeeded))
+        Deed::Poisoned => {
+            let (size, calls) = (count::size(done.bytes), Count(succeeded, "call", "calls"));
+            format!("poisoned {size} of {} in {calls} through {through}", memory_of(target))
         }
+        Deed::Controlled => format!("made {}{on}", Count(succeeded, "ptrace request", "ptrace requests")),
+        Deed::Read
+        | Deed::Written
+        | Deed::Filled
+        | Deed::Piped
+        | Deed::Duplicated
+        | Deed::Put
+        | Deed::Moved
+        | Deed::Other => format!("called {through}{on}{}", times(succeeded)),
+    }
+}
+
+/// Whose memory.
+fn memory_of(target: Option<&str>) -> String {
+    match target {
+        Some("itself") => "its own memory".into(),
+        Some(target) => format!("the memory of {target}"),
+        None => format!("the memory of {UNKNOWN}"),
     }
 }
 
