@@ -23,7 +23,7 @@ pub fn calls() -> Result<u64> {
 }
 
 /// Makes that many calls while another thread runs `disturb` again and again. None of them may fail.
-fn race(disturb: impl Fn() + Sync, transfer: impl Fn() -> i64) -> Result<Tally> {
+pub(super) fn race(disturb: impl Fn() + Sync, transfer: impl Fn() -> i64) -> Result<Tally> {
     let calls = calls()?;
     let done = AtomicBool::new(false);
     let mut tally = Tally::default();

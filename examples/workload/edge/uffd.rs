@@ -1,17 +1,19 @@
 //! Pages that are missing until somebody fills them through a userfaultfd: those of this process, and those of another one that
 //! has passed its userfaultfd on, as in a live migration or a lazy restore.
 
+use std::cell::RefCell;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::compat::syscall32;
 use super::descriptors::Message;
+use super::race::race;
 use crate::buffer::content;
 use crate::peer::{COMM, reap};
-use crate::report::{Entry, Report, Tally};
+use crate::report::{Entry, Report};
 use crate::sys::{self, Region};
 
 // include/uapi/linux/userfaultfd.h
@@ -297,35 +299,28 @@ pub fn int80(report: &mut Report) -> Result<()> {
 /// Another thread changes the source in the struct all the time, between two places, reported as `bases`; what each call has
 /// copied, as its page has it afterwards, is `used`.
 pub fn flip(report: &mut Report) -> Result<()> {
-    const CALLS: u64 = 2_000;
-    let lazy = Lazy::over(Region::private((CALLS * PAGE) as usize)?, CALLS)?;
+    let lazy = Lazy::over(Region::private(PAGE as usize)?, 1)?;
     let sources = [Region::private(PAGE as usize)?, Region::private(PAGE as usize)?];
     for (number, source) in (0u64..).zip(&sources) {
         source.write(0, &content(number, PAGE as usize));
     }
     let bases = [sources[0].addr(), sources[1].addr()];
-    let words = Call::copy(0, 0, PAGE).words().map(AtomicU64::new);
-    let (stop, mut tally) = (AtomicBool::new(false), Tally::default());
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !stop.load(Ordering::Relaxed) {
-                words[1].store(bases[1], Ordering::Relaxed);
-                words[1].store(bases[0], Ordering::Relaxed);
-            }
-        });
+    let words = Call::copy(lazy.page(0), bases[0], PAGE).words().map(AtomicU64::new);
+    let (second, used) = (content(1, 8), RefCell::new(String::new()));
+    let flip = || {
+        words[1].store(bases[1], Ordering::Relaxed);
         words[1].store(bases[0], Ordering::Relaxed);
-        for number in 0..CALLS {
-            words[0].store(lazy.page(number), Ordering::Relaxed);
-            let args = [lazy.fd.as_raw_fd() as u64, COPY, words.as_ptr() as u64, 0, 0, 0];
-            // SAFETY: the struct lives; the pages that it names are our own, and missing.
-            tally.add(unsafe { sys::raw(libc::SYS_ioctl, args) }, PAGE);
-        }
-        stop.store(true, Ordering::Relaxed);
-    });
-    ensure!(tally.ok == CALLS, "some calls failed");
-    let second = content(1, 8);
-    let used = (0..CALLS).map(|number| if lazy.region.read((number * PAGE) as usize, 8) == second { '1' } else { '0' });
-    report.fact("used", used.collect::<String>());
+    };
+    let tally = race(flip, || {
+        let args = [lazy.fd.as_raw_fd() as u64, COPY, words.as_ptr() as u64, 0, 0, 0];
+        // SAFETY: the struct lives; the page that it names is our own, and missing.
+        let ret = unsafe { sys::raw(libc::SYS_ioctl, args) };
+        used.borrow_mut().push(if ret == 0 && lazy.region.read(0, 8) == second { '1' } else { '0' });
+        // SAFETY: a page of our own, which is missing again behind it.
+        unsafe { libc::madvise(lazy.page(0) as *mut libc::c_void, PAGE as usize, libc::MADV_DONTNEED) };
+        ret
+    })?;
+    report.fact("used", used.into_inner());
     report.fact("bases", bases.to_vec());
     report.fact("each", PAGE);
     report.calls("uffd_copy", tally, Vec::new());
