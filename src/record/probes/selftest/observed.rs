@@ -133,7 +133,8 @@ fn differences(kind: &TransferKind, expectation: &Expectation, row: &Row, demand
             equal(column, &seen, &Some(done));
         }
     }
-    if demand.kernel_iovecs && row.verdict.is_some() {
+    // The kernel may refuse a call before it copies its arguments.
+    if demand.kernel_iovecs && row.verdict.is_some() && expectation.ret >= 0 {
         equal("iov_verdict", &row.verdict.as_deref(), &Some(IovVerdict::Kernel.as_str()));
     }
     let payload = expectation.payload();
@@ -141,8 +142,11 @@ fn differences(kind: &TransferKind, expectation: &Expectation, row: &Row, demand
         // ptrace moves a word, which is kept whole.
         let room = if kind.request.is_some() && demand.snaplen > 0 { payload.len() } else { demand.snaplen };
         let kept = payload.get(..room).unwrap_or(payload);
-        equal("payload", &text(&row.payload), &text(kept));
-        equal("payload_status", &row.payload_status.as_deref(), &Some(payload_status(payload.len(), room)));
+        // Of whole pages only the beginning is compared.
+        let moved = usize::try_from(expectation.local.len).unwrap_or(usize::MAX).max(payload.len());
+        let seen = row.payload.get(..payload.len()).filter(|_| moved > payload.len()).unwrap_or(&row.payload);
+        equal("payload", &text(seen), &text(kept));
+        equal("payload_status", &row.payload_status.as_deref(), &Some(payload_status(moved, room)));
     }
     wrong
 }

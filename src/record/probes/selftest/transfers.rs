@@ -309,6 +309,10 @@ fn uffd(scene: &Scene<'_>, command: Command) -> Expectation {
         let (ret, fd_out) = (lazy.call(command), lazy.descriptor());
         let expectation = Expectation { other: scene.pid, remote: lazy.first(), fd_out, ..scene.returned(ret, 0) };
         match command {
+            // A kernel that does not know it refuses it, which is an event, too.
+            Command::Move | Command::Poison if ret == -i64::from(libc::EINVAL) => {
+                Expectation { wanted: ret, ..expectation }
+            }
             Command::Copy | Command::Move => {
                 Expectation { local: lazy.second(), ..expectation.with_payload(&scene.text) }
             }
