@@ -25,8 +25,8 @@ pub const PAGES: &[Page] = &[
         synopsis: &["vmtrace COMMAND [OPTIONS] [ARG]...", "vmtrace COMMAND --help"],
         description: &[
             "vmtrace records transfers of bytes between the address spaces of processes: process_vm_readv, \
-             process_vm_writev, vmsplice, splice, tee, sendfile, ptrace, and reads, writes and opens of /proc/PID/mem. It \
-             also records pidfd_getfd and process_madvise. A capture is one Parquet file. Any Parquet reader can \
+             process_vm_writev, vmsplice, splice, tee, sendfile, ptrace, reads, writes and opens of /proc/PID/mem, and pages that \
+             are filled through a userfaultfd. It also records pidfd_getfd and process_madvise. A capture is one Parquet file. Any Parquet reader can \
              open it.",
             "Recording needs root, or CAP_BPF and CAP_PERFMON, and a kernel with BTF. Reading a capture needs no privileges.",
         ],

@@ -261,14 +261,14 @@ columns! {
     direction: OptText, Recorder, Repeating, "", "Direction of the data as seen by the caller: in (the caller received) or out; null if no data moves or it is not known.";
     ret: OptI64, Kernel, Plain, "", "Return value of the syscall, -errno on failure; null if it was not seen.";
     errno: OptText, Kernel, Repeating, "", "Symbolic name of the error (errno(3)); null on success.";
-    bytes: OptI64, Kernel, Plain, "bytes", "Bytes moved; for process_madvise bytes advised on. 0 for a failed call, null for process events and calls that never move bytes.";
+    bytes: OptI64, Kernel, Plain, "bytes", "Bytes moved; for process_madvise bytes advised on, for uffd_poison bytes poisoned. 0 for a failed call, but what was done for one on a userfaultfd that stopped halfway (EAGAIN); null for process events and calls that never move bytes.";
     bytes_requested: OptI64, User toctou, Plain, "bytes", "Bytes requested: for process_vm_* the smaller total of both sides; null if an iovec array could not be read completely.";
     local_iov: OptIovecs, User toctou, Plain, "", "Ranges in the caller's memory, in transfer order, at most 1,024 (UIO_MAXIOV); for ptrace the source or destination of the data. Null if there are none or they were unreadable.";
     liovcnt: OptU64, Kernel, Plain, "", "Number of local ranges as passed (nr_segs, iovcnt); may exceed the length of local_iov.";
     remote_iov: OptIovecs, User toctou, Plain, "", "Ranges in the target's memory; for ptrace addr (len 0 if addr is no address), for /proc/PID/mem the offset.";
     riovcnt: OptU64, Kernel, Plain, "", "Number of remote ranges as passed.";
-    flags: OptU64, Kernel, Repeating, "", "The call's flags argument; of openat2 the flags in its struct open_how, which is in user memory.";
-    iov_source: OptText, Recorder, Repeating, "", "Whose copy of the iovec arrays was read: user (the caller's memory) or kernel (what the kernel used). For calls without an array in memory: user if a value of the row was looked up when the call returned, in the caller's memory or descriptor table; kernel if all came from registers or from what the kernel used.";
+    flags: OptU64, Kernel, Repeating, "", "The call's flags argument; of openat2 the flags in its struct open_how, and of a call on a userfaultfd the mode in its struct, which are in user memory.";
+    iov_source: OptText, Recorder, Repeating, "", "Whose copy of the iovec arrays, or of the struct of a call on a userfaultfd, was read: user (the caller's memory) or kernel (what the kernel used). For calls without an array in memory: user if a value of the row was looked up when the call returned, in the caller's memory or descriptor table; kernel if all came from registers or from what the kernel used.";
     iov_verdict: OptText, Recorder, Repeating, "", "kernel (what the kernel used), unverified (read once from user memory, or looked up when the call returned: see iov_source), conflict (contradicts what the kernel did, or the call has overwritten it), unreadable. For a vectored read or write of /proc/PID/mem that ended early, kernel applies to the segments that it reached.";
     toctou: OptBool, Recorder, Repeating, "", "true: the arguments in user memory changed during the call, as a contradiction proves; false: compared and found equal, or none of them was in memory; null: not compared.";
     fd_in: OptI32, Kernel, Plain, "", "File descriptor the data came from; of pidfd_getfd the number in the target.";

@@ -1,5 +1,5 @@
 //! What the `bytes` of an event are: bytes that arrived in a process's memory, bytes on their way inside the kernel, or
-//! a range that advice was given about. All sums follow this one rule.
+//! a range that advice was given about or that was poisoned. All sums follow this one rule.
 //!
 //! A byte that crosses from one address space to another is counted once: where it arrives in memory. If it went
 //! through a pipe, it is also in the row of the call that put it there (vmsplice, splice, tee, sendfile, pipe_write); these are
@@ -18,7 +18,7 @@ pub struct Moved {
     pub memory: u64,
     /// Beside that: bytes put into or taken from pipes and files by vmsplice, splice, tee, sendfile and pipe_write.
     pub pipes: u64,
-    /// Beside that: bytes that process_madvise gave advice about.
+    /// Beside that: bytes that process_madvise gave advice about, and bytes that were poisoned through a userfaultfd.
     pub advised: u64,
 }
 

@@ -79,6 +79,7 @@ const RECORDER_WORDS: &[&str] = &[
     "@mem",
     "@pidfd",
     "@madvise",
+    "@uffd",
     "@process",
     "@all",
     "none",

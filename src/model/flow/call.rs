@@ -174,7 +174,8 @@ pub(super) struct Between {
 impl Between {
     /// `None` where it is none, moved nothing, or its other end is not known.
     pub fn of(event: &Event<'_>, kind: EventKind) -> Option<Self> {
-        let pid = event.target_pid.filter(|_| matches!(kind.spec().group, Group::Vm | Group::Mem))?;
+        let between = matches!(kind.spec().group, Group::Vm | Group::Mem) || kind == EventKind::UffdCopy;
+        let pid = event.target_pid.filter(|_| between)?;
         let bytes = u64::try_from(event.bytes?).ok().filter(|bytes| *bytes > 0)?;
         let gave = event.direction.map(Direction::parse)?.ok()? != Direction::Out;
         Some(Between { pid, gave, bytes })

@@ -38,7 +38,7 @@ pub enum Bytes {
     Memory,
     /// They went between memory, pipes and files.
     Kernel,
-    /// Nothing moved: the length of ranges that advice was given about.
+    /// Nothing moved: the length of ranges that advice was given about, or that were poisoned.
     Advice,
     /// It has none.
     None,

@@ -40,7 +40,7 @@ fn giver(event: &Event<'_>, kind: EventKind) -> Option<i32> {
     let group = kind.spec().group;
     match kind {
         EventKind::PipeWrite | EventKind::Vmsplice => is_out.then_some(event.pid),
-        _ if group != Group::Vm && group != Group::Mem => None,
+        _ if group != Group::Vm && group != Group::Mem && kind != EventKind::UffdCopy => None,
         _ if is_out => Some(event.pid),
         _ => event.target_pid,
     }
