@@ -339,8 +339,10 @@ fn is_verdict_of_arrays(row: &Row, by_functions: bool) -> bool {
     let of_kernel = row["iov_verdict"] == "kernel" && row["iov_source"] == "kernel" && row["toctou"] != true;
     let of_user = row["iov_verdict"] == "unverified" && row["iov_source"] == "user" && row["toctou"].is_null();
     let moved = row["bytes"].as_i64().is_some_and(|bytes| bytes > 0);
+    // Some kernels have no functions of their own for these.
+    let perhaps = ["uffd_move", "uffd_poison"].contains(&row.text("event"));
     match by_functions && row["event"] != "process_madvise" {
-        true => of_kernel || (of_user && !moved),
+        true => of_kernel || (of_user && (!moved || perhaps)),
         false => of_user,
     }
 }

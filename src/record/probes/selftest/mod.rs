@@ -73,7 +73,9 @@ pub fn run(programs: &Programs, families: &[Family], events: &EventSet, snaplen:
     let states = programs.families();
     let is_by_function = |family| states.iter().any(|s| s.family == family && s.tier == Tier::Function);
     // process_madvise copies its array where no hook goes, and the path of an open is in the caller's memory.
-    let in_memory = |kind: &TransferKind| kind.family == Family::Madvise || kind.event == EventKind::MemOpen;
+    // Where the compiler has inlined the functions that move and poison pages, so is the struct of these calls.
+    let events_in_memory = [EventKind::MemOpen, EventKind::UffdMove, EventKind::UffdPoison];
+    let in_memory = |kind: &TransferKind| kind.family == Family::Madvise || events_in_memory.contains(&kind.event);
     let kernel_iovecs = |kind: &TransferKind| !in_memory(kind) && is_by_function(kind.family);
     let chosen = chosen(families, events);
     let mut caller = 0;
