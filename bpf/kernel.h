@@ -294,7 +294,7 @@ struct proc_inode {
 	struct inode vfs_inode;
 };
 
-/* include/linux/userfaultfd_k.h, until 6.7 fs/userfaultfd.c: what a userfaultfd's private_data is. */
+/* include/linux/userfaultfd_k.h, in older kernels fs/userfaultfd.c: what a userfaultfd's private_data is. */
 struct userfaultfd_ctx {
 	struct mm_struct *mm;
 };

@@ -32,7 +32,8 @@ static __always_inline bool has_source(__u32 kind)
 }
 
 /* Whether a file is a userfaultfd: an anonymous inode of this name, which programs cannot choose (fs/userfaultfd.c,
- * new_userfaultfd), whichever call made it. A function of its own, so that its stack does not count in the program's. */
+ * new_userfaultfd), whichever call made it. A function of its own, so that its stack does not count in the program's.
+ */
 __noinline int is_userfaultfd(__u64 file_address)
 {
 	static const char wanted[16] = "[userfaultfd]";
@@ -66,8 +67,8 @@ static __always_inline void uffd_target(struct vmt_process *target, struct file 
 		process_of(target, owner);
 }
 
-/* Reads the command's struct from the caller's memory: `copy` and `move` begin with dst and src, `zeropage` and `poison`
- * with the range. What the kernel was seen to use stays, and is compared. */
+/* Reads the command's struct from the caller's memory: `copy` and `move` begin with dst and src, `zeropage` and
+ * `poison` with the range. What the kernel was seen to use stays, and is compared. */
 static __always_inline void uffd_arguments(struct vmt_uffd *ev, struct call *call)
 {
 	__u64 words[5] = {}, dst, src, len;
@@ -94,8 +95,8 @@ static __always_inline void uffd_arguments(struct vmt_uffd *ev, struct call *cal
 	ev->result = both ? words[4] : words[3];
 }
 
-/* Bytes that the call is done with: what the kernel's function returned, or what the caller's memory says. A call that is
- * not done with all fails with EAGAIN. */
+/* Bytes that the call is done with: what the kernel's function returned, or what the caller's memory says. A call that
+ * is not done with all fails with EAGAIN. */
 static __always_inline __u64 uffd_moved(struct vmt_uffd *ev, long ret)
 {
 	if (ev->exact)
@@ -107,8 +108,8 @@ static __always_inline __u64 uffd_moved(struct vmt_uffd *ev, long ret)
 	return 0;
 }
 
-/* Appends the bytes: of a copy from where they came from, of a move from where they are now. Zeros and poison have none.
- * Returns the record's new end. */
+/* Appends the bytes: of a copy from where they came from, of a move from where they are now. Zeros and poison have
+ * none. Returns the record's new end. */
 static __always_inline __u32 uffd_payload(struct scratch *scratch, __u32 at, struct vmt_uffd *ev, struct call *call)
 {
 	struct vmt_iovs range;

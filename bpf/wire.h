@@ -67,7 +67,8 @@ enum vmt_kind {
 	VMT_UFFD_POISON = 30,
 	/* Above every event. */
 	VMT_EVENTS = 32,
-	/* No events: calls that bring a descriptor, as their result or with a message; ioctl, whose command says more. */
+	/* No events: calls that bring a descriptor, as their result or with a message; ioctl, whose command says
+	 * more. */
 	VMT_OPENS = 32,
 	VMT_RECEIVES = 33,
 	VMT_IOCTL = 34,
