@@ -284,6 +284,23 @@ fn advice_and_events_of_a_later_version() {
     assert_eq!(after(Event { event: "of_later", ..write(b"ABCD") }), ("abcd".to_string(), true));
 }
 
+#[test]
+fn pages_filled_through_a_userfaultfd() {
+    let copy = Event { event: "uffd_copy", ..write(b"ABCD") };
+    assert_eq!(after(copy), known("ABCD"));
+    let part = Event { errno: Some("EAGAIN"), bytes: Some(2), payload: Some(b"AB"), ..copy };
+    assert_eq!(after(part), known("ABcd"), "a call that stopped halfway");
+    assert_eq!(after(Event { errno: Some("EEXIST"), bytes: Some(0), payload: None, ..copy }), known("abcd"));
+    let zeros = Event { event: "uffd_zeropage", payload: None, local_iov: None, payload_status: Some("none"), ..copy };
+    assert_eq!(after(zeros), known("····"));
+    assert_eq!(after(Event { event: "uffd_poison", direction: None, ..zeros }), known("····"));
+    // A process moves its own page: what it leaves behind is not known.
+    let own = Event { event: "uffd_move", pid: TARGET, target_pid: Some(TARGET), ..copy };
+    assert_eq!(after(own), known("ABCD"));
+    let away = Event { local_iov: own.remote_iov, remote_iov: own.local_iov, ..own };
+    assert_eq!(after(away), known("····"));
+}
+
 /// The doubt about the bytes after a read and a write by another thread.
 fn order(read_ends: i64, write_took: Option<i64>) -> (String, Vec<&'static str>) {
     let mut scene = Scene::default();

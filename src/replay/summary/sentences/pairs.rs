@@ -439,6 +439,23 @@ mod tests {
     }
 
     #[test]
+    fn pages_are_filled_and_poisoned() {
+        let copy =
+            Event { comm: "filler", target_comm: Some("worker"), direction: Some("out"), ..call(7, "uffd_copy") };
+        let poison = Event { direction: None, ..Event { event: "uffd_poison", ..copy } };
+        let (mut tally, mut said) = (Tally::default(), Vec::new());
+        let again = Event { errno: Some("EEXIST"), bytes: Some(0), ..copy };
+        let alone = Event { target_pid: None, target_comm: None, ..copy };
+        [copy, poison, again, alone].iter().for_each(|event| tally.note(event));
+        all(&mut said, &tally, 9);
+        let filled =
+            "filler[7] filled 8 B of the memory of worker[1] in 1 call through uffd_copy; 1 call failed (EEXIST).";
+        let of_nobody = "filler[7] filled 8 B of the memory of an unknown process in 1 call through uffd_copy.";
+        let poisoned = "filler[7] poisoned 8 B of the memory of worker[1] in 1 call through uffd_poison.";
+        assert_eq!(said, [filled, of_nobody, poisoned]);
+    }
+
+    #[test]
     fn calls_that_are_in_no_pair_or_in_no_sentence_are_counted() {
         let mut tally = Tally::default();
         let events = ["pread", "preadv", "read", "readv", "process_vm_readv"];
