@@ -301,7 +301,10 @@ mod tests {
     fn a_thousand_hosts_of_one_name_have_labels_of_their_own() {
         let hosts = vec![host("a", "01234567"); MAX_HOSTS];
         let labels = labels(&hosts.iter().collect::<Vec<_>>());
-        assert_eq!((&*labels[0], &*labels[1], &*labels[MAX_HOSTS - 1]), ("a@01234567", "a@01234567#2", "a@01234567#1024"));
+        assert_eq!(
+            (&*labels[0], &*labels[1], &*labels[MAX_HOSTS - 1]),
+            ("a@01234567", "a@01234567#2", "a@01234567#1024")
+        );
     }
 
     #[test]
