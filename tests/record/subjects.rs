@@ -1,7 +1,7 @@
 //! Programs that make it hard for the recorder of them (tests/workloads/subject.py): whatever they do, each call is a row or counted
 //! as lost, memory stays within bounds, and the capture verifies.
 //!
-//! Each takes two seconds; `VMTRACE_TEST_SUBJECT_SECONDS=60` gives them more.
+//! Each takes half a second; `VMTRACE_TEST_SUBJECT_SECONDS=60` gives them more.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -24,7 +24,7 @@ fn memory(recorder: &Child) -> Option<u64> {
 }
 
 fn survives(what: &str) {
-    let seconds = std::env::var("VMTRACE_TEST_SUBJECT_SECONDS").unwrap_or_else(|_| "2".into());
+    let seconds = std::env::var("VMTRACE_TEST_SUBJECT_SECONDS").unwrap_or_else(|_| "0.5".into());
     let dir = tempfile::tempdir().expect("temporary directory");
     let path = dir.path().join("capture.parquet");
     let subject = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/workloads/subject.py");
