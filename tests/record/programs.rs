@@ -210,6 +210,31 @@ fn stress_ng_vmsplices_and_tees() {
     }
 }
 
+/// Independent: strace's count of each command, and the results that it read from their structs.
+#[test]
+#[ignore = "needs root and BPF"]
+fn stress_ng_fills_its_missing_pages() {
+    let dir = scratch();
+    let log = dir.path().join("log");
+    let strace = [&*program("strace"), "-f", "-qq", "-e", "trace=ioctl", "-o", text(&log)].map(String::from);
+    let ops = [&*program("stress-ng"), "--userfaultfd", "1", "--userfaultfd-ops", "100"].map(String::from);
+    let recording = record(&[], &[&strace[..], &ops[..]].concat());
+    nothing_lost(&recording);
+    let log = std::fs::read_to_string(&log).expect("strace's log");
+    for (event, command, result) in
+        [("uffd_copy", "UFFDIO_COPY", "copy"), ("uffd_zeropage", "UFFDIO_ZEROPAGE", "zeropage")]
+    {
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains(&format!(", {command}, "))).collect();
+        let moved = lines.iter().filter_map(|line| {
+            let (_, rest) = line.split_once(&format!(", {result}=0x"))?;
+            i64::from_str_radix(rest.split('}').next()?, 16).ok()
+        });
+        let rows = recording.event(event);
+        assert!(!rows.is_empty(), "{event}");
+        assert_eq!((rows.len(), bytes(&rows)), (lines.len(), moved.sum::<i64>()), "{event}");
+    }
+}
+
 /// Calls that ended and bytes they moved, summed over strace's logs of each process (`-ff`).
 fn strace_totals(dir: &Path, name: &str) -> (u64, i64) {
     let (mut calls, mut moved) = (0, 0);
