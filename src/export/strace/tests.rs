@@ -43,14 +43,14 @@ fn calls_on_a_userfaultfd_have_their_struct() {
     };
     let call = |event: &Event<'_>| line(event).split_once("ioctl").unwrap().1.to_string();
     let whole = "(4, UFFDIO_COPY, {dst=0x7f80381046c0, src=0x7f8038104880, len=0x64, \
-                 mode=UFFDIO_COPY_MODE_DONTWAKE|UFFDIO_COPY_MODE_WP, copy=0x64}) = 0\n";
+                 mode=UFFDIO_COPY_MODE_DONTWAKE|UFFDIO_COPY_MODE_WP, copy=0x64}) = 0";
     assert_eq!(call(&copy), whole);
     let failed = Event { event: "uffd_zeropage", local_iov: None, flags: Some(0), ret: Some(-17), ..copy };
     let failed = Event { errno: Some("EEXIST"), bytes: Some(0), ..failed };
-    let text = "(4, UFFDIO_ZEROPAGE, {range={start=0x7f80381046c0, len=0x64}, mode=0}) = -1 EEXIST (File exists)\n";
+    let text = "(4, UFFDIO_ZEROPAGE, {range={start=0x7f80381046c0, len=0x64}, mode=0}) = -1 EEXIST (File exists)";
     assert_eq!(call(&failed), text);
     let unread = Event { event: "uffd_poison", remote_iov: None, flags: None, ..failed };
-    assert_eq!(call(&unread), "(4, UFFDIO_POISON, ...) = -1 EEXIST (File exists)\n");
+    assert_eq!(call(&unread), "(4, UFFDIO_POISON, ...) = -1 EEXIST (File exists)");
 }
 
 /// But for bytes that were not captured, strace 6.1 wrote these lines.
