@@ -126,7 +126,7 @@ fn of_a_target_only_those_are_recorded_who_reach_into_it() {
             compare(&recording, &report);
         }
         let ended = recording.event("process_exit");
-        assert!(ended.iter().any(|row| row["pid"].to_string() == pid), "its life is known: {ended:?}");
+        assert!(ended.iter().any(|row| row.number("pid").to_string() == pid), "its life is known: {ended:?}");
     }
 }
 
