@@ -90,8 +90,6 @@ fn a_mem_call_that_overwrites_its_own_iovec() {
     judge_overwriting(Tier::Tracepoint, "edge mem-overwrite", "preadv");
 }
 
-/// A second thread changes the path of an open all the time, between memory and an ordinary file. As many rows as calls that
-/// opened memory: what was opened decides, whatever the path says afterwards.
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_flipping_source_of_a_userfaultfd_on_the_best_tier() {
@@ -104,6 +102,8 @@ fn a_flipping_source_of_a_userfaultfd_on_the_tracepoint_tier() {
     judge_flips(Tier::Tracepoint, "uffd-flip", "uffd_copy", &["-e", "uffd_copy,@process"]);
 }
 
+/// A second thread changes the path of an open all the time, between memory and an ordinary file. As many rows as calls that
+/// opened memory: what was opened decides, whatever the path says afterwards.
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_flipping_path_of_an_open() {
