@@ -93,10 +93,16 @@ CREATE OR REPLACE VIEW manifest AS
         manifest
     FROM footers;
 CREATE OR REPLACE VIEW ledger AS
-    SELECT capture, line ->> '$.event' AS event, entry, (line ->> ('$.' || entry))::BIGINT AS count
+    SELECT capture, line ->> '$.event' AS event, entry, (line ->> ('$.' || entry))::BIGINT AS count, host
     FROM (
-        SELECT capture, line, unnest(json_keys(line)) AS entry
-        FROM (SELECT capture, unnest(json_extract(manifest, '$.ledger[*]')) AS line FROM footers)
+        SELECT capture, host, line, unnest(json_keys(line)) AS entry
+        FROM (
+            SELECT capture, NULL::VARCHAR AS host, unnest(json_extract(manifest, '$.ledger[*]')) AS line
+            FROM footers WHERE coalesce(json_array_length(manifest, '$.hosts'), 0) = 0
+            UNION ALL -- of several hosts each has its own
+            SELECT capture, part ->> 'host', unnest(json_extract(part, '$.manifest.ledger[*]'))
+            FROM (SELECT capture, unnest(json_extract(manifest, '$.hosts[*]')) AS part FROM footers)
+        )
     )
     WHERE entry <> 'event';
 
@@ -315,12 +321,13 @@ CREATE OR REPLACE VIEW losses AS
 -- What happened and is not in the capture: one row per event and cause, as the ledger counts it.
 --
 -- reported, gaps, since and until come from the `lost` rows, which mark where the gaps were. A cause without such rows is known in
--- number only. No row at all means that nothing was lost.
+-- number only. No row at all means that nothing was lost. In a capture of several hosts, each has rows of its own.
 WITH counted AS (
-    SELECT capture, event, entry AS cause, count FROM ledger WHERE entry LIKE 'lost%' AND count > 0
+    SELECT capture, host, event, entry AS cause, count FROM ledger WHERE entry LIKE 'lost%' AND count > 0
 ), gaps AS (
     SELECT
         capture,
+        host,
         lost_event AS event,
         CASE lost_cause
             WHEN 'left_in_ring' THEN 'lost_unread'
@@ -335,6 +342,7 @@ WITH counted AS (
     WHERE event = 'lost'
     GROUP BY
         capture,
+        host,
         lost_event,
         CASE lost_cause
             WHEN 'left_in_ring' THEN 'lost_unread'
@@ -350,6 +358,9 @@ SELECT
     coalesce(gaps.reported, 0) AS reported,
     coalesce(gaps.gaps, 0) AS gaps,
     gaps.since_mono_ns,
-    gaps.until_mono_ns
+    gaps.until_mono_ns,
+    coalesce(counted.host, gaps.host) AS host
 FROM counted
-FULL JOIN gaps ON gaps.capture = counted.capture AND gaps.event = counted.event AND gaps.cause = counted.cause;
+FULL JOIN gaps
+    ON gaps.capture = counted.capture AND gaps.event = counted.event AND gaps.cause = counted.cause
+    AND gaps.host IS NOT DISTINCT FROM counted.host;

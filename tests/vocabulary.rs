@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use vmtrace::schema::events::{EVENTS, Group};
+use vmtrace::schema::hosts::HostPart;
 use vmtrace::schema::manifest::{LedgerRow, Manifest};
 use vmtrace::schema::names::{advice_names, errno_names, ptrace_request_names};
 use vmtrace::schema::vocabulary::{DescriptorKind, Loss, LostCause, VOCABULARIES};
@@ -225,14 +226,20 @@ fn a_list_of_process_events_has_them_all() {
 /// What DuckDB takes out of the manifest by its path.
 #[test]
 fn paths_into_the_manifest_lead_somewhere() {
-    let manifest = Manifest { ledger: vec![LedgerRow::default()], ..Manifest::default() };
-    let manifest = serde_json::to_value(manifest).unwrap();
+    let ledger = vec![LedgerRow::default()];
+    let of_host = Manifest { ledger: ledger.clone(), ..Manifest::default() };
+    let hosts = vec![HostPart { manifest: of_host, ..HostPart::default() }];
+    let manifest = serde_json::to_value(Manifest { ledger, hosts, ..Manifest::default() }).unwrap();
     let sql = std::fs::read_to_string(root().join("src/query/views/duckdb.sql")).unwrap();
     let mut paths = 0;
     for token in tokens(&sql) {
         let Token::Text(path) = token else { continue };
         let Some(path) = path.strip_prefix("$.").filter(|path| !path.is_empty()) else { continue };
-        let whole = if path == "event" { &manifest["ledger"][0] } else { &manifest };
+        let whole = match path {
+            "event" => &manifest["ledger"][0],
+            "manifest.ledger[*]" => &manifest["hosts"][0],
+            _ => &manifest,
+        };
         let found = path.trim_end_matches("[*]").split('.').try_fold(whole, |value: &Value, key| value.get(key));
         assert!(found.is_some(), "{path}");
         paths += 1;

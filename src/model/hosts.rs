@@ -2,14 +2,17 @@
 
 use std::collections::HashMap;
 
-use crate::count::Count;
+use crate::count::{Count, grouped};
 use crate::model::time;
 use crate::schema::Manifest;
 use crate::schema::hosts::HostPart;
+use crate::schema::manifest::LedgerRow;
 use crate::terminal::escape::SafeLine;
 
 /// Hosts that a sentence names.
 const NAMED: usize = 16;
+/// Hosts of which a number is said beside that of all.
+const SHARES: usize = 4;
 
 /// How near the order of rows of several hosts is known, in a sentence; `None` of a capture of one host. What is from the file is
 /// escaped.
@@ -39,6 +42,24 @@ pub fn clock(part: &HostPart) -> String {
     }
 }
 
+/// ` (web1 1,234, web2 5)`: how a number of the ledger of all hosts is made up of those of each, the largest first; nothing of a
+/// capture of one host. What is from the file is escaped.
+pub fn shares(manifest: &Manifest, number: impl Fn(&LedgerRow) -> u64) -> String {
+    if manifest.hosts.len() < 2 {
+        return String::new();
+    }
+    let of = |part: &HostPart| number(&LedgerRow::total(&part.manifest.ledger));
+    let mut parts: Vec<(&str, u64)> = manifest.hosts.iter().map(|part| (part.host.as_str(), of(part))).collect();
+    parts.retain(|(_, number)| *number > 0);
+    parts.sort_by_key(|(_, number)| std::cmp::Reverse(*number));
+    let mut named: Vec<String> =
+        parts.iter().take(SHARES).map(|(host, number)| format!("{} {}", SafeLine(host), grouped(*number))).collect();
+    if let Some(more) = parts.len().checked_sub(SHARES).filter(|more| *more > 0) {
+        named.push(Count(more as u64, "more host", "more hosts").to_string());
+    }
+    if named.is_empty() { String::new() } else { format!(" ({})", named.join(", ")) }
+}
+
 /// Numbers for the hosts of a capture, so that what is kept by host need not keep its name. Rows that name no host have the number 0,
 /// and those that name one which the manifest does not, one of their own together.
 #[derive(Clone, Debug, Default)]
@@ -61,7 +82,6 @@ impl Hosts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::manifest::LedgerRow;
 
     fn part(host: &str, clock_uncertainty_ns: Option<i64>) -> HostPart {
         let ledger = vec![LedgerRow { written: 1, ..LedgerRow::default() }];
@@ -84,6 +104,18 @@ mod tests {
         assert!(said.contains("\\x1b (not synchronised with UTC)"), "{said}");
         manifest.hosts.truncate(1);
         assert_eq!(sentence(&manifest), None);
+    }
+
+    #[test]
+    fn a_number_of_all_hosts_is_that_of_each() {
+        let of = |host: &str, lost_crash| {
+            let ledger = vec![LedgerRow { lost_crash, ..LedgerRow::default() }];
+            HostPart { manifest: Manifest { ledger, ..Manifest::default() }, ..part(host, None) }
+        };
+        let shares = |hosts: Vec<HostPart>| shares(&Manifest { hosts, ..Manifest::default() }, LedgerRow::lost);
+        assert_eq!(shares(vec![of("a", 5), of("\x1b", 1_234), of("c", 0)]), " (\\x1b 1,234, a 5)");
+        assert_eq!((shares(vec![of("a", 5)]), shares(vec![of("a", 0), of("b", 0)])), (String::new(), String::new()));
+        assert_eq!(shares((0..6).map(|n| of("h", n)).collect()), " (h 5, h 4, h 3, h 2, 1 more host)");
     }
 
     #[test]

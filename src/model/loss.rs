@@ -1,4 +1,4 @@
-//! Losses: what happened and is not in a capture, by event and cause.
+//! Losses: what happened and is not in a capture, by event and cause; in a capture of several hosts, by host, too.
 //!
 //! The same as the view `losses` of `vmtrace query`, which a test compares row by row. The ledger counts every loss; the
 //! `lost` rows say where the gaps are, as far as that is known.
@@ -9,12 +9,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::schema::manifest::LedgerRow;
+use crate::schema::manifest::{LedgerRow, Manifest};
 use crate::schema::vocabulary::{Loss, LostCause};
 use crate::schema::{Event, EventKind};
 
-/// Pairs of event and cause that are distinguished. A capture of vmtrace has one for each event and cause at most.
-pub const LIMIT: usize = 1_024;
+/// Kinds that are distinguished. A capture of vmtrace has one for each host, event and cause at most.
+pub const LIMIT: usize = 16_384;
 /// Bytes kept of a word. A file may claim more.
 const TEXT_LIMIT: usize = 256;
 
@@ -40,30 +40,52 @@ impl Lost {
     }
 }
 
-/// An event, if a row names it, and the cause as the ledger names it.
-type Of = (Option<String>, String);
+/// A host and an event, if a row names them, and the cause as the ledger names it.
+type Of = (Option<String>, Option<String>, String);
+
+/// What was lost: where, which event, by which cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct What<'a> {
+    /// What rows call the host, in a capture of several.
+    pub host: Option<&'a str>,
+    /// The event, if a row names it.
+    pub event: Option<&'a str>,
+    /// The cause, as the ledger names it.
+    pub cause: &'a str,
+}
 
 /// The losses of a capture.
 #[derive(Clone, Debug, Default)]
 pub struct Losses {
-    by_event_and_cause: BTreeMap<Of, Lost>,
+    by_kind: BTreeMap<Of, Lost>,
     unlisted: u64,
 }
 
 impl Losses {
-    /// Those that a ledger counts.
-    pub fn of(ledger: &[LedgerRow]) -> Self {
+    /// Those that a manifest counts.
+    pub fn of(manifest: &Manifest) -> Self {
         let mut losses = Losses::default();
-        losses.count(ledger);
+        losses.count(manifest);
         losses
     }
 
-    /// Adds those that the ledger of another file of the same recording counts.
-    pub fn count(&mut self, ledger: &[LedgerRow]) {
+    /// Adds those that the manifest of another file of the same recording counts: the ledger of each host where it has several,
+    /// which is what the ledger of all of them is the sum of.
+    pub fn count(&mut self, manifest: &Manifest) {
+        if manifest.hosts.is_empty() {
+            self.count_of(None, &manifest.ledger);
+        }
+        for part in &manifest.hosts {
+            self.count_of(Some(&part.host), &part.manifest.ledger);
+        }
+    }
+
+    fn count_of(&mut self, host: Option<&str>, ledger: &[LedgerRow]) {
         for row in ledger {
             for (cause, lost) in row.causes() {
-                if let Some(entry) = self.entry(Some(&row.event), cause.as_str()) {
-                    entry.counted = Some(entry.counted.unwrap_or(0).saturating_add(lost));
+                match self.entry(host, Some(&row.event), cause.as_str()) {
+                    Some(entry) => entry.counted = Some(entry.counted.unwrap_or(0).saturating_add(lost)),
+                    None => self.unlisted = self.unlisted.saturating_add(1),
                 }
             }
         }
@@ -79,7 +101,7 @@ impl Losses {
             Some(Err(unknown)) => format!("lost_{}", front(unknown)),
             None => "lost_unknown".to_string(),
         };
-        let Some(entry) = self.entry(event.lost_event, &cause) else {
+        let Some(entry) = self.entry(event.host, event.lost_event, &cause) else {
             self.unlisted = self.unlisted.saturating_add(1);
             return;
         };
@@ -90,27 +112,36 @@ impl Losses {
         entry.until_mono_ns = Some(entry.until_mono_ns.map_or(event.mono_ns, |known| known.max(event.mono_ns)));
     }
 
-    /// What an event lost by a cause.
-    pub fn get(&self, event: &str, cause: Loss) -> Option<&Lost> {
-        self.by_event_and_cause.get(&(Some(front(event).to_string()), cause.as_str().to_string()))
+    /// What an event lost by a cause, on a host where there are several.
+    pub fn get(&self, host: Option<&str>, event: &str, cause: Loss) -> Option<&Lost> {
+        let host = host.map(|host| front(host).to_string());
+        self.by_kind.get(&(host, Some(front(event).to_string()), cause.as_str().to_string()))
     }
 
-    /// Event, cause and loss, in the order of event and cause.
-    pub fn iter(&self) -> impl Iterator<Item = (Option<&str>, &str, &Lost)> {
-        self.by_event_and_cause.iter().map(|((event, cause), lost)| (event.as_deref(), cause.as_str(), lost))
+    /// What was lost, and how much of it, in the order of host, event and cause.
+    pub fn iter(&self) -> impl Iterator<Item = (What<'_>, &Lost)> {
+        self.by_kind.iter().map(|((host, event, cause), lost)| {
+            (What { host: host.as_deref(), event: event.as_deref(), cause: cause.as_str() }, lost)
+        })
     }
 
-    /// `lost` rows that are left out, since there are too many pairs of event and cause.
+    /// Events lost, all together.
+    pub fn total(&self) -> u64 {
+        self.by_kind.values().fold(0, |sum, lost| sum.saturating_add(lost.count()))
+    }
+
+    /// `lost` rows and numbers of ledgers that are left out, since there are too many kinds.
     pub fn unlisted(&self) -> u64 {
         self.unlisted
     }
 
-    fn entry(&mut self, event: Option<&str>, cause: &str) -> Option<&mut Lost> {
-        let of = (event.map(|event| front(event).to_string()), cause.to_string());
-        if self.by_event_and_cause.len() >= LIMIT && !self.by_event_and_cause.contains_key(&of) {
+    fn entry(&mut self, host: Option<&str>, event: Option<&str>, cause: &str) -> Option<&mut Lost> {
+        let kept = |text: &str| front(text).to_string();
+        let of = (host.map(kept), event.map(kept), cause.to_string());
+        if self.by_kind.len() >= LIMIT && !self.by_kind.contains_key(&of) {
             return None;
         }
-        Some(self.by_event_and_cause.entry(of).or_default())
+        Some(self.by_kind.entry(of).or_default())
     }
 }
 
@@ -123,6 +154,7 @@ fn front(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::hosts::HostPart;
 
     fn lost(mono_ns: i64, event: &'static str, cause: &'static str, count: u64) -> Event<'static> {
         Event {
@@ -138,26 +170,44 @@ mod tests {
 
     #[test]
     fn rows_say_where_the_gaps_of_the_ledger_are() {
-        let ledger = [LedgerRow { event: "tee".into(), lost_ring_full: 7, lost_crash: 2, ..LedgerRow::default() }];
-        let mut losses = Losses::of(&ledger);
+        let ledger = vec![LedgerRow { event: "tee".into(), lost_ring_full: 7, lost_crash: 2, ..LedgerRow::default() }];
+        let mut losses = Losses::of(&Manifest { ledger, ..Manifest::default() });
         for event in [lost(100, "tee", "ring_full", 3), lost(50, "tee", "ring_full", 4), Event::default()] {
             losses.note(&event);
         }
         let gaps = Lost { counted: Some(7), reported: 7, gaps: 2, since_mono_ns: Some(40), until_mono_ns: Some(100) };
-        assert_eq!(losses.get("tee", Loss::RingFull), Some(&gaps));
+        assert_eq!(losses.get(None, "tee", Loss::RingFull), Some(&gaps));
         let crash = Lost { counted: Some(2), ..Lost::default() };
-        assert_eq!((losses.get("tee", Loss::Crash), crash.count()), (Some(&crash), 2));
-        assert_eq!(losses.get("tee", Loss::Unread), None);
-        assert_eq!(losses.iter().count(), 2);
+        assert_eq!((losses.get(None, "tee", Loss::Crash), crash.count()), (Some(&crash), 2));
+        assert_eq!(losses.get(None, "tee", Loss::Unread), None);
+        assert_eq!((losses.iter().count(), losses.total()), (2, 9));
+    }
+
+    #[test]
+    fn what_was_lost_on_several_hosts_is_of_each_host_and_counted_once() {
+        let ledger = |lost| vec![LedgerRow { event: "tee".into(), lost_ring_full: lost, ..LedgerRow::default() }];
+        let part = |host: &str, lost| HostPart {
+            host: host.into(),
+            manifest: Manifest { ledger: ledger(lost), ..Manifest::default() },
+            ..HostPart::default()
+        };
+        let hosts = vec![part("a", 3), part("b", 4), part("c", 0)];
+        let mut losses = Losses::of(&Manifest { ledger: ledger(7), hosts, ..Manifest::default() });
+        losses.note(&Event { host: Some("b"), ..lost(100, "tee", "ring_full", 4) });
+        losses.note(&lost(100, "tee", "ring_full", 1));
+        let of = |host| losses.get(host, "tee", Loss::RingFull).map(|lost| (lost.counted, lost.gaps));
+        let wanted = [Some((Some(3), 0)), Some((Some(4), 1)), None, Some((None, 1))];
+        assert_eq!([of(Some("a")), of(Some("b")), of(Some("c")), of(None)], wanted);
+        assert_eq!(losses.total(), 8, "a row that names no host is of none of them");
     }
 
     #[test]
     fn what_only_rows_report_is_kept() {
-        let mut losses = Losses::of(&[]);
+        let mut losses = Losses::default();
         losses.note(&lost(1, "tee", "recorder_killed", 5));
         losses.note(&lost(2, "tee", "of_later", 6));
         losses.note(&Event { lost_event: None, lost_cause: None, lost_count: None, ..lost(3, "", "", 0) });
-        let all: Vec<_> = losses.iter().map(|(event, cause, lost)| (event, cause, lost.count(), lost.gaps)).collect();
+        let all: Vec<_> = losses.iter().map(|(what, lost)| (what.event, what.cause, lost.count(), lost.gaps)).collect();
         let wanted =
             [(None, "lost_unknown", 0, 1), (Some("tee"), "lost_crash", 5, 1), (Some("tee"), "lost_of_later", 6, 1)];
         assert_eq!(all, wanted);
@@ -173,7 +223,7 @@ mod tests {
             (0..2).for_each(|_| losses.note(&named));
         }
         assert_eq!((losses.iter().count(), losses.unlisted()), (LIMIT, 10));
-        for (event, cause, lost) in losses.iter() {
+        for (What { event, cause, .. }, lost) in losses.iter() {
             assert!(event.is_some_and(|event| event.len() <= TEXT_LIMIT) && cause.len() <= TEXT_LIMIT + 5);
             assert_eq!((lost.reported, lost.since_mono_ns), (u64::MAX, Some(i64::MIN)));
         }

@@ -1,4 +1,5 @@
-//! The content of footers as tables: `manifest`, one row per capture, and `ledger`, one row per entry of its ledger.
+//! The content of footers as tables: `manifest`, one row per capture, and `ledger`, one row per entry of its ledger, or of the
+//! ledger of each of its hosts.
 //!
 //! src/query/views/duckdb.sql makes the same tables from the same JSON.
 
@@ -59,15 +60,16 @@ pub fn manifest(captures: &[Arc<Opened>]) -> Result<MemTable> {
 /// # Errors
 /// As for [`manifest`].
 pub fn ledger(captures: &[Arc<Opened>]) -> Result<MemTable> {
-    let (mut capture, mut event, mut entry, mut count) = (vec![], vec![], vec![], vec![]);
+    let (mut capture, mut event, mut entry, mut count, mut host) = (vec![], vec![], vec![], vec![], vec![]);
     for opened in captures {
-        for line in lines(opened) {
+        for (of, line) in lines(opened) {
             let name = line.get("event").and_then(Value::as_str).unwrap_or_default();
             for (key, value) in line.as_object().into_iter().flatten().filter(|(key, _)| *key != "event") {
                 capture.push(opened.name.clone());
                 event.push(name.to_string());
                 entry.push(key.clone());
                 count.push(value.as_i64());
+                host.push(of.clone());
             }
         }
     }
@@ -76,6 +78,7 @@ pub fn ledger(captures: &[Arc<Opened>]) -> Result<MemTable> {
         ("event", Arc::new(StringArray::from(event)), false),
         ("entry", Arc::new(StringArray::from(entry)), false),
         ("count", Arc::new(Int64Array::from(count)), true),
+        ("host", Arc::new(StringArray::from(host)), true),
     ])?;
     table(batch)
 }
@@ -93,9 +96,18 @@ fn json(opened: &Opened) -> &str {
     opened.capture.manifest_json()
 }
 
-/// The rows of its ledger.
-fn lines(opened: &Opened) -> Vec<Value> {
-    let manifest: Option<Value> = serde_json::from_str(json(opened)).ok();
-    let lines = manifest.as_ref().and_then(|manifest| manifest.get("ledger")).and_then(Value::as_array);
-    lines.cloned().unwrap_or_default()
+/// The rows of its ledger; those of the ledger of each host, with what rows call it, where it has several.
+fn lines(opened: &Opened) -> Vec<(Option<String>, Value)> {
+    let manifest: Value = serde_json::from_str(json(opened)).unwrap_or_default();
+    let list = |of: &Value, name: &str| of.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+    let hosts = list(&manifest, "hosts");
+    if hosts.is_empty() {
+        return list(&manifest, "ledger").into_iter().map(|line| (None, line)).collect();
+    }
+    let of_host = |part: &Value| {
+        let host = part.get("host").and_then(Value::as_str).map(str::to_string);
+        let lines = part.get("manifest").map(|of| list(of, "ledger")).unwrap_or_default();
+        lines.into_iter().map(move |line| (host.clone(), line)).collect::<Vec<_>>()
+    };
+    hosts.iter().flat_map(of_host).collect()
 }

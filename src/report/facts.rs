@@ -5,11 +5,12 @@ use serde::Serialize;
 use super::columns::Described;
 use crate::count::{self, Count, grouped};
 use crate::model::summary::Summary;
-use crate::model::{origin, time};
+use crate::model::{hosts, origin, time};
 use crate::replay::info::facts::Word;
 use crate::replay::summary::gather::Report;
 use crate::replay::summary::{json, sentences};
 use crate::schema::events::{EVENTS, EventSpec};
+use crate::schema::manifest::LedgerRow;
 use crate::schema::reader::Capture;
 use crate::schema::{families, names};
 use crate::terminal::escape::Safe;
@@ -91,6 +92,7 @@ pub(super) fn recording(capture: &Capture) -> Vec<(&'static str, Vec<String>)> {
     span.extend(summary.duration_ns.map(time::span));
     let families = families::groups(&manifest.families);
     let gaps = families::gaps(&manifest.gaps, &manifest.families);
+    let of_each = hosts::shares(manifest, LedgerRow::lost);
     let command: Vec<String> = manifest.argv.iter().take(LISTED).map(|word| Word(word).to_string()).collect();
     vec![
         ("Host", vec![safe(&host.hostname)]),
@@ -101,7 +103,7 @@ pub(super) fn recording(capture: &Capture) -> Vec<(&'static str, Vec<String>)> {
         ("Comment", manifest.comment.as_deref().map(safe).into_iter().collect()),
         ("Derived", manifest.derived_from.iter().take(LISTED).map(|step| front(&origin::made(step))).collect()),
         ("Recorder", vec![safe(&format!("{} {}", manifest.tool.name, manifest.tool.version))]),
-        ("Events", vec![format!("{}, {} lost", count::events(summary.rows), grouped(summary.lost()))]),
+        ("Events", vec![front(&format!("{}, {} lost{of_each}", count::events(summary.rows), grouped(summary.lost())))]),
         ("Hooks", families.iter().take(LISTED).map(|group| safe(&group.to_string())).collect()),
         ("Not seen", gaps.iter().take(LISTED).map(|gap| safe(gap)).collect()),
         ("Root digest", vec![root(capture)]),

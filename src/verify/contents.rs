@@ -11,7 +11,7 @@ use super::hosts;
 use super::report::{FindingKind, Report};
 use crate::count::{self, Count};
 use crate::model::loss::Losses;
-use crate::model::origin;
+use crate::model::{self, origin};
 use crate::schema::Event;
 use crate::schema::chain::Chain;
 use crate::schema::clocks;
@@ -107,7 +107,8 @@ fn check_clocks(manifest: &Manifest, chain: Option<&Chain>, whose: &str, report:
 fn check_loss(manifest: &Manifest, bad_addresses: u64, report: &mut Report) {
     let total = LedgerRow::total(&manifest.ledger);
     for (cause, count) in total.causes() {
-        report.add(FindingKind::Loss, format!("{} lost: {}", count::events(count), cause.words()));
+        let of_each = model::hosts::shares(manifest, |row| row.lost_by(cause));
+        report.add(FindingKind::Loss, format!("{} lost: {}{of_each}", count::events(count), cause.words()));
     }
     let is_recovered = |of: &Manifest| EndReason::Recovered.is(&of.end_reason);
     if is_recovered(manifest) || manifest.hosts.iter().any(|part| is_recovered(&part.manifest)) {
@@ -182,7 +183,7 @@ impl<'a> Rows<'a> {
             written: events.map(|event| (event, 0)).collect(),
             others: 0,
             bad_addresses: 0,
-            losses: Losses::of(&manifest.ledger),
+            losses: Losses::of(manifest),
             is_thinned,
             hosts: hosts::Rows::new(manifest),
         }
@@ -277,20 +278,30 @@ impl<'a> Rows<'a> {
         let whole = is_whole(manifest) && manifest.hosts.iter().all(|part| is_whole(&part.manifest));
         let kind = if whole { FindingKind::Contradiction } else { FindingKind::Note };
         if self.losses.unlisted() > 0 {
-            let rows = Count(self.losses.unlisted(), "`lost` row was", "`lost` rows were");
-            report.add(kind, format!("{rows} not compared: they name too many events and causes"));
+            let rows = Count(self.losses.unlisted(), "loss was", "losses were");
+            report.add(kind, format!("{rows} not compared: they name too many hosts, events and causes"));
         }
-        let of_losses = manifest.ledger.iter().find(|row| row.event == EventKind::Lost.name());
+        if manifest.hosts.is_empty() {
+            self.compare_losses(None, &manifest.ledger, kind, report);
+        }
+        for part in &manifest.hosts {
+            self.compare_losses(Some(&part.host), &part.manifest.ledger, kind, report);
+        }
+    }
+
+    fn compare_losses(&self, host: Option<&str>, ledger: &[LedgerRow], kind: FindingKind, report: &mut Report) {
+        let whose = host.map(|host| format!("host {}: ", quoted(host))).unwrap_or_default();
+        let of_losses = ledger.iter().find(|row| row.event == EventKind::Lost.name());
         let leaves_out = of_losses.is_some_and(|row| row.left_out > 0);
-        for row in &manifest.ledger {
+        for row in ledger {
             for cause in LostCause::ALL {
                 let counted = row.lost_by(cause.loss());
-                let reported = self.losses.get(&row.event, cause.loss()).map_or(0, |lost| lost.reported);
+                let reported = self.losses.get(host, &row.event, cause.loss()).map_or(0, |lost| lost.reported);
                 // A slice has the gaps of its time, and the ledger counts all.
                 let differs = if leaves_out { reported > counted } else { reported != counted };
                 if differs {
                     let (event, cause) = (quoted(&row.event), cause.as_str());
-                    let text = format!("{event}: `lost` rows report {reported} ({cause}), the ledger {counted}");
+                    let text = format!("{whose}{event}: `lost` rows report {reported} ({cause}), the ledger {counted}");
                     report.add(kind, text);
                 }
             }

@@ -10,30 +10,29 @@ use crate::schema::quote::quoted;
 
 /// Compares what the manifest states of the hosts with what it states of all of them.
 pub fn check(manifest: &Manifest, report: &mut Report) {
-    let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut sums: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
     for part in &manifest.hosts {
         let whose = format!("host {}: ", quoted(&part.host));
         for row in &part.manifest.ledger {
-            let sum = sums.entry(&row.event).or_default();
-            *sum = sum.saturating_add(row.written);
+            let (written, lost) = sums.entry(&row.event).or_default();
+            *written = written.saturating_add(row.written);
+            *lost = lost.saturating_add(row.lost());
             if let Some(what) = row.imbalance() {
                 report.add(FindingKind::Contradiction, format!("{whose}{what}"));
             }
         }
     }
     for row in manifest.ledger.iter().filter(|_| !manifest.hosts.is_empty()) {
-        let sum = sums.remove(row.event.as_str()).unwrap_or(0);
-        if sum != row.written {
-            let text = format!(
-                "{}: {} in the ledgers of the hosts, {} in the one of all",
-                quoted(&row.event),
-                count::rows(sum),
-                row.written
-            );
+        let (written, lost) = sums.remove(row.event.as_str()).unwrap_or_default();
+        let lost = (Count(lost, "loss", "losses"), row.lost());
+        for (sum, of_all) in [(count::rows(written), row.written), lost].iter().filter(|(sum, of_all)| sum.0 != *of_all)
+        {
+            let event = quoted(&row.event);
+            let text = format!("{event}: {sum} in the ledgers of the hosts, {of_all} in the one of all");
             report.add(FindingKind::Contradiction, text);
         }
     }
-    if sums.values().any(|sum| *sum > 0) {
+    if sums.values().any(|(written, lost)| *written > 0 || *lost > 0) {
         report
             .add(FindingKind::Contradiction, "the ledgers of the hosts have events that the one of all does not list");
     }

@@ -9,6 +9,7 @@ mod captures;
 mod damage;
 mod derived;
 mod groups;
+mod host_losses;
 mod hostile;
 mod hosts;
 mod merge;

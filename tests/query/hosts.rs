@@ -53,6 +53,9 @@ fn no_view_joins_rows_of_two_hosts() {
     assert_eq!(rows(&[&both, flows]), [json!({"n": 0})]);
     let talkers = rows(&[&both, "--named", "top-talkers"]);
     assert_eq!(talkers.len(), 2, "{talkers:?}");
+    let ledger = "SELECT host, sum(count) AS written FROM ledger WHERE entry = 'written' GROUP BY host ORDER BY host";
+    let written = |host: &str, written: u64| json!({"host": host, "written": written});
+    assert_eq!(rows(&[&both, ledger]), [written("web1", 3), written("web2", 2)], "and no sum of both beside them");
     // Beside a capture of one host, which has no hosts.
     let beside = "SELECT count(host) AS named, count(*) AS n FROM events";
     assert_eq!(rows(&[&both, &one, beside]), [json!({"named": 5, "n": 8})]);

@@ -3,28 +3,29 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use vmtrace::model::loss::Losses;
+use vmtrace::model::loss::{Losses, Lost, What};
+use vmtrace::schema::hosts::HostPart;
 use vmtrace::schema::manifest::LedgerRow;
 use vmtrace::schema::reader::{Capture, Scan};
 use vmtrace::schema::{Event, Manifest};
 
-use super::captures::{lost, make_with, manifest, readv};
-use super::{rows, samples};
+use super::captures::{lost, make_with, manifest, readv, write};
+use super::{kept, rows, samples};
 
-const SQL: &str =
-    "SELECT event, cause, count, reported, gaps, since_mono_ns, until_mono_ns FROM losses ORDER BY event, cause";
+const SQL: &str = "SELECT host, event, cause, count, reported, gaps, since_mono_ns, until_mono_ns FROM losses ORDER BY host, event, cause";
 
 fn of_the_model(path: &Path) -> Vec<Value> {
     let capture = Capture::open(path).unwrap();
-    let mut losses = Losses::of(&capture.manifest().ledger);
+    let mut losses = Losses::of(capture.manifest());
     for batch in capture.scan(&Scan::default()).unwrap() {
         batch.unwrap().iter().for_each(|event| losses.note(&event));
     }
     assert_eq!(losses.unlisted(), 0);
-    let row = |(event, cause, lost): (Option<&str>, &str, &vmtrace::model::loss::Lost)| {
+    let row = |(what, lost): (What<'_>, &Lost)| {
         json!({
-            "event": event,
-            "cause": cause,
+            "host": what.host,
+            "event": what.event,
+            "cause": what.cause,
             "count": lost.count(),
             "reported": lost.reported,
             "gaps": lost.gaps,
@@ -80,6 +81,21 @@ fn the_models_losses_are_those_of_the_view() {
         other(7, Some("splice"), None, 9),
         other(8, None, Some("ring_full"), 10),
     ];
-    let made = make_with(&Manifest { ledger: counted, ..manifest() }, &[&events]);
+    let made = make_with(&Manifest { ledger: counted.clone(), ..manifest() }, &[&events]);
     assert_eq!(compare(Path::new(made.path())), 7);
+    // Of several hosts: two lost the same, one is named by no row, and two rows are of none.
+    let part = |host: &str, ledger: &[LedgerRow]| HostPart {
+        host: host.into(),
+        manifest: Manifest { ledger: ledger.to_vec(), ..Manifest::default() },
+        ..HostPart::default()
+    };
+    let hosts = vec![part("web1", &counted), part("web2", &counted[..1]), part("web3", &counted[1..2])];
+    let of =
+        [Some("web1"), Some("web2"), None, Some("web2"), Some("web1"), Some("stranger"), Some("web1"), Some("web2")];
+    let events: Vec<Event<'_>> = events.into_iter().zip(of).map(|(event, host)| Event { host, ..event }).collect();
+    let path = kept("hosts.parquet");
+    write(&path, &Manifest { ledger: counted, hosts, ..manifest() }, &[&events]);
+    let found = compare(&path);
+    // Six that ledgers count, and five that rows alone report.
+    assert_eq!(found, 11);
 }

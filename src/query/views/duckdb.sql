@@ -84,9 +84,15 @@ CREATE OR REPLACE VIEW manifest AS
         manifest
     FROM footers;
 CREATE OR REPLACE VIEW ledger AS
-    SELECT capture, line ->> '$.event' AS event, entry, (line ->> ('$.' || entry))::BIGINT AS count
+    SELECT capture, line ->> '$.event' AS event, entry, (line ->> ('$.' || entry))::BIGINT AS count, host
     FROM (
-        SELECT capture, line, unnest(json_keys(line)) AS entry
-        FROM (SELECT capture, unnest(json_extract(manifest, '$.ledger[*]')) AS line FROM footers)
+        SELECT capture, host, line, unnest(json_keys(line)) AS entry
+        FROM (
+            SELECT capture, NULL::VARCHAR AS host, unnest(json_extract(manifest, '$.ledger[*]')) AS line
+            FROM footers WHERE coalesce(json_array_length(manifest, '$.hosts'), 0) = 0
+            UNION ALL -- of several hosts each has its own
+            SELECT capture, part ->> 'host', unnest(json_extract(part, '$.manifest.ledger[*]'))
+            FROM (SELECT capture, unnest(json_extract(manifest, '$.hosts[*]')) AS part FROM footers)
+        )
     )
     WHERE entry <> 'event';

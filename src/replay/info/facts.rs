@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::count;
 use crate::model::summary::Summary;
-use crate::model::time;
+use crate::model::{hosts, time};
 use crate::replay::describe::{Line, Role};
 use crate::schema::Manifest;
 use crate::schema::chain::Chain;
@@ -145,7 +145,8 @@ fn command(line: &mut Line, argv: &[String]) {
 fn counts(line: &mut Line, summary: &Summary<'_>) {
     line.add(Role::Dim, format_args!("{}", count::events(summary.rows)));
     if summary.lost() > 0 {
-        line.add(Role::Bad, format_args!(" · {} LOST", summary.lost()));
+        let of_each = hosts::shares(summary.manifest, LedgerRow::lost);
+        line.add(Role::Bad, format_args!(" · {} LOST{of_each}", summary.lost()));
     } else {
         line.add(Role::Dim, format_args!(" · none lost"));
     }

@@ -320,7 +320,8 @@ fn ledger(out: &mut String, facts: &Facts<'_>) {
     }
     let _ = writeln!(out, "Bytes        {}", facts.moved.in_words(grouped));
     for (cause, count) in facts.total.causes() {
-        let _ = writeln!(out, "Lost         {} by {}", grouped(count), cause.words());
+        let of_each = model::hosts::shares(facts.manifest, |row| row.lost_by(cause));
+        let _ = writeln!(out, "Lost         {} by {}{of_each}", grouped(count), cause.words());
     }
     if facts.total.unknown > 0 {
         let calls = grouped(facts.total.unknown);

@@ -119,7 +119,7 @@ impl Report {
         self.balances &= written == capture.rows() && manifest.ledger.iter().all(LedgerRow::balances);
         self.total = LedgerRow::total(&[self.total.clone(), LedgerRow::total(&manifest.ledger)]);
         self.ledger_from_rows |= manifest.ledger_from_rows;
-        self.losses.count(&manifest.ledger);
+        self.losses.count(manifest);
         self.segments.extend(manifest.segment.as_ref().map(|segment| segment.index));
         // A merged capture has several, of which none is missing.
         self.segments.extend(manifest.segment.as_ref().and_then(|segment| segment.last));

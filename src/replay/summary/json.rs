@@ -50,6 +50,8 @@ pub struct Facts<'a> {
 
 #[derive(Debug, Serialize)]
 struct Lost<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<&'a str>,
     event: Option<&'a str>,
     cause: &'a str,
     count: u64,
@@ -259,9 +261,10 @@ pub(super) fn last(span: Option<Span>) -> Option<String> {
 }
 
 fn losses(report: &Report) -> Vec<Lost<'_>> {
-    let lost = report.losses.iter().map(|(event, cause, lost)| Lost {
-        event,
-        cause,
+    let lost = report.losses.iter().map(|(what, lost)| Lost {
+        host: what.host,
+        event: what.event,
+        cause: what.cause,
         count: lost.count(),
         since_mono_ns: lost.since_mono_ns,
         until_mono_ns: lost.until_mono_ns,

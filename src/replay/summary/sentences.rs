@@ -52,25 +52,26 @@ fn missing(report: &Report) -> Vec<String> {
 
 /// What was lost; nothing where nothing was.
 fn lost(report: &Report) -> Option<String> {
-    let total = report.losses.iter().fold(0u64, |sum, (_, _, lost)| sum.saturating_add(lost.count()));
+    let total = report.losses.total();
     if total == 0 {
         return None;
     }
-    let mut kinds: Vec<_> = report.losses.iter().filter(|(_, _, lost)| lost.count() > 0).collect();
-    kinds.sort_by_key(|(_, _, lost)| std::cmp::Reverse(lost.count()));
+    let mut kinds: Vec<_> = report.losses.iter().filter(|(_, lost)| lost.count() > 0).collect();
+    kinds.sort_by_key(|(_, lost)| std::cmp::Reverse(lost.count()));
     let mut named: Vec<String> = kinds
         .iter()
         .take(NAMED)
-        .map(|(event_name, cause, lost)| {
-            let cause = Loss::parse(cause).map_or_else(|unknown| short(unknown, 40), |cause| cause.words().to_string());
-            format!("{} {} ({cause})", grouped(lost.count()), event(event_name.as_deref()))
+        .map(|(what, lost)| {
+            let cause = Loss::parse(what.cause).map_or_else(|unknown| short(unknown, 40), |of| of.words().to_string());
+            let host = what.host.map(|host| format!(" on {}", short(host, 40))).unwrap_or_default();
+            format!("{} {}{host} ({cause})", grouped(lost.count()), event(what.event))
         })
         .collect();
     if kinds.len() > NAMED {
         named.push(format!("{} more kinds", kinds.len() - NAMED));
     }
-    let since = kinds.iter().filter_map(|(_, _, lost)| lost.since_mono_ns).min();
-    let until = kinds.iter().filter_map(|(_, _, lost)| lost.until_mono_ns).max();
+    let since = kinds.iter().filter_map(|(_, lost)| lost.since_mono_ns).min();
+    let until = kinds.iter().filter_map(|(_, lost)| lost.until_mono_ns).max();
     let when = match (since, until) {
         (Some(since), Some(until)) => {
             let at = |ns| time::seconds(report.since_start(ns).into(), 0);
@@ -143,7 +144,7 @@ fn trust(report: &Report) -> Option<String> {
 /// Whether it is known that nothing was.
 fn nothing_was_lost(report: &Report) -> bool {
     let losses = &report.losses;
-    losses.iter().all(|(_, _, lost)| lost.count() == 0)
+    losses.total() == 0
         && losses.unlisted() == 0
         && report.balances
         && !report.ledger_from_rows

@@ -137,7 +137,7 @@ fn removed(step: &Derivation) -> String {
 fn losses(part: &Part, capture: &Capture, limits: Limits) -> Result<Vec<String>> {
     let group = gather::groups(&[PathBuf::from(&part.name)], limits).0;
     let report = Report::of(group.first().context("no file was given")?, &Filter::new(&Select::default())?, limits)?;
-    let lost = report.losses.iter().fold(0u64, |sum, (_, _, lost)| sum.saturating_add(lost.count()));
+    let lost = report.losses.total();
     let mut all: Vec<String> = if lost == 0 { vec!["No event was lost.".into()] } else { Vec::new() };
     let redacted = origin::redacted(&capture.manifest().derived_from);
     all.extend(facts::warnings(&report).into_iter().filter(|sentence| Some(sentence) != redacted.as_ref()));
