@@ -28,7 +28,7 @@ use super::open::{self, Opened};
 use super::resources::{MUCH_MEMORY, STACK, half_of_memory, reading, threads};
 use super::spill::Spills;
 use super::stopping::{StopJoins, Stops};
-use super::{allowed, error, flows, functions, headers, signals, tables, views};
+use super::{allowed, depth, error, flows, functions, headers, signals, tables, views};
 use crate::schema::limits::{self, MAX_SQL};
 use crate::schema::reader::guard_thread;
 
@@ -165,6 +165,7 @@ fn statements(text: &str) -> Result<VecDeque<Statement>, DataFusionError> {
 /// The same with names for their columns.
 fn named(text: &str) -> Result<VecDeque<Statement>, DataFusionError> {
     let mut statements = statements(text)?;
+    statements.iter().try_for_each(depth::check)?;
     statements.iter_mut().for_each(headers::name);
     Ok(statements)
 }

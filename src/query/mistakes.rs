@@ -172,6 +172,18 @@ fn values(text: &str, _sql: &str, _known: &Known) -> Option<String> {
     if let Some(pair) = between(text, "Cannot coerce arithmetic expression ", " to valid types") {
         return Some(format!("these types cannot be calculated with: {}; CAST one side", types(pair)));
     }
+    if let Some(expression) = text.strip_prefix("Physical plan does not support logical expression ") {
+        let is_condition = ["InSubquery(", "Exists(", "SetComparison("].iter().any(|kind| expression.starts_with(kind));
+        return Some(match is_condition {
+            true => {
+                "IN (SELECT ...), EXISTS, ANY and ALL are conditions of WHERE and no values: write them there, or join"
+                    .into()
+            }
+            false => {
+                "this expression cannot be calculated where it stands: write a subquery in FROM and join it".into()
+            }
+        });
+    }
     if text == "Divide by zero error" {
         return Some("division by zero: x / nullif(y, 0) is null instead".into());
     }

@@ -8,6 +8,7 @@ mod allowed;
 mod cell;
 #[cfg_attr(not(feature = "ballista"), path = "no_cluster.rs")]
 pub(crate) mod cluster;
+mod depth;
 mod engine;
 mod error;
 mod events;

@@ -99,6 +99,16 @@ fn mistakes_are_answered_plainly() {
         ),
         ("SELECT substr(comm) FROM events", "substr needs a place to begin: substr(text, 1, 5)"),
         ("SELECT 1 / 0", "division by zero: x / nullif(y, 0) is null instead"),
+        (
+            "SELECT 1 IN (SELECT pid FROM events)",
+            "IN (SELECT ...), EXISTS, ANY and ALL are conditions of WHERE and no values",
+        ),
+        (
+            "SELECT pid NOT IN (SELECT pid FROM events) FROM events",
+            "IN (SELECT ...), EXISTS, ANY and ALL are conditions",
+        ),
+        ("SELECT EXISTS (SELECT 1 FROM events)", "IN (SELECT ...), EXISTS, ANY and ALL are conditions of WHERE"),
+        ("SELECT 1 = ANY (SELECT pid FROM events)", "IN (SELECT ...), EXISTS, ANY and ALL are conditions of WHERE"),
         ("SELECT * FROM events WHERE comm ~ '('", "the regular expression is wrong: unclosed group"),
         ("SELECT find_all(payload, '(') FROM events", "\"(\" is not a regular expression: unclosed group"),
         ("SELECT CAST(comm AS INTT) FROM events", "Unsupported SQL type INTT"),
@@ -123,8 +133,14 @@ fn deep_sql_is_refused_not_crashed_on() {
     let deep = format!("SELECT {}1{}", "(".repeat(20_000), ")".repeat(20_000));
     let (message, _) = fails(&[SAMPLE, &deep]);
     assert!(message.contains("recursion"), "{message}");
-    let long = format!("SELECT 1{}", " + 1".repeat(300));
-    assert_eq!(query(&[SAMPLE, &long]).status, 0);
+    let long = |operators| format!("SELECT 1{}", " + 1".repeat(operators));
+    assert_eq!(query(&[SAMPLE, &long(250)]).status, 0);
+    // The engine would take time by the square of their number.
+    for many in [long(300), long(16_000), format!("SELECT 1 FROM events WHERE {}", vec!["pid = 1"; 5_000].join(" OR "))]
+    {
+        let (message, _) = fails(&[SAMPLE, &many]);
+        assert!(message.contains("more than 256 operators one after another: write x IN (1, 2, ...)"), "{message}");
+    }
     let (message, _) = fails(&[SAMPLE, &format!("SELECT 1{}", " + 1".repeat(25_000))]);
     assert!(message.contains("longer than"), "{message}");
 }
