@@ -9,6 +9,7 @@ use super::captures::*;
 use super::{command, vmtrace};
 
 const AT: &[Iovec] = &[Iovec { base: 0x7f12_0040_0000, len: 8 }];
+const ELSEWHERE: &[Iovec] = &[Iovec { base: 0x7f12_0040_0100, len: 8 }];
 const OWN: &[Iovec] = &[Iovec { base: 0x5581_aa00_1000, len: 4 }, Iovec { base: 0x5581_aa00_2000, len: 4 }];
 const ADDRESS: &str = "0x7f1200400000+8";
 
@@ -139,6 +140,10 @@ fn what_was_not_captured_is_not_shown_as_zeros() {
     let made = make(&[read(2_000, b"password"), none]);
     let wanted = "nothing is known of 0x7f1200400000+8 in process 42 at 2.410000000 (2023-11-14T22:13:22.410000000Z)";
     assert_eq!(nothing(made.path(), &["-p", "42", ADDRESS]), wanted);
+    let other = Event { remote_iov: Some(Iovecs::Pairs(ELSEWHERE)), ..write(4_000, b"PASSWORD") };
+    let made = make(&[read(2_000, b"password"), none, other]);
+    let near = format!("{wanted}; the nearest that is known is 0x7f1200400100, 8 bytes");
+    assert_eq!(nothing(made.path(), &["-p", "42", ADDRESS]), near);
     let history = lines(made.path(), &["--history", ADDRESS]);
     assert!(history[2].ends_with(": \"password\" → not kept"), "{history:#?}");
 }

@@ -27,6 +27,7 @@ pub struct Nearest<'f> {
     filter: &'f Filter,
     names: Option<Names<'f>>,
     pids: Option<Numbers>,
+    peers: Option<Numbers>,
     pipes: Option<Numbers>,
     range: Option<Range>,
 }
@@ -35,11 +36,12 @@ impl Filter {
     /// A collector for the options that may be mistaken; `None` where there is none.
     pub fn nearest(&self) -> Option<Nearest<'_>> {
         let wanted = |given: &[u64]| (!given.is_empty()).then(|| Numbers { wanted: given.to_vec(), near: None });
-        let pids: Vec<u64> = self.pids.iter().filter_map(|pid| u64::try_from(*pid).ok()).collect();
+        let numbers = |pids: &[i32]| -> Vec<u64> { pids.iter().filter_map(|pid| u64::try_from(*pid).ok()).collect() };
         let nearest = Nearest {
             filter: self,
             names: self.comm.as_ref().map(Names::new),
-            pids: wanted(&pids),
+            pids: wanted(&numbers(&self.pids)),
+            peers: wanted(&numbers(&self.peers)),
             pipes: wanted(&self.pipes),
             range: self.address.map(|span| Range { span, near: None }),
         };
@@ -51,7 +53,8 @@ impl Nearest<'_> {
     /// The columns that it looks at, which need to be read.
     pub fn columns(&self) -> Vec<&'static str> {
         let sides = |given: bool, columns: [&'static str; 2]| columns.into_iter().filter(move |_| given);
-        let pids = self.pids.is_some() || (self.range.is_some() && !self.filter.pids.is_empty());
+        let pids =
+            self.pids.is_some() || self.peers.is_some() || (self.range.is_some() && !self.filter.pids.is_empty());
         let names = sides(self.names.is_some(), ["comm", "target_comm"]);
         let pipes = sides(self.pipes.is_some(), ["pipe_in", "pipe_out"]);
         let ranges = sides(self.range.is_some(), ["local_iov", "remote_iov"]);
@@ -63,7 +66,7 @@ impl Nearest<'_> {
         if let Some(names) = &mut self.names {
             [Some(event.comm), event.target_comm].into_iter().flatten().for_each(|name| names.note(name));
         }
-        if let Some(pids) = &mut self.pids {
+        for pids in [&mut self.pids, &mut self.peers].into_iter().flatten() {
             let both = [Some(event.pid), event.target_pid].into_iter().flatten();
             both.filter_map(|pid| u64::try_from(pid).ok().filter(|pid| *pid > 0)).for_each(|pid| pids.note(pid));
         }
@@ -81,9 +84,10 @@ impl Nearest<'_> {
     pub fn sentences(&self) -> Vec<String> {
         let names = self.names.as_ref().and_then(Names::sentence);
         let pids = self.pids.as_ref().and_then(|pids| pids.sentence("-p", "process", "processes"));
+        let peers = self.peers.as_ref().and_then(|peers| peers.sentence("--peer", "process", "processes"));
         let pipes = self.pipes.as_ref().and_then(|pipes| pipes.sentence("--pipe", "pipe", "pipes"));
         let range = self.range.as_ref().and_then(|range| range.sentence(!self.filter.pids.is_empty()));
-        [names, pids, pipes, range].into_iter().flatten().collect()
+        [names, pids, peers, pipes, range].into_iter().flatten().collect()
     }
 }
 
@@ -266,6 +270,8 @@ mod tests {
         assert_eq!(sentences(&pipe(vec![1]), &[]), ["--pipe: no event has pipe 1; there are no pipes"]);
         let pid = Select { pids: vec![19], ..Select::default() };
         assert_eq!(sentences(&pid, &events), ["-p: no event has process 19; the nearest is 20"]);
+        let peer = Select { peers: vec![19], ..Select::default() };
+        assert_eq!(sentences(&peer, &events), ["--peer: no event has process 19; the nearest is 20"]);
     }
 
     #[test]
