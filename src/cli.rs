@@ -8,8 +8,9 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use crate::sandbox::descriptors;
 use crate::terminal::escape::{SafeLine, SafeMessage};
-use crate::terminal::{is_broken_pipe, report, status};
+use crate::terminal::{is_broken_pipe, status};
 use crate::{export, replay};
 
 /// Forensic flight recorder for transfers of bytes across address spaces.
@@ -144,7 +145,7 @@ pub fn run(words: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(error) if is_broken_pipe(&error) => ExitCode::from(status::OK),
         Err(error) => {
-            report(&error);
+            descriptors::report(&error);
             ExitCode::from(status::ERROR)
         }
     }

@@ -23,7 +23,7 @@ use crate::archive;
 use crate::model::origin;
 use crate::model::select::{CaptureFilter, Decision, Filter, Select};
 use crate::output::Whole;
-use crate::sandbox::{Needs, Sandbox};
+use crate::sandbox::{Needs, Sandbox, descriptors};
 use crate::schema::Event;
 use crate::schema::limits::{AllowLarge, Limits};
 use crate::schema::manifest::LedgerRow;
@@ -204,7 +204,7 @@ impl Run<'_> {
                 Err(Failed::Input(error)) => {
                     // What was exported before the damage comes before the error.
                     self.exporter.flush().map_err(|error| self.named(error))?;
-                    terminal::report(&error);
+                    descriptors::report(&error);
                     whole = false;
                 }
             }
@@ -231,7 +231,7 @@ impl Run<'_> {
             }
         })?;
         say_what_it_is(&capture);
-        let filter = filter.on(&capture.manifest().start);
+        let filter = filter.of(&capture).map_err(Failed::Input)?;
         let batches = capture.scan(filter.scan()).map_err(Failed::Input)?;
         std::thread::scope(|scope| {
             // One batch is decoded while one is exported. The thread ends with the receiver.

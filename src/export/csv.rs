@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use anyhow::Result;
 
 use super::{Export, Origin};
-use crate::model::time;
+use crate::model::{origin, time};
 use crate::schema::columns::COLUMNS;
 use crate::schema::{Cell, Event};
 use crate::terminal::escape::{Hex, Safe};
@@ -18,6 +18,8 @@ pub struct Csv<W: Write> {
     out: csv::Writer<W>,
     started: bool,
     field: String,
+    /// Whether redaction took the addresses of the capture away.
+    without_addresses: bool,
 }
 
 impl<W: Write> std::fmt::Debug for Csv<W> {
@@ -29,12 +31,13 @@ impl<W: Write> std::fmt::Debug for Csv<W> {
 impl<W: Write> Csv<W> {
     /// An exporter that writes to `out`.
     pub fn new(out: W) -> Self {
-        Csv { out: csv::Writer::from_writer(out), started: false, field: String::new() }
+        Csv { out: csv::Writer::from_writer(out), started: false, field: String::new(), without_addresses: false }
     }
 }
 
 impl<W: Write> Export for Csv<W> {
-    fn capture(&mut self, _origin: &Origin<'_>) -> Result<()> {
+    fn capture(&mut self, origin: &Origin<'_>) -> Result<()> {
+        self.without_addresses = origin::without_addresses(&origin.manifest.derived_from);
         if !std::mem::replace(&mut self.started, true) {
             self.out.write_record(COLUMNS.iter().map(|c| c.name)).map_err(plain)?;
         }
@@ -42,12 +45,12 @@ impl<W: Write> Export for Csv<W> {
     }
 
     fn event(&mut self, event: &Event<'_>) -> Result<()> {
-        let Csv { out, field, .. } = self;
+        let Csv { out, field, without_addresses, .. } = self;
         let mut result = Ok(());
         event.cells(|_, cell| {
             if result.is_ok() {
                 field.clear();
-                text(field, cell);
+                text(field, cell, *without_addresses);
                 result = out.write_field(&field);
             }
         });
@@ -68,7 +71,7 @@ fn plain(error: csv::Error) -> anyhow::Error {
     }
 }
 
-fn text(field: &mut String, cell: Cell<'_>) {
+fn text(field: &mut String, cell: Cell<'_>, without_addresses: bool) {
     use std::fmt::Write;
     // Writing to a String cannot fail.
     let _ = match cell {
@@ -81,7 +84,10 @@ fn text(field: &mut String, cell: Cell<'_>) {
         Cell::Micros(micros) => write!(field, "{}", time::utc_micros(micros)),
         Cell::Iovecs(iovecs) => iovecs.iter().enumerate().try_for_each(|(index, iov)| {
             let separator = if index == 0 { "" } else { ";" };
-            write!(field, "{separator}{:#x}:{:#x}", iov.base, iov.len)
+            match without_addresses {
+                true => write!(field, "{separator}:{:#x}", iov.len),
+                false => write!(field, "{separator}{:#x}:{:#x}", iov.base, iov.len),
+            }
         }),
     };
 }
@@ -96,10 +102,13 @@ mod tests {
         let iov = [Iovec { base: u64::MAX, len: 1 }, Iovec { base: 16, len: 0 }];
         let field = |cell| {
             let mut field = String::new();
-            text(&mut field, cell);
+            text(&mut field, cell, false);
             field
         };
         assert_eq!(field(Cell::Iovecs(Iovecs::Pairs(&iov))), "0xffffffffffffffff:0x1;0x10:0x0");
+        let mut redacted = String::new();
+        text(&mut redacted, Cell::Iovecs(Iovecs::Pairs(&iov)), true);
+        assert_eq!(redacted, ":0x1;:0x0", "redaction took the addresses away");
         assert_eq!(field(Cell::Bytes(b"\x00\xfe")), "00fe");
         assert_eq!(field(Cell::Text("a\x1b\\")), "a\\x1b\\\\");
         assert_eq!(field(Cell::Null), "");

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 
 use super::{Export, Origin};
-use crate::model::time;
+use crate::model::{origin, time};
 use crate::schema::types::Iovecs;
 use crate::schema::{Cell, Event};
 use crate::terminal::escape::Hex;
@@ -22,22 +22,25 @@ use crate::terminal::json_line;
 #[derive(Debug)]
 pub struct Jsonl<W> {
     out: W,
+    /// Whether redaction took the addresses of the capture away.
+    without_addresses: bool,
 }
 
 impl<W: Write> Jsonl<W> {
     /// An exporter that writes to `out`.
     pub fn new(out: W) -> Self {
-        Jsonl { out }
+        Jsonl { out, without_addresses: false }
     }
 }
 
 impl<W: Write> Export for Jsonl<W> {
-    fn capture(&mut self, _origin: &Origin<'_>) -> Result<()> {
+    fn capture(&mut self, origin: &Origin<'_>) -> Result<()> {
+        self.without_addresses = origin::without_addresses(&origin.manifest.derived_from);
         Ok(())
     }
 
     fn event(&mut self, event: &Event<'_>) -> Result<()> {
-        Ok(json_line(&mut self.out, &Row(event))?)
+        Ok(json_line(&mut self.out, &Row(event, self.without_addresses))?)
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -45,7 +48,7 @@ impl<W: Write> Export for Jsonl<W> {
     }
 }
 
-struct Row<'a, 'b>(&'a Event<'b>);
+struct Row<'a, 'b>(&'a Event<'b>, bool);
 
 impl Serialize for Row<'_, '_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -53,7 +56,7 @@ impl Serialize for Row<'_, '_> {
         let mut result = Ok(());
         self.0.cells(|name, cell| {
             if result.is_ok() {
-                result = entry(&mut map, name, cell);
+                result = entry(&mut map, name, cell, self.1);
             }
         });
         result?;
@@ -61,7 +64,7 @@ impl Serialize for Row<'_, '_> {
     }
 }
 
-fn entry<M: SerializeMap>(map: &mut M, name: &str, cell: Cell<'_>) -> Result<(), M::Error> {
+fn entry<M: SerializeMap>(map: &mut M, name: &str, cell: Cell<'_>, without_addresses: bool) -> Result<(), M::Error> {
     match cell {
         Cell::Null => Ok(()),
         Cell::Int(value) => number(map, name, value, value.unsigned_abs()),
@@ -69,7 +72,7 @@ fn entry<M: SerializeMap>(map: &mut M, name: &str, cell: Cell<'_>) -> Result<(),
         Cell::Bool(value) => map.serialize_entry(name, &value),
         Cell::Text(text) => map.serialize_entry(name, text),
         Cell::Bytes(bytes) => map.serialize_entry(name, &HexText(bytes)),
-        Cell::Iovecs(iovecs) => map.serialize_entry(name, &Ranges(iovecs)),
+        Cell::Iovecs(iovecs) => map.serialize_entry(name, &Ranges(iovecs, without_addresses)),
         Cell::Micros(micros) => map.serialize_entry(name, &time::utc_micros(micros)),
     }
 }
@@ -112,19 +115,20 @@ impl Serialize for HexText<'_> {
     }
 }
 
-struct Ranges<'a>(Iovecs<'a>);
+struct Ranges<'a>(Iovecs<'a>, bool);
 
 impl Serialize for Ranges<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         struct Range {
-            base: Address,
+            base: Option<Address>,
             len: Address,
         }
         let mut list = serializer.serialize_seq(Some(self.0.len()))?;
-        self.0
-            .iter()
-            .try_for_each(|iov| list.serialize_element(&Range { base: Address(iov.base), len: Address(iov.len) }))?;
+        self.0.iter().try_for_each(|iov| {
+            let base = (!self.1).then_some(Address(iov.base));
+            list.serialize_element(&Range { base, len: Address(iov.len) })
+        })?;
         list.end()
     }
 }
@@ -147,7 +151,7 @@ mod tests {
             ..Event::default()
         };
         let mut out = Vec::new();
-        json_line(&mut out, &Row(&event)).unwrap();
+        json_line(&mut out, &Row(&event, false)).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(text.ends_with("}\n") && !text.contains('\x1b'));
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -161,5 +165,9 @@ mod tests {
         assert_eq!(json["remote_iov"][1]["base"].as_u64(), Some(1 << 53));
         assert_eq!(json["payload"], "00ff");
         assert!(json.get("errno").is_none(), "null columns are left out");
+        let mut out = Vec::new();
+        json_line(&mut out, &Row(&event, true)).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(json["remote_iov"][1], serde_json::json!({"base": null, "len": 1}), "redaction took it away");
     }
 }

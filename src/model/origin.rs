@@ -34,9 +34,10 @@ pub fn redacted(steps: &[Derivation]) -> Option<String> {
     let redaction = derived::redaction(steps)?;
     let what = match RedactionLevel::parse(&redaction.level) {
         Ok(RedactionLevel::Payload) => "captured bytes are removed",
-        Ok(RedactionLevel::Share | RedactionLevel::Metadata) | Err(_) => {
-            "names, numbers, addresses and times in it are not the original ones"
+        Ok(RedactionLevel::Metadata) => {
+            "names, numbers and times in it are not the original ones, and addresses are removed"
         }
+        Ok(RedactionLevel::Share) | Err(_) => "names, numbers, addresses and times in it are not the original ones",
     };
     Some(format!("Redacted at the level {}: {what}.", safe(&redaction.level)))
 }

@@ -9,17 +9,18 @@ mod nearest;
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use globset::{GlobBuilder, GlobMatcher};
 
 pub use self::address::Span;
 pub use self::nearest::Nearest;
+use super::origin;
 use super::process::Identity;
 use super::time::{self, When, Zone};
 use crate::schema::events::sets;
 use crate::schema::expr::Expr;
 use crate::schema::manifest::Clocks;
-use crate::schema::reader::Scan;
+use crate::schema::reader::{Capture, Scan};
 use crate::schema::{Event, EventKind, EventSet};
 
 /// The selecting options, as given.
@@ -203,6 +204,21 @@ impl Filter {
             pids,
         };
         CaptureFilter { filter: self, scan, only: None, gaps_alone: false }
+    }
+
+    /// As [`Filter::on`], of a capture that must have what is selected by.
+    ///
+    /// # Errors
+    /// When it selects by address, and redaction took the addresses away: what is left of them would fit many.
+    pub fn of(&self, capture: &Capture) -> Result<CaptureFilter<'_>> {
+        let manifest = capture.manifest();
+        ensure!(
+            self.address.is_none() || !origin::without_addresses(&manifest.derived_from),
+            "{}: redaction took all addresses away (level metadata), so --address finds nothing: ask for a capture of the \
+             level share, which keeps distances between addresses",
+            capture.path().display()
+        );
+        Ok(self.on(&manifest.start))
     }
 
     /// Whether the options, apart from times and a condition, select every event.

@@ -62,6 +62,10 @@ pub const COLUMNS: &[&str] = &[
     "host",
 ];
 
+/// Events that say which command line a process has.
+const LIVES: [EventKind; 4] =
+    [EventKind::ProcessExec, EventKind::ProcessSnapshot, EventKind::ProcessFork, EventKind::ProcessExit];
+
 /// How far the arguments of calls can be trusted: how many calls have which `iov_verdict`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trust {
@@ -152,6 +156,14 @@ impl Tally {
             pairs.note(event, Counted { place, event: of.event.as_ref(), spec, moved }, commands, texts);
         }
         commands.forget(event);
+    }
+
+    /// Learns from an event that is not counted what processes are called: one that is may come from it.
+    pub fn learn(&mut self, event: &Event<'_>) {
+        if event.is_any(&LIVES) {
+            self.commands.note(event);
+            self.commands.forget(event);
+        }
     }
 
     /// Each caller and target, in the order in which they came first: the rows of the view `edges`.

@@ -22,7 +22,7 @@ use self::nearest::Nearest;
 use super::summary::gather::{self, Group};
 use crate::archive;
 use crate::model::flow::{self, Flow, Why};
-use crate::sandbox::{Needs, Sandbox};
+use crate::sandbox::{Needs, Sandbox, descriptors};
 use crate::schema::limits::{AllowLarge, Limits, MAX_FLOW_CALLS};
 use crate::schema::reader::Capture;
 use crate::terminal::escape::SafeLine;
@@ -142,7 +142,7 @@ pub fn run(args: &Args) -> Result<u8> {
             Err(error) if terminal::is_broken_pipe(&error) => return Err(error),
             Err(error) => {
                 out.flush()?;
-                terminal::report(&error);
+                descriptors::report(&error);
                 failed = true;
             }
         }

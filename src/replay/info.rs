@@ -15,10 +15,10 @@ use anyhow::Result;
 use self::facts::Facts;
 use crate::archive;
 use crate::model::summary::Summary;
-use crate::sandbox::{Needs, Sandbox};
+use crate::sandbox::{Needs, Sandbox, descriptors};
 use crate::schema::limits::AllowLarge;
 use crate::schema::reader::Capture;
-use crate::terminal::{self, Format, json_line, status};
+use crate::terminal::{Format, json_line, status};
 
 /// Options of `vmtrace info`.
 #[derive(Debug, clap::Args)]
@@ -53,7 +53,7 @@ pub fn run(args: &Args) -> Result<u8> {
                 out.flush()?;
             }
             Err(error) => {
-                terminal::report(&error);
+                descriptors::report(&error);
                 status = status::ERROR;
             }
         }

@@ -32,7 +32,7 @@ use crate::export::{Export, Origin};
 use crate::model::process::Processes;
 use crate::model::select::{CaptureFilter, Decision, Filter, Select, View};
 use crate::model::time;
-use crate::sandbox::{Needs, Sandbox};
+use crate::sandbox::{Needs, Sandbox, descriptors};
 use crate::schema::limits::{AllowLarge, Limits};
 use crate::schema::reader::Capture;
 use crate::schema::{Event, EventBatch};
@@ -199,7 +199,7 @@ pub fn run(args: &Args) -> Result<u8> {
         if args.pages() {
             later.push(error)
         } else {
-            terminal::report(&error)
+            descriptors::report(&error)
         }
         has_gone = reader_has_gone(flushed)?;
         if has_gone {
@@ -207,7 +207,7 @@ pub fn run(args: &Args) -> Result<u8> {
         }
     }
     let closed = replay.render.close();
-    later.iter().for_each(terminal::report);
+    later.iter().for_each(descriptors::report);
     has_gone |= reader_has_gone(closed)?;
     Ok(match (failed, replay.printed) {
         (true, _) => status::ERROR,
@@ -279,10 +279,10 @@ impl Replay {
             return Ok(());
         }
         let capture = Capture::open_within(path, self.limits)?;
+        let filter = filter.of(&capture)?;
         self.processes = Processes::default();
         self.render.capture(&capture)?;
         self.render.flush()?;
-        let filter = filter.on(&capture.manifest().start);
         if self.is_text && self.form.summarises(capture.rows()) {
             // Where the capture is damaged, the events before that come first, and then the error.
             if let Ok(sentences) = summary::sentences_of(&capture, &filter) {

@@ -20,7 +20,7 @@ use clap::ValueEnum;
 use self::gather::Report;
 use crate::archive;
 use crate::model::select::{CaptureFilter, Filter, Select};
-use crate::sandbox::{Needs, Sandbox};
+use crate::sandbox::{Needs, Sandbox, descriptors};
 use crate::schema::limits::{AllowLarge, Limits};
 use crate::schema::reader::Capture;
 use crate::terminal::{self, json_line, status};
@@ -106,7 +106,7 @@ pub fn run(args: &Args) -> Result<u8> {
                 out.report(&report)?;
             }
             Err(error) => {
-                terminal::report(&error);
+                descriptors::report(&error);
                 failed = true;
             }
         }

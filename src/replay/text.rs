@@ -16,6 +16,7 @@ use super::info::facts;
 use super::snapshots::{self, Held, Snapshots};
 use super::summary::layout;
 use crate::count::{self, Count};
+use crate::model::origin;
 use crate::model::process::{self, Identity, Processes};
 use crate::model::select::View;
 use crate::model::time::{self, Clock, Notation};
@@ -285,7 +286,12 @@ impl Render for Text {
         }
         facts::header(&mut self.line, capture, self.look.columns.is_some());
         self.paint();
-        self.write()
+        self.write()?;
+        self.line = Line::of(origin::without_addresses(&capture.manifest().derived_from));
+        if self.line.is_without_addresses() {
+            self.remark("redaction took all addresses away: of ranges of memory, only the lengths are known")?;
+        }
+        Ok(())
     }
 
     fn section(&mut self, title: &'static str) {

@@ -8,9 +8,10 @@
 //! - execute programs, make sockets, look into other processes, load BPF programs, mount (`calls`, seccomp(2));
 //! - use capabilities (`privileges`), or get them; leave a core dump, in which captured bytes would be.
 //!
-//! Owns that; which files a command needs is for the command. Imports nothing of vmtrace but how lines are said.
+//! Before that it gets as many open files as it may have (`descriptors`). Owns that; which files a command needs is for the command. Imports nothing of vmtrace but how lines are said.
 
 mod calls;
+pub mod descriptors;
 mod files;
 mod privileges;
 #[cfg(debug_assertions)]
@@ -121,6 +122,7 @@ impl Sandbox {
 
     /// Gives up all that a command with these needs does not need.
     pub fn enter(self, needs: &Needs) {
+        descriptors::raise();
         if !self.no_sandbox {
             restrict(needs);
         }

@@ -12,6 +12,7 @@ use super::report::{FindingKind, Report};
 use crate::count::{self, Count};
 use crate::model::loss::Losses;
 use crate::model::{self, origin};
+use crate::sandbox::descriptors;
 use crate::schema::Event;
 use crate::schema::chain::Chain;
 use crate::schema::clocks;
@@ -70,7 +71,7 @@ fn check_rows(capture: &Capture, report: &mut Report) -> u64 {
     let mut rows = Rows::new(capture.manifest());
     match every_value(capture).and_then(|()| look(capture, &mut rows)) {
         Ok(()) => rows.conclude(capture.manifest(), report),
-        Err(error) => report.add(FindingKind::Unreadable, format!("{error:#}")),
+        Err(error) => report.add(FindingKind::Unreadable, descriptors::text(&error)),
     }
     rows.bad_addresses
 }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::report::{FindingKind, Report};
 use crate::count::{self, Count};
+use crate::sandbox::descriptors;
 use crate::schema::chain::{self, Chain, Digest, Link};
 use crate::schema::partial::{self, Begin};
 use crate::schema::reader::Capture;
@@ -39,7 +40,7 @@ pub fn check(capture: &Capture, report: &mut Report) {
         return report.add(FindingKind::Altered, format!("{error:#}"));
     }
     if let Err(error) = compare(capture, chain, root, report) {
-        report.add(FindingKind::Unreadable, format!("{error:#}"));
+        report.add(FindingKind::Unreadable, descriptors::text(&error));
     }
 }
 

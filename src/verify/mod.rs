@@ -20,7 +20,7 @@ pub use self::report::Report;
 use self::segments::FileFacts;
 use crate::archive;
 use crate::count;
-use crate::sandbox::{Needs, Sandbox};
+use crate::sandbox::{Needs, Sandbox, descriptors};
 use crate::schema::file::{Links, open_regular};
 use crate::schema::limits::{AllowLarge, Limits};
 use crate::schema::partial;
@@ -109,7 +109,7 @@ fn examine(path: &Path, limits: Limits) -> Report {
             contents::check(&capture, &mut report);
         }
         Err(error) => {
-            report.add(FindingKind::Unreadable, format!("{error:#}"));
+            report.add(FindingKind::Unreadable, descriptors::text(&error));
             note_what_is_whole(path, &mut report);
         }
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 
 use super::sql;
+use crate::model::origin;
 use crate::model::process::Processes;
 use crate::model::select::View;
 use crate::model::time;
@@ -34,7 +35,7 @@ pub fn query(capture: &Capture, filter: Option<&Expr>) -> Result<String, String>
 pub fn report(capture: &Capture, event: &Event<'_>) -> String {
     let whole = capture.manifest();
     let manifest = whole.of_host(event.host);
-    let mut line = Line::default();
+    let mut line = Line::of(origin::without_addresses(&whole.derived_from));
     describe::event(&mut line, event, View::Caller, &Processes::default());
     let host = [&manifest.host.sysname, &manifest.host.release, &manifest.host.machine];
     let host: Vec<&str> = host.into_iter().map(String::as_str).filter(|word| !word.is_empty()).collect();

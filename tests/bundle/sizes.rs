@@ -163,3 +163,27 @@ fn every_capture_keeps_its_part() {
         "{text}"
     );
 }
+
+/// Each open file counts, and a shell allows 1,024.
+#[test]
+fn many_captures_need_few_open_files() {
+    let place = Place::new();
+    let sample = made::root().join("samples/forger/forger.parquet");
+    let names: Vec<String> = (0..40).map(|number| format!("{number}.parquet")).collect();
+    for name in &names {
+        std::fs::copy(&sample, place.path(name)).unwrap();
+    }
+    let bundle = |most: u32, options: &[&str]| {
+        let script = format!("ulimit -n {most} && exec \"$0\" \"$@\"");
+        let mut sh = std::process::Command::new("sh");
+        sh.args(["-c", &script, env!("CARGO_BIN_EXE_vmtrace"), "bundle", "--force", "-o", "b.zip"]).args(options);
+        sh.args(&names).current_dir(place.path("")).output().unwrap()
+    };
+    // One for each capture.
+    let ran = bundle(60, &["--max-size", "100M"]);
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let ran = bundle(30, &["--max-size", "100M"]);
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(2), "{said}");
+    assert!(said.contains("too many open files: allow more with `ulimit -n 4096`"), "{said}");
+}

@@ -1,5 +1,6 @@
 //! `vmtrace redact`: what stands in its result, what does not, and that every command reads it.
 
+mod addresses;
 mod command;
 mod docs;
 mod leaks;

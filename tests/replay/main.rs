@@ -6,6 +6,7 @@ mod captures;
 #[cfg(not(feature = "record"))]
 mod check;
 mod damage;
+mod descriptors;
 mod flows;
 mod folding;
 mod forged;

@@ -35,9 +35,9 @@ const QUESTIONS: [(&str, &[&str]); 5] = [
     (
         "which calls failed, and whose",
         &[
-            "python3[28213] of uid 65534 tried process_vm_readv on victim[28211] and was denied (EPERM).",
-            "python3[28210] tried process_vm_readv on victim[28211] 3 times and failed (EFAULT 2, EINVAL 1).",
-            "python3[28210] tried process_vm_readv and failed (ESRCH).",
+            "python3[28213] (fail.py) of uid 65534 tried process_vm_readv on victim[28211] and was denied (EPERM).",
+            "python3[28210] (fail.py) tried process_vm_readv on victim[28211] 3 times and failed (EFAULT 2, EINVAL 1).",
+            "python3[28210] (fail.py) tried process_vm_readv and failed (ESRCH).",
         ],
     ),
 ];

@@ -26,6 +26,19 @@ fn json(args: &[&str]) -> Value {
     serde_json::from_str(&ran.out).unwrap()
 }
 
+/// A caller has its command line from an event that is not selected: of another process, or before the time that is.
+#[test]
+fn command_lines_are_known_whatever_is_selected() {
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/samples/runner-secrets/runner-secrets.parquet");
+    let all = sentences(&[], sample);
+    let read = all.iter().find(|sentence| sentence.contains(" read 5.2 MiB ")).unwrap();
+    assert!(read.starts_with("python3[13261] (dump.py 13256) read "), "{read}");
+    for selection in [&["-p", "13256"][..], &["--peer", "13256"], &["-e", "@mem"], &["--since", "0.4"]] {
+        let found = sentences(selection, sample);
+        assert!(found.contains(read), "{selection:?}: {found:?}");
+    }
+}
+
 #[test]
 fn the_worst_news_comes_first() {
     let made = make(&everything());

@@ -31,7 +31,7 @@ impl Picked {
         let mut picked = Picked { groups: recording.captures().map(of).collect(), selected: 0 };
         let mut acting = Acting::default();
         for (source, groups) in recording.captures().zip(&mut picked.groups) {
-            let filter = filter.on(&source.manifest().start);
+            let filter = filter.of(&source.capture)?;
             for (index, rows) in groups.iter_mut().enumerate() {
                 if source.capture.may_hold_of(index, filter.scan()) {
                     source.compare(index)?;
@@ -45,7 +45,7 @@ impl Picked {
         let mut surroundings = Surroundings::of(acting.hosts, acting.pids);
         for (number, source) in recording.captures().enumerate() {
             let Some(groups) = picked.groups.get_mut(number) else { continue };
-            let filter = filter.on(&source.manifest().start);
+            let filter = filter.of(&source.capture)?;
             for (index, rows) in groups.iter_mut().enumerate() {
                 surroundings.read(source, (number, index), filter.scan(), rows)?;
             }

@@ -15,7 +15,8 @@ use self::input::{Input, Piece};
 use self::words::{KEYWORDS, Words};
 use super::session::Session;
 use super::{functions, named};
-use crate::terminal::{self, status};
+use crate::sandbox::descriptors;
+use crate::terminal::status;
 
 /// What asks for a statement, and what asks for the rest of one.
 const PROMPTS: [&str; 2] = ["vmtrace> ", "    ...> "];
@@ -73,7 +74,7 @@ fn answer(session: &mut Session, editor: &mut Editor<Words, DefaultHistory>, pie
             }
         };
         if let Err(error) = done {
-            terminal::report(&error);
+            descriptors::report(&error);
         }
     }
     false

@@ -35,6 +35,8 @@ pub struct Line {
     pub(super) most: Option<usize>,
     /// Whether there were more. No more is taken then.
     pub(super) is_full: bool,
+    /// Whether redaction took the addresses away: of ranges of memory, only lengths are written.
+    pub(super) without_addresses: bool,
 }
 
 impl Write for Line {
@@ -49,6 +51,16 @@ impl Write for Line {
 }
 
 impl Line {
+    /// A line about a capture from which redaction has taken the addresses, or has not.
+    pub fn of(without_addresses: bool) -> Self {
+        Line { without_addresses, ..Line::default() }
+    }
+
+    /// Whether redaction has.
+    pub fn is_without_addresses(&self) -> bool {
+        self.without_addresses
+    }
+
     /// Forgets all parts.
     pub fn clear(&mut self) {
         self.text.clear();
@@ -93,7 +105,7 @@ impl Line {
         if self.text.split('\n').all(|line| fit::fits(line, most)) {
             return;
         }
-        let whole = std::mem::take(self);
+        let whole = std::mem::replace(self, Line::of(self.without_addresses));
         let mut start = 0;
         for line in whole.text.split_inclusive('\n') {
             let content = line.strip_suffix('\n').unwrap_or(line);

@@ -4,7 +4,7 @@ use super::{Line, Role};
 use crate::count::Count;
 use crate::schema::events::Group;
 use crate::schema::names::{AT_FDCWD, OpenFlags, register_set_name, uffd_modes};
-use crate::schema::types::Iovecs;
+use crate::schema::types::{Iovec, Iovecs};
 use crate::schema::vocabulary::DescriptorKind;
 use crate::schema::{Event, EventKind};
 use crate::terminal::escape::Safe;
@@ -42,7 +42,11 @@ fn first(line: &mut Line, iov: Option<Iovecs<'_>>, count: Option<u64>, said: Opt
     let Some(range) = iov.and_then(|iov| iov.get(0)) else { return list(line, iov, count) };
     let stored = iov.map_or(0, |iov| iov.len() as u64);
     let more = count.unwrap_or(0).max(stored) - 1;
-    line.word(Role::Plain, format_args!("{:#x}", range.base));
+    if !line.without_addresses {
+        line.word(Role::Plain, format_args!("{:#x}", range.base));
+    } else if more > 0 || said != Some(range.len) {
+        line.word(Role::Plain, format_args!(""));
+    }
     if more > 0 {
         line.add(Role::Dim, format_args!(", +{more} more"));
     } else if said != Some(range.len) {
@@ -53,6 +57,8 @@ fn first(line: &mut Line, iov: Option<Iovecs<'_>>, count: Option<u64>, said: Opt
 /// ptrace's `addr` where it does not name memory of the target: what it is depends on the request (ptrace(2)).
 fn argument(line: &mut Line, request: &str, addr: u64) {
     match request {
+        // It was taken away with the addresses.
+        _ if line.without_addresses => {}
         "PTRACE_GETREGSET" | "PTRACE_SETREGSET" => match register_set_name(addr) {
             Some(name) => line.word(Role::Plain, format_args!("set {name}")),
             None => line.word(Role::Plain, format_args!("set {addr:#x}")),
@@ -99,20 +105,30 @@ fn list(line: &mut Line, iov: Option<Iovecs<'_>>, count: Option<u64>) {
     let first = iov.get(0).unwrap_or_default();
     if count <= 1 {
         if stored == 1 {
-            line.word(Role::Plain, format_args!("{:#x}+{}", first.base, first.len));
+            line.word(Role::Plain, format_args!(""));
+            range(line, first);
         }
         return;
     }
     line.word(Role::Plain, format_args!("["));
-    for (index, range) in iov.iter().take(SHOWN).enumerate() {
-        let comma = if index == 0 { "" } else { ", " };
-        line.add(Role::Plain, format_args!("{comma}{:#x}+{}", range.base, range.len));
+    for (index, one) in iov.iter().take(SHOWN).enumerate() {
+        line.add(Role::Plain, format_args!("{}", if index == 0 { "" } else { ", " }));
+        range(line, one);
     }
     let more = count.saturating_sub(stored.min(SHOWN) as u64);
     if more > 0 {
         line.add(Role::Dim, format_args!(", +{more} more"));
     }
     line.add(Role::Plain, format_args!("]"));
+}
+
+/// `0xbase+len`, or the length alone where redaction took the addresses away.
+fn range(line: &mut Line, Iovec { base, len }: Iovec) {
+    if line.without_addresses {
+        line.add(Role::Plain, format_args!("+{len}"));
+    } else {
+        line.add(Role::Plain, format_args!("{base:#x}+{len}"));
+    }
 }
 
 /// One end of a transfer between descriptors.

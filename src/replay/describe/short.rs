@@ -24,10 +24,10 @@ const WORD: usize = 64;
 
 /// Writes `event` as seen from the side of `view` into at most `columns` columns: everything after the time.
 pub fn event(line: &mut Line, event: &Event<'_>, view: View, processes: &Processes, columns: usize) {
-    let mut room = Room::of(columns);
+    let mut room = Room::of(columns, line.without_addresses);
     describe(&mut room, event, view, processes);
     if room.missing {
-        room = Room::of(columns.saturating_sub(MORE));
+        room = Room::of(columns.saturating_sub(MORE), line.without_addresses);
         describe(&mut room, event, view, processes);
         if !room.line.text().ends_with(signs::MORE) {
             room.line.word(Role::Dim, format_args!("{}", signs::MORE));
@@ -184,8 +184,8 @@ struct Room {
 }
 
 impl Room {
-    fn of(columns: usize) -> Self {
-        let [line, part, reserved] = [(); 3].map(|()| Line::default());
+    fn of(columns: usize, without_addresses: bool) -> Self {
+        let [line, part, reserved] = [(); 3].map(|()| Line::of(without_addresses));
         Room { line, part, reserved, left: columns, missing: false }
     }
 
@@ -197,7 +197,7 @@ impl Room {
         if most > 0 {
             self.part.fit(most);
             self.left -= fit::columns(self.part.text());
-            self.reserved = std::mem::take(&mut self.part);
+            self.reserved = std::mem::replace(&mut self.part, Line::of(self.line.without_addresses));
         }
     }
 

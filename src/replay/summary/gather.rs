@@ -10,12 +10,12 @@ use crate::model::reading;
 use crate::model::recording::{self, Recording};
 use crate::model::select::{CaptureFilter, Decision, Filter};
 use crate::model::tally::{self, Tally};
+use crate::sandbox::descriptors;
 use crate::schema::limits::Limits;
 use crate::schema::manifest::{LedgerRow, Manifest};
 use crate::schema::reader::{Capture, Scan};
 use crate::schema::vocabulary::EndReason;
 use crate::schema::{Event, EventKind};
-use crate::terminal;
 
 /// Columns of `lost` rows.
 const OF_LOSSES: [&str; 4] = ["dur_ns", "lost_event", "lost_cause", "lost_count"];
@@ -35,7 +35,7 @@ pub fn groups(paths: &[PathBuf], limits: Limits) -> (Vec<Group>, bool) {
         match Capture::open_within(path, limits) {
             Ok(capture) => recording::add(&mut groups, path.clone(), capture.manifest()),
             Err(error) => {
-                terminal::report(&error);
+                descriptors::report(&error);
                 failed = true;
             }
         }
@@ -80,7 +80,7 @@ impl Report {
         for path in group.files() {
             let capture = Capture::open_within(path, limits)?;
             let report = report.get_or_insert_with(|| Report::begin(capture.manifest()));
-            report.add(&capture, &filter.on(&capture.manifest().start))?;
+            report.add(&capture, &filter.of(&capture)?)?;
         }
         report.context("no file was given")
     }
@@ -125,7 +125,9 @@ impl Report {
         self.segments.extend(manifest.segment.as_ref().and_then(|segment| segment.last));
         self.goes_on = EndReason::Rotated.is(&manifest.end_reason);
         let columns = columns(filter);
-        reading::each(capture, &Scan { columns, ..filter.scan().clone() }, |batch| {
+        // Whoever is selected may have got its command line before, and from a process that is not.
+        let scan = Scan { columns, pids: Vec::new(), since_mono_ns: None, since_ts_ns: None, ..filter.scan().clone() };
+        reading::each(capture, &scan, |batch| {
             batch.each(|event| self.note(event, filter));
             Ok(())
         })
@@ -134,6 +136,7 @@ impl Report {
     fn note(&mut self, event: &Event<'_>, filter: &CaptureFilter<'_>) {
         let decision = filter.decide(event);
         if decision == Decision::Skip {
+            self.tally.learn(event);
             return;
         }
         if event.event == EventKind::Lost.name() {

@@ -1,8 +1,10 @@
 //! What a bundle has beside its captures: pages, summary and facts. All of it is made of the captures in the bundle.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
@@ -25,8 +27,8 @@ pub struct Content {
 pub enum Bytes {
     /// They are packed.
     Packed(Source),
-    /// They are packed already, and stay as they are.
-    Stored(File),
+    /// They are those of the capture of this name. It is packed already, and stays as it is.
+    Capture(String),
 }
 
 /// Where bytes are that are to be packed.
@@ -34,8 +36,8 @@ pub enum Bytes {
 pub enum Source {
     /// In memory.
     Text(Vec<u8>),
-    /// In a file.
-    File(File),
+    /// In a part of a file.
+    File(Arc<File>, Range<u64>),
 }
 
 /// The files of a bundle, but for that of the digests, and what was left out of the pages, a sentence each.
@@ -54,9 +56,11 @@ pub struct Contents {
 pub fn of(parts: &[Part], page: Option<u64>, limits: Limits) -> Result<Contents> {
     let mut left_out = Vec::new();
     let mut pages = Vec::new();
+    // One for all of them: there may be as many as captures, and each open file counts.
+    let file = Arc::new(unnamed()?);
     for part in parts {
         let made = match page {
-            Some(most) => self::page(part, most, limits)?,
+            Some(most) => self::page(part, &file, most, limits)?,
             None => None,
         };
         match made {
@@ -76,17 +80,15 @@ pub fn of(parts: &[Part], page: Option<u64>, limits: Limits) -> Result<Contents>
     let mut files = vec![readme];
     files.extend(pages);
     files.extend([summary, facts]);
-    for part in parts {
-        let file = part.open(limits)?.file().try_clone()?;
-        files.push(Content { name: part.name.clone(), bytes: Bytes::Stored(file) });
-    }
+    let captures = parts.iter().map(|part| part.name.clone());
+    files.extend(captures.map(|name| Content { name: name.clone(), bytes: Bytes::Capture(name) }));
     Ok(Contents { files, left_out })
 }
 
-/// The page of a capture, with what is left out of it; `None` where no page is so small.
-fn page(part: &Part, most: u64, limits: Limits) -> Result<Option<(Content, Vec<String>)>> {
-    let file = unnamed()?;
-    let mut out = BufWriter::with_capacity(1 << 16, file.try_clone()?);
+/// The page of a capture, which is written behind those in `file`, with what is left out of it; `None` where no page is so small.
+fn page(part: &Part, file: &Arc<File>, most: u64, limits: Limits) -> Result<Option<(Content, Vec<String>)>> {
+    let begin = (&**file).seek(SeekFrom::End(0))?;
+    let mut out = BufWriter::with_capacity(1 << 16, &**file);
     let made = crate::report::write(&PathBuf::from(&part.name), limits, most, &mut out);
     let missing = match made {
         Ok(missing) => missing,
@@ -94,7 +96,9 @@ fn page(part: &Part, most: u64, limits: Limits) -> Result<Option<(Content, Vec<S
         Err(error) => return Err(error),
     };
     out.flush().context("cannot write a temporary file")?;
-    Ok(Some((Content { name: part.page.clone(), bytes: Bytes::Packed(Source::File(file)) }, missing)))
+    drop(out);
+    let bytes = Bytes::Packed(Source::File(Arc::clone(file), begin..file.metadata()?.len()));
+    Ok(Some((Content { name: part.page.clone(), bytes }, missing)))
 }
 
 /// What `vmtrace info -T json` prints of each capture, as one list.

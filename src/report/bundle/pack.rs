@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use flate2::Compression;
@@ -12,6 +13,7 @@ use rawzip::{CompressionMethod, ZipArchiveWriter};
 use super::contents::{Bytes, Content, Source};
 use crate::archive::sums::{self, Digest, Sums};
 use crate::schema::file::each_part;
+use crate::schema::member;
 
 /// The time of every entry, in seconds since 1970: the first that an archive can have, 1980-01-01.
 const TIME: i64 = 315_532_800;
@@ -30,8 +32,15 @@ pub fn write(mut out: &File, files: &[Content]) -> Result<u64> {
     let mut digests = Sums::new();
     for file in files {
         let digest = match &file.bytes {
-            Bytes::Stored(bytes) => add(&mut archive, &file.name, false, |take| each(bytes, take)),
-            Bytes::Packed(Source::File(bytes)) => add(&mut archive, &file.name, true, |take| each(bytes, take)),
+            Bytes::Capture(name) => {
+                let capture = member::open(Path::new(name)).context("there is no such capture")?;
+                let capture = capture.context("cannot open a capture of the archive")?;
+                let all = 0..capture.metadata().context("cannot open a capture of the archive")?.len();
+                add(&mut archive, &file.name, false, |take| each_part(&capture, &all, take))
+            }
+            Bytes::Packed(Source::File(pages, range)) => {
+                add(&mut archive, &file.name, true, |take| each_part(pages, range, take))
+            }
             Bytes::Packed(Source::Text(bytes)) => add(&mut archive, &file.name, true, |take| take(bytes)),
         };
         digests.insert(file.name.clone(), digest.context("cannot write the archive")?);
@@ -40,10 +49,6 @@ pub fn write(mut out: &File, files: &[Content]) -> Result<u64> {
     add(&mut archive, sums::NAME, true, |take| take(lines.as_bytes())).context("cannot write the archive")?;
     archive.finish().context("cannot write the archive")?.flush().context("cannot write the archive")?;
     Ok(out.metadata().context("cannot write the archive")?.len())
-}
-
-fn each(file: &File, take: &mut Take<'_>) -> std::io::Result<()> {
-    each_part(file, &(0..file.metadata()?.len()), take)
 }
 
 /// Takes a part of the bytes of a file.

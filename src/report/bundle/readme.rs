@@ -34,17 +34,21 @@ const ARCHIVE: &str = "BUNDLE.zip";
 /// When a capture cannot be read.
 pub fn text(parts: &[Part], pages: &[String], left_out: &[String], limits: Limits) -> Result<String> {
     let mut out = String::new();
-    let captures = parts.iter().map(|part| part.open(limits)).collect::<Result<Vec<_>>>()?;
+    let [mut redacted, mut lost, mut roots, mut versions] = [(); 4].map(|()| Vec::new());
+    // One after another: each open file counts.
+    for part in parts {
+        let capture = part.open(limits)?;
+        redacted.extend(redaction(part, &capture));
+        lost.extend(losses(part, &capture, limits)?);
+        roots.push(root(part, &capture));
+        versions.push(version(part, capture.manifest()));
+    }
+    versions.push(own_version());
     let first = parts.first().context("no file was given")?;
     out += "vmtrace recorded which programs moved which bytes across address spaces, and `vmtrace bundle` made this archive of it.\n";
     section(&mut out, "What is here, and how to open it", files(parts, pages));
     section(&mut out, "With other programs", other_programs(&first.name));
-    let redacted = parts.iter().zip(&captures).flat_map(|(part, capture)| redaction(part, capture));
-    section(&mut out, "What was redacted", redacted.collect());
-    let mut lost = Vec::new();
-    for (part, capture) in parts.iter().zip(&captures) {
-        lost.extend(losses(part, capture, limits)?);
-    }
+    section(&mut out, "What was redacted", redacted);
     section(&mut out, "What was lost, and how far it can be trusted", lost);
     let missing: Vec<String> = parts.iter().flat_map(|part| &part.left_out).chain(left_out).cloned().collect();
     let nothing = || vec!["Nothing.".to_string()];
@@ -53,9 +57,8 @@ pub fn text(parts: &[Part], pages: &[String], left_out: &[String], limits: Limit
         "What was left out to keep this archive small",
         if missing.is_empty() { nothing() } else { missing },
     );
-    section(&mut out, "Root digests", parts.iter().zip(&captures).map(|(part, capture)| root(part, capture)).collect());
-    let versions = parts.iter().zip(&captures).map(|(part, capture)| version(part, capture.manifest()));
-    section(&mut out, "Versions", versions.chain([own_version()]).collect());
+    section(&mut out, "Root digests", roots);
+    section(&mut out, "Versions", versions);
     Ok(out)
 }
 
