@@ -237,7 +237,7 @@ fn nearest(recording: &Recording, found: &Found, span: Option<Span>) -> Result<S
             return Ok(sentence.trim_start_matches("--address: ").to_string());
         }
     }
-    let near = match known_near(recording, found, &span.range())? {
+    let near = match known_near(recording, found, &span.range()) {
         Some(Range { start, end }) => {
             format!("; the nearest that is known is {start:#x}, {}", count::bytes(end - start))
         }
@@ -247,12 +247,13 @@ fn nearest(recording: &Recording, found: &Found, span: Option<Span>) -> Result<S
 }
 
 /// The range of which every byte is known at that instant that is nearest to another.
-fn known_near(recording: &Recording, found: &Found, to: &Range<u64>) -> Result<Option<Range<u64>>> {
+fn known_near(recording: &Recording, found: &Found, to: &Range<u64>) -> Option<Range<u64>> {
     let pid = found.life.process.pid;
     let question = Question { pid, at_ns: Some(found.at_ns), span: 0..u64::MAX, what: What::State };
-    let Ok(found) = recording.find("memory", &question)? else { return Ok(None) };
+    // More may be known elsewhere than is kept: then it is not named.
+    let found = recording.find("memory", &question).ok()?.ok()?;
     let distance = |range: &Range<u64>| range.start.saturating_sub(to.end).max(to.start.saturating_sub(range.end));
-    Ok(ranges(&found).into_iter().min_by_key(distance))
+    ranges(&found).into_iter().min_by_key(distance)
 }
 
 /// Ranges of which every byte is known.
