@@ -4,10 +4,10 @@
 use vmtrace::schema::{Event, Manifest};
 
 use super::Room;
-use super::captures::{ledger, manifest, readv, write};
+use super::captures::{self, ledger, manifest, readv, write};
 use super::counted::{self, Counts};
 
-const ROWS: usize = 2_000;
+const ROWS: usize = 1_200;
 
 /// Whether what more input costs is about twice as much where there is twice as much more.
 fn is_linear(counts: &[Counts; 3], of: fn(&Counts) -> u64) -> bool {
@@ -46,7 +46,6 @@ const READERS: &[&str] = &[
     "summary %",
     "summary -T json %",
     "memory -p 42 %",
-    "flows %",
     "export -T strace %",
     "export -T ecs %",
     "export -T pcapng -o out.export --force %",
@@ -76,8 +75,9 @@ fn in_rows() {
 #[test]
 fn in_row_groups() {
     assert_linear("row groups", READERS, |room, times| {
-        let group = |n: usize| (0..10).map(|row| readv((n * 10 + row) as i64)).collect();
-        written(room, times, &(0..20 * times).map(group).collect::<Vec<_>>())
+        // With less than 1,024 rows in all, room for one value of each is made in each group.
+        let group = |n: usize| (0..300).map(|row| readv((n * 300 + row) as i64)).collect();
+        written(room, times, &(0..4 * times).map(group).collect::<Vec<_>>())
     });
 }
 
@@ -89,13 +89,39 @@ fn in_processes() {
             pid: pid(n),
             tid: pid(n),
             start_ns: i64::from(n) * 1_000_000_000,
-            target_pid: Some(pid(n) + 1),
+            target_pid: Some(if n == 1 { captures::PYTHON } else { pid(n) + 1 }),
             ..readv(i64::from(n))
         };
         written(room, times, &[(1..=(ROWS * times) as i32).map(event).collect()])
     };
     assert_linear("processes", READERS, |room, times| others(room, times, |n| 1_000 + 2 * n));
     assert_linear("lives of a process", READERS, |room, times| others(room, times, |_| 1_000));
+}
+
+/// Bytes that go through pipes, each of them fed by one process and read by another.
+#[test]
+fn in_flows() {
+    let commands = ["flows %", "flows -T json %", "summary %", "replay %"];
+    let through = |event: &'static str, pid, at: i64, pipe| Event {
+        pipe_in: (event == "pipe_read").then_some(pipe),
+        pipe_out: (event == "vmsplice").then_some(pipe),
+        fd_in_kind: Some("pipe"),
+        fd_out_kind: Some("pipe"),
+        ret: Some(64),
+        bytes: Some(64),
+        ..captures::at(at, event, pid)
+    };
+    let input = |many: fn(i64) -> u64| {
+        assert_linear("flows", &commands, |room, times| {
+            let both = |n: i64| {
+                let pipe = many(n);
+                [through("vmsplice", 700, 10 * n, pipe), through("pipe_read", 701, 10 * n + 5, pipe)]
+            };
+            written(room, times, &[(0..(ROWS / 2 * times) as i64).flat_map(both).collect()])
+        });
+    };
+    input(|_| 1);
+    input(|n| n.unsigned_abs() + 1);
 }
 
 #[test]
