@@ -62,3 +62,35 @@ fn each_crate_is_explained() {
     let differ: Vec<&String> = cargo.symmetric_difference(&document).collect();
     assert!(differ.is_empty(), "docs/dependencies.md and Cargo.toml differ in {differ:?}");
 }
+
+/// The names in a list of deny.toml, and the lines that they stand in.
+fn denied(list: &str) -> Vec<(String, &'static str)> {
+    let text = include_str!("../deny.toml");
+    let begin = text.find(&format!("\n{list} = [\n")).expect("the list");
+    let lines = text[begin..].lines().skip(2).take_while(|line| *line != "]");
+    let named = lines.filter(|line| !line.trim_start().starts_with('#'));
+    named.map(|line| (line.split('"').nth(1).expect("a name").to_string(), line)).collect()
+}
+
+#[test]
+fn exceptions_of_deny_are_of_crates_that_are_there() {
+    let locked = include_str!("../Cargo.lock");
+    for (name, _) in denied("exceptions").iter().chain(&denied("skip")) {
+        let (name, version) = name.split_once('@').unwrap_or((name, ""));
+        let package = format!("name = \"{name}\"\nversion = \"{version}");
+        assert!(locked.contains(&package), "deny.toml: {name} {version} is not in Cargo.lock");
+    }
+}
+
+/// What the document counts.
+#[test]
+fn numbers_of_the_document_are_right() {
+    let document = include_str!("../docs/dependencies.md");
+    let packages = include_str!("../Cargo.lock").matches("[[package]]").count();
+    assert!(document.contains(&format!("have {packages} packages in `Cargo.lock`")), "{packages}");
+    let apache = denied("exceptions").iter().filter(|(_, line)| line.contains("\"Apache-2.0")).count();
+    assert!(
+        document.contains(&format!("{apache} crates need Apache-2.0: {} have no other licence", apache - 3)),
+        "{apache}"
+    );
+}

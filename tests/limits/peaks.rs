@@ -97,10 +97,11 @@ fn dictionaries_and_lists() {
     let room = Room::new();
     with_pages(&capture(&room, 4096), vec![("payload", repeated(4096, 1_900_000))]);
     bounded(&room, "t.parquet", COMMANDS);
-    // Of a size that is accepted, in each row.
-    for leaf in ["payload", "exe", "comm"] {
-        with_pages(&capture(&room, 600), vec![(leaf, repeated(600, 1_000_000))]);
-        bounded(&room, "t.parquet", COMMANDS);
+    // Of a size that is accepted, in each row. CSV would write 1.1 GB.
+    let others: Vec<_> = COMMANDS.iter().copied().filter(|(command, _)| !command.contains("csv")).collect();
+    for leaf in ["payload", "comm"] {
+        with_pages(&capture(&room, 550), vec![(leaf, repeated(550, 1_000_000))]);
+        bounded(&room, "t.parquet", &others);
     }
     with_pages(&capture(&room, 1), both(100_000_000, 1));
     bounded(&room, "t.parquet", COMMANDS);
