@@ -11,6 +11,7 @@ from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 
 ECS = json.loads((Path(__file__).parent / "ecs.json").read_text())
 PIPES = {"vmsplice", "splice", "tee", "sendfile", "pipe_read", "pipe_write"}
+USERFAULTFD = {"uffd_copy", "uffd_move", "uffd_zeropage", "uffd_poison"}
 LIFE = {"process_exec", "process_fork", "process_exit"}
 NO_CALL = {"process_snapshot", "lost"}
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -32,7 +33,7 @@ def micros(text):
 LINE = re.compile(r"(\d+) +(\d+)\.(\d{6}) (?:(\w+)\((.*)\) += (.+)|\+\+\+ (.+) \+\+\+)")
 NAMES = {"pread": "pread64", "pwrite": "pwrite64", "pipe_read": ("read", "readv"), "pipe_write": ("write", "writev"),
          "mem_open": ("open", "openat", "openat2"),
-         "process_exec": "execve", "process_fork": "fork"}
+         "process_exec": "execve", "process_fork": "fork"} | dict.fromkeys(USERFAULTFD, "ioctl")
 
 
 def check_strace(checks, rows, path, said):
@@ -59,7 +60,8 @@ def check_strace(checks, rows, path, said):
         for text in texts:
             checks.holds("text", text.isascii() and text.isprintable(), text)
         checks.check("parentheses", brackets(arguments), 0)
-        if row["event"] not in LIFE | {"ptrace"} and row["errno"] is None and row["payload"]:
+        # Of these strace has no bytes.
+        if row["event"] not in LIFE | USERFAULTFD | {"ptrace"} and row["errno"] is None and row["payload"]:
             # Python reads these escapes as C does.
             decoded = [text.encode().decode("unicode_escape").encode("latin-1") for text in texts]
             checks.check("bytes", b"".join(decoded), row["payload"])

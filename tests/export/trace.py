@@ -14,6 +14,7 @@ SETS = {
     "mem": ["read", "write", "pread", "pwrite", "readv", "writev", "preadv", "pwritev", "preadv2", "pwritev2"],
     "pidfd": ["pidfd_getfd"],
     "madvise": ["process_madvise"],
+    "uffd": ["uffd_copy", "uffd_move", "uffd_zeropage", "uffd_poison"],
 }
 SET_OF = {name: group for group, names in SETS.items() for name in names}
 BETWEEN_FILES = {"splice", "tee", "sendfile"}
