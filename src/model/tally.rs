@@ -12,10 +12,10 @@ mod runs;
 mod texts;
 mod uses;
 
-pub use self::calls::{Latency, OfEvent};
+pub use self::calls::OfEvent;
 pub use self::pairs::{Beyond, LIMIT, Pair};
 pub use self::pipes::{AtPipe, Pipe, Sum, Way};
-pub use self::row::{Span, Who};
+pub use self::row::{Latency, Span, Who};
 pub use self::runs::Runs;
 pub use self::texts::Words;
 pub use self::uses::{Denied, Use, is_denial};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::row::Sums;
+use super::row::{Latency, Sums};
 use super::texts::{Texts, Words};
 use crate::schema::Event;
 use crate::schema::events::{EventSpec, event_by_name};
@@ -11,36 +11,6 @@ use crate::schema::events::{EventSpec, event_by_name};
 const LIMIT: usize = 256;
 /// Bytes of the longest name of an event that is distinguished.
 const NAME: usize = 256;
-
-/// How long calls took, where that is known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Latency {
-    /// Calls of which it is known.
-    pub calls: u64,
-    /// Sum.
-    pub total_ns: u64,
-    /// Longest.
-    pub max_ns: u64,
-}
-
-impl Latency {
-    pub(super) fn note(&mut self, ns: Option<i64>) {
-        let Some(ns) = ns else { return };
-        let ns = u64::try_from(ns).unwrap_or(0);
-        self.add(Latency { calls: 1, total_ns: ns, max_ns: ns });
-    }
-
-    pub(super) fn add(&mut self, more: Latency) {
-        self.calls += more.calls;
-        self.total_ns = self.total_ns.saturating_add(more.total_ns);
-        self.max_ns = self.max_ns.max(more.max_ns);
-    }
-
-    /// Mean; `None` where none is known.
-    pub fn mean_ns(&self) -> Option<u64> {
-        self.total_ns.checked_div(self.calls)
-    }
-}
 
 /// The rows of one event.
 #[derive(Clone, Debug)]

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::calls::Latency;
 use crate::schema::Event;
 use crate::schema::events::EventSpec;
 
@@ -60,6 +59,36 @@ impl Span {
     /// How long, ns.
     pub fn length_ns(&self) -> i64 {
         self.last_mono_ns.saturating_sub(self.first_mono_ns)
+    }
+}
+
+/// How long calls took, where that is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Latency {
+    /// Calls of which it is known.
+    pub calls: u64,
+    /// Sum.
+    pub total_ns: u64,
+    /// Longest.
+    pub max_ns: u64,
+}
+
+impl Latency {
+    pub(super) fn note(&mut self, ns: Option<i64>) {
+        let Some(ns) = ns else { return };
+        let ns = u64::try_from(ns).unwrap_or(0);
+        self.add(Latency { calls: 1, total_ns: ns, max_ns: ns });
+    }
+
+    pub(super) fn add(&mut self, more: Latency) {
+        self.calls += more.calls;
+        self.total_ns = self.total_ns.saturating_add(more.total_ns);
+        self.max_ns = self.max_ns.max(more.max_ns);
+    }
+
+    /// Mean; `None` where none is known.
+    pub fn mean_ns(&self) -> Option<u64> {
+        self.total_ns.checked_div(self.calls)
     }
 }
 
