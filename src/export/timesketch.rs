@@ -165,7 +165,7 @@ mod tests {
             ..Event::default()
         };
         let mut out = Vec::new();
-        json_line(&mut out, &Line { event: &event, message: "m", hostname: "h" }).unwrap();
+        json_line(&mut out, &Line { event: &event, message: "m", hostname: "h", without_addresses: false }).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(!text.contains('\x1b'));
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
