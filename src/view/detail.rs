@@ -178,6 +178,30 @@ mod tests {
     }
 
     #[test]
+    fn no_address_is_shown_that_redaction_took_away() {
+        let range = [Iovec { base: 0, len: 16 }];
+        let event = Event {
+            event: "sendfile",
+            pid: 7,
+            comm: "spy",
+            remote_iov: Some(Iovecs::Pairs(&range)),
+            ptrace_request: Some("PTRACE_GETREGS"),
+            fd_in: Some(3),
+            fd_in_kind: Some("proc_mem"),
+            off_in: Some(0),
+            off_out: Some(0),
+            ..Event::default()
+        };
+        let text = |without| lines(&event, 80, without).iter().map(|line| line.text().to_string()).collect::<Vec<_>>();
+        let has = |text: &[String], wanted: &str| text.iter().any(|line| line.contains(wanted));
+        let (before, after) = (text(false), text(true));
+        for shown in ["0x0+16", "data  ", "off_in"] {
+            assert!(has(&before, shown) && !has(&after, shown), "{shown}: {after:#?}");
+        }
+        assert!(has(&after, "[0]     +16") && !has(&after, "0x0"), "{after:#?}");
+    }
+
+    #[test]
     fn lines_are_bounded_whatever_the_text() {
         let long = "\x1b]52;c;AAAA\x07\u{202e}".repeat(50_000);
         let event =

@@ -21,6 +21,7 @@ for (const { name, options, fragment } of PICTURES) {
     const file = process.env.UPDATE_SCREENSHOTS ? kept : path.join(place, `${name}.png`);
     await page.screenshot({ path: file, fullPage: true });
     const says = path.join(root, `tests/page/pictures/${name}.txt`);
+    // biome-ignore lint/performance/useDomNodeTextContent: what can be seen, and neither scripts nor what is folded
     const text = `${await page.evaluate(() => document.body.innerText)}\n`;
     if (process.env.UPDATE_SCREENSHOTS) writeFileSync(says, text);
     assert.ok(existsSync(kept), `${kept} is missing: UPDATE_SCREENSHOTS=1 makes it`);
