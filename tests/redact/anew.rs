@@ -46,12 +46,12 @@ fn described(path: &Path) -> Described {
     all
 }
 
-/// What differs between the descriptions of two captures with the same rows.
+/// What differs between the descriptions of the columns that two captures of one row group have.
 fn differences(one: &Described, other: &Described) -> Vec<String> {
-    assert_eq!(one.len(), other.len());
     let mut found = Vec::new();
-    for (one, other) in one.iter().zip(other) {
-        assert_eq!(one.0, other.0);
+    for one in one {
+        // A sample has no columns that were added later.
+        let Some(other) = other.iter().find(|other| other.0 == one.0) else { continue };
         let parts = [
             ("values and dictionary", one.1 != other.1),
             ("statistics", one.2 != other.2),
@@ -80,6 +80,7 @@ fn what_describes_the_values_is_made_of_the_redacted_ones_alone() {
         for level in ["payload", "share", "metadata"] {
             let out = place.redact(&sample, "out.parquet", &["--level", level, "--force"]);
             let (found, wanted) = (described(&out), described(&anew(&place, &out)));
+            assert_eq!(found.len(), wanted.len());
             let differences = differences(&found, &wanted);
             assert!(differences.is_empty(), "{} at the level {level}: {differences:?}", sample.display());
             filters += found.iter().filter(|column| !column.3.is_empty()).count();
