@@ -119,7 +119,7 @@ fn a_file_has_the_format_of_its_ending() {
     let said = String::from_utf8(replay.stderr).unwrap();
     assert_eq!((replay.status.code(), said.lines().count()), (Some(2), 1), "{said}");
     assert!(
-        said.contains("t.parquet is a table that `vmtrace query` wrote, not a capture: name the capture"),
+        said.contains("t.parquet: is a table that `vmtrace query` wrote, not a capture: name the capture"),
         "{said}"
     );
 }
