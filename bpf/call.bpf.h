@@ -4,6 +4,7 @@
 #define VMTRACE_CALL_BPF_H
 
 #include "file.bpf.h"
+#include "regions.bpf.h"
 #include "target.bpf.h"
 
 /* ---- Kinds of calls ---- */
@@ -103,6 +104,7 @@ static __always_inline bool call_admit(struct scratch *scratch, struct task_stru
 		return false;
 	}
 	call_header(&ev->hdr, task, call);
+	mappings_reached(&ev->hdr);
 	ev->ret = call->ret;
 	return true;
 }

@@ -101,6 +101,7 @@ fn entry<M: SerializeMap>(map: &mut M, name: &'static str, cell: Cell<'_>) -> Re
             }
             map.serialize_entry(name, &text)
         }
+        Cell::Regions(regions) => map.serialize_entry(name, &regions.to_string()),
     }
 }
 

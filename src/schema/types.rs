@@ -158,7 +158,7 @@ impl Default for BooleanColumn {
     }
 }
 
-fn dictionary_type() -> DataType {
+pub(super) fn dictionary_type() -> DataType {
     DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
 }
 
@@ -170,14 +170,19 @@ pub struct Words {
 }
 
 impl Words {
-    fn of(array: &dyn Array) -> Option<Self> {
+    pub(super) fn of(array: &dyn Array) -> Option<Self> {
         let array = array.as_any().downcast_ref::<DictionaryArray<Int32Type>>()?;
         let values = array.values().as_any().downcast_ref::<StringArray>()?;
         Some(Words { keys: array.keys().clone(), values: values.clone() })
     }
 
+    /// Number of rows.
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
     /// The text at `row`. Keys are checked: a damaged file may hold any number there.
-    fn get(&self, row: usize) -> Option<&str> {
+    pub(super) fn get(&self, row: usize) -> Option<&str> {
         let key = self.keys.is_valid(row).then(|| self.keys.value(row))?;
         let key = usize::try_from(key).ok().filter(|key| *key < self.values.len())?;
         self.values.is_valid(key).then(|| self.values.value(key))
@@ -372,6 +377,13 @@ fn iovec_fields() -> Fields {
 
 fn iovec_item() -> Arc<Field> {
     Arc::new(Field::new("item", DataType::Struct(iovec_fields()), false))
+}
+
+impl OptIovecs {
+    /// The Arrow type of a range.
+    pub fn item_type() -> DataType {
+        DataType::Struct(iovec_fields())
+    }
 }
 
 impl ColumnType for OptIovecs {
