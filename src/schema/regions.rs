@@ -291,7 +291,8 @@ mod tests {
 
     #[test]
     fn regions_come_back_as_they_went_in() {
-        let heap = Mapping { start: 1, end: u64::MAX, perms: "rw-p".into(), path: "[heap]".into(), ..Mapping::default() };
+        let heap =
+            Mapping { start: 1, end: u64::MAX, perms: "rw-p".into(), path: "[heap]".into(), ..Mapping::default() };
         let file = Mapping { path: "/a/b (deleted)".into(), inode: 7, device: "08:01".into(), ..heap.clone() };
         let known = [Some(Arc::new(heap)), None, Some(Arc::new(file))];
         let mut builder = RegionsColumn::default();
@@ -306,7 +307,10 @@ mod tests {
         let again = OptRegions::value(&typed, 2).unwrap();
         assert!(!again.get(1).unwrap().is_mapped());
         assert_eq!(again.get(3), None);
-        assert_eq!(again.iter().map(|region| region.name()).collect::<Vec<_>>(), [Some("[heap]"), None, Some("b (deleted)")]);
+        assert_eq!(
+            again.iter().map(|region| region.name()).collect::<Vec<_>>(),
+            [Some("[heap]"), None, Some("b (deleted)")]
+        );
         assert!(again.get(0).unwrap().is_writable() && !again.get(0).unwrap().is_executable());
     }
 }

@@ -216,8 +216,7 @@ fn recorder_argv(redactor: &mut Redactor, argv: &[String]) -> Vec<String> {
 }
 
 fn of_filters(redactor: &mut Redactor, filters: &Filters) -> Filters {
-    let Filters { all, pids, tree, comms, target_pids, target_comms, command, follow,
-        regions, .. } = filters;
+    let Filters { all, pids, tree, comms, target_pids, target_comms, command, follow, regions, .. } = filters;
     let Filters { events, uids, cgroup, snaplen, count, duration_s, buffer_size, .. } = filters;
     let command = words(redactor, command);
     let (hides, names) = (redactor.hides(), &mut redactor.names);

@@ -56,13 +56,23 @@ mod tests {
         let paths: Vec<&str> = mappings.iter().map(|mapping| &*mapping.path).collect();
         assert_eq!(paths, ["[heap]", "/tmp/a  b\\\\012c\\xff (deleted)", "", "[vsyscall]"]);
         let file = &mappings[1];
-        assert_eq!((file.start, file.end, file.file_offset, file.inode), (0x7f0000000000, 0x7f0000001000, 0x2000, 1234567));
+        assert_eq!(
+            (file.start, file.end, file.file_offset, file.inode),
+            (0x7f0000000000, 0x7f0000001000, 0x2000, 1234567)
+        );
         assert_eq!((&*file.perms, &*file.device), ("r-xs", "fd:01"));
     }
 
     #[test]
     fn other_text_is_refused() {
-        for wrong in ["x", "1-2 rwxp 0 0:0", "2-1 rwxp 0 0:0 0", "1-2 rwxp 0 0:0 x", "1-2 rw 0 0:0 0", "1-3 rwxp 0 0:0 0\n2-4 rwxp 0 0:0 0"] {
+        for wrong in [
+            "x",
+            "1-2 rwxp 0 0:0",
+            "2-1 rwxp 0 0:0 0",
+            "1-2 rwxp 0 0:0 x",
+            "1-2 rw 0 0:0 0",
+            "1-3 rwxp 0 0:0 0\n2-4 rwxp 0 0:0 0",
+        ] {
             assert_eq!(parse(wrong.as_bytes()), None, "{wrong}");
         }
         assert_eq!(parse(b""), Some(Vec::new()));
