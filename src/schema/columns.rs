@@ -169,7 +169,7 @@ type Setter = for<'a> fn(&'a EventBatch, usize, &mut Event<'a>);
 /// A column of the batch; `None` where it is absent, or null in all rows, which reads the same.
 fn column<T: ColumnType>(batch: &RecordBatch, name: &str) -> Result<Option<T::Array>, String> {
     let Some(array) = batch.column_by_name(name) else { return Ok(None) };
-    if array.data_type() != &T::data_type() {
+    if !T::accepts(array.data_type()) {
         return Err(format!("column {name} is {}, not {}", array.data_type(), T::data_type()));
     }
     match T::typed(array) {

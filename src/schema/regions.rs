@@ -184,29 +184,22 @@ impl Default for RegionsColumn {
 #[derive(Clone, Debug)]
 pub struct RegionColumns {
     list: ListArray,
-    numbers: [UInt64Array; 4],
-    texts: [Words; 4],
+    rows: usize,
+    /// Parts that were not read are 0 and empty.
+    numbers: [Option<UInt64Array>; 4],
+    texts: [Option<Words>; 4],
 }
 
 impl RegionColumns {
     fn get(&self, row: usize) -> Option<Region<'_>> {
-        let number = |of: &UInt64Array| of.values().get(row).copied();
-        let [start, end, file_offset, inode] = &self.numbers;
-        let [perms, path, device, build_id] = &self.texts;
-        let text = |of: &'_ Words| -> bool { row < of.len() };
-        if !self.texts.iter().all(text) {
+        if row >= self.rows {
             return None;
         }
-        Some(Region {
-            start: number(start)?,
-            end: number(end)?,
-            perms: perms.get(row).unwrap_or_default(),
-            path: path.get(row).unwrap_or_default(),
-            file_offset: number(file_offset)?,
-            device: device.get(row).unwrap_or_default(),
-            inode: number(inode)?,
-            build_id: build_id.get(row).unwrap_or_default(),
-        })
+        let number = |of: &Option<UInt64Array>| of.as_ref().and_then(|of| of.values().get(row).copied());
+        let [start, end, file_offset, inode] = self.numbers.each_ref().map(|of| number(of).unwrap_or(0));
+        let [perms, path, device, build_id] =
+            self.texts.each_ref().map(|of| of.as_ref().and_then(|of| of.get(row)).unwrap_or_default());
+        Some(Region { start, end, perms, path, file_offset, device, inode, build_id })
     }
 }
 
@@ -227,6 +220,9 @@ fn fields() -> Fields {
     PARTS.iter().map(|(name, text)| Field::new(*name, data_type(*text), false)).collect()
 }
 
+/// As a reader names the paths alone, which are all that a name of a mapping takes.
+pub const PATHS: &str = "remote_regions.list.item.path";
+
 fn item() -> Arc<Field> {
     Arc::new(Field::new("item", DataType::Struct(fields()), false))
 }
@@ -238,6 +234,13 @@ impl ColumnType for OptRegions {
     const NULLABLE: bool = true;
     fn data_type() -> DataType {
         DataType::List(item())
+    }
+    /// Also with some of its parts alone.
+    fn accepts(data_type: &DataType) -> bool {
+        let DataType::List(item) = data_type else { return false };
+        let DataType::Struct(parts) = item.data_type() else { return false };
+        let all = fields();
+        parts.iter().all(|part| all.find(part.name()).is_some_and(|(_, known)| known.data_type() == part.data_type()))
     }
     fn append(builder: &mut Self::Builder, value: Self::Value<'_>) {
         for region in value.into_iter().flat_map(Regions::iter) {
@@ -270,9 +273,10 @@ impl ColumnType for OptRegions {
         let items = list.values().as_struct_opt()?;
         let number = |name| items.column_by_name(name)?.as_primitive_opt::<UInt64Type>().cloned();
         let text = |name| Words::of(items.column_by_name(name)?);
-        let numbers = [number("start")?, number("end")?, number("file_offset")?, number("inode")?];
-        let texts = [text("perms")?, text("path")?, text("device")?, text("build_id")?];
-        Some(RegionColumns { list, numbers, texts })
+        let numbers = ["start", "end", "file_offset", "inode"].map(number);
+        let texts = ["perms", "path", "device", "build_id"].map(text);
+        let rows = items.len();
+        Some(RegionColumns { list, rows, numbers, texts })
     }
     fn value(array: &Self::Array, row: usize) -> Self::Value<'_> {
         if array.list.is_null(row) {

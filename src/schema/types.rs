@@ -31,6 +31,10 @@ pub trait ColumnType {
 
     /// The Arrow type, as the file's schema states it.
     fn data_type() -> DataType;
+    /// Whether an array of that type can be read.
+    fn accepts(data_type: &DataType) -> bool {
+        *data_type == Self::data_type()
+    }
     /// Adds one value.
     fn append(builder: &mut Self::Builder, value: Self::Value<'_>);
     /// Ends the batch: returns its array and leaves the builder empty.
@@ -176,14 +180,9 @@ impl Words {
         Some(Words { keys: array.keys().clone(), values: values.clone() })
     }
 
-    /// Number of rows.
-    pub(super) fn len(&self) -> usize {
-        self.keys.len()
-    }
-
     /// The text at `row`. Keys are checked: a damaged file may hold any number there.
     pub(super) fn get(&self, row: usize) -> Option<&str> {
-        let key = self.keys.is_valid(row).then(|| self.keys.value(row))?;
+        let key = (row < self.keys.len() && self.keys.is_valid(row)).then(|| self.keys.value(row))?;
         let key = usize::try_from(key).ok().filter(|key| *key < self.values.len())?;
         self.values.is_valid(key).then(|| self.values.value(key))
     }

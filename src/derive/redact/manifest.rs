@@ -41,6 +41,7 @@ const RECORDER_WORDS: &[&str] = &[
     "--max-size",
     "--memory-limit",
     "--no-follow",
+    "--no-regions",
     "--no-self-test",
     "--on-file",
     "--on-full",

@@ -203,5 +203,6 @@ fn extremes_do_not_overflow() {
 
 #[test]
 fn every_column_that_is_counted_is_one() {
-    assert!(COLUMNS.iter().all(|name| ALL.iter().any(|column| column.name == *name)));
+    let known = |name: &str| ALL.iter().any(|column| name.split('.').next() == Some(column.name));
+    assert!(COLUMNS.iter().all(|name| known(name)));
 }

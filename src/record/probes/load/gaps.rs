@@ -38,7 +38,7 @@ pub fn gaps(programs: &Programs, events: &EventSet) -> Vec<String> {
     }
     gaps.extend(of_pipes(programs));
     if let Some(reason) = programs.regions_obstacle() {
-        gaps.push(format!("the mappings that calls reach are not named (region_source none): {reason}"));
+        gaps.push(format!("the mappings that calls reach are not named (region_source none); {reason}"));
     }
     if programs.knows_no_unix_names() {
         gaps.push(
