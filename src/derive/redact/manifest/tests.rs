@@ -8,7 +8,6 @@ use crate::derive::redact::redactor::Payloads;
 use crate::derive::redact::rules;
 use crate::derive::redact::secret::Secret;
 use crate::schema::derived::Replaced;
-use crate::schema::manifest::RegionReadings;
 use crate::schema::manifest::{ClockState, Clocks, LedgerRow, RegionReadings, Tool};
 
 fn redactor(level: Level) -> Redactor {
