@@ -1,5 +1,5 @@
--- Writes that the target itself could not have made, or that reach its code: ptrace's words and /proc/PID/mem are written
--- with force, as process_vm_writev is not.
+-- Writes that can reach executable or read-only mappings: ptrace's words and /proc/PID/mem are written with force, as
+-- process_vm_writev is not.
 --
 -- Where the mapping is known (region_source is maps), a write is here if that is not writable or is executable: perms and
 -- region are those of the first range, process_vm_writev may write to others. Where it is not known, every write with force
