@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn large_values_come_a_few_at_a_time() {
         let text = chunk("required binary b;", 4096);
-        let of = |longest| Facts { dictionary: 2 * MIB, longest, pages: vec![(4096, 600)] };
+        let of = |longest| Facts { dictionary: 2 * MIB, longest, pages: vec![(4096, 600)], ..Facts::default() };
         assert_eq!(decided(&text, &of(10)).unwrap(), 1024);
         assert_eq!(decided(&text, &of(MIB)).unwrap(), 64);
         // A group of the largest payloads, in one page, as it is recorded.

@@ -236,6 +236,25 @@ mod tests {
     }
 
     #[test]
+    fn kept_mappings_are_named_again() {
+        let (state, other) = (MappingState { space: 3, changes: 4 }, MappingState { space: 3, changes: 6 });
+        let heap = Mapping { start: 0x1000, end: 0x3000, path: "[heap]".into(), ..Mapping::default() };
+        let mut recorded = Recorded::default();
+        for found in [None, Some(heap.clone())] {
+            recorded.learn(&serde_json::to_vec(&Answer::Mapping { state, found }).unwrap());
+        }
+        let asked = |recorded: &mut Recorded, state| {
+            let mut found = Vec::new();
+            let known = recorded.mappings(7, state, &mut [0x2fff, 0x3000, 0].into_iter(), &mut found);
+            (known, found)
+        };
+        assert_eq!(asked(&mut recorded, state), (None, vec![]), "nobody asked for them");
+        let mut recorded = recorded.with_mappings(true);
+        assert_eq!(asked(&mut recorded, state), (Some(true), vec![Some(Arc::new(heap)), None, None]));
+        assert_eq!(asked(&mut recorded, other), (Some(false), vec![]));
+    }
+
+    #[test]
     fn kept_answers_are_given_again() {
         let process = Process { pid: 7, start_ns: 70, key: "k".into(), exe: Some("/bin/x".into()) };
         let found = Snapshot { process, comm: "x".into(), uid: 1, parent: 1, argv: "x y".into(), cgroup: None };
