@@ -104,7 +104,6 @@ static __always_inline bool call_admit(struct scratch *scratch, struct task_stru
 		return false;
 	}
 	call_header(&ev->hdr, task, call);
-	mappings_reached(&ev->hdr);
 	ev->ret = call->ret;
 	return true;
 }
@@ -114,6 +113,7 @@ static __always_inline bool target_admit(struct scratch *scratch, struct task_st
 {
 	if (!call_admit(scratch, task, !scratch->call.selected && reaches_selected(task, target)))
 		return false;
+	mappings_reached((void *)scratch);
 	departed_returned(target, scratch->call.ret);
 	return true;
 }
