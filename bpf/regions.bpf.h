@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Which state of its target's mappings a call has reached. The kernel counts the changes of the mappings of an address
- * space (mm_lock_seq: each release of its lock by a writer). A call that copies from or to another process takes that lock
- * as a reader first. When it releases it, the program here notes address space and count for the calling thread; no writer
- * can be at work then.
+ * space (mm_lock_seq: each release of its lock by a writer). A call that copies from or to another process takes that
+ * lock as a reader first. When it releases it, the program here notes address space and count for the calling thread;
+ * no writer can be at work then.
  *
  * The first note of a call is what counts: if the recorder later finds the same count, nothing has changed since before
  * the first byte was copied. An older note of the same thread would be as right, and never names a mapping wrongly.
@@ -26,13 +26,7 @@ struct {
 	__type(value, struct reached);
 } reached SEC(".maps");
 
-/* Whether the kernel counts changes of mappings, and address spaces have numbers. */
-static __always_inline bool counts_changes(void)
-{
-	return bpf_core_field_exists(((struct mm_struct *)0)->mm_lock_seq) ||
-	       bpf_core_field_exists(((struct mm_struct___seqcount *)0)->mm_lock_seq.sequence);
-}
-
+/* How often mappings of an address space have changed: a plain number until 6.12. */
 static __always_inline __u32 changes_of(__u64 mm)
 {
 	if (bpf_core_field_exists(((struct mm_struct___seqcount *)0)->mm_lock_seq.sequence))
@@ -60,14 +54,19 @@ int BPF_PROG(mappings_visited, struct mm_struct *mm)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_struct *plain = untrusted(task);
+	struct vmt_switches *s;
 	struct reached *note;
 	__u64 mark;
 
 	if (plain->mm == mm || !plain->mm)
 		return 0;
 	note = bpf_task_storage_get(&reached, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!note)
+	if (!note) {
+		s = switches();
+		if (s)
+			__sync_fetch_and_add(&s->notes_missed, 1);
 		return 0;
+	}
 	mark = call_mark(plain);
 	if (note->call == mark && note->space)
 		return 0;

@@ -156,8 +156,8 @@ struct vmt_hdr {
 	__u64 begin_ns; /* the same clock, when the call began; 0 if that was not seen */
 	__u32 cpu;
 	__s32 tid;
-	/* The address space of the target, and how often its mappings had changed when the call first reached it. 0: not
-	 * known. */
+	/* The address space of the target, and how often its mappings had changed when the call first reached it. 0:
+	 * not known. */
 	__u32 space;
 	__u32 changes;
 	struct vmt_process self;
@@ -514,6 +514,8 @@ struct vmt_switches {
 	/* Calls that the tables of syscalls name, and that no family records: a kind without an arm in family_exit().
 	 */
 	__u64 calls_unrecorded;
+	/* Calls of which it could not be noted what they reach. */
+	__u64 notes_missed;
 	/* By enum vmt_kind: function hooks record these events, so the syscall's exit does not. */
 	__u8 by_function[VMT_KINDS];
 };

@@ -8,10 +8,12 @@ use std::sync::Mutex;
 use anyhow::{Context, Result};
 use libbpf_rs::{ErrorKind, MapCore, MapHandle, Object, ObjectBuilder, PrintLevel};
 
-use super::regions;
 use crate::record::wire::{VMT_SPARES, vmt_knobs};
 
 pub(super) const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/vmtrace.bpf.o"));
+
+/// The map in which is noted what calls reach.
+const NOTES: &str = "reached";
 
 /// The section that holds [`vmt_knobs`].
 const KNOBS: &str = ".rodata.knobs";
@@ -120,7 +122,7 @@ pub fn load(
                 map.set_inner_map_fd(first.as_fd())
             }),
             // Kernels before 5.11 have no such maps.
-            (regions::NOTES, None) if knobs.regions == 0 => map.set_autocreate(false),
+            (NOTES, None) if knobs.regions == 0 => map.set_autocreate(false),
             ("scratches", _) => map.set_max_entries(2 * knobs.cpus + VMT_SPARES),
             _ => Ok(()),
         }

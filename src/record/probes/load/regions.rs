@@ -11,7 +11,7 @@ use libbpf_rs::btf::{Btf, BtfType};
 use libbpf_rs::libbpf_sys::{bpf_prog_test_run_opts, bpf_test_run_opts};
 use libbpf_rs::{Link, Object};
 
-use super::Programs;
+use super::{Programs, Switches};
 use super::attach::hook;
 use super::object::Refused;
 use super::skips::skipped;
@@ -20,8 +20,6 @@ use crate::record::wire::vmt_mappings;
 use crate::schema::events::REGION_PROGRAMS;
 use crate::schema::manifest::Hook;
 
-/// The map of notes.
-pub(super) const NOTES: &str = "reached";
 /// Where the first of the programs attaches.
 const AT_RELEASE: &str = "tp_btf/mmap_lock_released";
 const VISITED: &str = REGION_PROGRAMS[0];
@@ -95,7 +93,7 @@ impl Programs {
             let program = self.object.progs().find(|p| p.name() == name).context("it was not loaded")?;
             program.as_fd().try_clone_to_owned().context("a program cannot be shared")
         };
-        Ok(Some(Asker { now: program(NOW)?, visited: program(VISITED)? }))
+        Ok(Some(Asker { now: program(NOW)?, visited: program(VISITED)?, switches: self.switches()? }))
     }
 }
 
@@ -104,6 +102,7 @@ impl Programs {
 pub struct Asker {
     now: OwnedFd,
     visited: OwnedFd,
+    switches: Switches,
 }
 
 impl AskKernel for Asker {
@@ -122,9 +121,9 @@ impl AskKernel for Asker {
         (failed == 0 && state.space != 0).then_some(state)
     }
 
-    /// How often the kernel has not run the program that makes notes.
+    /// How often the kernel has not run the program that makes notes, or had no room for one.
     fn skipped(&self) -> u64 {
-        skipped(self.visited.as_fd())
+        skipped(self.visited.as_fd()).saturating_add(self.switches.get().notes_missed)
     }
 }
 
