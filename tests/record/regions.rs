@@ -113,6 +113,23 @@ fn a_racing_remapper_on_the_tracepoint_tier() {
     judge_race(Tier::Tracepoint);
 }
 
+/// The first range was read of one mapping, the second of another in its place. What is there when the recorder looks is right
+/// for the second only, so none is named.
+#[test]
+#[ignore = "needs root and BPF"]
+fn mappings_that_change_within_a_call_are_not_named() {
+    for tier in [Tier::Best, Tier::Tracepoint] {
+        let recording = recorded(tier, "regions-between");
+        let (report, rows) = (recording.report(), recording.event("process_vm_readv"));
+        let row = &rows[0];
+        assert_eq!((&row["tid"], row.number("riovcnt"), row.number("bytes")), (&report["tid"], 2, 4096), "{row:?}");
+        assert_eq!((row.text("region_source"), &row["remote_regions"]), ("none", &Value::Null), "{row:?}");
+        let last = rows.last().expect("rows");
+        let expected = if are_named(&recording.manifest()) { "maps" } else { "none" };
+        assert_eq!(last["region_source"], expected, "{last:?}");
+    }
+}
+
 #[test]
 #[ignore = "needs root and BPF"]
 fn without_regions_nothing_is_looked_up() {

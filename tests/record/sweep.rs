@@ -13,7 +13,7 @@ use super::harness::{Row, Tier, compare_calls, is_call, record_by, workload};
 
 /// Edge cases that a report of calls does not describe, or that take many calls or processes; tests of their own, which run
 /// in guests, too, have them.
-const APART: [&str; 19] = [
+const APART: [&str; 20] = [
     "swapped-descriptors",
     "swapped-received",
     "uring-mem",
@@ -27,6 +27,7 @@ const APART: [&str; 19] = [
     "uffd-flip",
     "regions",
     "regions-race",
+    "regions-between",
     "vanish",
     "blocked",
     "exit-signal",

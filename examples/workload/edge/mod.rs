@@ -49,6 +49,7 @@ const CASES: &[Case] = &[
     ("vanish", race::vanish),
     ("regions", regions::kinds),
     ("regions-race", regions::race),
+    ("regions-between", regions::between),
     ("self-overwrite", race::self_overwrite),
     ("mem-overwrite", race::mem_overwrite),
     ("overwrites", overwrite::overwrites),

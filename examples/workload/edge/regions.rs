@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
+use super::kill::{HALF, withhold};
 use super::race::calls;
 use crate::buffer::iovec;
 use crate::peer::reap;
@@ -282,6 +283,66 @@ pub fn race(report: &mut Report) -> Result<()> {
     let path = path.to_str().context("a name that is no text")?;
     let variants = json!({ "0": ["", "rw-p"], "1": [path, "r--p"], "3": [link, "rw-s"] });
     report.fact("variants", variants);
+    report.calls("process_vm_readv", tally, Vec::new());
+    Ok(())
+}
+
+/// Bytes that are read of the first range; of the second the rest of what the caller's memory takes.
+const FIRST: usize = 3 << 10;
+
+/// A call that reads a range of a file's mapping, and one of what is mapped there in the meantime: the caller's own memory is
+/// withheld halfway through the first. Then what is mapped by now is read until it is known.
+pub fn between(report: &mut Report) -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("mapped");
+    let shared = Shared::new()?;
+    let child = Child::fork(|| {
+        let (file, memfd) = (file(&path, 1)?, memfd(3)?);
+        let at = mapped(0, SIZE, libc::PROT_READ, libc::MAP_PRIVATE, Some((&file, 0)))?;
+        shared.word(PLACES).store(at, Ordering::Relaxed);
+        shared.word(DONE).store(1, Ordering::Release);
+        while shared.word(ASKED).load(Ordering::Acquire) == 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        mapped(at, SIZE, libc::PROT_READ, libc::MAP_SHARED, Some((&memfd, 0)))?;
+        shared.word(DONE).store(2, Ordering::Release);
+        std::thread::sleep(Duration::from_secs(60));
+        Ok(())
+    })?;
+    shared.await_word(DONE, 1)?;
+    let at = shared.word(PLACES).load(Ordering::Relaxed);
+    let local = Region::private(2 * HALF)?;
+    let (start, pid) = (local.addr() + (HALF - PAGE / 2) as u64, child.0);
+    let transfer = || {
+        let remote = [iovec(at, FIRST), iovec(at + PAGE as u64, PAGE - FIRST)];
+        call(false, pid, &[iovec(start, PAGE)], &remote, 0)
+    };
+    let withheld = withhold(&local)?;
+    let (tid, ret) = std::thread::scope(|scope| {
+        let caller = scope.spawn(|| (sys::gettid(), transfer()));
+        // The message of a page that is waited for (struct uffd_msg).
+        let changed = sys::read_some(&withheld, 32).and_then(|_| {
+            shared.word(ASKED).store(1, Ordering::Release);
+            shared.await_word(DONE, 2)
+        });
+        drop(withheld);
+        changed?;
+        caller.join().map_err(|_| anyhow::anyhow!("the caller panicked"))
+    })?;
+    ensure!(ret == PAGE as i64, "the read returned {ret}");
+    let bytes = local.read(HALF - PAGE / 2, PAGE);
+    ensure!(bytes[..FIRST].iter().all(|byte| *byte == 1), "the first range was read of the file");
+    ensure!(bytes[FIRST..].iter().all(|byte| *byte == 3), "the second range was read of what came there");
+    let mut tally = Tally::default();
+    tally.add(ret, ret as u64);
+    let mut bytes = [0; READ];
+    for _ in 0..ROUNDS {
+        let ret = read(child.0, &[at], &mut bytes);
+        ensure!(ret == READ as i64 && bytes[0] == 3, "a read returned {ret}");
+        tally.add(ret, ret as u64);
+        std::thread::sleep(PAUSE);
+    }
+    report.fact("tid", tid);
     report.calls("process_vm_readv", tally, Vec::new());
     Ok(())
 }

@@ -11,10 +11,10 @@ use libbpf_rs::btf::{Btf, BtfType};
 use libbpf_rs::libbpf_sys::{bpf_prog_test_run_opts, bpf_test_run_opts};
 use libbpf_rs::{Link, Object};
 
-use super::{Programs, Switches};
 use super::attach::hook;
 use super::object::Refused;
 use super::skips::skipped;
+use super::{Programs, Switches};
 use crate::record::identity::mappings::{AskKernel, MappingState};
 use crate::record::wire::vmt_mappings;
 use crate::schema::events::REGION_PROGRAMS;
