@@ -30,6 +30,7 @@ const FORMS: &[&str] = &[
      its first call",
     "the same holds for calls of # more processes",
     "the mappings that calls reach are not named (region_source none)",
+    "the kernel has no room to note which mappings some calls reach: those are not named (region_source none)",
     "this kernel does not count changes of mappings (Linux 6.4, CONFIG_PER_VMA_LOCK)",
     "address spaces have no numbers in this kernel",
     "this kernel has no tracepoint mmap_lock_released",

@@ -57,6 +57,11 @@ pub fn gaps(programs: &Programs, events: &EventSet) -> Vec<String> {
         let calls = Count(programs.calls_unrecorded(), "call was", "calls were");
         gaps.push(format!("{calls} not recorded: no BPF program records calls of that kind (please report this)"));
     }
+    if programs.misses_notes() {
+        let gap =
+            "the kernel has no room to note which mappings some calls reach: those are not named (region_source none)";
+        gaps.push(gap.into());
+    }
     if programs.untracked() > 0 {
         let untracked = Count(programs.untracked(), "child process", "child processes");
         gaps.push(format!("{untracked} could not be followed"));

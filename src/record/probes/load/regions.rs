@@ -81,6 +81,12 @@ impl Programs {
         self.regions.obstacle.as_deref()
     }
 
+    /// Whether it could not be noted what some call has reached. Kernels that allocate such notes without a lock (7.x) need a
+    /// processor with cmpxchg16b for that.
+    pub fn misses_notes(&self) -> bool {
+        self.switches.get().notes_missed > 0
+    }
+
     /// What answers questions about mappings; `None` where nothing does.
     ///
     /// # Errors
