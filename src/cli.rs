@@ -159,16 +159,24 @@ fn left_out(what: &str, feature: &str) -> anyhow::Error {
     )
 }
 
-/// Prints what the parser of the command line says. It quotes words as they were given: where one is not plain text, the
-/// parser gets them all as they may be shown.
+/// Prints what the parser of the command line says: help, or an error in one sentence. It quotes words as they were given: where one
+/// is not plain text, the parser gets them all as they may be shown.
 fn print_usage(error: &clap::Error) {
     let given: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     let shown: Vec<String> = given.iter().map(|word| SafeLine(word).to_string()).collect();
-    // Help and version are no errors and go to stdout; a closed pipe is not worth a message.
-    let _ = match Cli::try_parse_from(&shown) {
-        _ if shown == given => error.print(),
-        Err(error) => error.print(),
-        Ok(_) => write!(std::io::stderr(), "{}", SafeMessage(&error.render().to_string())),
+    let again = (shown != given).then(|| Cli::try_parse_from(&shown));
+    let error = match &again {
+        Some(Err(error)) => error,
+        _ => error,
+    };
+    // A closed pipe is not worth a message.
+    let _ = match usage::sentence(error) {
+        Some(sentence) => writeln!(std::io::stderr(), "{}", SafeLine(&sentence)),
+        None if matches!(again, Some(Ok(_))) => {
+            write!(std::io::stderr(), "{}", SafeMessage(&error.render().to_string()))
+        }
+        // Help and version are no errors and go to stdout.
+        None => error.print(),
     };
 }
 
@@ -186,6 +194,7 @@ fn definition() -> clap::Command {
 
 #[cfg(feature = "record")]
 mod print;
+mod usage;
 
 #[cfg(test)]
 mod tests;

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use crate::model::time;
+use crate::model::{origin, time};
 use crate::schema::Event;
 use crate::schema::events::EventSpec;
 use crate::schema::hosts::HostPart;
 use crate::schema::manifest::{Clocks, Manifest};
-use crate::schema::types::Iovecs;
+use crate::schema::types::{Iovec, Iovecs};
 
 /// Ranges of an array that are written.
 const RANGES: usize = 64;
@@ -26,6 +26,8 @@ pub(super) struct Facts {
     pub kernel: String,
     pub machine: String,
     start: Clocks,
+    /// Whether redaction took the addresses away.
+    without_addresses: bool,
 }
 
 impl Facts {
@@ -41,6 +43,7 @@ impl Facts {
             kernel: host.release.clone(),
             machine: host.machine.clone(),
             start: *start,
+            without_addresses: origin::without_addresses(&manifest.derived_from),
         }
     }
 }
@@ -58,7 +61,11 @@ impl Origins {
         let all = Facts::of(manifest);
         // An event is known by the capture that it is in.
         let capture_id = &all.capture_id;
-        let of = |part: &HostPart| Facts { capture_id: capture_id.clone(), ..Facts::of(&part.manifest) };
+        let of = |part: &HostPart| Facts {
+            capture_id: capture_id.clone(),
+            without_addresses: all.without_addresses,
+            ..Facts::of(&part.manifest)
+        };
         let hosts = manifest.hosts.iter().map(|part| (part.host.clone(), of(part))).collect();
         Origins { all, hosts }
     }
@@ -145,12 +152,21 @@ pub(super) fn process_name(exe: Option<&str>, comm: Option<&str>) -> Value {
     file_name(exe).or(comm.filter(|name| !name.is_empty())).into()
 }
 
-/// Ranges as `0xbase+len`.
-pub(super) fn ranges(ranges: Option<Iovecs<'_>>) -> Value {
-    let texts = |ranges: Iovecs<'_>| -> Vec<Value> {
-        ranges.iter().take(RANGES).map(|range| format!("{:#x}+{}", range.base, range.len).into()).collect()
+/// Ranges as `0xbase+len`, or `+len` where redaction took the addresses away.
+pub(super) fn ranges(row: &Row<'_, '_>, ranges: Option<Iovecs<'_>>) -> Value {
+    let text = |Iovec { base, len }| match row.facts.without_addresses {
+        true => format!("+{len}"),
+        false => format!("{base:#x}+{len}"),
     };
+    let texts =
+        |ranges: Iovecs<'_>| -> Vec<Value> { ranges.iter().take(RANGES).map(|range| text(range).into()).collect() };
     ranges.map(texts).into()
+}
+
+/// The first address of the target's memory.
+pub(super) fn address(row: &Row<'_, '_>) -> Value {
+    let first = row.event.remote_iov.and_then(|iov| iov.get(0)).filter(|_| !row.facts.without_addresses);
+    hex(first.map(|range| range.base))
 }
 
 /// A number in hexadecimal, as a text: databases keep 63 bits of a number.

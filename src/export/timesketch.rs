@@ -11,7 +11,7 @@ use serde::ser::{SerializeMap, Serializer};
 
 use super::sentence::sentence;
 use super::{Export, Origin};
-use crate::model::time;
+use crate::model::{origin, time};
 use crate::schema::events::Group;
 use crate::schema::{Cell, Event, EventKind};
 use crate::terminal::escape::Hex;
@@ -25,18 +25,27 @@ pub struct Timesketch<W> {
     /// Names of the hosts, by what rows call them.
     hosts: HashMap<String, String>,
     message: String,
+    /// Whether redaction took the addresses of the capture away.
+    without_addresses: bool,
 }
 
 impl<W: Write> Timesketch<W> {
     /// An exporter that writes to `out`.
     pub fn new(out: W) -> Self {
-        Timesketch { out, hostname: String::new(), hosts: HashMap::new(), message: String::new() }
+        Timesketch {
+            out,
+            hostname: String::new(),
+            hosts: HashMap::new(),
+            message: String::new(),
+            without_addresses: false,
+        }
     }
 }
 
 impl<W: Write> Export for Timesketch<W> {
     fn capture(&mut self, origin: &Origin<'_>) -> Result<()> {
         self.hostname.clone_from(&origin.manifest.host.hostname);
+        self.without_addresses = origin::without_addresses(&origin.manifest.derived_from);
         let hosts = origin.manifest.hosts.iter();
         self.hosts = hosts.map(|part| (part.host.clone(), part.manifest.host.hostname.clone())).collect();
         Ok(())
@@ -46,7 +55,8 @@ impl<W: Write> Export for Timesketch<W> {
         self.message.clear();
         sentence(&mut self.message, event);
         let hostname = event.host.and_then(|host| self.hosts.get(host)).unwrap_or(&self.hostname);
-        Ok(json_line(&mut self.out, &Line { event, message: &self.message, hostname })?)
+        let without_addresses = self.without_addresses;
+        Ok(json_line(&mut self.out, &Line { event, message: &self.message, hostname, without_addresses })?)
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -58,6 +68,7 @@ struct Line<'a, 'e> {
     event: &'a Event<'e>,
     message: &'a str,
     hostname: &'a str,
+    without_addresses: bool,
 }
 
 impl Serialize for Line<'_, '_> {
@@ -71,7 +82,7 @@ impl Serialize for Line<'_, '_> {
         let mut result = Ok(());
         self.event.cells(|name, cell| {
             if result.is_ok() {
-                result = entry(&mut map, name, cell);
+                result = entry(&mut map, name, cell, self.without_addresses);
             }
         });
         result?;
@@ -79,7 +90,12 @@ impl Serialize for Line<'_, '_> {
     }
 }
 
-fn entry<M: SerializeMap>(map: &mut M, name: &'static str, cell: Cell<'_>) -> Result<(), M::Error> {
+fn entry<M: SerializeMap>(
+    map: &mut M,
+    name: &'static str,
+    cell: Cell<'_>,
+    without_addresses: bool,
+) -> Result<(), M::Error> {
     match cell {
         // The instant is above, as Timesketch wants it.
         Cell::Null | Cell::Micros(_) => Ok(()),
@@ -97,7 +113,10 @@ fn entry<M: SerializeMap>(map: &mut M, name: &'static str, cell: Cell<'_>) -> Re
             for range in ranges.iter() {
                 let separator = if text.is_empty() { "" } else { ";" };
                 // Writing to a String cannot fail.
-                let _ = write!(text, "{separator}{:#x}:{:#x}", range.base, range.len);
+                let _ = match without_addresses {
+                    true => write!(text, "{separator}:{:#x}", range.len),
+                    false => write!(text, "{separator}{:#x}:{:#x}", range.base, range.len),
+                };
             }
             map.serialize_entry(name, &text)
         }
@@ -147,7 +166,7 @@ mod tests {
             ..Event::default()
         };
         let mut out = Vec::new();
-        json_line(&mut out, &Line { event: &event, message: "m", hostname: "h" }).unwrap();
+        json_line(&mut out, &Line { event: &event, message: "m", hostname: "h", without_addresses: false }).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(!text.contains('\x1b'));
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();

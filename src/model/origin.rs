@@ -1,9 +1,10 @@
 //! What a capture was made from, if it was not recorded, in words that are safe for a terminal.
 
 use crate::count::{self, Count};
+use crate::schema::Event;
 use crate::schema::derived::{self, Derivation, Source};
 use crate::schema::quote::quoted;
-use crate::schema::vocabulary::RedactionLevel;
+use crate::schema::vocabulary::{DescriptorKind, RedactionLevel};
 use crate::terminal::escape::Safe;
 
 /// Captures that are named. Of more, the number is said.
@@ -45,6 +46,11 @@ pub fn redacted(steps: &[Derivation]) -> Option<String> {
 /// Whether redaction took the addresses away: all of them are 0.
 pub fn without_addresses(steps: &[Derivation]) -> bool {
     levels(steps).any(|level| level == RedactionLevel::Metadata)
+}
+
+/// Whether a descriptor of a call is /proc/PID/mem: offsets in it are addresses, which redaction takes away with the others.
+pub fn has_address_as_offset(event: &Event<'_>) -> bool {
+    [event.fd_in_kind, event.fd_out_kind].into_iter().flatten().any(|kind| DescriptorKind::ProcMem.is(kind))
 }
 
 /// Whether redaction took away how the wall clock was corrected.

@@ -8,13 +8,15 @@ mod commands;
 mod pairs;
 mod pipes;
 mod row;
+mod runs;
 mod texts;
 mod uses;
 
-pub use self::calls::{Latency, OfEvent};
+pub use self::calls::OfEvent;
 pub use self::pairs::{Beyond, LIMIT, Pair};
 pub use self::pipes::{AtPipe, Pipe, Sum, Way};
-pub use self::row::{Span, Who};
+pub use self::row::{Latency, Span, Who};
+pub use self::runs::Runs;
 pub use self::texts::Words;
 pub use self::uses::{Denied, Use, is_denial};
 
@@ -22,10 +24,10 @@ use self::calls::Calls;
 use self::commands::Commands;
 use self::pairs::Pairs;
 use self::pipes::Pipes;
-use self::row::Counted;
+use self::row::{Counted, Sums};
 use self::texts::Texts;
 use crate::model::transfer::Transfer;
-use crate::schema::events::{EventSpec, Group};
+use crate::schema::events::{EventSpec, Group, event_by_name};
 use crate::schema::vocabulary::{IovVerdict, PayloadStatus};
 use crate::schema::{Event, EventKind};
 
@@ -88,14 +90,14 @@ impl Trust {
         self.kernel + self.unverified + self.conflict + self.unreadable + self.unknown
     }
 
-    fn note(&mut self, verdict: Option<&str>) {
+    fn note(&mut self, verdict: Option<&str>, calls: u64) {
         *match verdict.map(IovVerdict::parse) {
             Some(Ok(IovVerdict::Kernel)) => &mut self.kernel,
             Some(Ok(IovVerdict::Unverified)) => &mut self.unverified,
             Some(Ok(IovVerdict::Conflict)) => &mut self.conflict,
             Some(Ok(IovVerdict::Unreadable)) => &mut self.unreadable,
             Some(Err(_)) | None => &mut self.unknown,
-        } += 1;
+        } += calls;
     }
 }
 
@@ -127,41 +129,70 @@ pub struct Tally {
 impl Tally {
     /// Counts an event. `lost` rows are counted by [`super::loss::Losses`].
     pub fn note(&mut self, event: &Event<'_>) {
-        if event.event == EventKind::Lost.name() {
+        if event.event != EventKind::Lost.name() {
+            self.note_all(event, Sums::of(event));
+        }
+    }
+
+    /// Counts an event together with those of `runs` that are alike: until [`Tally::settle`], it is not in the counts.
+    pub fn collect<'a>(&mut self, event: &Event<'a>, runs: &mut Runs<'a>) {
+        if runs.add(event) || event.event == EventKind::Lost.name() {
             return;
         }
+        // What processes are called changes with these.
+        let is_of_lives = event_by_name(event.event).is_some_and(|spec| spec.group == Group::Process);
+        if is_of_lives || runs.is_full() {
+            self.settle(runs);
+        }
+        if is_of_lives {
+            return self.note_all(event, Sums::of(event));
+        }
+        runs.begin(event);
+    }
+
+    /// Counts what was collected.
+    pub fn settle(&mut self, runs: &mut Runs<'_>) {
+        runs.in_order().for_each(|(event, sums)| self.note_all(event, *sums));
+        // A process has the names of its last row.
+        let Tally { pairs, commands, texts, .. } = self;
+        runs.in_order_of_ends().for_each(|event| pairs.rename(event, commands, texts));
+        runs.clear();
+    }
+
+    /// Counts rows that are alike but for these numbers.
+    fn note_all(&mut self, event: &Event<'_>, sums: Sums) {
         let Tally { texts, commands, calls, pairs, pipes, trust, kept, removed, overfull, conflicts, span } = self;
-        Span::extend(span, event);
-        let place = calls.note(event, texts);
+        Span::extend(span, sums.span);
+        let place = calls.note(event, &sums, texts);
         let Some(of) = calls.get(place) else { return };
         let spec = of.spec;
-        let moved = Transfer::bytes_of(event, spec.is_some_and(EventSpec::is_between_files));
-        if let Some(bytes) = moved {
-            kept.moved = kept.moved.saturating_add(bytes);
-            // What is more than moved was not kept of it: the row contradicts itself.
-            let payload = u64::from(event.payload_len);
-            kept.kept = kept.kept.saturating_add(payload.min(bytes));
-            *overfull += u64::from(payload > bytes);
-            *removed += u64::from(bytes > 0 && event.payload_status == Some(PayloadStatus::Redacted.as_str()));
+        let moved = Transfer::bytes_of(event, spec.is_some_and(EventSpec::is_between_files)).is_some();
+        if moved {
+            kept.moved = kept.moved.saturating_add(sums.bytes);
+            kept.kept = kept.kept.saturating_add(sums.kept);
+            *overfull += sums.overfull;
+            let is_removed = event.payload_status == Some(PayloadStatus::Redacted.as_str());
+            *removed += if is_removed { sums.rows } else { 0 };
         }
-        pipes.note(event, texts);
+        pipes.note(event, &sums, texts);
         let is_call = spec.is_none_or(|spec| spec.group.is_of_calls());
         if is_call {
-            trust.note(event.iov_verdict);
-            *conflicts += u64::from(pairs::is_conflict(event));
+            trust.note(event.iov_verdict, sums.rows);
+            *conflicts += if pairs::is_conflict(event) { sums.rows } else { 0 };
         }
         if spec.is_some_and(|spec| spec.group == Group::Process) {
             commands.note(event);
         }
         if is_call || event.target_pid.is_some() {
-            pairs.note(event, Counted { place, event: of.event.as_ref(), spec, moved }, commands, texts);
+            pairs.note(event, Counted { place, event: of.event.as_ref(), spec, moved, sums }, commands, texts);
         }
         commands.forget(event);
     }
 
     /// Learns from an event that is not counted what processes are called: one that is may come from it.
-    pub fn learn(&mut self, event: &Event<'_>) {
+    pub fn learn<'a>(&mut self, event: &Event<'a>, runs: &mut Runs<'a>) {
         if event.is_any(&LIVES) {
+            self.settle(runs);
             self.commands.note(event);
             self.commands.forget(event);
         }

@@ -80,9 +80,9 @@ pub struct Args {
     /// Print the views and functions as DuckDB SQL; without FILE, for captures that are named in DuckDB
     #[arg(long, conflicts_with_all = ["named", "explain"])]
     print_duckdb_views: bool,
-    /// Output format
-    #[arg(short = 'T', long, value_enum, default_value_t, help_heading = "Output")]
-    format: Format,
+    /// Output format [default: csv, jsonl, parquet or arrow where OUT ends so, else table]
+    #[arg(short = 'T', long, value_enum, help_heading = "Output")]
+    format: Option<Format>,
     /// Lines of at most N columns; 0: whole lines (table) [default: what the terminal has; whole elsewhere]
     #[arg(long, value_name = "N", value_parser = output::parse_width, help_heading = "Output")]
     width: Option<usize>,
@@ -154,7 +154,8 @@ pub fn run(args: &Args) -> Result<u8> {
         files: args.allow_files,
     };
     let cluster = args.ballista.as_deref().map(Cluster::new).transpose()?;
-    let form = Form { format: args.format, width: args.width, rows: args.rows, at_prompt: false };
+    let format = args.format.or_else(|| Format::of_ending(args.output.as_deref()?)).unwrap_or_default();
+    let form = Form { format, width: args.width, rows: args.rows, at_prompt: false };
     let engine = Engine::new(&paths, limits, cluster)?;
     let mut session = Session { engine, output: args.output.clone(), force: args.force, explain: args.explain, form };
     if let Some(name) = &args.named {

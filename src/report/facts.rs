@@ -32,6 +32,8 @@ pub(super) struct Facts<'a> {
     /// Whether a row stands for several events.
     pub folded: bool,
     pub payload_left_out: bool,
+    /// Whether redaction took the addresses away.
+    pub without_addresses: bool,
     pub events: Vec<EventFacts>,
     pub words: Words,
     pub flows: &'a [Box<serde_json::value::RawValue>],

@@ -29,7 +29,7 @@ use crate::archive;
 use crate::count::{self, Count};
 use crate::model::flow::{self, Flow};
 use crate::model::select::{Filter, Select};
-use crate::model::time;
+use crate::model::{origin, time};
 use crate::output::Whole;
 use crate::replay::flows::shown::{self, Shown};
 use crate::replay::summary::gather::{self, Report};
@@ -211,6 +211,7 @@ impl Beside<'_> {
             columns,
             folded,
             payload_left_out,
+            without_addresses: origin::without_addresses(&self.report.manifest.derived_from),
             events: facts::events(),
             words: facts::words(),
             flows: &self.flows.flows,

@@ -10,6 +10,7 @@ use super::find::Wanted;
 use super::keys::{self, BINDINGS, Command};
 use super::pane::{self, Kind, Pane};
 use super::prompt::{Prompt, Purpose, Typed};
+use crate::model::origin;
 use crate::model::process::Identity;
 use crate::model::time::{self, When, Zone};
 use crate::schema::expr::Expr;
@@ -214,6 +215,9 @@ impl App {
     }
 
     fn memory(&mut self) {
+        if origin::without_addresses(&self.capture().manifest().derived_from) {
+            return self.warn("redaction took all addresses away: no memory is known");
+        }
         let Some(places) = self.of_event(pane::places) else { return };
         let Some(place) = places.get(self.side % places.len().max(1)).cloned() else {
             return self.warn("this event names no memory");

@@ -15,6 +15,7 @@ use super::look::Look;
 use super::pane::{Kind, Pane};
 use super::prompt::{Prompt, Purpose};
 use super::source::Source;
+use crate::model::origin;
 use crate::model::process::Identity;
 use crate::schema::Event;
 use crate::schema::expr::Expr;
@@ -361,7 +362,9 @@ impl App {
     /// Opens the pane with all about the event.
     pub fn open_detail(&mut self) {
         let columns = usize::from(self.columns);
-        let pane = self.of_event(|event| Pane::detail(event.seq, super::detail::lines(event, columns)));
+        let without_addresses = origin::without_addresses(&self.capture().manifest().derived_from);
+        let lines = |event: &Event<'_>| super::detail::lines(event, columns, without_addresses);
+        let pane = self.of_event(|event| Pane::detail(event.seq, lines(event)));
         self.pane = pane;
     }
 

@@ -4,7 +4,7 @@
 use crate::count::{self, Count};
 use crate::model::process::Processes;
 use crate::model::select::View;
-use crate::model::time;
+use crate::model::{origin, time};
 use crate::replay::describe::{self, Line, Role};
 use crate::replay::dump;
 use crate::schema::cell::Cell;
@@ -23,11 +23,13 @@ const MOST: usize = 100;
 const CHARACTERS: usize = 20_000;
 /// Columns whose values are bit masks or words.
 const IN_HEX: [&str; 2] = ["flags", "data"];
+/// Columns whose values are addresses where the file is memory.
+const OFFSETS: [&str; 2] = ["off_in", "off_out"];
 
-/// The lines, of at most so many columns.
-pub fn lines(event: &Event<'_>, columns: usize) -> Vec<Line> {
+/// The lines, of at most so many columns. Where redaction took the addresses of the capture away, ranges have lengths alone.
+pub fn lines(event: &Event<'_>, columns: usize, without_addresses: bool) -> Vec<Line> {
     let mut lines = Vec::new();
-    let mut whole = Line::default();
+    let mut whole = Line::of(without_addresses);
     describe::event(&mut whole, event, View::Caller, &Processes::default());
     lines.extend(wrapped(whole.text(), columns).map(|text| line(Role::Plain, text)));
     lines.push(Line::default());
@@ -35,10 +37,12 @@ pub fn lines(event: &Event<'_>, columns: usize) -> Vec<Line> {
     event.cells(|name, cell| match cell {
         Cell::Null | Cell::Bytes(_) => {}
         Cell::Iovecs(iovecs) => ranges.push((name, iovecs)),
+        Cell::Uint(0) if without_addresses && name == "data" => {}
+        Cell::Int(_) if without_addresses && OFFSETS.contains(&name) && origin::has_address_as_offset(event) => {}
         _ => field(&mut lines, event, name, cell, columns),
     });
     for (name, iovecs) in ranges {
-        list(&mut lines, name, iovecs, columns);
+        list(&mut lines, name, iovecs, columns, without_addresses);
     }
     payload(&mut lines, event, columns);
     lines.push(Line::default());
@@ -109,7 +113,7 @@ fn field(lines: &mut Vec<Line>, event: &Event<'_>, name: &'static str, cell: Cel
     }
 }
 
-fn list(lines: &mut Vec<Line>, name: &'static str, iovecs: Iovecs<'_>, columns: usize) {
+fn list(lines: &mut Vec<Line>, name: &'static str, iovecs: Iovecs<'_>, columns: usize, without_addresses: bool) {
     let ranges = Count(iovecs.len() as u64, "range", "ranges");
     let total = count::bytes(iovecs.total());
     let mut head = Line::default();
@@ -119,7 +123,10 @@ fn list(lines: &mut Vec<Line>, name: &'static str, iovecs: Iovecs<'_>, columns: 
     lines.push(head);
     for (index, range) in iovecs.iter().enumerate() {
         let mut row = line(Role::Dim, &format!("{:>NAME$} ", format!("[{index}]")));
-        row.add(Role::Plain, format_args!("    {:#x}+{}", range.base, range.len));
+        match without_addresses {
+            true => row.add(Role::Plain, format_args!("    +{}", range.len)),
+            false => row.add(Role::Plain, format_args!("    {:#x}+{}", range.base, range.len)),
+        }
         row.fit(columns);
         lines.push(row);
     }
@@ -146,7 +153,7 @@ mod tests {
     use crate::schema::types::Iovec;
 
     fn text(event: &Event<'_>, columns: usize) -> Vec<String> {
-        lines(event, columns).iter().map(|line| line.text().to_string()).collect()
+        lines(event, columns, false).iter().map(|line| line.text().to_string()).collect()
     }
 
     #[test]
@@ -172,6 +179,30 @@ mod tests {
         has("47 45 54 20 2f 20 48 54  |GET / HT|");
         has("iov_verdict        R ");
         assert!(!text.iter().any(|line| line.starts_with("fd_in")), "what is null is left out");
+    }
+
+    #[test]
+    fn no_address_is_shown_that_redaction_took_away() {
+        let range = [Iovec { base: 0, len: 16 }];
+        let event = Event {
+            event: "sendfile",
+            pid: 7,
+            comm: "spy",
+            remote_iov: Some(Iovecs::Pairs(&range)),
+            ptrace_request: Some("PTRACE_GETREGS"),
+            fd_in: Some(3),
+            fd_in_kind: Some("proc_mem"),
+            off_in: Some(0),
+            off_out: Some(0),
+            ..Event::default()
+        };
+        let text = |without| lines(&event, 80, without).iter().map(|line| line.text().to_string()).collect::<Vec<_>>();
+        let has = |text: &[String], wanted: &str| text.iter().any(|line| line.contains(wanted));
+        let (before, after) = (text(false), text(true));
+        for shown in ["0x0+16", "data  ", "off_in"] {
+            assert!(has(&before, shown) && !has(&after, shown), "{shown}: {after:#?}");
+        }
+        assert!(has(&after, "[0]     +16") && !has(&after, "0x0"), "{after:#?}");
     }
 
     #[test]

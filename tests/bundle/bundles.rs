@@ -148,10 +148,15 @@ fn what_cannot_be_bundled_is_refused_and_nothing_is_written() {
     assert!(one_line(said(&["t.parquet", "-o", "x.zip", "--max-size", "3G"])).contains("at most 2048M"));
     assert!(one_line(said(&["t.parquet", "-o", "x.zip", "--max-size", "1K"])).contains("give more"));
     assert!(one_line(said(&["t.parquet", "-o", "none/x.zip"])).contains("does not exist"));
-    assert!(said(&["t.parquet", "-o", "x.zip", "--yes"]).contains("--as-is"));
-    assert!(said(&["t.parquet", "-o", "x.zip", "--as-is", "--level", "share"]).contains("--level"));
-    assert!(said(&["t.parquet"]).contains("--output"));
-    assert!(said(&["-o", "x.zip"]).contains("FILE"));
+    assert!(one_line(said(&["t.parquet", "-o", "x.zip", "--yes"])).contains("--as-is"));
+    assert!(one_line(said(&["t.parquet", "-o", "x.zip", "--as-is", "--level", "share"])).contains("--level"));
+    assert!(
+        one_line(said(&["t.parquet", "-o", "x.zip", "--level", "all"]))
+            .contains("give one of payload, share, metadata")
+    );
+    assert!(one_line(said(&["t.parquet", "-o", "x.zip", "--max-size", "much"])).contains("is not a size: write 512M"));
+    assert!(one_line(said(&["t.parquet"])).contains("--output"));
+    assert!(one_line(said(&["-o", "x.zip"])).contains("FILE"));
 }
 
 /// Runs `vmtrace bundle --as-is` on a terminal and answers its question. Returns the status, and what was on the screen.

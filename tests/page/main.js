@@ -10,6 +10,7 @@ import "./acts.test.js";
 import "./hostile.test.js";
 import "./sizes.test.js";
 import "./access.test.js";
+import "./redacted.test.js";
 import "./pictures.test.js";
 
 after(close);

@@ -118,3 +118,25 @@ test("a field of every event is what the capture has", async () => {
   await check();
   await close();
 });
+
+/** What somebody asks `vmtrace query` who wants the numbers of the page. */
+const EVENTS = "SELECT count(*) AS events FROM events WHERE event <> 'lost'";
+const LIFE = "'process_fork', 'process_exec', 'process_exit', 'process_snapshot', 'lost'";
+const moved = (way) => `sum(CASE WHEN direction = '${way}' AND errno IS NULL THEN bytes ELSE 0 END)`;
+const PAIRS = `SELECT pid, coalesce(CAST(target_pid AS VARCHAR), '-') AS target, count(*) AS calls, count(errno) AS failures,
+  ${moved("in")} AS bytes_in, ${moved("out")} AS bytes_out FROM events WHERE event NOT IN (${LIFE}) GROUP BY pid, target_pid`;
+
+for (const { name: which } of samples) {
+  test(`${which}: the numbers are those of vmtrace query`, async () => {
+    const capture = sample(which);
+    const ask = (sql) => must("vmtrace", "query", "-T", "jsonl", capture, sql).trim().split("\n").map((line) => JSON.parse(line));
+    const { page, check, close } = await open(report(capture));
+    assert.equal(await selected(page), ask(EVENTS)[0].events);
+    const wanted = ask(PAIRS).map(({ pid, target, calls, failures, bytes_in, bytes_out }) => [pid, target, calls, failures, bytes_in, bytes_out].join(" "));
+    // Transfers, the fifth number, are a notion of the summary.
+    const shown = (await pairsOnPage(page)).map((pair) => pair.split(" ").filter((_, at) => at !== 4).join(" "));
+    assert.deepEqual(shown.sort(), wanted.sort());
+    await check();
+    await close();
+  });
+}

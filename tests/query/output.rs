@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
+use std::process::Command;
 
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use nix::unistd::mkfifo;
@@ -96,6 +97,31 @@ fn parquet_of_ours_can_be_opened() {
     assert!(said.contains("is a table that `vmtrace query` wrote, not a capture"), "{said}");
     let piped = command(&[SAMPLE, sql, "-T", "parquet"]).output().unwrap();
     assert!(piped.stdout.starts_with(b"PAR1") && piped.stdout.ends_with(b"PAR1"));
+}
+
+#[test]
+fn a_file_has_the_format_of_its_ending() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_string();
+    for (name, begin) in
+        [("t.parquet", &b"PAR1"[..]), ("t.arrow", b"ARROW1"), ("t.csv", b"seq,comm\n0,"), ("t.jsonl", b"{\"seq\":0,")]
+    {
+        let ran = query(&[SAMPLE, "SELECT seq, comm FROM events ORDER BY seq", "-o", &path(name)]);
+        assert_eq!((ran.status, ran.err.as_str()), (0, ""), "{name}");
+        assert!(std::fs::read(path(name)).unwrap().starts_with(begin), "{name}");
+    }
+    for (name, more) in [("t.txt", &[][..]), ("u.csv", &["-T", "table"])] {
+        assert_eq!(query(&[&[SAMPLE, "SELECT 1 AS one", "-o", &path(name)], more].concat()).status, 0);
+        assert!(std::fs::read_to_string(path(name)).unwrap().starts_with("one\n---\n"), "{name}");
+    }
+    // Who replays a table is told that it is one.
+    let replay = Command::new(env!("CARGO_BIN_EXE_vmtrace")).args(["replay", &path("t.parquet")]).output().unwrap();
+    let said = String::from_utf8(replay.stderr).unwrap();
+    assert_eq!((replay.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+    assert!(
+        said.contains("t.parquet: is a table that `vmtrace query` wrote, not a capture: name the capture"),
+        "{said}"
+    );
 }
 
 #[test]

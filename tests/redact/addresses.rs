@@ -42,3 +42,43 @@ fn no_event_is_found_by_an_address_that_was_removed() {
     }
     assert!(!slice.exists());
 }
+
+#[test]
+fn no_export_shows_an_address_that_was_removed() {
+    let place = Place::new();
+    let export = |file: &str, format: &str| {
+        let out = place.path("exported");
+        place.ok(&["export", "-T", format, file, "-o", out.to_str().unwrap(), "--force"]);
+        String::from_utf8_lossy(&std::fs::read(out).unwrap()).into_owned()
+    };
+    for sample in ["mem-editor", "pipe-relay", "debugger", "uffd", "mpi-pair"] {
+        let file = root().join(format!("samples/{sample}/{sample}.parquet"));
+        let out = place.redact(&file, &format!("{sample}.parquet"), &["--level", "metadata"]);
+        let (file, out) = (file.to_str().unwrap(), out.to_str().unwrap());
+        let strace = export(out, "strace");
+        for nothing in ["0x0", "iov_base=NULL", "NULL) ", "NULL, 32"] {
+            assert!(!strace.contains(nothing), "{sample}: {nothing}: {strace}");
+        }
+        // What goes through pipes has no form in OCSF.
+        for format in ["ecs", "ocsf"].iter().take(if sample == "pipe-relay" { 1 } else { 2 }) {
+            let (before, text) = (export(file, format), export(out, format));
+            assert!(before.contains("\"0x7") && !text.contains("\"0x7"), "{sample}: {format}");
+            assert!(!text.contains("\"0x0+") && !text.contains("address\":\"0x0\""), "{sample}: {format}: {text}");
+            assert!(text.contains("[\"+"), "{sample}: {format}: {text}");
+        }
+        let timesketch = export(out, "timesketch");
+        assert!(timesketch.contains("_iov\":\":0x") && !timesketch.contains("0x0:"), "{sample}: {timesketch}");
+        // The name of an annotation, behind its length.
+        let has_base = |file: &str| export(file, "perfetto").contains("\u{4}base");
+        assert!(has_base(file) && !has_base(out), "{sample}");
+    }
+    let line = |sample: &str, call: &str| {
+        let strace = export(place.path(&format!("{sample}.parquet")).to_str().unwrap(), "strace");
+        let line = strace.lines().find(|line| line.contains(call)).unwrap_or_else(|| panic!("{call}: {strace}"));
+        line.split_once(call).unwrap().1.to_string()
+    };
+    assert!(line("mem-editor", " pread64(").contains(", ..., 32, ...) = 32"), "{}", line("mem-editor", " pread64("));
+    assert!(line("mem-editor", " readv(").contains("[{iov_base=..., iov_len=8}, {iov_base=..., iov_len=24}], 2) = 32"));
+    assert!(line("debugger", "ptrace(PTRACE_GETREGS, ").ends_with(", ...) = 0"));
+    assert!(line("uffd", "UFFDIO_COPY, ").starts_with("{dst=..., src=..., len=0x1000, mode=0, copy=0x1000}"));
+}

@@ -49,7 +49,8 @@ fn what_does_not_fit_is_refused_and_nothing_is_written() {
         assert_eq!(place.names(), before, "{words:?}");
         said
     };
-    assert!(said(&["--level", "all"]).contains("payload, share, metadata"));
+    assert!(one_line(&said(&["--level", "all"])).contains("'--level <LEVEL>': give one of payload, share, metadata"));
+    assert!(one_line(&said(&["--levle", "share"])).contains("did you mean --level?"));
     assert!(one_line(&said(&["--keep", "comm=spy"])).contains("the capture has none"));
     assert!(one_line(&said(&["--keep", "comm=victims"])).contains("did you mean victim?"));
     assert!(one_line(&said(&["--keep", "name=spy"])).contains("kinds are comm"));
@@ -69,7 +70,7 @@ fn what_does_not_fit_is_refused_and_nothing_is_written() {
     assert!(one_line(&said(&["--key", "key"])).contains("chmod 600"));
     assert!(one_line(&place.refused(&["redact", "t.parquet", "-o", "t.parquet", "--force"])).contains("FILE itself"));
     assert!(one_line(&place.refused(&["redact", "none.parquet", "-o", "x.parquet"])).contains("none.parquet"));
-    assert!(place.refused(&["redact", "t.parquet"]).contains("--output"));
+    assert!(one_line(&place.refused(&["redact", "t.parquet"])).contains("--output"));
     assert_eq!(place.names(), before);
 }
 

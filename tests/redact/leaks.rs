@@ -98,6 +98,7 @@ fn each_rule_that_is_switched_off_is_found() {
         target_exe in "made";
         target_cgroup in "made";
         target_container in "made";
+        uid in "made";
         fd_in_local_addr in "made";
         fd_in_peer_addr in "made";
         fd_out_local_addr in "made";
@@ -140,11 +141,13 @@ fn a_leak_in_the_manifest_or_the_bytes_is_found() {
     let mut manifest = Capture::open(&redacted).unwrap().manifest().clone();
     assert!(leaks(&redacted, &originals).is_empty());
     manifest.gaps.push("seen on h0st.example".into());
+    manifest.filters.pids.push(16_547);
     let spoiled = place.path("spoiled.parquet");
     made::write(&spoiled, &manifest, |_| {});
     let leaked = leaks(&spoiled, &originals);
     assert!(leaked.iter().any(|what| what.starts_with("manifest")), "{leaked:?}");
     assert!(leaked.iter().any(|what| what == "bytes: h0st.example"), "{leaked:?}");
+    assert!(leaked.iter().any(|what| what == "manifest: 16547"), "{leaked:?}");
     // Bytes that no reader looks at.
     let window = originals.windows.iter().find(|window| !of_every_capture().iter().any(|b| holds(b, *window))).unwrap();
     let mut bytes = std::fs::read(&redacted).unwrap();

@@ -82,6 +82,9 @@ impl Originals {
                 (_, Cell::Text(text)) => self.text(text),
                 (Rule::Pid, Cell::Int(pid)) if pid > 1 => self.number(rule, pid.into()),
                 (Rule::Inode, Cell::Uint(inode)) if inode > 0 => self.number(rule, inode.into()),
+                (Rule::Uid, Cell::Uint(uid)) if !known::USERS.iter().any(|known| u64::from(*known) == uid) => {
+                    self.number(rule, uid.into());
+                }
                 (_, Cell::Iovecs(ranges)) => self.addresses.extend(ranges.iter().map(|range| range.base)),
                 (_, Cell::Regions(regions)) => regions.iter().for_each(|region| {
                     [region.path, region.build_id].into_iter().for_each(|text| self.text(text));
@@ -199,8 +202,30 @@ pub fn leaks(path: &Path, originals: &Originals) -> Vec<String> {
         let leaked = text_leaks(text, originals).filter(|_| !redact::sentences::kept(text));
         found.extend(leaked.map(|what| format!("manifest: {what}")));
     });
+    // Numbers of a manifest that are those of processes and users.
+    for (names, rule) in [(["pids", "target_pids"].as_slice(), Rule::Pid), (&["uids"], Rule::Uid)] {
+        let leaked = numbers_of(&json, names).into_iter();
+        let leaked = leaked.filter(|number| numbers(rule).is_some_and(|all| all.contains(number)));
+        found.extend(leaked.map(|number| format!("manifest: {number}")));
+    }
     found.extend(raw_leaks(path, originals));
     found
+}
+
+/// The numbers of the lists with these names, wherever they stand.
+fn numbers_of(value: &serde_json::Value, names: &[&str]) -> Vec<i128> {
+    let mut all = Vec::new();
+    match value {
+        serde_json::Value::Array(list) => all.extend(list.iter().flat_map(|value| numbers_of(value, names))),
+        serde_json::Value::Object(object) => object.iter().for_each(|(name, value)| match value.as_array() {
+            Some(list) if names.contains(&name.as_str()) => {
+                all.extend(list.iter().filter_map(serde_json::Value::as_i64).map(i128::from));
+            }
+            _ => all.extend(numbers_of(value, names)),
+        }),
+        _ => {}
+    }
+    all
 }
 
 pub fn strings(value: &serde_json::Value, take: &mut impl FnMut(&str)) {
@@ -301,12 +326,16 @@ pub fn with_all_kinds(place: &Place) -> PathBuf {
     manifest.host.container = Some(id.into());
     manifest.filters.command = ["/opt/acme/agent", "--token=opensesame"].map(str::to_string).into();
     manifest.argv = ["/home/josephine/bin/vmtrace", "record", "--", "/opt/acme/agent"].map(str::to_string).into();
+    manifest.filters.pids = vec![31_337];
+    manifest.filters.target_pids = vec![31_339];
+    manifest.filters.uids = vec![54_321];
     manifest.comment = Some("for josephine at acme".into());
     manifest.gaps = vec!["mem: 3 reads or writes of walletd (pid 31337) may have been of /proc/PID/mem".into()];
     let event = Event {
         event: "splice",
         pid: 31_337,
         tid: 31_338,
+        uid: 54_321,
         comm: "walletd",
         exe: Some("/home/josephine/walletd (deleted)"),
         process_key: Some("0011223344556677"),

@@ -10,7 +10,7 @@ use super::thrift::Node;
 
 const MAGIC: &[u8; 4] = b"PAR1";
 const FRAME: &[u8; 8] = b"VMTFRAM1";
-/// Nothing that an edit makes is longer, and so nothing that several make.
+/// Edits make nothing longer when they have made so many bytes more: what hurts is to be vmtrace, not what makes its input.
 const MOST: usize = 128 << 20;
 
 /// What can be changed; an edit's area is taken modulo what its target allows.
@@ -67,6 +67,8 @@ pub struct Form {
     begin: Vec<u8>,
     groups: Vec<Group>,
     footer: Meta,
+    /// Bytes that edits have made of pages, beside those that were there.
+    grown: usize,
 }
 
 /// The edits of each area.
@@ -105,7 +107,7 @@ impl Form {
                 at: start,
             });
         }
-        Some(Form { id, begin: begin.head.to_vec(), groups, footer })
+        Some(Form { id, begin: begin.head.to_vec(), groups, footer, grown: 0 })
     }
 
     /// The capture with `edits` in it, each in the area that `areas` has for it.
@@ -195,7 +197,7 @@ impl Form {
 
     /// The bytes of a row group, and what has moved in it.
     fn body(&mut self, index: usize, edits: &Edits<'_>) -> (Vec<u8>, Moves) {
-        let group = &mut self.groups[index];
+        let (group, grown) = (&mut self.groups[index], &mut self.grown);
         let mut pages: Vec<&mut Page> = group
             .body
             .iter_mut()
@@ -207,8 +209,10 @@ impl Form {
         let count = pages.len().max(1);
         // Pages are counted through all groups; with one group, as in most, that is the same.
         for edit in edits.of(Area::Page) {
-            if let Some(page) = pages.get_mut(edit.place(count)).filter(|page| page.content.len() < MOST / 4) {
+            if let Some(page) = pages.get_mut(edit.place(count)).filter(|_| *grown < MOST) {
+                let before = page.content.len();
                 edit.bytes(&mut page.content, edit.sub as usize);
+                *grown += page.content.len().saturating_sub(before);
                 page.changed = true;
             }
         }

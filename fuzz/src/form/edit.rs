@@ -3,6 +3,12 @@
 
 use super::thrift::{Node, Value, put_varint};
 
+/// Values of a tree, and bytes of a text, that one edit may make of one.
+const MOST_VALUES: usize = 1 << 20;
+const MOST_BYTES: usize = 64 << 20;
+/// Bytes of a document that are changed yet: each change reads all of it.
+const MOST_TEXT: usize = 4 << 20;
+
 /// Bytes of a record.
 pub const RECORD: usize = 16;
 
@@ -116,6 +122,9 @@ impl Edit {
     /// Changes a tree of thrift at its node `sub`.
     pub fn thrift(&self, tree: &mut Node) {
         let count = tree.count();
+        if count > MOST_VALUES {
+            return;
+        }
         let Some(node) = tree.nth(self.within(count)) else { return };
         match self.op % 12 {
             0 | 1 => self.set(node),
@@ -203,16 +212,15 @@ impl Edit {
         match &mut node.value {
             Value::List(_, items) if !items.is_empty() => {
                 let item = items[self.raw as usize % items.len()].clone();
-                let times = if self.form & 1 == 0 { 1 } else { usize::from(self.small) * 64 };
-                items.extend(std::iter::repeat_n(item, times.min(4096)));
+                let times = if self.form & 1 == 0 { 1 } else { (usize::from(self.small) * 64).min(4096) };
+                items.extend(std::iter::repeat_n(&item, times.min(MOST_VALUES / item.count())).cloned());
             }
             Value::Struct(fields) if !fields.is_empty() => {
                 let field = fields[self.raw as usize % fields.len()].clone();
                 fields.push(field);
             }
             Value::Binary(bytes) => {
-                let all = bytes.repeat(1 + usize::from(self.small));
-                *bytes = all;
+                *bytes = bytes.repeat(times(self.small, bytes.len(), MOST_BYTES));
             }
             _ => {}
         }
@@ -286,6 +294,9 @@ impl Edit {
 
     /// Changes a JSON document at its value `sub`.
     pub fn json(&self, text: &mut Vec<u8>) {
+        if text.len() > MOST_TEXT {
+            return;
+        }
         if self.op % 12 == 11 {
             return self.bytes(text, self.sub as usize);
         }
@@ -323,12 +334,13 @@ impl Edit {
             6 => match value {
                 Json::Array(items) if !items.is_empty() => {
                     let item = items[self.raw as usize % items.len()].clone();
-                    items.extend(std::iter::repeat_n(item, 1 + usize::from(self.small)));
+                    let times = times(self.small, json_count(&item), MOST_VALUES);
+                    items.extend(std::iter::repeat_n(item, times));
                 }
                 Json::Array(items) => items.push(other),
                 Json::Object(fields) => drop(fields.insert(String::from_utf8_lossy(&self.word()).into(), other)),
-                Json::String(text) => *text = text.repeat(1 + usize::from(self.small)),
-                _ => *value = Json::Array(vec![other; usize::from(self.small)]),
+                Json::String(text) => *text = text.repeat(times(self.small, text.len(), MOST_BYTES)),
+                _ => *value = Json::Array(vec![other.clone(); times(self.small, json_count(&other), MOST_VALUES)]),
             },
             7 => {
                 if let Json::String(text) = value {
@@ -350,6 +362,11 @@ impl Edit {
             _ => *value = Json::Bool(self.small & 1 == 1),
         }
     }
+}
+
+/// How often a part is repeated, so that all of it stays below `most`.
+fn times(wanted: u8, part: usize, most: usize) -> usize {
+    (1 + usize::from(wanted)).min(most / part.max(1)).max(1)
 }
 
 fn json_count(value: &serde_json::Value) -> usize {

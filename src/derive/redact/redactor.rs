@@ -8,7 +8,8 @@ use super::kinds::Kind;
 use super::names::Names;
 use super::payload;
 use super::rules::Rule;
-use crate::schema::vocabulary::{DescriptorKind, PayloadStatus, RedactionLevel as Level};
+use crate::model::origin;
+use crate::schema::vocabulary::{PayloadStatus, RedactionLevel as Level};
 use crate::schema::{Event, EventKind};
 
 /// What is done to the rows of a capture.
@@ -138,7 +139,7 @@ impl Redactor {
                 error => error.into(),
             }),
             Rule::Result => Some(number),
-            Rule::Offset if is_memory(event) => Some(names.address(as_u64).into()),
+            Rule::Offset if origin::has_address_as_offset(event) => Some(names.address(as_u64).into()),
             Rule::Offset => Some(number),
             Rule::Port => Some(names.number(Kind::Port, as_u64).into()),
             Rule::Inode => Some(names.number(Kind::Inode, as_u64).into()),
@@ -201,9 +202,4 @@ impl Redactor {
             Level::Share | Level::Metadata => Some(TextOf::Made(self.names.text(kind, text?))),
         }
     }
-}
-
-/// Whether a descriptor of the call is /proc/PID/mem: offsets in it are addresses.
-fn is_memory(event: &Event<'_>) -> bool {
-    [event.fd_in_kind, event.fd_out_kind].into_iter().flatten().any(|kind| DescriptorKind::ProcMem.is(kind))
 }

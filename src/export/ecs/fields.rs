@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::export::fields::{Field, Row, hex, instant, process_name, ranges, reaches_another};
+use crate::export::fields::{Field, Row, address, hex, instant, process_name, ranges, reaches_another};
 use crate::schema::EventKind;
 use crate::schema::events::Group;
 use crate::schema::vocabulary::Direction;
@@ -113,7 +113,7 @@ const MEMORY_ACCESS: &[Field] = &[
     Field {
         path: "process.Ext.process_vm_access.remote_addr",
         from: "base of the first of `remote_iov`",
-        value: |row| of_vm(row, hex(row.event.remote_iov.and_then(|iov| iov.get(0)).map(|range| range.base))),
+        value: |row| of_vm(row, address(row)),
     },
     Field {
         path: "process.Ext.process_vm_access.return",
@@ -141,11 +141,15 @@ const OWN: &[Field] = &[
     Field { path: "vmtrace.return", from: "`ret`", value: |row| row.event.ret.into() },
     Field { path: "vmtrace.bytes", from: "`bytes`", value: |row| row.event.bytes.into() },
     Field { path: "vmtrace.bytes_requested", from: "`bytes_requested`", value: |row| row.event.bytes_requested.into() },
-    Field { path: "vmtrace.local", from: "`local_iov`, at most 64 ranges", value: |row| ranges(row.event.local_iov) },
+    Field {
+        path: "vmtrace.local",
+        from: "`local_iov`, at most 64 ranges",
+        value: |row| ranges(row, row.event.local_iov),
+    },
     Field {
         path: "vmtrace.remote",
         from: "`remote_iov`, at most 64 ranges",
-        value: |row| ranges(row.event.remote_iov),
+        value: |row| ranges(row, row.event.remote_iov),
     },
     Field { path: "vmtrace.flags", from: "`flags`", value: |row| hex(row.event.flags) },
     Field { path: "vmtrace.path", from: "`path`", value: |row| row.event.path.into() },

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::attack::attacks;
-use crate::export::fields::{Field, Row, file_name, hex, process_name, ranges};
+use crate::export::fields::{Field, Row, address, file_name, process_name, ranges};
 use crate::schema::events::{EventSpec, Group};
 use crate::schema::vocabulary::Direction;
 use crate::schema::{Event, EventKind};
@@ -102,11 +102,7 @@ const MEMORY: &[Field] = &[
     Field { path: "actor.process", from: "the caller: `pid`, `comm`, `exe`, …", value: caller },
     Field { path: "actor.user.uid", from: "`uid`", value: |row| row.event.uid.to_string().into() },
     Field { path: "process", from: "the target: `target_pid` or `target_pid_arg`, `target_comm`, …", value: target },
-    Field {
-        path: "base_address",
-        from: "base of the first of `remote_iov`",
-        value: |row| hex(row.event.remote_iov.and_then(|iov| iov.get(0)).map(|range| range.base)),
-    },
+    Field { path: "base_address", from: "base of the first of `remote_iov`", value: |row| address(row) },
     Field { path: "size", from: "`bytes`", value: |row| row.event.bytes.into() },
     Field {
         path: "requested_permissions",
@@ -128,11 +124,15 @@ const MEMORY: &[Field] = &[
         from: "`bytes_requested`",
         value: |row| row.event.bytes_requested.into(),
     },
-    Field { path: "unmapped.local", from: "`local_iov`, at most 64 ranges", value: |row| ranges(row.event.local_iov) },
+    Field {
+        path: "unmapped.local",
+        from: "`local_iov`, at most 64 ranges",
+        value: |row| ranges(row, row.event.local_iov),
+    },
     Field {
         path: "unmapped.remote",
         from: "`remote_iov`, at most 64 ranges",
-        value: |row| ranges(row.event.remote_iov),
+        value: |row| ranges(row, row.event.remote_iov),
     },
     Field { path: "unmapped.verdict", from: "`iov_verdict`", value: |row| row.event.iov_verdict.into() },
     Field { path: "unmapped.toctou", from: "`toctou`", value: |row| row.event.toctou.into() },

@@ -13,12 +13,13 @@ const RANGES: usize = 4;
 pub(super) struct Annotations<'n> {
     names: &'n mut Names,
     list: Vec<DebugAnnotation>,
+    without_addresses: bool,
 }
 
 impl<'n> Annotations<'n> {
-    /// None yet.
-    pub fn new(names: &'n mut Names) -> Self {
-        Annotations { names, list: Vec::new() }
+    /// None yet. Where redaction took the addresses of a capture away, there are none.
+    pub fn new(names: &'n mut Names, without_addresses: bool) -> Self {
+        Annotations { names, list: Vec::new(), without_addresses }
     }
 
     /// Those of a call.
@@ -70,10 +71,14 @@ impl<'n> Annotations<'n> {
         let Some(ranges) = ranges else { return };
         let mut written = Vec::new();
         for range in ranges.iter().take(RANGES) {
-            let base =
-                self.value("base", DebugAnnotation { pointer_value: Some(range.base), ..DebugAnnotation::default() });
-            let len = self.value("len", DebugAnnotation { uint_value: Some(range.len), ..DebugAnnotation::default() });
-            written.push(DebugAnnotation { dict_entries: vec![base, len], ..DebugAnnotation::default() });
+            let mut entries = Vec::new();
+            if !self.without_addresses {
+                let base = DebugAnnotation { pointer_value: Some(range.base), ..DebugAnnotation::default() };
+                entries.push(self.value("base", base));
+            }
+            let len = DebugAnnotation { uint_value: Some(range.len), ..DebugAnnotation::default() };
+            entries.push(self.value("len", len));
+            written.push(DebugAnnotation { dict_entries: entries, ..DebugAnnotation::default() });
         }
         let all = count.unwrap_or(0).max(ranges.len() as u64);
         let is_cut = all > written.len() as u64;

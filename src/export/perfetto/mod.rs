@@ -26,6 +26,7 @@ use self::rates::{Rates, Value};
 use self::tracks::{Of, Tracks};
 use super::left_out::is_io_uring;
 use super::{Export, Origin};
+use crate::model::origin;
 use crate::model::process::{HostId, Identity, Processes};
 use crate::model::transfer::{End, Transfer};
 use crate::schema::manifest::Clocks;
@@ -48,6 +49,7 @@ pub struct Perfetto<W> {
     rates: Rates,
     values: Vec<Value>,
     processes: Processes,
+    without_addresses: bool,
 }
 
 impl<W: Write> Perfetto<W> {
@@ -62,6 +64,7 @@ impl<W: Write> Perfetto<W> {
             rates: Rates::new(None),
             values: Vec::new(),
             processes: Processes::default(),
+            without_addresses: false,
         }
     }
 
@@ -137,7 +140,7 @@ impl<W: Write> Perfetto<W> {
         let category = event.spec().and_then(|spec| self.names.number(Use::Category, spec.group.name()));
         let slice = TrackEvent {
             category_iids: category.into_iter().collect(),
-            debug_annotations: Annotations::new(&mut self.names).of_call(event),
+            debug_annotations: Annotations::new(&mut self.names, self.without_addresses).of_call(event),
             flow_ids: if to.is_some() { vec![flow] } else { Vec::new() },
             terminating_flow_ids: if from.is_some() && to.is_none() { vec![flow] } else { Vec::new() },
             ..named
@@ -195,7 +198,7 @@ impl<W: Write> Perfetto<W> {
         }
         let track = self.tracks.thread(of, event.tid, event.comm);
         let instant = TrackEvent {
-            debug_annotations: Annotations::new(&mut self.names).of_life(event),
+            debug_annotations: Annotations::new(&mut self.names, self.without_addresses).of_life(event),
             ..self.named(event.event)
         };
         self.event_at(event.mono_ns, Kind::Instant, track, instant)
@@ -204,7 +207,7 @@ impl<W: Write> Perfetto<W> {
     fn gap(&mut self, event: &Event<'_>) -> Result<()> {
         let track = self.tracks.global(Of::Losses, || "lost events".to_string());
         let instant = TrackEvent {
-            debug_annotations: Annotations::new(&mut self.names).of_gap(event),
+            debug_annotations: Annotations::new(&mut self.names, self.without_addresses).of_gap(event),
             ..self.named(event.event)
         };
         self.event_at(event.mono_ns, Kind::Instant, track, instant)
@@ -213,6 +216,7 @@ impl<W: Write> Perfetto<W> {
 
 impl<W: Write> Export for Perfetto<W> {
     fn capture(&mut self, origin: &Origin<'_>) -> Result<()> {
+        self.without_addresses = origin::without_addresses(&origin.manifest.derived_from);
         // The time line of several hosts is that of no other capture.
         let boot_id = match origin.manifest.hosts.len() {
             0 | 1 => &origin.manifest.host.boot_id,

@@ -2,16 +2,17 @@
 
 use std::fmt::Display;
 
-use super::add;
 use super::quote::Quoted;
 use super::words::{self, Address, Flags, READ_WRITE, SPLICE, Word, is_vectored};
+use super::{Line, add, address};
+use crate::model::origin;
 use crate::schema::events::{Argument, EventSpec, Group};
 use crate::schema::names::{AT_FDCWD, OpenFlags, uffd_modes};
 use crate::schema::types::{Iovec, Iovecs};
 use crate::schema::{Event, EventKind};
 
 /// Writes them all.
-pub(super) fn arguments(line: &mut String, spec: &EventSpec, event: &Event<'_>) {
+pub(super) fn arguments(line: &mut Line, spec: &EventSpec, event: &Event<'_>) {
     for (index, argument) in spec.args.iter().enumerate() {
         if index > 0 {
             line.push_str(", ");
@@ -32,7 +33,7 @@ const CREATES: u64 = 0o20_000_100;
 const HOW_SIZE: usize = 24;
 
 /// The arguments of a call that opens a file: strace shows those that the call takes.
-pub(super) fn of_open(line: &mut String, event: &Event<'_>) {
+pub(super) fn of_open(line: &mut Line, event: &Event<'_>) {
     match event.dirfd {
         Some(AT_FDCWD) => line.push_str("AT_FDCWD, "),
         Some(fd) => add(line, format_args!("{fd}, ")),
@@ -64,7 +65,7 @@ pub(super) fn of_open(line: &mut String, event: &Event<'_>) {
 
 /// The command of an ioctl(2) on a userfaultfd, and its struct: where it could not be read strace shows its address, which vmtrace
 /// does not keep.
-pub(super) fn of_uffd(line: &mut String, spec: &EventSpec, event: &Event<'_>) {
+pub(super) fn of_uffd(line: &mut Line, spec: &EventSpec, event: &Event<'_>) {
     let (command, result) = match spec.kind {
         EventKind::UffdCopy => ("UFFDIO_COPY", "copy"),
         EventKind::UffdMove => ("UFFDIO_MOVE", "move"),
@@ -76,19 +77,27 @@ pub(super) fn of_uffd(line: &mut String, spec: &EventSpec, event: &Event<'_>) {
     let Some(range) = event.remote_iov.and_then(|iov| iov.get(0)) else { return unknown(line) };
     match event.local_iov.and_then(|iov| iov.get(0)) {
         Some(source) => {
-            add(line, format_args!("{{dst={:#x}, src={:#x}, len={:#x}", range.base, source.base, range.len))
+            line.push_str("{dst=");
+            address(line, format_args!("{:#x}", range.base));
+            line.push_str(", src=");
+            address(line, format_args!("{:#x}", source.base));
+            add(line, format_args!(", len={:#x}", range.len));
         }
-        None => add(line, format_args!("{{range={{start={:#x}, len={:#x}}}", range.base, range.len)),
+        None => {
+            line.push_str("{range={start=");
+            address(line, format_args!("{:#x}", range.base));
+            add(line, format_args!(", len={:#x}}}", range.len));
+        }
     }
     line.push_str(", mode=");
     flags(line, spec, event);
     if let Some(bytes) = event.bytes.filter(|_| event.errno.is_none()) {
         add(line, format_args!(", {result}={bytes:#x}"));
     }
-    line.push('}');
+    line.push_str("}");
 }
 
-fn one(line: &mut String, spec: &EventSpec, event: &Event<'_>, argument: &Argument) {
+fn one(line: &mut Line, spec: &EventSpec, event: &Event<'_>, argument: &Argument) {
     let is_array = argument.c_type == "const struct iovec *";
     match argument.column {
         "target_pid_arg" => number(line, event.target_pid_arg.or(event.target_pid)),
@@ -103,9 +112,12 @@ fn one(line: &mut String, spec: &EventSpec, event: &Event<'_>, argument: &Argume
         "local_iov" => buffer(line, event),
         "remote_iov" if is_array => ranges(line, event.remote_iov, event.riovcnt),
         // The offset in a file; in that of a process's memory it is the address.
-        "remote_iov" => number(line, event.remote_iov.and_then(|iov| iov.get(0)).map(|iov| iov.base.cast_signed())),
-        "off_in" => offset(line, event.off_in, event.bytes.filter(|_| spec.kind == EventKind::Sendfile)),
-        "off_out" => offset(line, event.off_out, None),
+        "remote_iov" => match event.remote_iov.and_then(|iov| iov.get(0)) {
+            Some(range) => address(line, range.base.cast_signed()),
+            None => unknown(line),
+        },
+        "off_in" => offset(line, event, event.off_in, event.bytes.filter(|_| spec.kind == EventKind::Sendfile)),
+        "off_out" => offset(line, event, event.off_out, None),
         "advice" => match event.advice {
             Some(name) => add(line, format_args!("{}", Word(name))),
             None => unknown(line),
@@ -116,18 +128,18 @@ fn one(line: &mut String, spec: &EventSpec, event: &Event<'_>, argument: &Argume
 }
 
 /// What strace writes for what it leaves out.
-fn unknown(line: &mut String) {
+fn unknown(line: &mut Line) {
     line.push_str("...");
 }
 
-fn number(line: &mut String, value: Option<impl Display>) {
+fn number(line: &mut Line, value: Option<impl Display>) {
     match value {
         Some(value) => add(line, format_args!("{value}")),
         None => unknown(line),
     }
 }
 
-fn flags(line: &mut String, spec: &EventSpec, event: &Event<'_>) {
+fn flags(line: &mut Line, spec: &EventSpec, event: &Event<'_>) {
     let Some(flags) = event.flags else { return unknown(line) };
     match spec.group {
         // strace writes those of process_vm_* as a plain number.
@@ -142,8 +154,9 @@ fn flags(line: &mut String, spec: &EventSpec, event: &Event<'_>) {
 }
 
 /// An offset to which the caller pointed, and where sendfile(2) left it.
-fn offset(line: &mut String, before: Option<i64>, moved: Option<i64>) {
+fn offset(line: &mut Line, event: &Event<'_>, before: Option<i64>, moved: Option<i64>) {
     match (before, moved) {
+        (Some(_), _) if line.without_addresses && origin::has_address_as_offset(event) => line.push_str("[...]"),
         (None, _) => line.push_str("NULL"),
         (Some(before), Some(moved)) => add(line, format_args!("[{before}] => [{}]", before.saturating_add(moved))),
         (Some(before), None) => add(line, format_args!("[{before}]")),
@@ -179,16 +192,16 @@ impl<'a> Moved<'a> {
 }
 
 /// One buffer of the caller: its bytes, or its address where they are not known.
-fn buffer(line: &mut String, event: &Event<'_>) {
+fn buffer(line: &mut Line, event: &Event<'_>) {
     match (Moved::of(event), event.local_iov.and_then(|iov| iov.get(0))) {
         (Some(mut moved), _) => add(line, format_args!("{}", moved.take(u64::MAX))),
-        (None, Some(range)) => add(line, format_args!("{}", Address(range.base))),
+        (None, Some(range)) => address(line, Address(range.base)),
         (None, None) => unknown(line),
     }
 }
 
 /// The caller's array, with the bytes of each range, or their addresses.
-fn local(line: &mut String, event: &Event<'_>) {
+fn local(line: &mut Line, event: &Event<'_>) {
     let Some(mut moved) = Moved::of(event) else { return ranges(line, event.local_iov, event.liovcnt) };
     array(line, event.local_iov, event.liovcnt, |line, range| {
         add(line, format_args!("{{iov_base={}, iov_len={}}}", moved.take(range.len), range.len));
@@ -196,20 +209,22 @@ fn local(line: &mut String, event: &Event<'_>) {
 }
 
 /// An array of addresses.
-fn ranges(line: &mut String, ranges: Option<Iovecs<'_>>, count: Option<u64>) {
+fn ranges(line: &mut Line, ranges: Option<Iovecs<'_>>, count: Option<u64>) {
     array(line, ranges, count, |line, range| {
-        add(line, format_args!("{{iov_base={}, iov_len={}}}", Address(range.base), range.len));
+        line.push_str("{iov_base=");
+        address(line, Address(range.base));
+        add(line, format_args!(", iov_len={}}}", range.len));
     });
 }
 
 /// The ranges of an array, of which the capture may hold the first alone.
-fn array(line: &mut String, ranges: Option<Iovecs<'_>>, count: Option<u64>, mut add: impl FnMut(&mut String, Iovec)) {
+fn array(line: &mut Line, ranges: Option<Iovecs<'_>>, count: Option<u64>, mut add: impl FnMut(&mut Line, Iovec)) {
     let stored = match ranges {
         Some(ranges) => ranges,
         None if count == Some(0) => Iovecs::Pairs(&[]),
         None => return unknown(line),
     };
-    line.push('[');
+    line.push_str("[");
     for (index, range) in stored.iter().enumerate() {
         if index > 0 {
             line.push_str(", ");
@@ -219,5 +234,5 @@ fn array(line: &mut String, ranges: Option<Iovecs<'_>>, count: Option<u64>, mut 
     if count.is_some_and(|count| count > stored.len() as u64) {
         line.push_str(if stored.is_empty() { "..." } else { ", ..." });
     }
-    line.push(']');
+    line.push_str("]");
 }

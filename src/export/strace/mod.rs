@@ -18,6 +18,7 @@ use anyhow::{Result, bail};
 use self::quote::Quoted;
 use super::left_out::{LeftOut, is_io_uring};
 use super::{Export, Origin};
+use crate::model::origin;
 use crate::schema::events::{EventSpec, Group};
 use crate::schema::{Event, EventKind};
 
@@ -28,7 +29,7 @@ const COLUMN: usize = 39;
 #[derive(Debug)]
 pub struct Strace<W> {
     out: W,
-    line: String,
+    line: Line,
     /// The capture that is written.
     name: String,
     /// What its rows have in `host`, after the first.
@@ -39,7 +40,7 @@ pub struct Strace<W> {
 impl<W: Write> Strace<W> {
     /// An exporter that writes to `out`.
     pub fn new(out: W) -> Self {
-        Strace { out, line: String::new(), name: String::new(), host: None, left_out: LeftOut::default() }
+        Strace { out, line: Line::default(), name: String::new(), host: None, left_out: LeftOut::default() }
     }
 }
 
@@ -47,6 +48,7 @@ impl<W: Write> Export for Strace<W> {
     fn capture(&mut self, origin: &Origin<'_>) -> Result<()> {
         self.name.clone_from(&origin.name);
         self.host = None;
+        self.line.without_addresses = origin::without_addresses(&origin.manifest.derived_from);
         if origin.manifest.several_hosts().is_some() { several(&self.name) } else { Ok(()) }
     }
 
@@ -57,10 +59,10 @@ impl<W: Write> Export for Strace<W> {
             Some(_) => {}
             None => self.host = Some(event.host.map(str::to_string)),
         }
-        self.line.clear();
+        self.line.text.clear();
         if describe(&mut self.line, event) {
-            self.line.push('\n');
-            self.out.write_all(self.line.as_bytes())?;
+            self.line.push_str("\n");
+            self.out.write_all(self.line.text.as_bytes())?;
         } else {
             self.left_out.note(event);
         }
@@ -83,7 +85,7 @@ fn several(name: &str) -> Result<()> {
 }
 
 /// Writes the line of an event; whether it has one. strace shows system calls, and the ends of processes.
-fn describe(line: &mut String, event: &Event<'_>) -> bool {
+fn describe(line: &mut Line, event: &Event<'_>) -> bool {
     let Some(spec) = event.spec() else { return false };
     if is_io_uring(event) {
         return false;
@@ -112,26 +114,48 @@ fn describe(line: &mut String, event: &Event<'_>) -> bool {
     true
 }
 
+/// A line as far as it is written.
+#[derive(Debug, Default)]
+struct Line {
+    text: String,
+    /// Whether redaction took the addresses of the capture away: they are `...` then.
+    without_addresses: bool,
+}
+
+impl Line {
+    fn push_str(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+}
+
 /// Writing to a String cannot fail.
-fn add(line: &mut String, text: std::fmt::Arguments<'_>) {
-    let _ = line.write_fmt(text);
+fn add(line: &mut Line, text: std::fmt::Arguments<'_>) {
+    let _ = line.text.write_fmt(text);
+}
+
+/// An address, or what is written in the place of one that redaction took away.
+fn address(line: &mut Line, address: impl std::fmt::Display) {
+    match line.without_addresses {
+        true => line.push_str("..."),
+        false => add(line, format_args!("{address}")),
+    }
 }
 
 /// The thread, and the instant at which the call began, in seconds since 1970.
-fn front(line: &mut String, tid: i32, event: &Event<'_>) {
+fn front(line: &mut Line, tid: i32, event: &Event<'_>) {
     let began = event.ts_ns.saturating_sub(event.dur_ns.unwrap_or(0));
     let micros = began.div_euclid(1_000);
     add(line, format_args!("{tid:<5} {}.{:06} ", micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000)));
 }
 
 /// What a call returned, in its column.
-fn returned(line: &mut String, value: std::fmt::Arguments<'_>) {
-    let length = line.len();
-    line.extend(std::iter::repeat_n(' ', COLUMN.saturating_sub(length)));
+fn returned(line: &mut Line, value: std::fmt::Arguments<'_>) {
+    let length = line.text.len();
+    line.text.extend(std::iter::repeat_n(' ', COLUMN.saturating_sub(length)));
     add(line, format_args!(" = {value}"));
 }
 
-fn call(line: &mut String, spec: &EventSpec, event: &Event<'_>) {
+fn call(line: &mut Line, spec: &EventSpec, event: &Event<'_>) {
     add(line, format_args!("{}(", words::call(spec.kind, event)));
     match spec.kind {
         EventKind::Ptrace => ptrace::arguments(line, event),
@@ -139,7 +163,7 @@ fn call(line: &mut String, spec: &EventSpec, event: &Event<'_>) {
         _ if spec.group == Group::Uffd => args::of_uffd(line, spec, event),
         _ => args::arguments(line, spec, event),
     }
-    line.push(')');
+    line.push_str(")");
     match (event.ret, event.errno) {
         (None, _) => returned(line, format_args!("?")),
         (Some(code), Some(name)) => match words::error(code) {
@@ -157,7 +181,7 @@ fn call(line: &mut String, spec: &EventSpec, event: &Event<'_>) {
 }
 
 /// A capture has the words of the command line joined by spaces.
-fn exec(line: &mut String, event: &Event<'_>) {
+fn exec(line: &mut Line, event: &Event<'_>) {
     line.push_str("execve(");
     match event.exe {
         Some(path) => add(line, format_args!("{}", Quoted::text(path))),
@@ -166,11 +190,11 @@ fn exec(line: &mut String, event: &Event<'_>) {
     line.push_str(", ");
     match event.argv {
         Some(words) => {
-            line.push('[');
+            line.push_str("[");
             for (index, word) in words.split(' ').enumerate() {
                 add(line, format_args!("{}{}", if index == 0 { "" } else { ", " }, Quoted::text(word)));
             }
-            line.push(']');
+            line.push_str("]");
         }
         None => line.push_str("..."),
     }
@@ -179,7 +203,7 @@ fn exec(line: &mut String, event: &Event<'_>) {
 }
 
 /// How a process ended: its wait status (wait(2)).
-fn end(line: &mut String, status: Option<i32>) {
+fn end(line: &mut Line, status: Option<i32>) {
     match status {
         Some(status) if status & 0x7f == 0 => add(line, format_args!("+++ exited with {} +++", (status >> 8) & 0xff)),
         Some(status) => {

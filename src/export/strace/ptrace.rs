@@ -1,12 +1,12 @@
 //! The arguments of ptrace(2), whose meaning depends on the request. Sets of registers, which strace takes apart, are addresses.
 
-use super::add;
 use super::words::{Address, Flags, Signal, TRACE_OPTIONS, Word};
+use super::{Line, add, address};
 use crate::schema::Event;
 use crate::schema::names::register_set_name;
 
 /// Writes them all.
-pub(super) fn arguments(line: &mut String, event: &Event<'_>) {
+pub(super) fn arguments(line: &mut Line, event: &Event<'_>) {
     let request = event.ptrace_request.unwrap_or("...");
     add(line, format_args!("{}", Word(request)));
     if request == "PTRACE_TRACEME" {
@@ -16,20 +16,20 @@ pub(super) fn arguments(line: &mut String, event: &Event<'_>) {
         Some(pid) => add(line, format_args!(", {pid}")),
         None => line.push_str(", ..."),
     }
-    let address = event.remote_iov.and_then(|iov| iov.get(0)).map_or(0, |iov| iov.base);
+    let at = event.remote_iov.and_then(|iov| iov.get(0)).map_or(0, |iov| iov.base);
     let data = event.data;
     match request {
         "PTRACE_ATTACH" | "PTRACE_INTERRUPT" | "PTRACE_KILL" | "PTRACE_LISTEN" => {}
-        "PTRACE_PEEKTEXT" | "PTRACE_PEEKDATA" => {
-            add(line, format_args!(", {address:#x}, "));
-            word(line, event);
-        }
-        "PTRACE_PEEKUSER" => {
-            add(line, format_args!(", {address:#x}, "));
+        "PTRACE_PEEKTEXT" | "PTRACE_PEEKDATA" | "PTRACE_PEEKUSER" => {
+            first(line, format_args!("{at:#x}"));
+            line.push_str(", ");
             word(line, event);
         }
         "PTRACE_POKETEXT" | "PTRACE_POKEDATA" | "PTRACE_POKEUSER" => {
-            add(line, format_args!(", {address:#x}, {}", Number(data)));
+            first(line, format_args!("{at:#x}"));
+            line.push_str(", ");
+            // The word was taken away, too.
+            address(line, Number(data));
         }
         "PTRACE_CONT"
         | "PTRACE_DETACH"
@@ -38,28 +38,41 @@ pub(super) fn arguments(line: &mut String, event: &Event<'_>) {
         | "PTRACE_SINGLEBLOCK"
         | "PTRACE_SYSEMU"
         | "PTRACE_SYSEMU_SINGLESTEP" => {
-            add(line, format_args!(", {}, ", Address(address)));
+            first(line, Address(at));
             match i32::try_from(data) {
-                Ok(0) | Err(_) => add(line, format_args!("{data}")),
-                Ok(number) => add(line, format_args!("{}", Signal(number))),
+                Ok(0) | Err(_) => add(line, format_args!(", {data}")),
+                Ok(number) => add(line, format_args!(", {}", Signal(number))),
             }
         }
         "PTRACE_SETOPTIONS" | "PTRACE_OLDSETOPTIONS" | "PTRACE_SEIZE" => {
-            add(line, format_args!(", {}, {}", Address(address), Flags(data, TRACE_OPTIONS)));
+            first(line, Address(at));
+            add(line, format_args!(", {}", Flags(data, TRACE_OPTIONS)));
         }
-        "PTRACE_GETREGS" | "PTRACE_SETREGS" | "PTRACE_GETFPREGS" | "PTRACE_SETFPREGS" => {
-            add(line, format_args!(", {}", Address(data)));
+        "PTRACE_GETREGS" | "PTRACE_SETREGS" | "PTRACE_GETFPREGS" | "PTRACE_SETFPREGS" => first(line, Address(data)),
+        "PTRACE_GETREGSET" | "PTRACE_SETREGSET" => {
+            match register_set_name(at) {
+                Some(name) if !line.without_addresses => add(line, format_args!(", {name}")),
+                _ => first(line, format_args!("{at:#x}")),
+            }
+            line.push_str(", ");
+            address(line, Address(data));
         }
-        "PTRACE_GETREGSET" | "PTRACE_SETREGSET" => match register_set_name(address) {
-            Some(name) => add(line, format_args!(", {name}, {}", Address(data))),
-            None => add(line, format_args!(", {address:#x}, {}", Address(data))),
-        },
-        _ => add(line, format_args!(", {}, {}", Address(address), Address(data))),
+        _ => {
+            first(line, Address(at));
+            line.push_str(", ");
+            address(line, Address(data));
+        }
     }
 }
 
+/// The argument behind the process.
+fn first(line: &mut Line, argument: impl std::fmt::Display) {
+    line.push_str(", ");
+    address(line, argument);
+}
+
 /// The word that a request read, or where it was to go.
-fn word(line: &mut String, event: &Event<'_>) {
+fn word(line: &mut Line, event: &Event<'_>) {
     let bytes = event.payload.filter(|_| event.errno.is_none()).and_then(|bytes| {
         let mut word = [0; 8];
         word.get_mut(..bytes.len())?.copy_from_slice(bytes);
@@ -67,7 +80,7 @@ fn word(line: &mut String, event: &Event<'_>) {
     });
     match bytes {
         Some(value) => add(line, format_args!("[{}]", Number(value))),
-        None => add(line, format_args!("{}", Address(event.data))),
+        None => address(line, Address(event.data)),
     }
 }
 

@@ -2,9 +2,9 @@ use super::*;
 use crate::schema::types::{Iovec, Iovecs};
 
 fn line(event: &Event<'_>) -> String {
-    let mut line = String::new();
+    let mut line = Line::default();
     assert!(describe(&mut line, event), "{event:?}");
-    line
+    line.text
 }
 
 const LOCAL: &[Iovec] = &[Iovec { base: 0x7f80_3810_4880, len: 10 }, Iovec { base: 0x7f80_3810_488a, len: 90 }];

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::row::{Latency, Sums};
 use super::texts::{Texts, Words};
 use crate::schema::Event;
 use crate::schema::events::{EventSpec, event_by_name};
@@ -10,31 +11,6 @@ use crate::schema::events::{EventSpec, event_by_name};
 const LIMIT: usize = 256;
 /// Bytes of the longest name of an event that is distinguished.
 const NAME: usize = 256;
-
-/// How long calls took, where that is known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Latency {
-    /// Calls of which it is known.
-    pub calls: u64,
-    /// Sum.
-    pub total_ns: u64,
-    /// Longest.
-    pub max_ns: u64,
-}
-
-impl Latency {
-    fn note(&mut self, ns: i64) {
-        let ns = u64::try_from(ns).unwrap_or(0);
-        self.calls += 1;
-        self.total_ns = self.total_ns.saturating_add(ns);
-        self.max_ns = self.max_ns.max(ns);
-    }
-
-    /// Mean; `None` where none is known.
-    pub fn mean_ns(&self) -> Option<u64> {
-        self.total_ns.checked_div(self.calls)
-    }
-}
 
 /// The rows of one event.
 #[derive(Clone, Debug)]
@@ -62,19 +38,17 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    /// Counts a row; returns the place of its event.
-    pub fn note(&mut self, event: &Event<'_>, texts: &mut Texts) -> usize {
+    /// Counts rows; returns the place of their event.
+    pub fn note(&mut self, event: &Event<'_>, sums: &Sums, texts: &mut Texts) -> usize {
         let at = self.place(event.event);
         self.last = at;
         if let Some(of) = self.all.get_mut(at) {
-            of.calls += 1;
-            of.bytes = of.bytes.saturating_add(event.bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0));
+            of.calls += sums.rows;
+            of.bytes = of.bytes.saturating_add(sums.bytes);
             if let Some(errno) = event.errno {
-                of.errors.note(errno, texts);
+                of.errors.note(errno, sums.rows, texts);
             }
-            if let Some(ns) = event.dur_ns {
-                of.latency.note(ns);
-            }
+            of.latency.add(sums.latency);
         }
         at
     }
@@ -126,7 +100,8 @@ mod tests {
         let failed = Event { errno: Some("EIO"), bytes: Some(0), dur_ns: None, ..read };
         let tee = Event { event: "tee", bytes: Some(-1), dur_ns: Some(-5), ..read };
         let slow = Event { dur_ns: Some(30), ..read };
-        let places: Vec<usize> = [read, failed, tee, slow].iter().map(|e| calls.note(e, &mut texts)).collect();
+        let places: Vec<usize> =
+            [read, failed, tee, slow].iter().map(|e| calls.note(e, &Sums::of(e), &mut texts)).collect();
         assert_eq!(places, [0, 0, 1, 0]);
         let pread = calls.get(0).unwrap();
         assert_eq!((pread.calls, pread.bytes, pread.errors.total()), (3, 16, 1));
@@ -136,21 +111,26 @@ mod tests {
         assert_eq!((tee.bytes, tee.latency.total_ns, Latency::default().mean_ns()), (0, 0, None));
     }
 
+    fn note(calls: &mut Calls, name: &str, texts: &mut Texts) -> usize {
+        let event = Event { event: name, ..Event::default() };
+        calls.note(&event, &Sums::of(&event), texts)
+    }
+
     #[test]
     fn events_beyond_the_limit_are_counted_in_one() {
         let (mut calls, mut texts) = (Calls::default(), Texts::default());
         let names: Vec<String> = (0..LIMIT + 5).map(|number| format!("of_later_{number}")).collect();
         for name in &names {
             for _ in 0..2 {
-                calls.note(&Event { event: name, ..Event::default() }, &mut texts);
+                note(&mut calls, name, &mut texts);
             }
         }
         assert_eq!(calls.iter().count(), LIMIT + 1);
         assert_eq!(calls.iter().map(|of| of.calls).sum::<u64>(), 2 * names.len() as u64);
         assert_eq!(calls.get(LIMIT).map(|of| (of.event.is_none(), of.calls)), Some((true, 10)));
-        let fork = calls.note(&Event { event: "process_fork", ..Event::default() }, &mut texts);
+        let fork = note(&mut calls, "process_fork", &mut texts);
         assert_eq!(calls.get(fork).unwrap().spec.unwrap().name, "process_fork", "an event of this version is one");
         let long = "x".repeat(NAME + 1);
-        assert_eq!(calls.note(&Event { event: &long, ..Event::default() }, &mut texts), LIMIT);
+        assert_eq!(note(&mut calls, &long, &mut texts), LIMIT);
     }
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::commands::Commands;
-use super::row::{Counted, Span, Who};
+use super::row::{Counted, Span, Sums, Who};
 use super::texts::Texts;
 use super::uses::Use;
 use crate::model::process::HostId;
@@ -84,36 +84,36 @@ impl Default for Pairs {
 }
 
 impl Pairs {
-    /// Counts a row.
+    /// Counts rows.
     pub fn note(&mut self, event: &Event<'_>, counted: Counted<'_>, commands: &Commands, texts: &mut Texts) {
-        let failed = u64::from(event.errno.is_some());
+        let Sums { rows, bytes, span, .. } = counted.sums;
+        let failed = if event.errno.is_some() { rows } else { 0 };
         let direction = event.direction.and_then(|direction| Direction::parse(direction).ok());
-        let bytes = event.bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0);
         // Between files, bytes come from who fed the pipe, where that is known.
         let from_target = counted.is_between_files() && event.target_pid.is_some();
         let bytes_in = if direction == Some(Direction::In) || from_target { bytes } else { 0 };
         let bytes_out = if direction == Some(Direction::Out) { bytes } else { 0 };
         let Some(pair) = self.place(event, texts).and_then(|place| self.all.get_mut(place)) else {
             let beyond = &mut self.beyond;
-            beyond.calls += 1;
+            beyond.calls += rows;
             beyond.failures += failed;
             beyond.bytes_in = beyond.bytes_in.saturating_add(bytes_in);
             beyond.bytes_out = beyond.bytes_out.saturating_add(bytes_out);
             return;
         };
-        pair.calls += 1;
+        pair.calls += rows;
         pair.failures += failed;
-        pair.transfers += u64::from(counted.moved.is_some());
+        pair.transfers += if counted.moved { rows } else { 0 };
         pair.bytes_in = pair.bytes_in.saturating_add(bytes_in);
         pair.bytes_out = pair.bytes_out.saturating_add(bytes_out);
-        pair.conflicts += u64::from(is_conflict(event));
-        Span::extend(&mut pair.span, event);
+        pair.conflicts += if is_conflict(event) { rows } else { 0 };
+        Span::extend(&mut pair.span, span);
         pair.name(event, commands, texts);
         let known = pair.uses.iter().position(|u| u.place == counted.place && u.direction == direction);
         let at = match known {
             Some(at) => at,
             None if self.uses >= USES => {
-                pair.calls_without_use += 1;
+                pair.calls_without_use += rows;
                 return;
             }
             None => {
@@ -123,7 +123,14 @@ impl Pairs {
             }
         };
         if let Some(found) = pair.uses.get_mut(at) {
-            found.note(event, &pair.caller, counted.moved, bytes, texts);
+            found.note(event, &pair.caller, counted, texts);
+        }
+    }
+
+    /// Gives the pair of a row that was counted the names that the row has: it is a later one than the row whose names it got.
+    pub fn rename(&mut self, event: &Event<'_>, commands: &Commands, texts: &mut Texts) {
+        if let Some(pair) = self.place(event, texts).and_then(|place| self.all.get_mut(place)) {
+            pair.name(event, commands, texts);
         }
     }
 

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::row::Span;
+use super::row::{Span, Sums};
 use super::texts::Texts;
 use crate::model::process::HostId;
 use crate::schema::{Event, EventKind};
@@ -95,20 +95,17 @@ pub(super) struct Pipes {
 }
 
 impl Pipes {
-    /// Counts a row.
-    pub fn note(&mut self, event: &Event<'_>, texts: &mut Texts) {
-        if event.pipe_in.is_none() && event.pipe_out.is_none() {
+    /// Counts rows.
+    pub fn note(&mut self, event: &Event<'_>, sums: &Sums, texts: &mut Texts) {
+        if sums.bytes == 0 {
             return;
         }
-        let Some(bytes) = event.bytes.and_then(|bytes| u64::try_from(bytes).ok()).filter(|bytes| *bytes > 0) else {
-            return;
-        };
         if let Some(inode) = event.pipe_out {
-            self.end(inode, Way::In, event.fd_out_path, event, bytes, texts);
+            self.end(inode, Way::In, event.fd_out_path, event, sums, texts);
         }
         if let Some(inode) = event.pipe_in {
             let way = if event.event == EventKind::Tee.name() { Way::Duplicated } else { Way::Out };
-            self.end(inode, way, event.fd_in_path, event, bytes, texts);
+            self.end(inode, way, event.fd_in_path, event, sums, texts);
         }
     }
 
@@ -120,12 +117,12 @@ impl Pipes {
         self.beyond
     }
 
-    fn end(&mut self, inode: u64, way: Way, path: Option<&str>, event: &Event<'_>, bytes: u64, texts: &mut Texts) {
+    fn end(&mut self, inode: u64, way: Way, path: Option<&str>, event: &Event<'_>, sums: &Sums, texts: &mut Texts) {
         let of = (HostId::of(event.host), inode);
         let place = match self.places.get(&of) {
             Some(place) => *place,
             None if self.all.len() >= LIMIT => {
-                self.beyond += 1;
+                self.beyond += sums.rows;
                 return;
             }
             None => {
@@ -143,9 +140,9 @@ impl Pipes {
             Way::Out => &mut pipe.taken,
             Way::Duplicated => &mut pipe.duplicated,
         };
-        sum.calls += 1;
-        sum.bytes = sum.bytes.saturating_add(bytes);
-        Span::extend(&mut pipe.span, event);
+        sum.calls += sums.rows;
+        sum.bytes = sum.bytes.saturating_add(sums.bytes);
+        Span::extend(&mut pipe.span, sums.span);
         let is = |at: &AtPipe| {
             (at.way, at.pid, at.key.as_deref(), at.comm.as_deref())
                 == (way, event.pid, event.process_key, Some(event.comm))
@@ -154,12 +151,12 @@ impl Pipes {
             Some(at) => at,
             None => {
                 if self.ends >= ENDS || pipe.processes.len() >= AT_A_PIPE {
-                    pipe.calls_of_others += 1;
+                    pipe.calls_of_others += sums.rows;
                     return;
                 }
                 let key = event.process_key.map(|key| texts.key(key));
                 let (Some(comm), None | Some(Some(_))) = (texts.name(event.comm), &key) else {
-                    pipe.calls_of_others += 1;
+                    pipe.calls_of_others += sums.rows;
                     return;
                 };
                 self.ends += 1;
@@ -175,8 +172,8 @@ impl Pipes {
             }
         };
         if let Some(at) = pipe.processes.get_mut(at) {
-            at.calls += 1;
-            at.bytes = at.bytes.saturating_add(bytes);
+            at.calls += sums.rows;
+            at.bytes = at.bytes.saturating_add(sums.bytes);
         }
     }
 }
@@ -205,6 +202,10 @@ mod tests {
         Event { event, pid: 7, comm, bytes: Some(bytes), ..Event::default() }
     }
 
+    fn note(pipes: &mut Pipes, event: &Event<'_>, texts: &mut Texts) {
+        pipes.note(event, &Sums::of(event), texts);
+    }
+
     #[test]
     fn each_end_of_a_call_is_counted_at_its_pipe() {
         let (mut pipes, mut texts) = (Pipes::default(), Texts::default());
@@ -213,7 +214,7 @@ mod tests {
         let taken = Event { pipe_in: Some(1), fd_in_path: Some("/run/fifo"), ..call("splice", "relay", 62) };
         let nothing = Event { bytes: Some(0), ..tee };
         for event in [put, put, tee, taken, nothing, Event { bytes: None, ..tee }, call("pread", "writer", 9)] {
-            pipes.note(&event, &mut texts);
+            note(&mut pipes, &event, &mut texts);
         }
         let [first, second] = pipes.iter().collect::<Vec<_>>()[..] else { panic!("two pipes") };
         assert_eq!((first.put.bytes, first.taken.bytes, first.duplicated.bytes, first.calls()), (62, 62, 60, 4));
@@ -227,11 +228,11 @@ mod tests {
     fn memory_is_bounded_and_what_is_beyond_is_counted() {
         let (mut pipes, mut texts) = (Pipes::default(), Texts::default());
         for inode in 0..LIMIT as u64 + 3 {
-            pipes.note(&Event { pipe_out: Some(inode), ..call("vmsplice", "writer", 1) }, &mut texts);
+            note(&mut pipes, &Event { pipe_out: Some(inode), ..call("vmsplice", "writer", 1) }, &mut texts);
         }
         assert_eq!((pipes.iter().count(), pipes.beyond()), (LIMIT, 3));
         for pid in 0..AT_A_PIPE as i32 + 5 {
-            pipes.note(&Event { pid: 100 + pid, pipe_in: Some(1), ..call("splice", "reader", 1) }, &mut texts);
+            note(&mut pipes, &Event { pid: 100 + pid, pipe_in: Some(1), ..call("splice", "reader", 1) }, &mut texts);
         }
         let pipe = pipes.iter().find(|pipe| pipe.inode == 1).unwrap();
         assert_eq!((pipe.processes.len(), pipe.calls_of_others), (AT_A_PIPE, 6), "the writer is one of them");

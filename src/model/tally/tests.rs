@@ -206,3 +206,112 @@ fn every_column_that_is_counted_is_one() {
     let known = |name: &str| ALL.iter().any(|column| name.split('.').next() == Some(column.name));
     assert!(COLUMNS.iter().all(|name| known(name)));
 }
+
+/// Rows as random calls of a few processes, of which each value is one of few.
+fn random_rows(count: usize, variety: u64) -> Vec<Event<'static>> {
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let mut dice = |sides: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % sides
+    };
+    const EVENTS: [&str; 9] = [
+        "pread",
+        "pwrite",
+        "process_vm_readv",
+        "splice",
+        "tee",
+        "process_madvise",
+        "process_exec",
+        "process_exit",
+        "lost",
+    ];
+    const TEXTS: [Option<&str>; 4] = [None, Some("a"), Some("b"), Some("c")];
+    let mut rows = Vec::new();
+    for row in 0..count {
+        // Mostly what the row before was.
+        let mut event = rows.last().copied().filter(|_| dice(3) > 0).unwrap_or_else(|| Event {
+            event: EVENTS[[dice(6), dice(9)][usize::from(dice(20) == 0)] as usize],
+            pid: dice(variety) as i32,
+            comm: TEXTS[1 + dice(3) as usize].unwrap(),
+            exe: TEXTS[dice(4) as usize],
+            uid: dice(2) as u32,
+            process_key: TEXTS[dice(2) as usize],
+            target_pid: (dice(3) > 0).then_some(dice(variety) as i32),
+            target_comm: TEXTS[dice(4) as usize],
+            target_exe: TEXTS[dice(4) as usize],
+            target_uid: [None, Some(0), Some(1)][dice(3) as usize],
+            direction: [None, Some("in"), Some("out")][dice(3) as usize],
+            errno: [None, None, Some("EIO"), Some("EPERM")][dice(4) as usize],
+            iov_verdict: [None, Some("kernel"), Some("conflict")][dice(3) as usize],
+            toctou: [None, Some(true)][dice(2) as usize],
+            fd_in_path: TEXTS[dice(4) as usize],
+            pipe_in: [None, Some(1), Some(2)][dice(3) as usize],
+            pipe_out: [None, Some(3)][dice(2) as usize],
+            payload_status: [None, Some("ok"), Some("redacted")][dice(3) as usize],
+            argv: TEXTS[dice(4) as usize],
+            ..Event::default()
+        });
+        event.mono_ns = row as i64;
+        event.ts_ns = 1_000 + row as i64;
+        event.bytes = [None, Some(-1), Some(0), Some(dice(900) as i64)][dice(4) as usize];
+        event.payload_len = dice(500) as u32;
+        event.dur_ns = [None, Some(-1), Some(dice(900) as i64)][dice(3) as usize];
+        rows.push(event);
+    }
+    rows
+}
+
+/// Everything that is counted, in words.
+fn counts(tally: &Tally) -> String {
+    let pairs: Vec<&Pair> = tally.pairs().chain(tally.alone()).collect();
+    let (events, pipes) = (tally.events().collect::<Vec<_>>(), tally.pipes().collect::<Vec<_>>());
+    let of_bytes = (tally.kept(), tally.removed(), tally.overfull(), tally.conflicts(), tally.trust());
+    format!("{pairs:#?} {:?} {events:#?} {pipes:#?} {of_bytes:?} {:?} {}", tally.beyond(), tally.span(), tally.rows())
+}
+
+#[test]
+fn rows_that_are_alike_count_as_one_by_one() {
+    for (variety, count, batch) in [(2, 3_000, 7), (4, 3_000, 500), (40, 4_000, 2_000)] {
+        let rows = random_rows(count, variety);
+        let (mut one_by_one, mut at_once) = (Tally::default(), Tally::default());
+        let is_counted = |row: &Event<'_>| row.mono_ns % 5 != 0 || row.mono_ns < 500;
+        for rows in rows.chunks(batch) {
+            let mut builder = crate::schema::BatchBuilder::default();
+            rows.iter().for_each(|row| builder.push(row));
+            let batch = crate::schema::EventBatch::new(&builder.take().unwrap()).unwrap();
+            batch.each(|row| match is_counted(row) {
+                true => one_by_one.note(row),
+                false => one_by_one.learn(row, &mut Runs::default()),
+            });
+            let mut runs = Runs::default();
+            batch.each(|row| match is_counted(row) {
+                true => at_once.collect(row, &mut runs),
+                false => at_once.learn(row, &mut runs),
+            });
+            at_once.settle(&mut runs);
+        }
+        assert!(one_by_one.pairs().count() > 3 && one_by_one.pipes().count() == 3 && one_by_one.removed() > 0);
+        similar(&counts(&one_by_one), &counts(&at_once));
+    }
+}
+
+fn similar(a: &str, b: &str) {
+    let differs = a.lines().zip(b.lines()).position(|(a, b)| a != b);
+    let near =
+        |text: &str| differs.map(|at| text.lines().skip(at.saturating_sub(20)).take(24).collect::<Vec<_>>().join("\n"));
+    assert!(a == b, "one by one:\n{}\nat once:\n{}", near(a).unwrap_or_default(), near(b).unwrap_or_default());
+}
+
+/// A column that is read for the counts parts rows, is a number, or is of events that are in no run.
+#[test]
+fn no_column_is_forgotten_where_rows_are_compared() {
+    let numbers = ["ts_ns", "mono_ns", "dur_ns", "bytes", "payload_len"];
+    let of_lives = ["parent_pid", "parent_key", "argv"];
+    let source = include_str!("runs.rs");
+    let compared = source.split_once("fn are_alike").unwrap().1;
+    for column in COLUMNS.iter().filter(|column| !numbers.contains(column) && !of_lives.contains(column)) {
+        assert!(compared.contains(&format!("a.{column}")), "{column} is not compared");
+    }
+}

@@ -118,9 +118,10 @@ pub struct Words {
 const WORDS: usize = 160;
 
 impl Words {
-    pub(super) fn note(&mut self, word: &str, texts: &mut Texts) {
+    /// Counts a word that came so many times.
+    pub(super) fn note(&mut self, word: &str, times: u64, texts: &mut Texts) {
         if let Some((_, count)) = self.words.iter_mut().find(|(known, _)| known.as_ref() == word) {
-            *count += 1;
+            *count += times;
             return;
         }
         let kept = match texts.errors.known(word) {
@@ -129,8 +130,8 @@ impl Words {
             None => None,
         };
         match kept {
-            Some(kept) => self.words.push((kept, 1)),
-            None => self.others += 1,
+            Some(kept) => self.words.push((kept, times)),
+            None => self.others += times,
         }
     }
 
@@ -185,16 +186,16 @@ mod tests {
         assert_eq!(texts.known_key("k"), None);
         let key = texts.key("k").unwrap();
         assert_eq!(texts.known_key("k"), Some(key));
-        words.note(&"E".repeat(NAME_LIMIT), &mut texts);
-        words.note("EPERM", &mut texts);
+        words.note(&"E".repeat(NAME_LIMIT), 1, &mut texts);
+        words.note("EPERM", 1, &mut texts);
         assert_eq!((words.iter().collect::<Vec<_>>(), words.others()), (vec![("EPERM", 1)], 1));
     }
 
     #[test]
     fn a_known_error_is_one_behind_any_number_of_others() {
         let (mut texts, mut words) = (Texts::default(), Words::default());
-        (0..WORDS + 1).for_each(|number| words.note(&format!("E{number}"), &mut texts));
-        words.note("EACCES", &mut texts);
+        (0..WORDS + 1).for_each(|number| words.note(&format!("E{number}"), 1, &mut texts));
+        words.note("EACCES", 1, &mut texts);
         assert_eq!((words.iter().last(), words.others()), (Some(("EACCES", 1)), 1));
     }
 
@@ -202,10 +203,10 @@ mod tests {
     fn words_beyond_the_limit_are_counted() {
         let (mut words, mut texts) = (Words::default(), Texts::default());
         for word in ["EPERM", "EIO", "EPERM"] {
-            words.note(word, &mut texts);
+            words.note(word, 1, &mut texts);
         }
         assert_eq!(words.iter().collect::<Vec<_>>(), [("EPERM", 2), ("EIO", 1)]);
-        (0..WORDS).for_each(|number| words.note(&format!("E{number}"), &mut texts));
+        (0..WORDS).for_each(|number| words.note(&format!("E{number}"), 1, &mut texts));
         assert_eq!((words.iter().count(), words.others(), words.total()), (WORDS, 2, WORDS as u64 + 3));
     }
 }

@@ -97,19 +97,20 @@ impl Use {
         }
     }
 
-    /// Counts a row of `caller`.
-    pub(super) fn note(&mut self, event: &Event<'_>, caller: &Who, moved: Option<u64>, bytes: u64, texts: &mut Texts) {
-        self.calls += 1;
-        self.bytes = self.bytes.saturating_add(bytes);
+    /// Counts rows of `caller`.
+    pub(super) fn note(&mut self, event: &Event<'_>, caller: &Who, counted: Counted<'_>, texts: &mut Texts) {
+        let sums = &counted.sums;
+        self.calls += sums.rows;
+        self.bytes = self.bytes.saturating_add(sums.bytes);
         if let Some(errno) = event.errno {
-            self.errors.note(errno, texts);
+            self.errors.note(errno, sums.rows, texts);
             if is_denial(errno) {
                 Denied::note(&mut self.denied, event, caller);
             }
         }
-        if moved.is_some() {
-            self.transfers += 1;
-            Span::extend(&mut self.moved, event);
+        if counted.moved {
+            self.transfers += sums.rows;
+            Span::extend(&mut self.moved, sums.span);
             self.note_regions(event, texts);
         }
         if self.spec.is_some_and(|spec| spec.group == Group::Mem) && !self.has_more_paths {

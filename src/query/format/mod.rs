@@ -10,6 +10,7 @@ mod shorten;
 mod table;
 
 use std::io::Write;
+use std::path::Path;
 
 use anyhow::Result;
 use arrow::datatypes::SchemaRef;
@@ -38,6 +39,17 @@ pub enum Format {
 }
 
 impl Format {
+    /// The format of which files have the ending of `path`, if there is one. What ends otherwise is for eyes.
+    pub fn of_ending(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()? {
+            "csv" => Some(Format::Csv),
+            "jsonl" => Some(Format::Jsonl),
+            "parquet" => Some(Format::Parquet),
+            "arrow" => Some(Format::Arrow),
+            _ => None,
+        }
+    }
+
     /// Whether it is not for eyes.
     pub fn is_binary(self) -> bool {
         matches!(self, Format::Parquet | Format::Arrow)

@@ -2,6 +2,7 @@
 
 use super::{Line, Role};
 use crate::count::Count;
+use crate::model::origin;
 use crate::schema::events::Group;
 use crate::schema::names::{AT_FDCWD, OpenFlags, register_set_name, uffd_modes};
 use crate::schema::regions::Region;
@@ -188,6 +189,7 @@ pub(super) fn path(line: &mut Line, event: &Event<'_>) {
 /// Both descriptors. Where the peer is a process, a descriptor is only the way to it.
 pub(super) fn descriptors(line: &mut Line, event: &Event<'_>, has_peer: bool) {
     let e = event;
+    let is_removed = line.without_addresses && origin::has_address_as_offset(e);
     let from = End {
         fd: e.fd_in,
         kind: e.fd_in_kind,
@@ -196,7 +198,7 @@ pub(super) fn descriptors(line: &mut Line, event: &Event<'_>, has_peer: bool) {
         local: (e.fd_in_local_addr, e.fd_in_local_port),
         peer: (e.fd_in_peer_addr, e.fd_in_peer_port),
         pipe: e.pipe_in,
-        offset: e.off_in,
+        offset: e.off_in.filter(|_| !is_removed),
     };
     let to = End {
         fd: e.fd_out,
@@ -206,7 +208,7 @@ pub(super) fn descriptors(line: &mut Line, event: &Event<'_>, has_peer: bool) {
         local: (e.fd_out_local_addr, e.fd_out_local_port),
         peer: (e.fd_out_peer_addr, e.fd_out_peer_port),
         pipe: e.pipe_out,
-        offset: e.off_out,
+        offset: e.off_out.filter(|_| !is_removed),
     };
     let (how_from, how_to) = match () {
         // One file, behind the target's descriptor and the caller's new one.

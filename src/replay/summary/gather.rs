@@ -9,7 +9,7 @@ use crate::model::loss::Losses;
 use crate::model::reading;
 use crate::model::recording::{self, Recording};
 use crate::model::select::{CaptureFilter, Decision, Filter};
-use crate::model::tally::{self, Tally};
+use crate::model::tally::{self, Runs, Tally};
 use crate::sandbox::descriptors;
 use crate::schema::limits::Limits;
 use crate::schema::manifest::{LedgerRow, Manifest};
@@ -128,21 +128,23 @@ impl Report {
         // Whoever is selected may have got its command line before, and from a process that is not.
         let scan = Scan { columns, pids: Vec::new(), since_mono_ns: None, since_ts_ns: None, ..filter.scan().clone() };
         reading::each(capture, &scan, |batch| {
-            batch.each(|event| self.note(event, filter));
+            let mut runs = Runs::default();
+            batch.each(|event| self.note(event, filter, &mut runs));
+            self.tally.settle(&mut runs);
             Ok(())
         })
     }
 
-    fn note(&mut self, event: &Event<'_>, filter: &CaptureFilter<'_>) {
+    fn note<'a>(&mut self, event: &Event<'a>, filter: &CaptureFilter<'_>, runs: &mut Runs<'a>) {
         let decision = filter.decide(event);
         if decision == Decision::Skip {
-            self.tally.learn(event);
+            self.tally.learn(event, runs);
             return;
         }
         if event.event == EventKind::Lost.name() {
             self.losses.note(event);
         } else {
-            self.tally.note(event);
+            self.tally.collect(event, runs);
         }
         self.matched += u64::from(decision != Decision::Gap);
     }

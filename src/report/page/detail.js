@@ -9,6 +9,8 @@ import { count, grouped, safe, seconds, short } from "./text.js";
 const LONG_TEXT = 400;
 const BYTES = 16_384;
 const IN_HEX = new Set(["flags", "data"]);
+/** Columns whose numbers can be addresses. */
+const ADDRESSES = new Set(["data", "off_in", "off_out"]);
 const TIMES = new Set(["ts_ns", "mono_ns", "dur_ns", "start_ns", "target_start_ns", "until_ns"]);
 
 /** The event. */
@@ -80,7 +82,7 @@ export class Detail {
     const { columns } = this.events;
     for (const described of this.events.facts.columns) {
       const single = columns.single(described.name);
-      if (single.isNull(row)) {
+      if (single.isNull(row) || this.isRemoved(described.name, row)) {
         empty.push(described.name);
         continue;
       }
@@ -91,6 +93,18 @@ export class Detail {
     }
     list.append(make("div", {}, make("dt", {}, "null"), make("dd", { className: "muted" }, empty.join(" "))));
     return list;
+  }
+
+  /**
+   * Whether a number is one that redaction took away with the addresses.
+   * @param {string} name
+   * @param {number} row
+   */
+  isRemoved(name, row) {
+    const { facts, columns } = this.events;
+    if (!facts.without_addresses || !ADDRESSES.has(name)) return false;
+    if (name === "data") return columns.single(name).exact(row) === 0n;
+    return ["fd_in_kind", "fd_out_kind"].some((kind) => columns.has(kind) && columns.text(kind, row) === "proc_mem");
   }
 
   /**
@@ -112,7 +126,8 @@ export class Detail {
       const column = this.events.columns.has(name) ? this.events.columns.column(name) : null;
       if (!(column instanceof Ranges) || column.isNull(row)) continue;
       const ranges = column.ranges(row);
-      const rows = ranges.map(({ base, len }, at) => [String(at), `0x${base.toString(16)}`, grouped(len)]);
+      const isRemoved = this.events.facts.without_addresses;
+      const rows = ranges.map(({ base, len }, at) => [String(at), isRemoved ? "removed" : `0x${base.toString(16)}`, grouped(len)]);
       const caption = `${name}: ${count(ranges.length, "range")} in ${whose} memory`;
       parts.push(make("div", { className: "scroll low" }, table(caption, ["Range", "Address", "Bytes"], rows, [true, true, true])));
     }

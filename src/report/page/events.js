@@ -15,6 +15,7 @@ import { short } from "./text.js";
  * @property {import("./columns.js").Described[]} columns
  * @property {boolean} folded
  * @property {boolean} payload_left_out
+ * @property {boolean} without_addresses Redaction took them away: they are 0 in the columns.
  * @property {{ name: string, is_call: boolean, between_files: boolean }[]} events
  * @property {Record<string, string[]>} words
  * @property {Flow[]} flows
