@@ -312,6 +312,8 @@ fn no_column_is_forgotten_where_rows_are_compared() {
     let source = include_str!("runs.rs");
     let compared = source.split_once("fn are_alike").unwrap().1;
     for column in COLUMNS.iter().filter(|column| !numbers.contains(column) && !of_lives.contains(column)) {
+        // Of a column with parts one can be read.
+        let column = column.split('.').next().unwrap_or_default();
         assert!(compared.contains(&format!("a.{column}")), "{column} is not compared");
     }
 }
