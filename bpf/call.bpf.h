@@ -4,6 +4,7 @@
 #define VMTRACE_CALL_BPF_H
 
 #include "file.bpf.h"
+#include "regions.bpf.h"
 #include "target.bpf.h"
 
 /* ---- Kinds of calls ---- */
@@ -112,6 +113,7 @@ static __always_inline bool target_admit(struct scratch *scratch, struct task_st
 {
 	if (!call_admit(scratch, task, !scratch->call.selected && reaches_selected(task, target)))
 		return false;
+	mappings_reached((void *)scratch);
 	departed_returned(target, scratch->call.ret);
 	return true;
 }

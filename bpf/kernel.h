@@ -32,11 +32,13 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_QUEUE = 22,
 	BPF_MAP_TYPE_STACK = 23,
 	BPF_MAP_TYPE_RINGBUF = 27,
+	BPF_MAP_TYPE_TASK_STORAGE = 29,
 };
 enum {
 	BPF_ANY = 0,
 	BPF_NOEXIST = 1,
 	BPF_F_NO_PREALLOC = 1,
+	BPF_LOCAL_STORAGE_GET_F_CREATE = 1,
 	BPF_F_MMAPABLE = 1024,
 };
 enum {
@@ -194,11 +196,27 @@ struct unix_sock {
 
 struct task_struct;
 
+/* arch/x86/include/asm/mmu.h: a number that no other address space ever has. */
+typedef struct {
+	__u64 ctx_id;
+} mm_context_t;
+
+struct seqcount {
+	unsigned int sequence;
+};
+
 struct mm_struct {
 	atomic_t mm_users;
+	mm_context_t context;
+	int mm_lock_seq; /* CONFIG_PER_VMA_LOCK, 6.4 */
 	struct task_struct *owner; /* CONFIG_MEMCG */
 	struct file *exe_file;
 	unsigned long arg_start, arg_end;
+};
+
+/* Since 6.13. */
+struct mm_struct___seqcount {
+	struct seqcount mm_lock_seq;
 };
 
 struct list_head {

@@ -107,6 +107,8 @@ static __always_inline void header(struct vmt_hdr *hdr, struct task_struct *task
 	hdr->begin_ns = 0;
 	hdr->cpu = bpf_get_smp_processor_id();
 	hdr->tid = task_read(task, pid);
+	hdr->space = 0;
+	hdr->changes = 0;
 	hdr->self.start_boottime = task_read(task, group_leader, start_boottime);
 	hdr->self.cgroup_id = task_is_typed() ? task->cgroups->dfl_cgrp->kn->id : bpf_get_current_cgroup_id();
 	hdr->self.pid = task_read(task, tgid);

@@ -156,6 +156,10 @@ struct vmt_hdr {
 	__u64 begin_ns; /* the same clock, when the call began; 0 if that was not seen */
 	__u32 cpu;
 	__s32 tid;
+	/* The address space of the target, and how often its mappings had changed when the call first reached it. 0:
+	 * not known. */
+	__u32 space;
+	__u32 changes;
 	struct vmt_process self;
 };
 
@@ -409,6 +413,14 @@ struct vmt_loss {
 	__u32 count[VMT_EVENTS];
 };
 
+/* What the recorder asks about the mappings of a process, and the answer: 0 where it has no memory, and while a change
+ * is under way. */
+struct vmt_mappings {
+	__s32 pid;
+	__u32 space;
+	__u32 changes;
+};
+
 /* As what a process in `tracked` is selected. */
 enum vmt_tracked {
 	VMT_TRACKED_TARGET = 1, /* calls that reach it */
@@ -455,7 +467,8 @@ struct vmt_knobs {
 	__u8 follow;
 	/* Whether names select processes. */
 	__u8 named;
-	__u8 pad;
+	/* Whether it is noted which state of the target's mappings calls reach. */
+	__u8 regions;
 	/* Processes with such names are tracked: as both, and as targets. */
 	struct vmt_names names_both;
 	struct vmt_names names_target;
@@ -501,6 +514,8 @@ struct vmt_switches {
 	/* Calls that the tables of syscalls name, and that no family records: a kind without an arm in family_exit().
 	 */
 	__u64 calls_unrecorded;
+	/* Calls of which it could not be noted what they reach. */
+	__u64 notes_missed;
 	/* By enum vmt_kind: function hooks record these events, so the syscall's exit does not. */
 	__u8 by_function[VMT_KINDS];
 };

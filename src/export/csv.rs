@@ -89,6 +89,7 @@ fn text(field: &mut String, cell: Cell<'_>, without_addresses: bool) {
                 false => write!(field, "{separator}{:#x}:{:#x}", iov.base, iov.len),
             }
         }),
+        Cell::Regions(regions) => write!(field, "{}", Safe(&regions.to_string())),
     };
 }
 

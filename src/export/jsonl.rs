@@ -13,6 +13,7 @@ use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 
 use super::{Export, Origin};
 use crate::model::{origin, time};
+use crate::schema::regions::{Region, Regions};
 use crate::schema::types::Iovecs;
 use crate::schema::{Cell, Event};
 use crate::terminal::escape::Hex;
@@ -73,6 +74,7 @@ fn entry<M: SerializeMap>(map: &mut M, name: &str, cell: Cell<'_>, without_addre
         Cell::Text(text) => map.serialize_entry(name, text),
         Cell::Bytes(bytes) => map.serialize_entry(name, &HexText(bytes)),
         Cell::Iovecs(iovecs) => map.serialize_entry(name, &Ranges(iovecs, without_addresses)),
+        Cell::Regions(regions) => map.serialize_entry(name, &RegionList(regions, without_addresses)),
         Cell::Micros(micros) => map.serialize_entry(name, &time::utc_micros(micros)),
     }
 }
@@ -112,6 +114,34 @@ struct HexText<'a>(&'a [u8]);
 impl Serialize for HexText<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&Hex(self.0))
+    }
+}
+
+struct RegionList<'a>(Regions<'a>, bool);
+
+impl Serialize for RegionList<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Mapped<'a> {
+            start: Option<Address>,
+            end: Option<Address>,
+            perms: &'a str,
+            path: &'a str,
+            file_offset: Address,
+            device: &'a str,
+            inode: Address,
+            build_id: &'a str,
+        }
+        let mut list = serializer.serialize_seq(Some(self.0.len()))?;
+        self.0.iter().try_for_each(|region| {
+            let Region { perms, path, device, build_id, .. } = region;
+            let [start, end] = [region.start, region.end].map(|at| (!self.1).then_some(Address(at)));
+            let (file_offset, inode) = (Address(region.file_offset), Address(region.inode));
+            // null where no mapping was.
+            let mapped = Mapped { start, end, perms, path, file_offset, device, inode, build_id };
+            list.serialize_element(&region.is_mapped().then_some(mapped))
+        })?;
+        list.end()
     }
 }
 

@@ -120,6 +120,7 @@ fn entry<M: SerializeMap>(
             }
             map.serialize_entry(name, &text)
         }
+        Cell::Regions(regions) => map.serialize_entry(name, &regions.to_string()),
     }
 }
 

@@ -56,6 +56,8 @@ pub const PAGES: &[Page] = &[
              the calls that reach into a process's memory, and the process's life, but neither its own calls nor its children. After an exec \
              it must have the name still. These options add to each \
              other; -u and --cgroup narrow callers down. Without COMMAND a recording by name does not end by itself.",
+            "For each range of another process's memory that a call reaches, the mapping is looked up in /proc/PID/maps, and named where \
+             nothing was mapped or unmapped in the meantime; --no-regions leaves that out.",
             "FILE is created with mode 0600. It replaces an existing file only with --force. Until it is complete, \
              it is named FILE.partial, with a journal beside it (FILE.journal-000001 and so on). \
              vmtrace-recover(1) makes a capture from these if the recorder was killed.",

@@ -52,6 +52,7 @@ pub const COLUMNS: &[&str] = &[
     "bytes",
     "iov_verdict",
     "toctou",
+    crate::schema::regions::PATHS,
     "fd_in_path",
     "fd_out_path",
     "pipe_in",

@@ -118,8 +118,14 @@ fn viewed(data_type: &DataType) -> DataType {
         DataType::Dictionary(_, value) => viewed(value),
         DataType::Utf8 | DataType::LargeUtf8 => DataType::Utf8View,
         DataType::Binary | DataType::LargeBinary => DataType::BinaryView,
+        DataType::List(item) => DataType::List(Arc::new(viewed_field(item))),
+        DataType::Struct(parts) => DataType::Struct(parts.iter().map(|part| viewed_field(part)).collect()),
         other => other.clone(),
     }
+}
+
+fn viewed_field(field: &Field) -> Field {
+    field.clone().with_data_type(viewed(field.data_type()))
 }
 
 /// Refuses statistics of signed numbers that contradict themselves: those of a column, and those of its pages against them.

@@ -2,11 +2,13 @@
 //!
 //! Owns their names and order. The files and docs/query.md describe their meaning.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field};
 
 use crate::schema::columns::COLUMNS;
 
@@ -28,8 +30,8 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 const DUCKDB: &str = include_str!("views/duckdb.sql");
 
 /// Name of a column's type in DuckDB; `None` for those that are in every capture.
-fn duckdb_type(data_type: &DataType) -> Option<&'static str> {
-    Some(match data_type {
+fn duckdb_type(data_type: &DataType) -> Option<Cow<'static, str>> {
+    Some(Cow::Borrowed(match data_type {
         DataType::Int32 => "INTEGER",
         DataType::UInt32 => "UINTEGER",
         DataType::Int64 => "BIGINT",
@@ -37,9 +39,19 @@ fn duckdb_type(data_type: &DataType) -> Option<&'static str> {
         DataType::Boolean => "BOOLEAN",
         DataType::Binary => "BLOB",
         DataType::Dictionary(..) => "VARCHAR",
-        DataType::List(_) => "STRUCT(base UBIGINT, len UBIGINT)[]",
+        DataType::List(item) => return Some(Cow::Owned(format!("{}[]", duckdb_type(item.data_type())?))),
+        DataType::Struct(parts) => {
+            let part = |part: &Arc<Field>| Some(format!("{} {}", quoted(part.name()), duckdb_type(part.data_type())?));
+            let parts: Vec<String> = parts.iter().map(part).collect::<Option<_>>()?;
+            return Some(Cow::Owned(format!("STRUCT({})", parts.join(", "))));
+        }
         _ => return None,
-    })
+    }))
+}
+
+/// A name as DuckDB takes it: `end` is a word of its own there.
+fn quoted(name: &str) -> Cow<'_, str> {
+    if name == "end" { Cow::Borrowed("\"end\"") } else { Cow::Borrowed(name) }
 }
 
 /// A null of each column that a capture may lack, by its name.

@@ -73,6 +73,8 @@ pub struct Options {
     pub snaplen: u32,
     /// Children are recorded too.
     pub follow: bool,
+    /// The mappings that calls reach are looked up.
+    pub regions: bool,
     /// Caller uids, any if empty.
     pub uids: Vec<u32>,
     /// Cgroup of callers.
@@ -166,6 +168,7 @@ impl Options {
             events: events(&args.events)?,
             snaplen: snaplen(args),
             follow: !args.no_follow,
+            regions: !args.no_regions,
             uids: args.uid.clone(),
             cgroup: args.cgroup.as_deref().map(Chosen::find).transpose()?,
             count: args.count,
@@ -215,6 +218,7 @@ impl Options {
             events: EventSet::all(),
             snaplen: DEFAULT_SNAPLEN,
             follow: true,
+            regions: true,
             uids: Vec::new(),
             cgroup: None,
             count: None,
@@ -270,6 +274,7 @@ impl Options {
             target_comms: self.target_comms.patterns().to_vec(),
             command: self.command.iter().map(|w| w.to_string_lossy().into_owned()).collect(),
             follow: self.follow,
+            regions: self.regions,
             events: self.events.names().iter().map(|n| n.to_string()).collect(),
             uids: self.uids.clone(),
             cgroup: self.cgroup.as_ref().map(|cgroup| cgroup.given.to_string_lossy().into_owned()),

@@ -5,6 +5,7 @@
 
 pub(crate) mod facts;
 pub(crate) mod families;
+mod regions;
 mod table;
 
 use std::io::{BufWriter, Write};

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::schema::Cell;
 use crate::schema::columns::{ColumnSpec, Origin};
+use crate::schema::types::OptIovecs;
 
 /// Columns that are stored as the difference from another, divided by a number. The row's number is called `""`.
 const RELATIVE: &[(&str, &str, i64)] = &[
@@ -69,7 +70,7 @@ impl Described {
             DataType::Timestamp(..) => Kind::Micros,
             DataType::Int32 | DataType::Int64 => Kind::Signed,
             DataType::UInt32 | DataType::UInt64 => Kind::Unsigned,
-            DataType::List(_) => Kind::Iovecs,
+            DataType::List(item) if item.data_type() == &OptIovecs::item_type() => Kind::Iovecs,
             DataType::Binary => Kind::Bytes,
             _ => Kind::Text,
         };
@@ -209,6 +210,10 @@ impl Column {
                     self.lengths.push(Some(range.len as i64));
                 }
                 (Some(ranges.len() as i64), 16 * ranges.len())
+            }
+            Cell::Regions(regions) => {
+                let before = self.fresh.len();
+                (Some(self.place(&regions.to_string())), self.fresh.len() - before)
             }
         };
         self.numbers.push(value);

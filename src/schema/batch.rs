@@ -32,7 +32,8 @@ impl BatchBuilder {
         self.builders.append(event);
         self.rows += 1;
         let iovecs = event.local_iov.map_or(0, |v| v.len()) + event.remote_iov.map_or(0, |v| v.len());
-        self.bytes += event.payload.map_or(0, <[u8]>::len) + 16 * iovecs;
+        let regions = event.remote_regions.map_or(0, |v| v.len());
+        self.bytes += event.payload.map_or(0, <[u8]>::len) + 16 * iovecs + 48 * regions;
     }
 
     /// Events collected so far.
@@ -40,7 +41,7 @@ impl BatchBuilder {
         self.rows
     }
 
-    /// Bytes of their payloads and iovec arrays.
+    /// Bytes of their payloads, iovec arrays and regions.
     pub fn bytes(&self) -> usize {
         self.bytes
     }

@@ -1,5 +1,6 @@
 //! A value of any column, for renderers and exporters that iterate over all of them.
 
+use super::regions::Regions;
 use super::types::Iovecs;
 
 /// One value of one row.
@@ -19,6 +20,8 @@ pub enum Cell<'a> {
     Bytes(&'a [u8]),
     /// An iovec array.
     Iovecs(Iovecs<'a>),
+    /// Regions of memory.
+    Regions(Regions<'a>),
     /// Microseconds since 1970, UTC.
     Micros(i64),
 }
@@ -33,7 +36,7 @@ macro_rules! from {
     };
 }
 
-from!(i32 => Int, i64 => Int, u32 => Uint, u64 => Uint, bool => Bool, &'a str => Text, &'a [u8] => Bytes, Iovecs<'a> => Iovecs);
+from!(i32 => Int, i64 => Int, u32 => Uint, u64 => Uint, bool => Bool, &'a str => Text, &'a [u8] => Bytes, Iovecs<'a> => Iovecs, Regions<'a> => Regions);
 
 impl<'a, T: Into<Cell<'a>>> From<Option<T>> for Cell<'a> {
     fn from(value: Option<T>) -> Self {

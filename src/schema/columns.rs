@@ -13,6 +13,7 @@ use arrow_schema::ArrowError;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use super::cell::Cell;
+use super::regions::OptRegions;
 use super::types::{
     ColumnType, I32, I64, OptBool, OptBytes, OptI32, OptI64, OptIovecs, OptText, OptU32, OptU64, Text, Timestamp, U32,
     U64,
@@ -168,7 +169,7 @@ type Setter = for<'a> fn(&'a EventBatch, usize, &mut Event<'a>);
 /// A column of the batch; `None` where it is absent, or null in all rows, which reads the same.
 fn column<T: ColumnType>(batch: &RecordBatch, name: &str) -> Result<Option<T::Array>, String> {
     let Some(array) = batch.column_by_name(name) else { return Ok(None) };
-    if array.data_type() != &T::data_type() {
+    if !T::accepts(array.data_type()) {
         return Err(format!("column {name} is {}, not {}", array.data_type(), T::data_type()));
     }
     match T::typed(array) {
@@ -318,6 +319,8 @@ columns! {
     payload_digest: OptText, Recorder, Repeating, "", "Where `vmtrace redact` removed a payload, the first 128 bits, in hexadecimal, of BLAKE3 over its captured bytes, keyed with the sender's secret: equal bytes have equal digests. Null in what a recorder wrote.";
     host: OptText, Recorder, Repeating, "", "Where `vmtrace merge` put recordings together that are not one: the host that the row is of, as the manifest's `hosts` name it. Numbers and addresses of two hosts have nothing in common. Null in what a recorder wrote.";
     host_seq: OptU64, Recorder, Plain, "", "Where `host` is not null: `seq` of the row in its recording.";
+    region_source: OptText, Recorder, Repeating, "", "Where remote_regions come from: maps (/proc/PID/maps, read when nothing had been mapped or unmapped since before the call copied its first byte), none (not known: that could not be shown). Null where there are no remote ranges, with --no-regions, and in captures of earlier versions.";
+    remote_regions: OptRegions, Kernel, Repeating, "", "Of each range in remote_iov the mapping in which it begins; all 0 and empty where none was there. Names are as the kernel gives them, so a deleted file ends with ` (deleted)`. Null where region_source is not maps.";
 }
 
 impl<'a> Event<'a> {

@@ -21,6 +21,9 @@ pub use self::spec::{Argument, Bytes, EventSpec, FamilySpec, Need, Program, Serv
 pub const SYS_EXIT: &str = "sys_exit";
 /// The program at the entry of every syscall: it looks up descriptors for [`Family::Mem`], while it is needed.
 pub const SYS_ENTER: &str = "sys_enter";
+/// The programs that tell which state of its target's mappings a call has reached: at each release of an address space's
+/// lock, and asked by the recorder.
+pub const REGION_PROGRAMS: [&str; 2] = ["mappings_visited", "mappings_now"];
 
 macro_rules! groups {
     ($($(#[doc = $doc:literal])+ $group:ident $name:literal;)+) => {

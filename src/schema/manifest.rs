@@ -3,12 +3,14 @@
 //! Rule of evolution: fields are only added; a reader fills absent ones with defaults and ignores unknown ones.
 
 pub mod hosts;
+mod readings;
 
 use anyhow::{Result, anyhow, ensure};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use self::hosts::HostPart;
+pub use self::readings::RegionReadings;
 use super::derived::Derivation;
 use super::limits::is_sparse;
 use super::quote::quoted;
@@ -70,6 +72,9 @@ pub struct Manifest {
     /// The ledger is derived from the rows alone: `vmtrace recover` found no journal with the counters.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub ledger_from_rows: bool,
+    /// What became of the look-ups of mappings; absent where none were made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regions: Option<RegionReadings>,
     /// The steps that led from recorded captures to this one, the first one first; empty in what a recorder wrote.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub derived_from: Vec<Derivation>,
@@ -99,6 +104,8 @@ pub struct Filters {
     pub command: Vec<String>,
     /// Whether children of the selected processes are recorded too.
     pub follow: bool,
+    /// Whether the mappings that calls reach were to be looked up. Absent in captures of earlier versions, which is no.
+    pub regions: bool,
     /// Names of the selected events.
     pub events: Vec<String>,
     /// `-u`; empty for any.

@@ -39,6 +39,7 @@ mod properties;
 pub(crate) mod quote;
 mod ranges;
 pub mod reader;
+pub mod regions;
 mod scan;
 pub(crate) mod seal;
 pub mod sign;

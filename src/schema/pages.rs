@@ -128,6 +128,8 @@ pub(super) struct Facts {
     pub dictionary: u64,
     /// Bytes of its longest value.
     pub longest: u64,
+    /// Most ranges of a row; 0 where there are too few to be counted.
+    pub ranges: u64,
     /// Of each data page: values, bytes unpacked.
     pub pages: Vec<(u64, u64)>,
 }
@@ -277,7 +279,9 @@ impl<'a> Check<'a> {
         ensure!(level_bytes <= header.unpacked.min(header.packed), "a page that is shorter than its levels");
         if !self.is_flat() && stated > FEW_RANGES {
             let levels = self.repetition(header, body)?;
-            self.ranges = ranges(&levels, header.values, self.ranges)?;
+            let (last, most) = ranges(&levels, header.values, self.ranges)?;
+            self.ranges = last;
+            self.facts.ranges = self.facts.ranges.max(most);
         }
         let lengths = header.encoding == DELTA_LENGTH;
         ensure!(!lengths || self.is_text(), "a page of encoding {DELTA_LENGTH}, which is not of text or bytes");

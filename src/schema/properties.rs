@@ -72,14 +72,17 @@ fn column_properties(builder: WriterPropertiesBuilder, column: &ColumnSpec) -> W
     })
 }
 
-/// Parquet paths of a column's leaves: an iovec list has two.
+/// Parquet paths of a column's leaves: a list has one for each part of its elements.
 fn leaves(column: &ColumnSpec) -> Vec<ColumnPath> {
     let parts = |tail: &[&str]| {
         let all = std::iter::once(column.name).chain(tail.iter().copied());
         ColumnPath::new(all.map(str::to_string).collect())
     };
     match (column.data_type)() {
-        DataType::List(_) => vec![parts(&["list", "item", "base"]), parts(&["list", "item", "len"])],
+        DataType::List(item) => match item.data_type() {
+            DataType::Struct(fields) => fields.iter().map(|field| parts(&["list", "item", field.name()])).collect(),
+            _ => vec![parts(&["list", "item"])],
+        },
         _ => vec![parts(&[])],
     }
 }

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, ensure};
 use super::limits::MAX_RANGES;
 
 /// Counts the ranges of each row in a page of `values` ranges and empty rows, whose repetition levels are these: 0 where a
-/// row begins. A row of the page before may have had `so_far`; returns how many the last one has.
-pub(super) fn ranges(levels: &[u8], values: u64, so_far: u64) -> Result<u64> {
+/// row begins. A row of the page before may have had `so_far`; returns how many the last one has, and most of any.
+pub(super) fn ranges(levels: &[u8], values: u64, so_far: u64) -> Result<(u64, u64)> {
     let mut rest = levels;
     let (mut left, mut row, mut most) = (values, so_far, 0);
     while left > 0 {
@@ -35,7 +35,7 @@ pub(super) fn ranges(levels: &[u8], values: u64, so_far: u64) -> Result<u64> {
         }
     }
     ensure!(most <= MAX_RANGES, "a row of {most} ranges, where at most {MAX_RANGES} can be");
-    Ok(row)
+    Ok((row, most))
 }
 
 fn number(rest: &mut &[u8]) -> Option<u64> {

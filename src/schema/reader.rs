@@ -336,16 +336,28 @@ fn understood(metadata: ParquetMetaData, file: &File) -> Result<ArrowReaderMetad
 
 /// The schema with text as dictionaries where the format has them.
 fn in_dictionaries(schema: &Schema) -> Schema {
-    let field = |field: &Arc<Field>| {
-        let expected = column_spec(field.name()).map(|column| (column.data_type)());
-        match expected {
-            Some(expected @ DataType::Dictionary(..)) if field.data_type() == &DataType::Utf8 => {
-                Arc::new(field.as_ref().clone().with_data_type(expected))
-            }
-            _ => Arc::clone(field),
-        }
+    let field = |field: &Arc<Field>| match column_spec(field.name()) {
+        Some(column) => in_dictionary(field, &(column.data_type)()),
+        None => Arc::clone(field),
     };
     Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>())
+}
+
+/// The field with text as dictionaries where `expected` has them, also in the parts of a list's elements.
+fn in_dictionary(field: &Arc<Field>, expected: &DataType) -> Arc<Field> {
+    let data_type = match (field.data_type(), expected) {
+        (DataType::Utf8, DataType::Dictionary(..)) => expected.clone(),
+        (DataType::List(item), DataType::List(expected)) => DataType::List(in_dictionary(item, expected.data_type())),
+        (DataType::Struct(parts), DataType::Struct(expected)) => {
+            let part = |part: &Arc<Field>| match expected.find(part.name()) {
+                Some((_, expected)) => in_dictionary(part, expected.data_type()),
+                None => Arc::clone(part),
+            };
+            DataType::Struct(parts.iter().map(part).collect())
+        }
+        (other, _) => other.clone(),
+    };
+    Arc::new(field.as_ref().clone().with_data_type(data_type))
 }
 
 /// Our own key-value metadata: schema version, manifest, chain and seal.

@@ -31,6 +31,10 @@ pub trait ColumnType {
 
     /// The Arrow type, as the file's schema states it.
     fn data_type() -> DataType;
+    /// Whether an array of that type can be read.
+    fn accepts(data_type: &DataType) -> bool {
+        *data_type == Self::data_type()
+    }
     /// Adds one value.
     fn append(builder: &mut Self::Builder, value: Self::Value<'_>);
     /// Ends the batch: returns its array and leaves the builder empty.
@@ -158,7 +162,7 @@ impl Default for BooleanColumn {
     }
 }
 
-fn dictionary_type() -> DataType {
+pub(super) fn dictionary_type() -> DataType {
     DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
 }
 
@@ -170,15 +174,15 @@ pub struct Words {
 }
 
 impl Words {
-    fn of(array: &dyn Array) -> Option<Self> {
+    pub(super) fn of(array: &dyn Array) -> Option<Self> {
         let array = array.as_any().downcast_ref::<DictionaryArray<Int32Type>>()?;
         let values = array.values().as_any().downcast_ref::<StringArray>()?;
         Some(Words { keys: array.keys().clone(), values: values.clone() })
     }
 
     /// The text at `row`. Keys are checked: a damaged file may hold any number there.
-    fn get(&self, row: usize) -> Option<&str> {
-        let key = self.keys.is_valid(row).then(|| self.keys.value(row))?;
+    pub(super) fn get(&self, row: usize) -> Option<&str> {
+        let key = (row < self.keys.len() && self.keys.is_valid(row)).then(|| self.keys.value(row))?;
         let key = usize::try_from(key).ok().filter(|key| *key < self.values.len())?;
         self.values.is_valid(key).then(|| self.values.value(key))
     }
@@ -372,6 +376,13 @@ fn iovec_fields() -> Fields {
 
 fn iovec_item() -> Arc<Field> {
     Arc::new(Field::new("item", DataType::Struct(iovec_fields()), false))
+}
+
+impl OptIovecs {
+    /// The Arrow type of a range.
+    pub fn item_type() -> DataType {
+        DataType::Struct(iovec_fields())
+    }
 }
 
 impl ColumnType for OptIovecs {

@@ -63,6 +63,7 @@ pub const VOCABULARIES: &[Vocabulary] = &[
     PayloadAt::VOCABULARY,
     DescriptorKind::VOCABULARY,
     DescriptorMode::VOCABULARY,
+    RegionSource::VOCABULARY,
     LostCause::VOCABULARY,
     Loss::VOCABULARY,
     EndReason::VOCABULARY,
@@ -139,6 +140,13 @@ words! {
     Caller "caller" "the caller's memory";
     Kernel "kernel" "the kernel's own buffer: /proc/PID/mem and words that ptrace read, function tier";
     Register "register" "a word that ptrace wrote";
+}
+
+words! {
+    /// Where the mappings of remote ranges come from.
+    RegionSource in "region_source";
+    Maps "maps" "/proc/PID/maps, read by the recorder soon after; nothing had been mapped, unmapped or otherwise changed in the target since before the call copied its first byte";
+    None "none" "not known: the kernel does not count such changes, there was one, the target has ended, or readings would have cost too much";
 }
 
 words! {

@@ -37,7 +37,13 @@ impl Column<'_> {
     fn decoded(&self, rows: u64) -> u64 {
         if self.chunk.column_descr().max_rep_level() > 0 {
             let values = u64::try_from(self.chunk.num_values()).unwrap_or(0);
-            return values.min(rows.saturating_mul(MAX_RANGES)).saturating_mul(NUMBER);
+            let of_row = if self.facts.ranges > 0 { self.facts.ranges } else { MAX_RANGES };
+            let values = values.min(rows.saturating_mul(of_row));
+            let text = self.chunk.column_type() == Type::BYTE_ARRAY;
+            // Where a page has no dictionary, those that have one are unpacked with it.
+            let each = if text { self.facts.longest } else { 0 };
+            let plain = if text { self.held() } else { 0 };
+            return values.saturating_mul(NUMBER.saturating_add(each)).saturating_add(plain);
         }
         let numbers = rows.saturating_mul(NUMBER);
         if self.chunk.column_type() != Type::BYTE_ARRAY {
@@ -114,7 +120,7 @@ mod tests {
     #[test]
     fn large_values_come_a_few_at_a_time() {
         let text = chunk("required binary b;", 4096);
-        let of = |longest| Facts { dictionary: 2 * MIB, longest, pages: vec![(4096, 600)] };
+        let of = |longest| Facts { dictionary: 2 * MIB, longest, pages: vec![(4096, 600)], ..Facts::default() };
         assert_eq!(decided(&text, &of(10)).unwrap(), 1024);
         assert_eq!(decided(&text, &of(MIB)).unwrap(), 64);
         // A group of the largest payloads, in one page, as it is recorded.
@@ -147,5 +153,11 @@ mod tests {
         let column = Column { chunk: &ranges, facts: Facts::default() };
         assert_eq!(column.decoded(1024), 16 * MIB);
         assert_eq!(column.decoded(1 << 20), 64 * MIB, "no more than there are");
+        let few = Column { chunk: &ranges, facts: Facts { ranges: 2, ..Facts::default() } };
+        assert_eq!(few.decoded(1024), 2 * 1024 * NUMBER);
+        let texts = chunk("optional group l (LIST) { repeated group list { required binary item; } }", 4 << 20);
+        let facts = Facts { dictionary: MIB, longest: 4080, ranges: 1, ..Facts::default() };
+        let column = Column { chunk: &texts, facts };
+        assert_eq!(column.decoded(1024), 1024 * 4096 + MIB, "texts in lists count, too");
     }
 }

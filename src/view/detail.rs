@@ -84,6 +84,10 @@ fn field(lines: &mut Vec<Line>, event: &Event<'_>, name: &'static str, cell: Cel
             let front: String = text.chars().take(CHARACTERS).collect();
             Safe(&front).to_string()
         }
+        Cell::Regions(regions) => {
+            let front: String = regions.to_string().chars().take(CHARACTERS).collect();
+            Safe(&front).to_string()
+        }
         Cell::Null | Cell::Bytes(_) | Cell::Iovecs(_) => return,
     };
     // What the columns hold where there is nothing.

@@ -2,9 +2,11 @@
 
 use std::io::Write;
 use std::process::Stdio;
+use std::sync::Arc;
 
 use serde_json::json;
 use vmtrace::schema::manifest::LedgerRow;
+use vmtrace::schema::regions::{Mapping, Regions};
 use vmtrace::schema::types::{Iovec, Iovecs};
 use vmtrace::schema::{Event, Manifest};
 
@@ -60,6 +62,55 @@ fn every_format_has_the_same_rows() {
     let table = query(&["samples/failing-caller", sql]).out;
     assert_eq!(table.lines().count(), 3);
     assert!(table.lines().nth(2).unwrap().contains(json[0]["comm"].as_str().unwrap()));
+}
+
+/// Where the mapping is known, a write with force is one if the target could not have made it, or if it reaches code.
+#[test]
+fn forced_writes_go_by_the_mapping() {
+    let mapping = |perms: &str, path: &str| {
+        Some(Arc::new(Mapping { end: 1 << 40, perms: perms.into(), path: path.into(), ..Mapping::default() }))
+    };
+    let regions = [
+        vec![mapping("rw-p", "[heap]")],
+        vec![mapping("r-xp", "/usr/lib/libc.so.6")],
+        vec![mapping("r--p", "/usr/lib/libc.so.6")],
+        vec![mapping("rwxp", "")],
+        vec![mapping("rw-p", "[heap]"), mapping("rwxp", "")],
+    ];
+    let iov = [Iovec { base: 4096, len: 8 }; 2];
+    let write = |seq: u64, event: &'static str| Event {
+        seq,
+        event,
+        direction: Some("out"),
+        bytes: Some(8),
+        target_pid: Some(42),
+        fd_out_kind: (event == "pwrite").then_some("proc_mem"),
+        ..Event::default()
+    };
+    let known = |seq: u64, event: &'static str, at: usize| Event {
+        remote_iov: Some(Iovecs::Pairs(&iov[..regions[at].len()])),
+        region_source: Some("maps"),
+        remote_regions: Some(Regions::Known(&regions[at])),
+        ..write(seq, event)
+    };
+    let events = [
+        known(0, "pwrite", 0),
+        known(1, "pwrite", 1),
+        known(2, "pwrite", 2),
+        known(3, "pwrite", 3),
+        known(4, "process_vm_writev", 4),
+        known(5, "process_vm_writev", 0),
+        Event { region_source: Some("none"), ..write(6, "pwrite") },
+        write(7, "pwrite"),
+        write(8, "process_vm_writev"),
+    ];
+    let path = kept("forced.parquet");
+    captures::write(&path, &Manifest::default(), &[&events]);
+    let found = rows(&[path.to_str().unwrap(), "--named", "forced-writes"]);
+    let shown: Vec<_> = found.iter().map(|row| (row["seq"].clone(), row["perms"].clone())).collect();
+    let wanted = [(1, "r-xp"), (2, "r--p"), (3, "rwxp"), (4, "rw-p")].map(|(seq, perms)| (json!(seq), json!(perms)));
+    assert_eq!(shown[..4], wanted);
+    assert_eq!(shown[4..], [6, 7].map(|seq| (json!(seq), json!(null))), "not known: every write with force");
 }
 
 #[test]

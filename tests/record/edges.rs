@@ -108,6 +108,7 @@ fn no_edge_case_is_forgotten() {
         include_str!("fed.rs"),
         include_str!("life.rs"),
         include_str!("races.rs"),
+        include_str!("regions.rs"),
         include_str!("sockets.rs"),
         include_str!("stopping.rs"),
     ];

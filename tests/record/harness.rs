@@ -12,6 +12,7 @@ use vmtrace::schema::Event;
 use vmtrace::schema::events::{EVENTS, Group};
 use vmtrace::schema::manifest::Manifest;
 use vmtrace::schema::reader::{Capture, Scan};
+use vmtrace::schema::regions::Regions;
 use vmtrace::schema::types::Iovecs;
 
 /// The `vmtrace` under test.
@@ -67,6 +68,9 @@ impl Row {
     fn from_event(e: &Event<'_>) -> Self {
         let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
         let iov = |v: Iovecs<'_>| v.iter().map(|i| json!([i.base, i.len])).collect::<Value>();
+        let regions = |v: Regions<'_>| {
+            v.iter().map(|r| json!([r.start, r.end, r.perms, r.path, r.file_offset, r.build_id])).collect::<Value>()
+        };
         let columns = [
             json!({
                 "seq": e.seq, "ts": e.ts, "ts_ns": e.ts_ns, "mono_ns": e.mono_ns, "dur_ns": e.dur_ns, "cpu": e.cpu,
@@ -105,6 +109,7 @@ impl Row {
                 "payload_status": e.payload_status, "payload_side": e.payload_side, "payload_at": e.payload_at,
                 "payload_by_ref": e.payload_by_ref, "parent_pid": e.parent_pid, "parent_key": e.parent_key,
                 "argv": e.argv, "exit_code": e.exit_code, "lost_count": e.lost_count, "lost_event": e.lost_event,
+                "region_source": e.region_source, "remote_regions": e.remote_regions.map(regions),
                 "lost_cause": e.lost_cause, "path": e.path, "dirfd": e.dirfd, "open_mode": e.open_mode,
                 "open_resolve": e.open_resolve,
             }),

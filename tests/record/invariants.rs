@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
 use vmtrace::schema::manifest::Manifest;
 
 use super::harness::{Recording, Row, is_call};
@@ -69,6 +70,7 @@ fn row_is_consistent(row: &Row, manifest: &Manifest) {
     if is_call(row.text("event")) {
         assert!(row["abi"].is_string() && row.number("pid") > 0 && row.number("tid") > 0, "{row:?}");
         assert!(!row.text("comm").is_empty() && row.number("start_ns") > 0, "{row:?}");
+        regions_are_consistent(row);
         assert!(row["process_key"].is_string() && row["cgroup"].is_string(), "{row:?}");
         for (list, count) in [("local_iov", "liovcnt"), ("remote_iov", "riovcnt")] {
             let entries = row[list].as_array().map_or(0, Vec::len) as i64;
@@ -76,6 +78,20 @@ fn row_is_consistent(row: &Row, manifest: &Manifest) {
             let whole = row["toctou"] == true || entries == row.number(count);
             assert!(row[count].is_null() || row[list].is_null() || whole, "{row:?}");
         }
+    }
+}
+
+/// Ranges and their regions are as many, and each lies where its range begins.
+fn regions_are_consistent(row: &Row) {
+    let (source, ranges) = (row.text("region_source"), row["remote_iov"].as_array());
+    assert_eq!(source == "maps", row["remote_regions"].is_array(), "{row:?}");
+    let Some(regions) = row["remote_regions"].as_array() else { return };
+    let ranges = ranges.map(Vec::as_slice).unwrap_or_default();
+    assert_eq!(ranges.len(), regions.len(), "{row:?}");
+    for (range, region) in ranges.iter().zip(regions) {
+        let number = |value: &Value| value.as_u64().unwrap_or_else(|| panic!("{row:?}"));
+        let (base, start, end) = (number(&range[0]), number(&region[0]), number(&region[1]));
+        assert!((start..end).contains(&base) || end == 0, "{row:?}");
     }
 }
 

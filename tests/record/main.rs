@@ -39,6 +39,7 @@ mod progress;
 mod quiet;
 mod races;
 mod recovery;
+mod regions;
 mod rotate;
 mod sandboxed;
 mod selection;

@@ -13,7 +13,7 @@ use super::harness::{Row, Tier, compare_calls, is_call, record_by, workload};
 
 /// Edge cases that a report of calls does not describe, or that take many calls or processes; tests of their own, which run
 /// in guests, too, have them.
-const APART: [&str; 17] = [
+const APART: [&str; 20] = [
     "swapped-descriptors",
     "swapped-received",
     "uring-mem",
@@ -25,6 +25,9 @@ const APART: [&str; 17] = [
     "flip-mem",
     "mem-open-flip",
     "uffd-flip",
+    "regions",
+    "regions-race",
+    "regions-between",
     "vanish",
     "blocked",
     "exit-signal",

@@ -86,6 +86,10 @@ impl Originals {
                     self.number(rule, uid.into());
                 }
                 (_, Cell::Iovecs(ranges)) => self.addresses.extend(ranges.iter().map(|range| range.base)),
+                (_, Cell::Regions(regions)) => regions.iter().for_each(|region| {
+                    [region.path, region.build_id].into_iter().for_each(|text| self.text(text));
+                    self.addresses.extend([region.start, region.end]);
+                }),
                 (Rule::Data, Cell::Uint(data)) => drop(self.addresses.insert(data)),
                 (_, Cell::Bytes(bytes)) => self.windows.extend(windows(bytes)),
                 _ => {}
@@ -179,6 +183,12 @@ pub fn leaks(path: &Path, originals: &Originals) -> Vec<String> {
             Cell::Iovecs(ranges) => {
                 ranges.iter().find(|range| originals.addresses.contains(&range.base)).map(|range| format!("{range:x?}"))
             }
+            Cell::Regions(regions) => regions.iter().find_map(|region| {
+                let moved = |at: u64| originals.addresses.contains(&at).then(|| format!("{at:#x}"));
+                let texts = [region.path, region.device, region.build_id];
+                let text = texts.into_iter().find_map(|text| text_leaks(text, originals));
+                text.or_else(|| moved(region.start)).or_else(|| moved(region.end))
+            }),
             Cell::Null | Cell::Bool(_) | Cell::Micros(_) => None,
         };
         found.extend(leaked.map(|what| format!("column {name}: {what}")));

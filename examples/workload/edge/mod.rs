@@ -12,6 +12,7 @@ mod overwrite;
 mod pidfd;
 mod pipe;
 mod race;
+mod regions;
 mod sockets;
 mod trace;
 mod uffd;
@@ -46,6 +47,9 @@ const CASES: &[Case] = &[
     ("flip-vmsplice", race::flip_vmsplice),
     ("flip-mem", race::flip_mem),
     ("vanish", race::vanish),
+    ("regions", regions::kinds),
+    ("regions-race", regions::race),
+    ("regions-between", regions::between),
     ("self-overwrite", race::self_overwrite),
     ("mem-overwrite", race::mem_overwrite),
     ("overwrites", overwrite::overwrites),

@@ -41,6 +41,7 @@ const RECORDER_WORDS: &[&str] = &[
     "--max-size",
     "--memory-limit",
     "--no-follow",
+    "--no-regions",
     "--no-self-test",
     "--on-file",
     "--on-full",
@@ -105,6 +106,7 @@ pub fn redacted(redactor: &mut Redactor, manifest: &Manifest) -> Manifest {
         end_reason,
         ledger,
         ledger_from_rows,
+        regions,
         derived_from,
         hosts,
     } = manifest;
@@ -132,6 +134,7 @@ pub fn redacted(redactor: &mut Redactor, manifest: &Manifest) -> Manifest {
         end_reason: end_reason.clone(),
         ledger: ledger.clone(),
         ledger_from_rows: *ledger_from_rows,
+        regions: regions.clone(),
         derived_from: derived_from.iter().map(|step| of_step(redactor, step)).collect(),
         hosts,
     };
@@ -214,7 +217,7 @@ fn recorder_argv(redactor: &mut Redactor, argv: &[String]) -> Vec<String> {
 }
 
 fn of_filters(redactor: &mut Redactor, filters: &Filters) -> Filters {
-    let Filters { all, pids, tree, comms, target_pids, target_comms, command, follow, .. } = filters;
+    let Filters { all, pids, tree, comms, target_pids, target_comms, command, follow, regions, .. } = filters;
     let Filters { events, uids, cgroup, snaplen, count, duration_s, buffer_size, .. } = filters;
     let command = words(redactor, command);
     let (hides, names) = (redactor.hides(), &mut redactor.names);
@@ -243,6 +246,7 @@ fn of_filters(redactor: &mut Redactor, filters: &Filters) -> Filters {
         target_comms,
         command,
         follow: *follow,
+        regions: *regions,
         events: events.clone(),
         uids,
         cgroup,

@@ -111,6 +111,10 @@ fn text(cell: Cell<'_>) -> String {
             }
             text + if ranges.len() > PARTS { ", …" } else { "" }
         }
+        Cell::Regions(regions) => {
+            let shown: Vec<String> = regions.iter().take(PARTS).map(|region| region.to_string()).collect();
+            shown.join("; ") + if regions.len() > PARTS { "; …" } else { "" }
+        }
     }
 }
 

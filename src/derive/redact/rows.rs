@@ -116,6 +116,8 @@ columns! {
     payload_digest: Digest;
     host: HostLabel;
     host_seq: Keep;
+    region_source: Keep;
+    remote_regions: Regions;
 }
 
 #[cfg(test)]

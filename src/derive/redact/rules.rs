@@ -58,6 +58,8 @@ rules! {
     Result: "kept", "kept; of pidfd_getfd and mem_open renumbered as descriptors are", "kept; of pidfd_getfd and mem_open renumbered as descriptors are";
     /// Ranges of memory.
     Ranges: "kept", "each region gets another base; offsets and lengths kept", "addresses become 0; lengths kept";
+    /// The mappings of ranges.
+    Regions: "kept", "paths as others, `[anon:…]` without its name; start and end moved as addresses are; file offset and permissions kept; device and build id emptied, inode renumbered", "the same; start becomes 0, end the length";
     /// An offset in a file: of /proc/PID/mem an address.
     Offset: "kept", "kept; of /proc/PID/mem moved as addresses are", "kept; of /proc/PID/mem 0";
     /// ptrace's data argument.
@@ -121,6 +123,7 @@ pub const MANIFEST: &[(&str, Rule)] = &[
     ("filters.target_comms", Rule::Comm),
     ("filters.command", Rule::Argv),
     ("filters.follow", Rule::Keep),
+    ("filters.regions", Rule::Keep),
     ("filters.events", Rule::Keep),
     ("filters.uids", Rule::Uid),
     ("filters.cgroup", Rule::Cgroup),
@@ -167,6 +170,7 @@ pub const MANIFEST: &[(&str, Rule)] = &[
     ("end_reason", Rule::Keep),
     ("ledger", Rule::Keep),
     ("ledger_from_rows", Rule::Keep),
+    ("regions", Rule::Keep),
     ("derived_from", Rule::Step),
     ("hosts.host", Rule::HostLabel),
     ("hosts.captures", Rule::CaptureId),

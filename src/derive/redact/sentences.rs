@@ -29,6 +29,11 @@ const FORMS: &[&str] = &[
      counted as unknown; one swapped and swapped back is not noticed, nor a file that came by recvmmsg or io_uring before \
      its first call",
     "the same holds for calls of # more processes",
+    "the mappings that calls reach are not named (region_source none)",
+    "the kernel has no room to note which mappings some calls reach: those are not named (region_source none)",
+    "this kernel does not count changes of mappings (Linux 6.4, CONFIG_PER_VMA_LOCK)",
+    "address spaces have no numbers in this kernel",
+    "this kernel has no tracepoint mmap_lock_released",
     "names of unix sockets could not be read: this kernel has them in a module whose types it does not describe (BTF)",
     "# memory file was opened by processes that the kernel had no room to note: reads and writes of a descriptor that is \
      closed or replaced under way may be missing",

@@ -1,9 +1,13 @@
 //! Values of a row, by their types: each comes from the old row, and the new one borrows what stands for it.
 
+use std::sync::Arc;
+
+use super::kinds::Kind;
 use super::payload;
 use super::redactor::{Redactor, TextOf};
 use super::rules::Rule;
 use crate::schema::Event;
+use crate::schema::regions::{Mapping, Region, Regions};
 use crate::schema::types::{Iovec, Iovecs};
 
 /// A value of the new row: what it borrows from the old one, or its own.
@@ -163,3 +167,54 @@ impl Value<'_> for Option<Iovecs<'_>> {
         Some(ranges.iter().map(moved).collect())
     }
 }
+
+impl Lend for Option<Vec<Option<Arc<Mapping>>>> {
+    type Lent<'a> = Option<Regions<'a>>;
+    fn lend(&self) -> Option<Regions<'_>> {
+        self.as_deref().map(Regions::Known)
+    }
+}
+
+impl Value<'_> for Option<Regions<'_>> {
+    type New = Option<Vec<Option<Arc<Mapping>>>>;
+    fn redacted(self, rule: Rule, redactor: &mut Redactor, _: &Event<'_>) -> Self::New {
+        let regions = self.filter(|_| rule == Rule::Regions)?;
+        let made = |region: Region<'_>| region.is_mapped().then(|| Arc::new(mapping(region, redactor)));
+        Some(regions.iter().map(made).collect())
+    }
+}
+
+/// What `fs/proc/task_mmu.c` appends to the path of a file that has no name any more.
+const DELETED: &str = " (deleted)";
+
+fn mapping(region: Region<'_>, redactor: &mut Redactor) -> Mapping {
+    let Region { start, end, perms, path, file_offset, device, inode, build_id } = region;
+    let perms = perms.to_string();
+    if !redactor.hides() {
+        let (path, device, build_id) = (path.to_string(), device.to_string(), build_id.to_string());
+        return Mapping { start, end, perms, path, file_offset, device, inode, build_id };
+    }
+    let names = &mut redactor.names;
+    let (file, deleted) = path.strip_suffix(DELETED).map_or((path, ""), |file| (file, DELETED));
+    let path = match path {
+        "" => String::new(),
+        _ if KEPT.contains(&path) => path.to_string(),
+        _ if path.starts_with("[anon:") => "[anon]".into(),
+        _ if path.starts_with('[') => "[...]".into(),
+        _ => names.text(Kind::Path, file).to_string() + deleted,
+    };
+    let moved = names.address(start);
+    Mapping {
+        start: moved,
+        end: moved.saturating_add(end.saturating_sub(start)),
+        perms,
+        path,
+        file_offset,
+        device: String::new(),
+        inode: if inode == 0 { 0 } else { names.number(Kind::Inode, inode) },
+        build_id: String::new(),
+    }
+}
+
+/// Names of mappings that every program has (proc_pid_maps(5)).
+const KEPT: [&str; 7] = ["[heap]", "[stack]", "[vdso]", "[vvar]", "[vvar_vclock]", "[vsyscall]", "[uprobes]"];

@@ -139,6 +139,18 @@ fn are_alike(a: &Event<'_>, b: &Event<'_>) -> bool {
         && a.pipe_out == b.pipe_out
         && is_same(a.payload_status, b.payload_status)
         && is_same(a.host, b.host)
+        && reach_the_same(a, b)
+}
+
+/// Whether the mappings that two rows reach have the same names.
+fn reach_the_same(a: &Event<'_>, b: &Event<'_>) -> bool {
+    match (a.remote_regions, b.remote_regions) {
+        (Some(a), Some(b)) => {
+            a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| is_same(Some(a.path), Some(b.path)))
+        }
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    }
 }
 
 fn moves(event: &Event<'_>) -> bool {

@@ -66,9 +66,16 @@ pub struct Use {
     pub path: Option<Arc<str>>,
     /// Whether there were other paths.
     pub has_more_paths: bool,
+    /// Names of the mappings that were reached, where these are known: a few of them, as they came first.
+    pub regions: Vec<Arc<str>>,
+    /// Whether there were other ones.
+    pub has_more_regions: bool,
     /// Place of its event.
     pub(super) place: usize,
 }
+
+/// Names of mappings that are distinguished.
+const REGIONS: usize = 4;
 
 impl Use {
     pub(super) fn new(counted: Counted<'_>, direction: Option<Direction>) -> Self {
@@ -84,6 +91,8 @@ impl Use {
             moved: None,
             path: None,
             has_more_paths: false,
+            regions: Vec::new(),
+            has_more_regions: false,
             place: counted.place,
         }
     }
@@ -102,6 +111,7 @@ impl Use {
         if counted.moved {
             self.transfers += sums.rows;
             Span::extend(&mut self.moved, sums.span);
+            self.note_regions(event, texts);
         }
         if self.spec.is_some_and(|spec| spec.group == Group::Mem) && !self.has_more_paths {
             let path = event.fd_in_path.or(event.fd_out_path);
@@ -109,6 +119,19 @@ impl Use {
                 (Some(known), Some(path)) => self.has_more_paths = known.as_ref() != path,
                 (None, Some(path)) => self.path = texts.front(path),
                 (_, None) => {}
+            }
+        }
+    }
+
+    fn note_regions(&mut self, event: &Event<'_>, texts: &mut Texts) {
+        let Some(regions) = event.remote_regions.filter(|_| !self.has_more_regions) else { return };
+        for name in regions.iter().filter_map(|region| region.name()) {
+            if self.regions.iter().any(|known| **known == *name) {
+                continue;
+            }
+            match texts.front(name).filter(|_| self.regions.len() < REGIONS) {
+                Some(name) => self.regions.push(name),
+                None => self.has_more_regions = true,
             }
         }
     }

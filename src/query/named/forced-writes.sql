@@ -1,15 +1,31 @@
 -- Writes that can reach executable or read-only mappings: ptrace's words and /proc/PID/mem are written with force, as
 -- process_vm_writev is not.
 --
--- A capture of this format does not say how the written memory was mapped. PTRACE_POKETEXT is the one call that says that
--- it means code. process_vm_writev is left out: the kernel refuses it where the mapping is not writable.
+-- Where the mapping is known (region_source is maps), a write is here if that is not writable or is executable: perms and
+-- region are those of the first range, process_vm_writev may write to others. Where it is not known, every write with force
+-- is here. PTRACE_POKETEXT is the one call that says that it means code.
 -- Lead: code patched in a running process (ATT&CK T1055.008, Ptrace System Calls; T1055.009, Proc Memory).
 -- Benign: breakpoints of debuggers (one byte 0xcc, or the original put back), uprobes-like tools, live patching.
+WITH judged AS (
+    SELECT capture, seq, max(CASE WHEN region['perms'] LIKE '_w-_' THEN 0 ELSE 1 END) AS forced
+    FROM (
+        SELECT capture, seq, unnest(remote_regions) AS region
+        FROM events
+        WHERE direction = 'out' AND bytes > 0 AND region_source = 'maps'
+    ) AS written
+    GROUP BY capture, seq
+)
 SELECT
-    capture, seq, ts, event, ptrace_request, pid, comm, exe, target_pid, target_comm, target_exe, bytes, remote_iov,
+    events.capture, events.seq, ts, event, ptrace_request, pid, comm, exe, target_pid, target_comm, target_exe, bytes,
+    remote_iov,
+    region_source,
+    remote_regions[1]['perms'] AS perms,
+    remote_regions[1]['path'] AS region,
     contains_bytes(payload, x'cc') AS has_int3,
     payload
 FROM events
+LEFT JOIN judged ON judged.capture = events.capture AND judged.seq = events.seq
 WHERE direction = 'out' AND bytes > 0
-    AND (ptrace_request IN ('PTRACE_POKETEXT', 'PTRACE_POKEDATA') OR fd_out_kind = 'proc_mem')
-ORDER BY capture, seq
+    AND (forced = 1
+        OR (forced IS NULL AND (ptrace_request IN ('PTRACE_POKETEXT', 'PTRACE_POKEDATA') OR fd_out_kind = 'proc_mem')))
+ORDER BY events.capture, events.seq

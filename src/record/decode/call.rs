@@ -5,6 +5,7 @@ use zerocopy::{FromBytes, Immutable, KnownLayout};
 use super::buffers::{Buffers, take_iovs};
 use super::names::{Address, FileNames};
 use super::provenance::Provenance;
+use super::regions::set_regions;
 use super::values::{self, Array};
 use super::{Decoder, Sink, WallClock, signed, some};
 use crate::record::wire::*;
@@ -103,7 +104,12 @@ impl Decoder {
         self.meet(hdr, ev.reached(), sink);
         let mut buffers = self.caller_and_target(hdr, ev.reached());
         let mut row = decode(&call, &mut buffers, tail);
-        let done = row.as_mut().map(|row| sink.row(kind, &mut row.event, row.faulted));
+        let mut mappings = std::mem::take(&mut self.mappings);
+        let done = row.as_mut().map(|row| {
+            set_regions(&mut row.event, hdr, &mut mappings, self.lookup.as_mut());
+            sink.row(kind, &mut row.event, row.faulted);
+        });
+        self.mappings = mappings;
         self.buffers = buffers;
         done
     }

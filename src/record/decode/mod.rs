@@ -12,9 +12,12 @@ mod pidfd;
 mod pipe;
 mod provenance;
 mod ptrace;
+mod regions;
 mod transfers;
 mod uffd;
 mod values;
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +37,8 @@ use crate::record::identity::proc::Snapshot;
 use crate::record::identity::processes::{self, Processes};
 use crate::schema::Event;
 use crate::schema::events::{EVENTS, EventKind};
+use crate::schema::manifest::RegionReadings;
+use crate::schema::regions::Mapping;
 use crate::schema::vocabulary::LostCause;
 
 // The wire structs of calls, and the process that each has reached.
@@ -172,12 +177,20 @@ pub struct Decoder {
     cgroups: Cgroups,
     lookup: Box<dyn Lookup>,
     buffers: Buffers,
+    /// Mappings of a row.
+    mappings: Vec<Option<Arc<Mapping>>>,
 }
 
 impl Decoder {
     /// A decoder that knows `processes`, and asks `lookup` for others.
     pub fn new(clock: WallClock, processes: Processes, lookup: Box<dyn Lookup>) -> Self {
-        Decoder { clock, processes, cgroups: Cgroups::default(), lookup, buffers: Buffers::default() }
+        let (cgroups, buffers) = Default::default();
+        Decoder { clock, processes, cgroups, lookup, buffers, mappings: Vec::new() }
+    }
+
+    /// What became of readings of mappings.
+    pub fn readings(&self) -> Option<RegionReadings> {
+        self.lookup.readings()
     }
 
     /// All that is known, for a checkpoint.

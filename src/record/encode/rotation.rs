@@ -119,6 +119,7 @@ impl Encoder {
         if let Some(hooks) = hooks {
             manifest.hooks = hooks.to_vec();
         }
+        manifest.regions = self.decoder.readings();
         manifest.end_clock = self.end_clock.clone();
         manifest.end_reason = reason.as_str().into();
         let bytes = self.series.bytes();

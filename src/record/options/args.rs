@@ -77,6 +77,9 @@ pub struct Args {
     /// What to record of the bytes that move
     #[arg(long, value_enum, default_value_t = Payload::Head)]
     pub payload: Payload,
+    /// Do not look up the mappings that calls reach in other processes
+    #[arg(long)]
+    pub no_regions: bool,
     /// Do not record children of the selected processes
     #[arg(long)]
     pub no_follow: bool,

@@ -125,7 +125,7 @@ impl<'a> Left<'a> {
         };
         let mut table = Table::new(asked, Arc::new(Progress::default()), disk_policy);
         table.restore(seq, 0, 0, Outcomes::default());
-        let answers = std::mem::take(&mut self.survey.answers);
+        let answers = std::mem::take(&mut self.survey.answers).with_mappings(self.manifest.filters.regions);
         let decoder = threads::decoder(&self.manifest, Box::new(answers));
         Encoder::new(self.manifest.clone(), decoder, table, series)
     }

@@ -26,6 +26,7 @@ pub fn attach(options: &Options) -> Result<(Programs, Vec<FamilyReport>)> {
         uids: options.uids.clone(),
         cgroup: options.cgroup.as_ref().map(|cgroup| (cgroup.id, cgroup.level)),
         buffer_size: options.buffer_size,
+        regions: options.regions,
     };
     limits::prepare(options)?;
     let mut programs = load::load(&knobs)?;

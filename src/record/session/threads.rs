@@ -19,6 +19,7 @@ use crate::record::encode::news::News;
 use crate::record::encode::rows::{Asked, Progress, Table};
 use crate::record::encode::{Encoder, Running, Sizes, Written};
 use crate::record::identity::lookup::Live;
+use crate::record::identity::mappings::AskKernel;
 use crate::record::identity::proc::{all_pids, snapshot};
 use crate::record::identity::processes::Processes;
 use crate::record::journal::drain::{self, CHUNK_BYTES, Control, Pace};
@@ -128,6 +129,10 @@ impl Parts<'_> {
     fn encoder(&self, series: Series, journal: &Journal, tap: Option<Tap>) -> Result<Encoder> {
         let options = self.options;
         let mut lookup = Live::new(&self.manifest.host.boot_id, Some(journal.clone()).filter(|_| !options.only_prints));
+        if options.regions {
+            let asker = self.programs.asker()?;
+            lookup = lookup.with_mappings(asker.map(|asker| Box::new(asker) as Box<dyn AskKernel>));
+        }
         lookup.remember_living();
         let decoder = decoder(self.manifest, Box::new(lookup));
         let limit = options.flight_recorder.as_ref();

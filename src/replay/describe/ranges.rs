@@ -5,6 +5,7 @@ use crate::count::Count;
 use crate::model::origin;
 use crate::schema::events::Group;
 use crate::schema::names::{AT_FDCWD, OpenFlags, register_set_name, uffd_modes};
+use crate::schema::regions::Region;
 use crate::schema::types::{Iovec, Iovecs};
 use crate::schema::vocabulary::DescriptorKind;
 use crate::schema::{Event, EventKind};
@@ -24,6 +25,30 @@ pub(super) fn remote(line: &mut Line, event: &Event<'_>) {
         (Some(request), Some(addr)) if addr.len == 0 => argument(line, request, addr.base),
         _ => list(line, event.remote_iov, event.riovcnt),
     }
+    places(line, event);
+}
+
+/// `(libc.so.6+0x26000 r-x)`: in which mappings the ranges that are shown lie, where these have names.
+fn places(line: &mut Line, event: &Event<'_>) {
+    let (Some(ranges), Some(regions)) = (event.remote_iov, event.remote_regions) else { return };
+    let shown = if ranges.len() > 1 { SHOWN } else { 1 };
+    let places = ranges.iter().zip(regions.iter()).take(shown);
+    let places: Vec<String> = places.filter_map(|(range, region)| place(line, range.base, &region)).collect();
+    if !places.is_empty() {
+        line.word(Role::Dim, format_args!("({})", places.join(", ")));
+    }
+}
+
+/// The place of an address in its mapping, and what the program may do there if that is not reading and writing: in a file
+/// as the file has it, else from the mapping's start.
+fn place(line: &Line, address: u64, region: &Region<'_>) -> Option<String> {
+    let name = region.name()?;
+    let from_start = address.saturating_sub(region.start);
+    let is_file = region.path.starts_with('/');
+    let offset = if is_file { from_start.saturating_add(region.file_offset) } else { from_start };
+    let perms = region.perms.get(..3).filter(|perms| *perms != "rw-").map(|perms| format!(" {perms}"));
+    let at = if line.without_addresses { String::new() } else { format!("+{offset:#x}") };
+    Some(format!("{}{at}{}", Safe(name), Safe(&perms.unwrap_or_default())))
 }
 
 /// The same without a length that is `said` already, and of several ranges only the first.
@@ -36,6 +61,10 @@ pub(super) fn remote_in_short(line: &mut Line, event: &Event<'_>, said: Option<u
     match (event.ptrace_request, event.remote_iov.and_then(|iov| iov.get(0))) {
         (Some(request), Some(addr)) if addr.len == 0 => argument(line, request, addr.base),
         _ => first(line, event.remote_iov, event.riovcnt, said),
+    }
+    let first = event.remote_iov.and_then(|ranges| ranges.get(0)).zip(event.remote_regions.and_then(|of| of.get(0)));
+    if let Some(place) = first.and_then(|(range, region)| place(line, range.base, &region)) {
+        line.word(Role::Dim, format_args!("({place})"));
     }
 }
 

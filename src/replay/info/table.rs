@@ -4,6 +4,7 @@ use std::fmt::{Display, Write};
 
 use super::facts::{Facts, Word};
 use super::families;
+use super::regions::words;
 use crate::count::{self, Count, grouped};
 use crate::model;
 use crate::model::summary::{Summary, Term};
@@ -26,7 +27,8 @@ pub fn render(facts: &Facts<'_>, verbose: bool) -> String {
     origin(&mut out, facts);
     times(&mut out, facts);
     ledger(&mut out, facts);
-    let Manifest { families, gaps, hooks, .. } = facts.manifest;
+    let Manifest { families, gaps, hooks, regions, .. } = facts.manifest;
+    regions.iter().for_each(|readings| line(&mut out, "Mappings", words(readings)));
     if verbose {
         all_hooks(&mut out, hooks);
     }

@@ -141,6 +141,9 @@ struct UseFacts<'a> {
     /// The first path through which the target was reached.
     path: Option<&'a str>,
     has_more_paths: bool,
+    /// Names of the mappings that were reached, where these are known: a few of them.
+    regions: Vec<&'a str>,
+    has_more_regions: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -314,6 +317,8 @@ fn one_use(of: &Use) -> UseFacts<'_> {
         duration_ns: of.moved.map(|span| span.length_ns()),
         path: of.path.as_deref(),
         has_more_paths: of.has_more_paths,
+        regions: of.regions.iter().map(|name| &**name).collect(),
+        has_more_regions: of.has_more_regions,
     }
 }
 

@@ -220,6 +220,7 @@ fn joined_filters(parts: &[&HostPart]) -> Filters {
         target_comms: common(parts, |of| &of.filters.target_comms),
         command: common(parts, |of| &of.filters.command),
         follow: filters().all(|of| of.follow),
+        regions: filters().all(|of| of.regions),
         events: of_first.into_iter().filter(|event| filters().all(|of| of.events.contains(event))).collect(),
         uids: common(parts, |of| &of.filters.uids),
         cgroup: common(parts, |of| &of.filters.cgroup),

@@ -85,10 +85,10 @@ fn damaged_headers_are_refused() {
 fn ranges_of_a_row_are_counted() {
     // Runs: one row of 5; packed: rows of 2, 1, 1, and 4 that goes on.
     let levels = [2, 0, 8, 1, 3, 0b1110_0010];
-    assert_eq!(ranges(&levels, 13, 0).unwrap(), 4);
-    assert_eq!(ranges(&[6, 1], 3, 4).unwrap(), 7, "of a row of the page before");
+    assert_eq!(ranges(&levels, 13, 0).unwrap().0, 4);
+    assert_eq!(ranges(&[6, 1], 3, 4).unwrap(), (7, 7), "of a row of the page before");
     let long = |count: u64| [vec![2, 0], vec![(count << 1) as u8 | 0x80, (count >> 6) as u8, 1]].concat();
-    assert_eq!(ranges(&long(1023), 1024, 0).unwrap(), 1024);
+    assert_eq!(ranges(&long(1023), 1024, 0).unwrap(), (1024, 1024));
     assert!(ranges(&long(1024), 1025, 0).unwrap_err().to_string().contains("a row of 1025 ranges"));
     for (levels, values) in [(&[][..], 1), (&[2], 1), (&[0, 0], 1), (&[1], 1), (&[3], 8), (&[2, 2], 1)] {
         assert!(ranges(levels, values, 0).is_err(), "{levels:?}");

@@ -8,7 +8,7 @@ use crate::derive::redact::redactor::Payloads;
 use crate::derive::redact::rules;
 use crate::derive::redact::secret::Secret;
 use crate::schema::derived::Replaced;
-use crate::schema::manifest::{ClockState, Clocks, LedgerRow, Tool};
+use crate::schema::manifest::{ClockState, Clocks, LedgerRow, RegionReadings, Tool};
 
 fn redactor(level: Level) -> Redactor {
     let secret = Secret::of(b"k");
@@ -86,6 +86,7 @@ fn of_one() -> Manifest {
         gaps: vec![secret(), "x32 calls are not seen, where the kernel has them".into(), secret()],
         ledger: vec![LedgerRow { event: "tee".into(), lost_journal: 1, left_out: 1, ..LedgerRow::default() }],
         ledger_from_rows: true,
+        regions: Some(RegionReadings { named: 1, ..RegionReadings::default() }),
         derived_from: vec![Derivation {
             command: "slice".into(),
             argv: vec![secret(), secret()],

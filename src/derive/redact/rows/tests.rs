@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::*;
 use crate::derive::redact::clocks::Shift;
@@ -7,6 +8,7 @@ use crate::derive::redact::options::Keep;
 use crate::derive::redact::redactor::Payloads;
 use crate::derive::redact::secret::Secret;
 use crate::schema::columns;
+use crate::schema::regions::{Mapping, Regions};
 use crate::schema::types::{Iovec, Iovecs};
 use crate::schema::vocabulary::RedactionLevel as Level;
 
@@ -160,4 +162,42 @@ fn what_an_earlier_redaction_left_stays_until_a_stricter_one() {
     redactor(Level::Metadata).row(&left(), |row| {
         assert_eq!(*row, Event { payload_digest: None, payload_entropy: None, ..left() });
     });
+}
+
+#[test]
+fn mappings_keep_what_names_nobody() {
+    let mapping = |path: &str, perms: &str| {
+        Some(Arc::new(Mapping {
+            start: 0x7f12_3456_7000,
+            end: 0x7f12_3456_9000,
+            perms: perms.into(),
+            path: path.into(),
+            file_offset: 4096,
+            device: "fd:01".into(),
+            inode: 4_711_815,
+            build_id: "deadbeef".into(),
+        }))
+    };
+    let paths = ["[heap]", "[anon:secret]", "[secret]", "/home/joe/secret (deleted)", "/usr/lib/libc.so.6", ""];
+    let mappings: Vec<_> = paths.iter().map(|path| mapping(path, "r-xp")).chain([None]).collect();
+    let event = Event { region_source: Some("maps"), remote_regions: Some(Regions::Known(&mappings)), ..event() };
+    redactor(Level::Payload).row(&event, |row| assert_eq!(row.remote_regions, event.remote_regions));
+    for level in [Level::Share, Level::Metadata] {
+        redactor(level).row(&event, |row| {
+            let (regions, range) = (row.remote_regions.unwrap(), row.remote_iov.unwrap().get(0).unwrap());
+            assert_eq!((row.region_source, regions.len()), (Some("maps"), mappings.len()));
+            for (region, path) in regions.iter().zip(paths) {
+                assert_eq!((region.perms, region.file_offset), ("r-xp", 4096));
+                assert_eq!((region.device, region.build_id), ("", ""));
+                assert!(region.inode != 4_711_815 && !region.path.contains("secret"), "{region:?}");
+                assert_eq!(region.end - region.start, 0x2000);
+                let within = if level == Level::Share { 8 } else { 0 };
+                assert_eq!(range.base - region.start, within, "it lies where it lay in its mapping");
+                assert_eq!(path.ends_with(" (deleted)"), region.path.ends_with(" (deleted)"));
+            }
+            let shown: Vec<&str> = regions.iter().take(3).map(|region| region.path).collect();
+            assert_eq!(shown, ["[heap]", "[anon]", "[...]"]);
+            assert!(regions.get(5).unwrap().path.is_empty() && !regions.get(6).unwrap().is_mapped());
+        });
+    }
 }

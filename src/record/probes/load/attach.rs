@@ -40,6 +40,7 @@ impl Programs {
             };
             self.families.push(state);
         }
+        self.hooks.extend(self.regions.attach(&self.object));
         self.learn_mem_files()
     }
 

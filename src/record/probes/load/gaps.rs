@@ -37,6 +37,9 @@ pub fn gaps(programs: &Programs, events: &EventSet) -> Vec<String> {
         ));
     }
     gaps.extend(of_pipes(programs));
+    if let Some(reason) = programs.regions_obstacle() {
+        gaps.push(format!("the mappings that calls reach are not named (region_source none); {reason}"));
+    }
     if programs.knows_no_unix_names() {
         gaps.push(
             "names of unix sockets could not be read: this kernel has them in a module whose types it does not describe (BTF)"
@@ -53,6 +56,11 @@ pub fn gaps(programs: &Programs, events: &EventSet) -> Vec<String> {
     if programs.calls_unrecorded() > 0 {
         let calls = Count(programs.calls_unrecorded(), "call was", "calls were");
         gaps.push(format!("{calls} not recorded: no BPF program records calls of that kind (please report this)"));
+    }
+    if programs.misses_notes() {
+        let gap =
+            "the kernel has no room to note which mappings some calls reach: those are not named (region_source none)";
+        gaps.push(gap.into());
     }
     if programs.untracked() > 0 {
         let untracked = Count(programs.untracked(), "child process", "child processes");

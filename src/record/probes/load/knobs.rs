@@ -28,6 +28,8 @@ pub struct Knobs {
     pub cgroup: Option<(u64, u32)>,
     /// Bytes of all rings together.
     pub buffer_size: u64,
+    /// Note which mappings calls reach.
+    pub regions: bool,
 }
 
 /// Enters an event's syscall numbers.

@@ -14,6 +14,7 @@ mod knobs;
 mod ledger;
 mod object;
 mod probe;
+mod regions;
 mod rings;
 mod skips;
 mod switches;
@@ -31,6 +32,7 @@ use self::functions::Functions;
 use self::holders::Entries;
 use self::knobs::{follows_descriptors, wire_knobs};
 use self::object::{Maps, Refused};
+use self::regions::Regions;
 use crate::record::host;
 use crate::record::privileges;
 use crate::record::wire::{VMT_SPARES, VMT_TRACKED_BOTH, VMT_TRACKED_BY_NAME, VMT_TRACKED_TARGET, vmt_knobs};
@@ -56,6 +58,7 @@ pub struct Programs {
     later: Option<Object>,
     sys_exit: Option<Link>,
     entries: Entries,
+    regions: Regions,
     /// Processes that had memory open when that was last looked at.
     holders_seen: u64,
     functions: Functions,
@@ -104,7 +107,8 @@ pub fn load(knobs: &Knobs) -> Result<Programs> {
     let (rings, btf) = (rings?, btf.context("the kernel's BTF cannot be read")?);
     let mut functions = functions.map_err(|_| anyhow!("the search for kernel functions panicked"))?;
     functions.ask_for_permission(&btf);
-    let wire_knobs = wire_knobs(knobs, cpus, rings.len())?;
+    let mut wire_knobs = wire_knobs(knobs, cpus, rings.len())?;
+    let mut regions = Regions::find(knobs.regions, &btf);
     let mut maps = Maps::default();
     let always: Vec<&str> = Family::Process.spec().tracepoints().chain(uring::choose(&btf)).collect();
     let object = loop {
@@ -113,11 +117,13 @@ pub fn load(knobs: &Knobs) -> Result<Programs> {
             .any(|f| f.is_wanted(&knobs.events) && !f.has_own_tracepoints() && !functions.serves(f.family));
         let wanted = |program: &str| {
             let of_syscalls = program == SYS_EXIT || (program == SYS_ENTER && follows_descriptors(&knobs.events));
-            always.contains(&program) || functions.wants(program) || (exit_needed && of_syscalls)
+            let always = always.contains(&program) || regions.wants(program);
+            always || functions.wants(program) || (exit_needed && of_syscalls)
         };
+        wire_knobs.regions = regions.are_noted().into();
         match object::load(&wire_knobs, &rings, &mut maps, &wanted) {
             Ok(object) => break object,
-            Err(refused) if functions.without(&refused) => {}
+            Err(refused) if functions.without(&refused) || regions.without(&refused) => {}
             Err(refused) => return Err(not_loaded(refused)),
         }
     };
@@ -133,6 +139,7 @@ pub fn load(knobs: &Knobs) -> Result<Programs> {
         later: None,
         sys_exit: None,
         entries: Entries::default(),
+        regions,
         holders_seen: 0,
         functions,
         families: Vec::new(),
@@ -268,6 +275,7 @@ impl Programs {
     pub fn detach(&mut self) {
         self.functions.detach();
         self.sys_exit = None;
+        self.regions.detach();
         self.unwatch_entries();
         self.links.clear();
     }

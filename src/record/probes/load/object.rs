@@ -12,6 +12,9 @@ use crate::record::wire::{VMT_SPARES, vmt_knobs};
 
 pub(super) const OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/vmtrace.bpf.o"));
 
+/// The map in which is noted what calls reach.
+const NOTES: &str = "reached";
+
 /// The section that holds [`vmt_knobs`].
 const KNOBS: &str = ".rodata.knobs";
 
@@ -113,6 +116,8 @@ pub fn load(
         let name = map.name().to_string_lossy().into_owned();
         match (name.as_str(), maps.0.get(&name)) {
             (KNOBS, _) => map.set_initial_value(bytes_of(knobs)),
+            // Kernels before 5.11 have no such maps.
+            (NOTES, _) if knobs.regions == 0 => map.set_autocreate(false),
             (_, Some(shared)) => map.reuse_fd(shared.as_fd()),
             ("rings", _) => rings.first().map_or(Ok(()), |first| {
                 map.set_max_entries(rings.len() as u32)?;
@@ -130,7 +135,8 @@ pub fn load(
     let object = open.load().map_err(|e| refused(&e))?;
     for map in object.maps() {
         let name = map.name().to_string_lossy().into_owned();
-        if !name.starts_with('.') && !maps.0.contains_key(&name) {
+        let is_made = name != NOTES || knobs.regions != 0;
+        if is_made && !name.starts_with('.') && !maps.0.contains_key(&name) {
             maps.0.insert(name, MapHandle::try_from(&map).map_err(|e| refused(&e))?);
         }
     }

@@ -52,7 +52,8 @@ impl Skips {
     }
 }
 
-fn skipped(program: impl AsFd) -> u64 {
+/// Of the program behind a descriptor.
+pub(super) fn skipped(program: impl AsFd) -> u64 {
     let (mut info, mut len) = (bpf_prog_info::default(), size_of::<bpf_prog_info>() as u32);
     // SAFETY: the descriptor is open, and the kernel writes at most `len` bytes of the structure.
     let failed =

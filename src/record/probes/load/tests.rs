@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 
 use super::object;
 use crate::record::decode::wire_kind;
-use crate::schema::events::{EVENTS, FAMILIES, SYS_ENTER, SYS_EXIT};
+use crate::schema::events::{EVENTS, FAMILIES, REGION_PROGRAMS, SYS_ENTER, SYS_EXIT};
 
 #[test]
 fn every_program_serves_an_event_and_is_in_the_object() {
     let compiled: BTreeSet<String> = object::programs().into_iter().map(|(name, _)| name).collect();
     assert!(!compiled.is_empty(), "the BPF object cannot be read");
     let of_families = FAMILIES.iter().flat_map(|family| family.programs()).map(|(_, program)| program.name);
-    let named: Vec<String> = of_families.chain([SYS_EXIT, SYS_ENTER]).map(str::to_string).collect();
+    let named: Vec<String> =
+        of_families.chain([SYS_EXIT, SYS_ENTER]).chain(REGION_PROGRAMS).map(str::to_string).collect();
     let set: BTreeSet<String> = named.iter().cloned().collect();
     assert_eq!(set.len(), named.len(), "a program is named twice in src/schema/events.rs");
     let strangers: Vec<_> = compiled.difference(&set).collect();

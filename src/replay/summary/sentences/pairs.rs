@@ -10,6 +10,9 @@ use crate::schema::EventKind;
 use crate::schema::events::{Bytes, Group};
 use crate::schema::vocabulary::Direction;
 
+/// Names of mappings in a sentence.
+const REGIONS: usize = 3;
+
 /// A process that could not be identified.
 const UNKNOWN: &str = "an unknown process";
 
@@ -198,6 +201,8 @@ struct Done {
     errors: Errors,
     events: Vec<String>,
     means: Vec<String>,
+    regions: Vec<String>,
+    more_regions: bool,
     first_ns: Option<i64>,
     last_ns: Option<i64>,
 }
@@ -213,6 +218,8 @@ impl Done {
             done.errors.add(&of.errors, |error| !is_denial(error));
             add(&mut done.events, words::event(of.event.as_deref()));
             add(&mut done.means, words::means(of));
+            of.regions.iter().for_each(|region| add(&mut done.regions, words::short(region, words::NAME)));
+            done.more_regions |= of.has_more_regions;
             let min = |a: Option<i64>, b: i64| Some(a.map_or(b, |a| a.min(b)));
             let max = |a: Option<i64>, b: i64| Some(a.map_or(b, |a| a.max(b)));
             if let Some(Span { first_mono_ns, last_mono_ns, .. }) = of.moved {
@@ -226,6 +233,17 @@ impl Done {
     /// Calls that returned no error.
     fn succeeded(&self) -> u64 {
         self.calls.saturating_sub(self.failures)
+    }
+
+    /// `, including [heap] and [stack]`; nothing where no mapping is known by a name.
+    fn including(&self) -> String {
+        if self.regions.is_empty() {
+            return String::new();
+        }
+        let more = self.more_regions || self.regions.len() > REGIONS;
+        let mut named: Vec<String> = self.regions.iter().take(REGIONS).cloned().collect();
+        named.extend(more.then(|| "others".to_string()));
+        format!(", including {}", list(&named))
     }
 
     /// ` over 0.21 s`; nothing for a single instant.
@@ -285,7 +303,8 @@ fn sentence(pair: &Pair, deed: Deed, done: &Done) -> Option<String> {
     let through = format!(" through {}", list(&done.means));
     let mut text = if deed.moves_bytes() && done.transfers > 0 {
         let what = with_bytes(deed, target.as_deref(), &count::size(done.bytes));
-        let mut text = format!("{what} in {}{}{through}", Count(done.transfers, one, many), done.over());
+        let (calls, including) = (Count(done.transfers, one, many), done.including());
+        let mut text = format!("{what} in {calls}{}{through}{including}", done.over());
         let nothing = succeeded.saturating_sub(done.transfers);
         if nothing > 0 {
             text.push_str(&format!("; {} moved nothing", Count(nothing, one, many)));
@@ -401,9 +420,12 @@ pub fn beyond(tally: &Tally) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::model::tally::LIMIT;
     use crate::schema::Event;
+    use crate::schema::regions::{Mapping, Regions};
 
     fn call(pid: usize, event: &'static str) -> Event<'static> {
         let pid = i32::try_from(pid).unwrap();
@@ -436,6 +458,28 @@ mod tests {
         let nobody = Event { target_pid: None, target_comm: None, ..gone };
         let failed = "python3[7] tried to open /proc/PID/mem of an unknown process 2 times and failed (ENOENT).";
         assert_eq!(said(&[nobody, nobody]), [failed]);
+    }
+
+    #[test]
+    fn mappings_that_were_reached_are_named() {
+        let mapped = |path: &str| Some(Arc::new(Mapping { end: 1, path: path.into(), ..Mapping::default() }));
+        let heap = [mapped("[heap]"), mapped("[stack]"), mapped(""), None];
+        let files = [mapped("/usr/lib/libc.so.6"), mapped("/a/\u{1b}b")];
+        let read = Event { comm: "dumper", target_comm: Some("worker"), ..call(7, "process_vm_readv") };
+        let said = |events: &[Event<'_>]| {
+            let (mut tally, mut said) = (Tally::default(), Vec::new());
+            events.iter().for_each(|event| tally.note(event));
+            all(&mut said, &tally, 9);
+            said
+        };
+        let first = Event { remote_regions: Some(Regions::Known(&heap)), ..read };
+        let known =
+            "dumper[7] read 16 B of worker[1] in 2 reads through process_vm_readv, including [heap] and [stack].";
+        assert_eq!(said(&[first, read]), [known]);
+        let second = Event { remote_regions: Some(Regions::Known(&files)), ..read };
+        let more = "including [heap], [stack], libc.so.6 and others.";
+        assert!(said(&[first, second])[0].ends_with(more), "{:?}", said(&[first, second]));
+        assert!(!said(&[second])[0].contains('\u{1b}'));
     }
 
     #[test]

@@ -1,0 +1,363 @@
+//! Which mappings ranges of a process's memory lie in: from /proc/PID/maps, read soon after the event.
+//!
+//! A reading is used for an event only if nothing was mapped, unmapped or changed in between. The kernel counts such changes.
+//! The event has the count from before its first byte was copied, and a reading is made between two questions for the
+//! count: all three must agree. Whatever cannot be shown to be right is not named.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use super::build_id::BuildIds;
+use super::maps;
+use crate::schema::manifest::RegionReadings;
+use crate::schema::regions::Mapping;
+
+/// A state of the mappings of one address space.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct MappingState {
+    /// Number of the address space, which no other of this boot has; 0 where it is not known.
+    pub space: u32,
+    /// Counts changes.
+    pub changes: u32,
+}
+
+/// Asks the kernel about the mappings of processes.
+pub trait AskKernel: std::fmt::Debug + Send {
+    /// The present state of a process's mappings; `None` if it has none, or the kernel does not say.
+    fn state(&self, pid: i32) -> Option<MappingState>;
+    /// How often states were not noted that should have been.
+    fn skipped(&self) -> u64;
+}
+
+/// Bytes of /proc/PID/maps that are read at most.
+const MOST_BYTES: u64 = 16 << 20;
+/// Readings per second, and bytes: what was not used in a second is left for later, up to the second number.
+const READINGS: (f64, f64) = (100.0, 100.0);
+const BYTES: (f64, f64) = ((4u64 << 20) as f64, MOST_BYTES as f64);
+/// Of one address space so many readings per second.
+const OF_ONE: (f64, f64) = (10.0, 10.0);
+/// Address spaces remembered.
+const MOST_SPACES: usize = 256;
+/// Mappings remembered of all of them.
+const MOST_MAPPINGS: usize = 500_000;
+
+/// What may be spent, and how fast it grows again.
+#[derive(Debug)]
+struct Budget {
+    rate: f64,
+    most: f64,
+    left: f64,
+    at: Instant,
+}
+
+impl Budget {
+    fn new((rate, most): (f64, f64), now: Instant) -> Self {
+        Budget { rate, most, left: most, at: now }
+    }
+
+    /// Whether something is left.
+    fn allows(&mut self, now: Instant) -> bool {
+        let grown = now.saturating_duration_since(self.at).as_secs_f64() * self.rate;
+        (self.left, self.at) = ((self.left + grown).min(self.most), now);
+        self.left >= 1.0
+    }
+
+    /// May make debts.
+    fn spend(&mut self, amount: f64) {
+        self.left -= amount;
+    }
+}
+
+/// What is known of one address space.
+#[derive(Debug)]
+struct Space {
+    /// The latest count that was seen: a lower one does not come back.
+    latest: u32,
+    /// As read when the count was this.
+    read: Option<(u32, Arc<[Arc<Mapping>]>)>,
+    budget: Budget,
+    used: u64,
+}
+
+/// Readings of the system's /proc.
+#[derive(Debug)]
+pub struct Readings {
+    kernel: Box<dyn AskKernel>,
+    spaces: HashMap<u32, Space>,
+    mappings: usize,
+    uses: u64,
+    readings: Budget,
+    bytes: Budget,
+    skipped: u64,
+    build_ids: BuildIds,
+    /// What became of them.
+    pub counts: RegionReadings,
+}
+
+impl Readings {
+    /// Nothing read yet.
+    pub fn new(kernel: Box<dyn AskKernel>) -> Self {
+        let now = Instant::now();
+        Readings {
+            skipped: kernel.skipped(),
+            kernel,
+            spaces: HashMap::new(),
+            mappings: 0,
+            uses: 0,
+            readings: Budget::new(READINGS, now),
+            bytes: Budget::new(BYTES, now),
+            build_ids: BuildIds::default(),
+            counts: RegionReadings::default(),
+        }
+    }
+
+    /// The mappings of process `pid` in a state, in order; `None` where that cannot be shown, which is counted.
+    pub fn of(&mut self, pid: i32, state: MappingState) -> Option<Arc<[Arc<Mapping>]>> {
+        let found = self.find(pid, state);
+        match &found {
+            Ok(_) => self.counts.named += 1,
+            Err(why) => *why(&mut self.counts) += 1,
+        }
+        found.ok()
+    }
+
+    fn find(&mut self, pid: i32, state: MappingState) -> Result<Arc<[Arc<Mapping>]>, Why> {
+        if state.space == 0 {
+            return Err(|counts| &mut counts.not_noted);
+        }
+        self.uses += 1;
+        let uses = self.uses;
+        if let Some(space) = self.spaces.get_mut(&state.space) {
+            space.used = uses;
+            match &space.read {
+                Some((changes, mappings)) if *changes == state.changes => return Ok(mappings.clone()),
+                // The count has moved on, so that another reading would be of another state.
+                _ if space.latest != state.changes && !is_later(state.changes, space.latest) => {
+                    return Err(|counts| &mut counts.changed);
+                }
+                _ => (),
+            }
+        }
+        let now = Instant::now();
+        self.remember(state, now, uses);
+        let space = self.spaces.get_mut(&state.space);
+        let may = space.is_some_and(|space| space.budget.allows(now));
+        if !may || !self.readings.allows(now) || !self.bytes.allows(now) {
+            return Err(|counts| &mut counts.too_often);
+        }
+        let read = self.read(pid, state);
+        if let Some(space) = self.spaces.get_mut(&state.space) {
+            space.budget.spend(1.0);
+            if let Ok(mappings) = &read {
+                self.mappings += mappings.len();
+                let before = space.read.replace((state.changes, mappings.clone()));
+                self.mappings -= before.map_or(0, |(_, mappings)| mappings.len());
+            }
+        }
+        read
+    }
+
+    /// Reads /proc/PID/maps, if the process is in that state before and behind.
+    fn read(&mut self, pid: i32, state: MappingState) -> Result<Arc<[Arc<Mapping>]>, Why> {
+        let before = self.kernel.state(pid);
+        self.see(before);
+        match before {
+            Some(now) if now == state => (),
+            Some(now) if now.space == state.space => return Err(|counts| &mut counts.changed),
+            _ => return Err(|counts| &mut counts.gone),
+        }
+        self.readings.spend(1.0);
+        self.counts.readings += 1;
+        let mut text = Vec::new();
+        let file = File::open(format!("/proc/{pid}/maps"));
+        let read = file.and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut text));
+        self.bytes.spend(text.len() as f64);
+        self.counts.bytes += text.len() as u64;
+        let after = self.kernel.state(pid);
+        self.see(after);
+        let skipped = self.kernel.skipped();
+        if after != Some(state) || skipped != std::mem::replace(&mut self.skipped, skipped) {
+            return Err(|counts| &mut counts.raced);
+        }
+        if read.is_err() || text.is_empty() {
+            return Err(|counts| &mut counts.gone);
+        }
+        if text.len() as u64 > MOST_BYTES {
+            return Err(|counts| &mut counts.too_large);
+        }
+        let mut mappings = maps::parse(&text).ok_or::<Why>(|counts| &mut counts.gone)?;
+        self.build_ids.fill(pid, &mut mappings);
+        Ok(mappings.into_iter().map(Arc::new).collect())
+    }
+
+    /// Learns a count that the kernel has stated.
+    fn see(&mut self, state: Option<MappingState>) {
+        let Some(state) = state else { return };
+        if let Some(space) = self.spaces.get_mut(&state.space)
+            && is_later(state.changes, space.latest)
+        {
+            space.latest = state.changes;
+        }
+    }
+
+    /// Makes room for an address space, and that one known.
+    fn remember(&mut self, state: MappingState, now: Instant, used: u64) {
+        while self.spaces.len() >= MOST_SPACES || self.mappings > MOST_MAPPINGS {
+            let oldest = self.spaces.iter().filter(|(number, _)| **number != state.space).min_by_key(|(_, s)| s.used);
+            let Some(oldest) = oldest.map(|(number, _)| *number) else { break };
+            let removed = self.spaces.remove(&oldest).and_then(|space| space.read);
+            self.mappings -= removed.map_or(0, |(_, mappings)| mappings.len());
+        }
+        let new = || Space { latest: state.changes, read: None, budget: Budget::new(OF_ONE, now), used };
+        self.spaces.entry(state.space).or_insert_with(new);
+        self.see(Some(state));
+    }
+}
+
+/// Whether a count is later than another: it may have gone round.
+fn is_later(changes: u32, than: u32) -> bool {
+    let ahead = changes.wrapping_sub(than);
+    ahead != 0 && ahead < 1 << 31
+}
+
+/// Which number counts that mappings were not found.
+type Why = fn(&mut RegionReadings) -> &mut u64;
+
+/// The mapping of `mappings`, which are in order, that holds an address.
+pub fn holding(mappings: &[Arc<Mapping>], address: u64) -> Option<&Arc<Mapping>> {
+    let behind = mappings.partition_point(|mapping| mapping.start <= address);
+    mappings.get(behind.checked_sub(1)?).filter(|mapping| address < mapping.end)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::{Mutex, PoisonError};
+
+    use super::*;
+
+    /// Answers, in their order; the last one stays. The mappings themselves are this process's own.
+    #[derive(Debug, Clone)]
+    struct Answers(Arc<Mutex<(VecDeque<Option<MappingState>>, u64)>>);
+
+    impl AskKernel for Answers {
+        fn state(&self, _pid: i32) -> Option<MappingState> {
+            let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if answers.0.len() > 1 { answers.0.pop_front().unwrap() } else { answers.0[0] }
+        }
+
+        fn skipped(&self) -> u64 {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).1
+        }
+    }
+
+    fn state(space: u32, changes: u32) -> MappingState {
+        MappingState { space, changes }
+    }
+
+    fn readings(answers: &[MappingState]) -> (Readings, Answers) {
+        let answers = Answers(Arc::new(Mutex::new((answers.iter().copied().map(Some).collect(), 0))));
+        (Readings::new(Box::new(answers.clone())), answers)
+    }
+
+    fn own() -> i32 {
+        std::process::id() as i32
+    }
+
+    #[test]
+    fn a_reading_serves_all_events_of_its_state() {
+        let (mut readings, answers) = readings(&[state(1, 4)]);
+        let local = 7;
+        let at = std::ptr::from_ref(&local).addr() as u64;
+        for _ in 0..20 {
+            let mappings = readings.of(own(), state(1, 4)).unwrap();
+            let stack = holding(&mappings, at).unwrap();
+            assert!(stack.perms.starts_with("rw") && (stack.start..stack.end).contains(&at), "{stack:?}");
+            assert_eq!(holding(&mappings, 0x1000), None);
+            assert_eq!(holding(&mappings, u64::MAX), None);
+        }
+        answers.0.lock().unwrap().0 = [Some(state(1, 5))].into();
+        assert!(readings.of(own(), state(1, 4)).is_some(), "what was true stays so");
+        assert!(readings.of(own(), state(1, 5)).is_some());
+        assert!(readings.of(own(), state(1, 4)).is_none(), "it is read no more");
+        let RegionReadings { named, changed, readings, .. } = readings.counts;
+        assert_eq!((named, changed, readings), (22, 1, 2));
+    }
+
+    #[test]
+    fn what_has_changed_is_not_named() {
+        let (mut changed, _) = readings(&[state(1, 5)]);
+        assert!(changed.of(own(), state(1, 4)).is_none(), "before the reading");
+        assert!(changed.of(own(), state(1, 4)).is_none(), "without another question");
+        assert_eq!((changed.counts.changed, changed.counts.readings), (2, 0));
+        let (mut raced, _) = readings(&[state(1, 4), state(1, 5)]);
+        assert!(raced.of(own(), state(1, 4)).is_none(), "during the reading");
+        assert_eq!((raced.counts.raced, raced.counts.readings), (1, 1));
+        let (mut other, _) = readings(&[state(2, 4)]);
+        assert!(other.of(own(), state(1, 4)).is_none(), "another program by now");
+        assert!(other.of(own(), MappingState::default()).is_none(), "not noted");
+        assert_eq!((other.counts.gone, other.counts.not_noted), (1, 1));
+        let (mut skipped, answers) = readings(&[state(1, 4)]);
+        answers.0.lock().unwrap().1 = 1;
+        assert!(skipped.of(own(), state(1, 4)).is_none(), "the kernel has not noted what some call reached");
+        assert!(skipped.of(own(), state(1, 4)).is_some());
+        assert_eq!(skipped.counts.raced, 1);
+    }
+
+    #[test]
+    fn who_is_gone_has_no_mappings() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let (mut readings, _) = readings(&[state(1, 4)]);
+        let pid = child.id() as i32;
+        child.wait().unwrap();
+        assert!(readings.of(pid, state(1, 4)).is_none());
+        assert_eq!(readings.counts.gone, 1);
+    }
+
+    #[test]
+    fn a_process_that_maps_all_the_time_is_read_ten_times_a_second() {
+        let states: Vec<MappingState> = (1..=100).flat_map(|changes| [state(1, changes), state(1, changes)]).collect();
+        let (mut readings, _) = readings(&states);
+        let began = Instant::now();
+        let named = (1..=100).filter(|changes| readings.of(own(), state(1, *changes)).is_some()).count();
+        let most = 11 + (began.elapsed().as_secs_f64() * 10.0) as usize;
+        assert!((10..=most).contains(&named), "{named} of at most {most}");
+        assert_eq!(readings.counts.named, named as u64);
+        assert!(readings.counts.too_often > 0);
+    }
+
+    #[test]
+    fn counts_go_round() {
+        assert!(is_later(5, 4) && is_later(0, u32::MAX) && !is_later(4, 4) && !is_later(4, 5));
+    }
+
+    #[test]
+    fn a_budget_grows_again_up_to_its_limit() {
+        let now = Instant::now();
+        let mut budget = Budget::new((10.0, 20.0), now);
+        budget.spend(20.0);
+        assert!(!budget.allows(now));
+        budget.spend(5.0);
+        let later = |ms| now + std::time::Duration::from_millis(ms);
+        assert!(!budget.allows(later(500)), "debts are paid first");
+        assert!(budget.allows(later(700)));
+        assert!(budget.allows(later(60_000)) && budget.left <= 20.0);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let (mut readings, answers) = readings(&[state(1, 1)]);
+        for space in 1..1000 {
+            answers.0.lock().unwrap().0 = [Some(state(space, 1))].into();
+            let _ = readings.of(own(), state(space, 1));
+        }
+        assert!(readings.spaces.len() <= MOST_SPACES);
+        let known: usize = readings.spaces.values().filter_map(|space| Some(space.read.as_ref()?.1.len())).sum();
+        assert_eq!(readings.mappings, known);
+    }
+}
