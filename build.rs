@@ -35,6 +35,7 @@ fn git_commit() -> String {
 #[cfg(feature = "record")]
 mod record {
     use std::env;
+    use std::ffi::OsString;
     use std::path::{Path, PathBuf};
     use std::process::Command;
 
@@ -102,6 +103,20 @@ mod record {
             .context("wire.rs cannot be written")
     }
 
+    /// Names of sources, which are in the line information of the programs, without the directories of this machine: the same
+    /// sources make the same object everywhere, whose digest is in each capture.
+    fn places_of_sources(out: &Path) -> Result<[OsString; 2]> {
+        let to = |from: &Path, name: &str| {
+            let mut option = OsString::from("-ffile-prefix-map=");
+            option.push(from);
+            option.push("=");
+            option.push(name);
+            option
+        };
+        let here = env::current_dir().context("the current directory is not known")?;
+        Ok([to(&out.join("include"), "include"), to(&here, ".")])
+    }
+
     /// Compiles the programs with the headers of the libbpf that is linked. libbpf's linker leaves out the DWARF of clang, which
     /// contains paths of this machine. (libbpf-cargo does the same, with 30 crates more.)
     fn programs(out: &Path) -> Result<()> {
@@ -114,6 +129,7 @@ mod record {
             .args(["-target", "bpf", "-mcpu=v3", "-D__TARGET_ARCH_x86", "-g", "-O2", "-fno-stack-protector"])
             .args(["-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-I"])
             .arg(out.join("include"))
+            .args(places_of_sources(out)?)
             .args(["-c", "bpf/vmtrace.bpf.c", "-o"])
             .arg(&compiled)
             .status()

@@ -27,7 +27,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vmtr
 
 # Of the project, what the recorder is made of and what tests it in a guest. New directories in src/ are in it.
 INPUTS = [
-    "bpf", "build.rs", "examples/workload", "src", "tests/guests", "tests/readers/check.py", "tests/record", "tests/runner",
+    "bpf", "build.rs", "examples/workload", "src", "tests/guests", "tests/readers/check.py", "tests/record", "tests/runner/run.py",
     "tests/sandbox", "tests/workloads",
 ]  # fmt: skip
 # What reads finished captures, parses the command line, or describes the recorder: the same on every kernel, and tested on

@@ -175,7 +175,7 @@ class WholeRun(Planted):
         built = json.dumps({"executable": self.program, "profile": {"test": True}})
         self.stand_in("programs/cargo", f"echo '{built}'")
         # It cannot record; the readers get what it makes of captures.
-        self.stand_in("target/debug/vmtrace", 'case "$1" in slice | redact) ;; *) exit 2 ;; esac')
+        self.stand_in("target/debug/vmtrace", 'case "$1" in slice | redact | merge) ;; *) exit 2 ;; esac')
         self.stand_in("target/debug/examples/regroup", "")
         self.stand_in("venv/bin/python", 'case "$*" in *problem*) echo "it is a test" ;; *check.py*) echo "5 passed, 0 failed" ;; esac')
         self.stand_in("venv/bin/py-spy", "")

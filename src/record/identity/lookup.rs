@@ -13,7 +13,7 @@ use crate::record::identity::cgroupfs::find_cgroup;
 use crate::record::identity::mappings::{AskKernel, MappingState, Readings, holding};
 use crate::record::identity::proc::{Snapshot, all_pids, same_start, snapshot};
 use crate::record::journal::{FrameKind, Journal};
-use crate::schema::manifest::RegionReadings;
+use crate::schema::manifest::{self, RegionReadings};
 use crate::schema::regions::Mapping;
 
 /// Answers questions of the decoder: who a process is, where a cgroup is.
@@ -172,7 +172,7 @@ impl Recorded {
 
     /// Learns an answer. What cannot be read is as if it had not been kept.
     pub fn learn(&mut self, json: &[u8]) {
-        match serde_json::from_slice(json) {
+        match manifest::parse(json) {
             Ok(Answer::Process { pid, start_ns, found }) => drop(self.processes.insert((pid, start_ns), found)),
             Ok(Answer::Cgroup { id, path }) => drop(self.cgroups.insert(id, path)),
             Ok(Answer::Mapping { state, found }) => {

@@ -250,7 +250,7 @@ pub fn capture_id(output: &Path) -> Option<String> {
             ..Reader::from(Source::Left { base: base.clone(), segments: VecDeque::new() }, tag)
         };
         let frame = reader.read_here().ok()?.filter(|frame| frame.kind == FrameKind::Begin)?;
-        let begin: Begin = serde_json::from_slice(&frame.payload).ok()?;
+        let begin: Begin = manifest::parse(&frame.payload).ok()?;
         Some(begin.manifest.capture_id).filter(|id| frame::tag(id) == tag)
     })
 }

@@ -6,6 +6,7 @@ use crate::record::encode::checkpoint::Checkpoint;
 use crate::record::identity::lookup::Recorded;
 use crate::record::journal::{Frame, FrameKind, Reader};
 use crate::record::ledger::Counted;
+use crate::schema::manifest;
 
 /// The place in a series of files that the journal is to go on from.
 #[derive(Clone, Copy, Debug)]
@@ -64,9 +65,9 @@ impl Run {
                 self.complete_until_ns = self.complete_until_ns.max(frame.stamp_ns);
                 self.has_records |= self.from(end).is_some_and(|from| frame.number >= from);
             }
-            FrameKind::Counters => self.counted = serde_json::from_slice(&frame.payload).ok().or(self.counted.take()),
+            FrameKind::Counters => self.counted = manifest::parse(&frame.payload).ok().or(self.counted.take()),
             FrameKind::Checkpoint => {
-                let found: Option<Checkpoint> = serde_json::from_slice(&frame.payload).ok();
+                let found: Option<Checkpoint> = manifest::parse(&frame.payload).ok();
                 // The flight recorder writes no row groups: its rows begin with the first remaining checkpoint.
                 let wanted = |c: &Checkpoint| end.fits(c) && (end.groups > 0 || self.checkpoint.is_none());
                 if let Some(found) = found.filter(|c| wanted(c) && c.place.from >= self.first) {
