@@ -5,8 +5,9 @@
  * lock as a reader first. When it releases it, the program here notes address space and count for the calling thread;
  * no writer can be at work then.
  *
- * The first note of a call is what counts: if the recorder later finds the same count, nothing has changed since before
- * the first byte was copied. An older note of the same thread would be as right, and never names a mapping wrongly.
+ * The first note of a call is what counts: if the recorder finds the same count after the call, nothing has changed
+ * since before the first byte was copied. A note that an earlier call has left is as right then, if it is of the same
+ * target.
  */
 #ifndef VMTRACE_REGIONS_BPF_H
 #define VMTRACE_REGIONS_BPF_H
@@ -43,7 +44,7 @@ static __always_inline __u32 space_of(__u64 mm)
 /* What tells most calls from the one that the thread made before: number and first argument, as they came. */
 static __always_inline __u64 call_mark(struct task_struct *task)
 {
-	__u64 regs = (__u64)task_read(task, stack) + THREAD_SIZE - bpf_core_type_size(struct pt_regs);
+	__u64 regs = bpf_task_pt_regs(task);
 
 	return peek(regs, struct pt_regs, orig_ax) << 32 ^ peek(regs, struct pt_regs, di);
 }
@@ -67,7 +68,7 @@ int BPF_PROG(mappings_visited, struct mm_struct *mm)
 			__sync_fetch_and_add(&s->notes_missed, 1);
 		return 0;
 	}
-	mark = call_mark(plain);
+	mark = call_mark(task);
 	if (note->call == mark && note->space)
 		return 0;
 	note->call = mark;
@@ -79,12 +80,14 @@ int BPF_PROG(mappings_visited, struct mm_struct *mm)
 /* Puts into a record what the current call has reached. */
 static __always_inline void mappings_reached(struct vmt_hdr *hdr)
 {
+	struct task_struct *task;
 	struct reached *note;
 
 	if (!knobs.regions)
 		return;
-	note = bpf_task_storage_get(&reached, bpf_get_current_task_btf(), NULL, 0);
-	if (!note)
+	task = bpf_get_current_task_btf();
+	note = bpf_task_storage_get(&reached, task, NULL, 0);
+	if (!note || note->call != call_mark(task))
 		return;
 	hdr->space = note->space;
 	hdr->changes = note->changes;

@@ -413,8 +413,7 @@ struct vmt_loss {
 	__u32 count[VMT_EVENTS];
 };
 
-/* What the recorder asks about the mappings of a process, and the answer: 0 where it has no memory, and while a change
- * is under way. */
+/* What the recorder asks about the mappings of a process, and the answer: 0 where it has no memory. */
 struct vmt_mappings {
 	__s32 pid;
 	__u32 space;

@@ -3,16 +3,29 @@
 
 use std::fmt::Write;
 
+use arrow::datatypes::{DataType, FieldRef};
 use vmtrace::schema::columns::{COLUMNS, ColumnSpec, Layout};
 use vmtrace::schema::events::{EVENTS, Group, sets};
 use vmtrace::schema::vocabulary::{IovVerdict, Loss, LostCause, VOCABULARIES};
 
 fn type_name(column: &ColumnSpec) -> String {
-    use arrow::datatypes::DataType;
     match (column.data_type)() {
-        DataType::Dictionary(..) => "Dictionary<Int32, Utf8>".into(),
-        DataType::List(_) => "List<Struct<base: UInt64, len: UInt64>>".into(),
+        DataType::List(item) => format!("List<{}>", parts(item.data_type())),
         DataType::Timestamp(..) => "Timestamp(µs, UTC)".into(),
+        other => short(&other),
+    }
+}
+
+/// The parts of a list's items, named and with their types.
+fn parts(item: &DataType) -> String {
+    let DataType::Struct(parts) = item else { return item.to_string() };
+    let part = |part: &FieldRef| format!("{}: {}", part.name(), short(part.data_type()));
+    format!("Struct<{}>", parts.iter().map(part).collect::<Vec<_>>().join(", "))
+}
+
+fn short(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Dictionary(..) => "Dictionary<Int32, Utf8>".into(),
         other => other.to_string(),
     }
 }

@@ -140,6 +140,8 @@ impl Recording {
             end_reason: last.end_reason.clone(),
             hooks: last.hooks.clone(),
             families: last.families.clone(),
+            // Counted from the start of the recording.
+            regions: last.regions.clone(),
             gaps,
             ledger: Vec::new(),
             ledger_from_rows: self.all().any(|source| source.manifest().ledger_from_rows),

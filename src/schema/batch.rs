@@ -32,8 +32,8 @@ impl BatchBuilder {
         self.builders.append(event);
         self.rows += 1;
         let iovecs = event.local_iov.map_or(0, |v| v.len()) + event.remote_iov.map_or(0, |v| v.len());
-        let regions = event.remote_regions.map_or(0, |v| v.len());
-        self.bytes += event.payload.map_or(0, <[u8]>::len) + 16 * iovecs + 48 * regions;
+        let regions: usize = event.remote_regions.map_or(0, |regions| regions.iter().map(|r| r.bytes()).sum());
+        self.bytes += event.payload.map_or(0, <[u8]>::len) + 16 * iovecs + regions;
     }
 
     /// Events collected so far.
@@ -65,6 +65,9 @@ impl BatchBuilder {
 #[cfg(test)]
 mod tests {
     use super::super::columns::EventBatch;
+    use std::sync::Arc;
+
+    use super::super::regions::{Mapping, Regions};
     use super::super::types::{Iovec, Iovecs};
     use super::*;
 
@@ -112,5 +115,13 @@ mod tests {
             builder.push(&Event { payload: Some(&payload), ..Event::default() });
         }
         assert_eq!(builder.rows(), BATCH_BYTES >> 20);
+        // Texts of regions, too: a file may hold each of them once a row.
+        let mut builder = BatchBuilder::default();
+        let region = Mapping { end: 1, path: "x".repeat(4096), ..Mapping::default() };
+        let regions = vec![Some(Arc::new(region)); 1024];
+        while !builder.is_full() {
+            builder.push(&Event { remote_regions: Some(Regions::Known(&regions)), ..Event::default() });
+        }
+        assert_eq!(builder.rows(), BATCH_BYTES >> 22);
     }
 }

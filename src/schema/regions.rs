@@ -72,11 +72,18 @@ impl<'a> Region<'a> {
         self.perms.as_bytes().get(2) == Some(&b'x')
     }
 
-    /// The last part of its path, or its name; `None` where it has neither.
+    /// The last part of its path, or its name; `None` where it has neither. A path whose last part looks like a name is whole.
     pub fn name(&self) -> Option<&'a str> {
-        let whole = self.path.starts_with('[');
-        let name = if whole { self.path } else { self.path.rsplit('/').next().unwrap_or_default() };
-        Some(name).filter(|name| !name.is_empty())
+        let last = self.path.rsplit('/').next().unwrap_or_default();
+        let whole = self.path.starts_with('[') || last.starts_with('[');
+        Some(if whole { self.path } else { last }).filter(|name| !name.is_empty())
+    }
+
+    /// Bytes that it takes in a file at most, where no text of it stands for several.
+    pub fn bytes(&self) -> usize {
+        let Region { perms, path, device, build_id, .. } = self;
+        4 * size_of::<u64>()
+            + [perms, path, device, build_id].iter().map(|text| size_of::<u32>() + text.len()).sum::<usize>()
     }
 }
 
@@ -316,5 +323,10 @@ mod tests {
             [Some("[heap]"), None, Some("b (deleted)")]
         );
         assert!(again.get(0).unwrap().is_writable() && !again.get(0).unwrap().is_executable());
+        let named = |path| Region { path, ..Region::default() }.name();
+        assert_eq!(
+            [named("/tmp/[heap]"), named("/memfd:[stack] (deleted)")],
+            [Some("/tmp/[heap]"), Some("memfd:[stack] (deleted)")]
+        );
     }
 }

@@ -76,6 +76,8 @@ fn forced_writes_go_by_the_mapping() {
         vec![mapping("r--p", "/usr/lib/libc.so.6")],
         vec![mapping("rwxp", "")],
         vec![mapping("rw-p", "[heap]"), mapping("rwxp", "")],
+        // The last byte is behind it.
+        vec![Some(Arc::new(Mapping { end: 4096 + 7, perms: "rw-p".into(), ..Mapping::default() }))],
     ];
     let iov = [Iovec { base: 4096, len: 8 }; 2];
     let write = |seq: u64, event: &'static str| Event {
@@ -103,6 +105,8 @@ fn forced_writes_go_by_the_mapping() {
         Event { region_source: Some("none"), ..write(6, "pwrite") },
         write(7, "pwrite"),
         write(8, "process_vm_writev"),
+        known(9, "pwrite", 5),
+        known(10, "process_vm_writev", 5),
     ];
     let path = kept("forced.parquet");
     captures::write(&path, &Manifest::default(), &[&events]);
@@ -110,7 +114,8 @@ fn forced_writes_go_by_the_mapping() {
     let shown: Vec<_> = found.iter().map(|row| (row["seq"].clone(), row["perms"].clone())).collect();
     let wanted = [(1, "r-xp"), (2, "r--p"), (3, "rwxp"), (4, "rw-p")].map(|(seq, perms)| (json!(seq), json!(perms)));
     assert_eq!(shown[..4], wanted);
-    assert_eq!(shown[4..], [6, 7].map(|seq| (json!(seq), json!(null))), "not known: every write with force");
+    assert_eq!(shown[4..6], [6, 7].map(|seq| (json!(seq), json!(null))), "not known: every write with force");
+    assert_eq!(shown[6..], [(json!(9), json!("rw-p"))], "nor is what is behind it");
 }
 
 #[test]

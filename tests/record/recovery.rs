@@ -97,11 +97,27 @@ fn recovered(pieces: &[PathBuf], output: &Path) -> (i32, String) {
     let status = ran.status.code().expect("status");
     assert!([0, 3].contains(&status), "recover {pieces:?}: {status}\n{said}");
     captures::intact(&[output.to_path_buf()]);
+    mappings_are_right(output);
     let manifest = captures::open(output).manifest().clone();
     if !manifest.ledger.is_empty() {
         ledger_balances(&manifest);
     }
     (status, said)
+}
+
+/// What was read was mapped. The recorder was killed before it had named all of it, so not all is named.
+fn mappings_are_right(capture: &Path) {
+    let capture = captures::open(capture);
+    let columns = vec!["event", "remote_iov", "region_source", "remote_regions"];
+    for batch in capture.scan(&Scan { columns, ..Scan::default() }).expect("scan") {
+        for row in batch.expect("batch").iter().filter(|row| row.event == EVENT) {
+            assert_eq!(row.region_source == Some("maps"), row.remote_regions.is_some(), "{row:?}");
+            let ranges = row.remote_iov.into_iter().flat_map(|ranges| ranges.iter());
+            for (region, range) in row.remote_regions.into_iter().flat_map(|regions| regions.iter()).zip(ranges) {
+                assert!((region.start..region.end).contains(&range.base), "{row:?}");
+            }
+        }
+    }
 }
 
 /// Number of the first row.

@@ -13,7 +13,7 @@ use super::harness::{Row, Tier, compare_calls, is_call, record_by, workload};
 
 /// Edge cases that a report of calls does not describe, or that take many calls or processes; tests of their own, which run
 /// in guests, too, have them.
-const APART: [&str; 20] = [
+const APART: [&str; 21] = [
     "swapped-descriptors",
     "swapped-received",
     "uring-mem",
@@ -28,6 +28,7 @@ const APART: [&str; 20] = [
     "regions",
     "regions-race",
     "regions-between",
+    "regions-leftover",
     "vanish",
     "blocked",
     "exit-signal",

@@ -50,6 +50,7 @@ const CASES: &[Case] = &[
     ("regions", regions::kinds),
     ("regions-race", regions::race),
     ("regions-between", regions::between),
+    ("regions-leftover", regions::leftover),
     ("self-overwrite", race::self_overwrite),
     ("mem-overwrite", race::mem_overwrite),
     ("overwrites", overwrite::overwrites),

@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -199,6 +200,8 @@ fn read(pid: i32, addresses: &[u64], into: &mut [u8]) -> i64 {
 /// Rounds of reads of one state of the mappings, and the pause behind each: the recorder has the time to look.
 const ROUNDS: usize = 60;
 const PAUSE: Duration = Duration::from_millis(20);
+/// How often the target maps something else.
+const TURNS: u64 = 12;
 
 /// One mapping of each kind is read again and again, then some are changed, and all are read again; twice. `phases` says
 /// what the ranges of each call lie in.
@@ -284,6 +287,52 @@ pub fn race(report: &mut Report) -> Result<()> {
     let variants = json!({ "0": ["", "rw-p"], "1": [path, "r--p"], "3": [link, "rw-s"] });
     report.fact("variants", variants);
     report.calls("process_vm_readv", tally, Vec::new());
+    Ok(())
+}
+
+/// What dumpers do: looks who the target is, then reads its memory, by descriptors of the same number. The kernel reads the
+/// command line from the target's memory, too. The target maps something else in between. The first byte says what was mapped when it was read: `variants`.
+pub fn leftover(report: &mut Report) -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("mapped");
+    let shared = Shared::new()?;
+    let child = Child::fork(|| {
+        let file = file(&path, 1)?;
+        let at = mapped(0, SIZE, libc::PROT_READ, libc::MAP_PRIVATE, Some((&file, 0)))?;
+        shared.word(PLACES).store(at, Ordering::Relaxed);
+        shared.word(DONE).store(1, Ordering::Release);
+        for step in 2u64.. {
+            while shared.word(ASKED).load(Ordering::Acquire) < step {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            let file = Some((&file, 0)).filter(|_| step % 2 == 1);
+            mapped(at, SIZE, libc::PROT_READ, libc::MAP_PRIVATE, file)?;
+            shared.word(DONE).store(step, Ordering::Release);
+        }
+        Ok(())
+    })?;
+    shared.await_word(DONE, 1)?;
+    let at = shared.word(PLACES).load(Ordering::Relaxed);
+    let of_child = |name| Ok::<_, std::io::Error>(File::open(format!("/proc/{}/{name}", child.0))?);
+    let mut tally = Tally::default();
+    for step in 2..TURNS {
+        let memory = of_child("mem")?;
+        let number = memory.as_raw_fd();
+        for _ in 0..10 {
+            memory.read_exact_at(&mut [0; READ], at)?;
+            tally.add(READ as i64, READ as u64);
+            std::thread::sleep(PAUSE);
+        }
+        drop(memory);
+        let name = of_child("cmdline")?;
+        ensure!(name.as_raw_fd() == number && name.read_at(&mut [0; PAGE], 0)? > 0, "it has another number");
+        shared.word(ASKED).store(step, Ordering::Release);
+        shared.await_word(DONE, step)?;
+        drop(name);
+    }
+    let path = path.to_str().context("a name that is no text")?;
+    report.fact("variants", json!({ "0": ["", "r--p"], "1": [path, "r--p"] }));
+    report.calls("pread", tally, Vec::new());
     Ok(())
 }
 

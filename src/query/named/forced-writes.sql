@@ -2,17 +2,25 @@
 -- process_vm_writev is not.
 --
 -- Where the mapping is known (region_source is maps), a write is here if that is not writable or is executable: perms and
--- region are those of the first range, process_vm_writev may write to others. Where it is not known, every write with force
--- is here. PTRACE_POKETEXT is the one call that says that it means code.
+-- region are those of the first range, process_vm_writev may write to others. Where it is not known, or a range goes on
+-- behind it, every write with force is here. PTRACE_POKETEXT is the one call that says that it means code.
 -- Lead: code patched in a running process (ATT&CK T1055.008, Ptrace System Calls; T1055.009, Proc Memory).
 -- Benign: breakpoints of debuggers (one byte 0xcc, or the original put back), uprobes-like tools, live patching.
 WITH judged AS (
-    SELECT capture, seq, max(CASE WHEN region['perms'] LIKE '_w-_' THEN 0 ELSE 1 END) AS forced
+    SELECT capture, seq, CASE WHEN max(forced) = 1 THEN 1 WHEN count(forced) = count(*) THEN 0 END AS forced
     FROM (
-        SELECT capture, seq, unnest(remote_regions) AS region
-        FROM events
-        WHERE direction = 'out' AND bytes > 0 AND region_source = 'maps'
-    ) AS written
+        SELECT
+            capture, seq,
+            CASE
+                WHEN region['perms'] NOT LIKE '_w-_' THEN 1
+                WHEN CAST(place['base'] AS DOUBLE) + CAST(place['len'] AS DOUBLE) <= CAST(region['end'] AS DOUBLE) THEN 0
+            END AS forced
+        FROM (
+            SELECT capture, seq, unnest(remote_regions) AS region, unnest(remote_iov) AS place
+            FROM events
+            WHERE direction = 'out' AND bytes > 0 AND region_source = 'maps'
+        ) AS written
+    ) AS ranges
     GROUP BY capture, seq
 )
 SELECT

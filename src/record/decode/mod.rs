@@ -198,6 +198,11 @@ impl Decoder {
         DecoderState { processes: self.processes.known(), cgroups: self.cgroups.known() }
     }
 
+    /// A recovery can begin here: answers that it needs are kept again.
+    pub fn begin_anew(&mut self) {
+        self.lookup.begin_anew();
+    }
+
     /// Goes on from a checkpoint.
     pub fn restore(&mut self, known: DecoderState) {
         self.processes.restore(known.processes);

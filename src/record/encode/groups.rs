@@ -58,7 +58,6 @@ impl Encoder {
 
     /// Says in the journal what it takes to go on from here, `groups` row groups into the present file.
     pub(super) fn checkpoint(&mut self, groups: usize, outcomes: &Outcomes) -> Option<u64> {
-        let running = self.running.as_ref()?;
         let checkpoint = Checkpoint {
             file: self.series.index(),
             groups,
@@ -72,7 +71,10 @@ impl Encoder {
             known: self.decoder.known(),
             reported: self.reported.clone(),
         };
-        running.journal.offer(FrameKind::Checkpoint, 0, &serde_json::to_vec(&checkpoint).ok()?)
+        let running = self.running.as_ref()?;
+        let number = running.journal.offer(FrameKind::Checkpoint, 0, &serde_json::to_vec(&checkpoint).ok()?);
+        self.decoder.begin_anew();
+        number
     }
 
     /// Appends a group to the present file; makes room where the disk is full. Whether it is there.

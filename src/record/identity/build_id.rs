@@ -2,15 +2,16 @@
 //!
 //! Paths in /proc/PID/maps are text. A file is believed to be the mapped one only if it has the mapping's device and inode.
 //! It is opened below the process's root, without following it out of there, only if its path needs no look-up that could
-//! wait, and only on block devices: the file system of a traced program must not be able to hold up the recorder.
+//! wait, only on block devices, and not if somebody has a lease on it (fcntl(2)): neither a traced program nor its file
+//! system must be able to hold up the recorder.
 
 use std::collections::HashMap;
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
-use nix::sys::stat::{Mode, major, minor};
+use nix::sys::stat::Mode;
 
 use crate::schema::regions::Mapping;
 
@@ -18,15 +19,18 @@ use crate::schema::regions::Mapping;
 const MOST_FILES: usize = 4096;
 /// New files looked at in one reading.
 const MOST_NEW: usize = 256;
-/// Bytes of notes looked at.
+/// Bytes of notes looked at, of one file.
 const MOST_NOTES: u64 = 64 << 10;
+/// Bytes of files looked at in one reading: 4,096 stand for opening one.
+const MOST_READ: u64 = 1 << 20;
+const OPENING: u64 = 4096;
 /// Program headers looked at.
 const MOST_HEADERS: u16 = 128;
 /// Bytes of a build id.
 const MOST_ID: usize = 64;
 
 /// Device, inode, and when it was changed.
-type Key = (u64, u64, i64, i64);
+type Key = (u32, u32, u64, i64, u32);
 
 /// Build ids by file.
 #[derive(Debug, Default)]
@@ -35,42 +39,51 @@ pub struct BuildIds {
 }
 
 impl BuildIds {
-    /// Fills in the build ids of a process's mappings, as far as they can be read.
-    pub fn fill(&mut self, pid: i32, mappings: &mut [Mapping]) {
+    /// Fills in the build ids of a process's mappings, as far as they can be read. Returns how many bytes of files that took.
+    pub fn fill(&mut self, pid: i32, mappings: &mut [Mapping]) -> u64 {
         // The root may be another one than ours.
         let as_place = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let root = open(format!("/proc/{pid}/root").as_str(), as_place, Mode::empty());
-        let Ok(root) = root else { return };
+        let Ok(root) = root else { return 0 };
+        let mut spent = 0;
         let mut of_path: HashMap<(String, String, u64), String> = HashMap::new();
         for mapping in mappings.iter_mut().filter(|mapping| is_on_block_device(mapping)) {
             let key = (mapping.path.clone(), mapping.device.clone(), mapping.inode);
             if !of_path.contains_key(&key) {
-                if of_path.len() >= MOST_NEW {
+                if of_path.len() >= MOST_NEW || spent >= MOST_READ {
                     continue;
                 }
-                let id = self.of(&root, mapping).unwrap_or_default();
+                let id = self.of(&root, mapping, &mut spent).unwrap_or_default();
                 of_path.insert(key.clone(), id);
             }
             mapping.build_id = of_path.get(&key).cloned().unwrap_or_default();
         }
+        spent
     }
 
-    fn of(&mut self, root: &OwnedFd, mapping: &Mapping) -> Option<String> {
+    fn of(&mut self, root: &OwnedFd, mapping: &Mapping, spent: &mut u64) -> Option<String> {
         let path = mapping.path.trim_start_matches('/');
         let how = OpenHow::new()
             .flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
             .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS | CACHED);
-        let found = File::from(openat2(root, path, how).ok()?);
-        let metadata = found.metadata().ok()?;
-        if !metadata.is_file() || metadata.ino() != mapping.inode || device(&metadata) != mapping.device {
+        let found = openat2(root, path, how).ok()?;
+        let status = status(&found)?;
+        let is_file = u32::from(status.stx_mode) & libc::S_IFMT == libc::S_IFREG;
+        let device = format!("{:02x}:{:02x}", status.stx_dev_major, status.stx_dev_minor);
+        if !is_file || status.stx_ino != mapping.inode || device != mapping.device {
             return None;
         }
-        let key = (metadata.dev(), metadata.ino(), metadata.mtime(), metadata.mtime_nsec());
+        let changed = status.stx_mtime;
+        let key = (status.stx_dev_major, status.stx_dev_minor, status.stx_ino, changed.tv_sec, changed.tv_nsec);
         if let Some(known) = self.known.get(&key) {
             return Some(known.clone());
         }
-        let file = File::open(format!("/proc/self/fd/{}", found.as_raw_fd())).ok()?;
-        let id = read(&file).unwrap_or_default();
+        *spent += OPENING;
+        // A lease is not waited for.
+        let as_reader = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        let file =
+            File::from(open(format!("/proc/self/fd/{}", found.as_raw_fd()).as_str(), as_reader, Mode::empty()).ok()?);
+        let id = read(&file, spent).unwrap_or_default();
         if self.known.len() >= MOST_FILES {
             self.known.clear();
         }
@@ -87,13 +100,19 @@ fn is_on_block_device(mapping: &Mapping) -> bool {
     mapping.inode != 0 && mapping.path.starts_with('/') && !mapping.device.starts_with("00:")
 }
 
-/// As /proc/PID/maps has it.
-fn device(metadata: &Metadata) -> String {
-    format!("{:02x}:{:02x}", major(metadata.dev()), minor(metadata.dev()))
+/// What is known of a file without asking its file system (statx(2)).
+fn status(file: &OwnedFd) -> Option<libc::statx> {
+    // SAFETY: a statx is numbers alone.
+    let mut status: libc::statx = unsafe { std::mem::zeroed() };
+    let how = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
+    // SAFETY: the descriptor is open, the path is a string, and `status` is as large as the kernel writes.
+    let failed = unsafe { libc::statx(file.as_raw_fd(), c"".as_ptr(), how, libc::STATX_BASIC_STATS, &raw mut status) };
+    (failed == 0).then_some(status)
 }
 
-/// The build id of an ELF file (elf(5)): the note of type NT_GNU_BUILD_ID.
-fn read(file: &File) -> Option<String> {
+/// The build id of an ELF file (elf(5)): the note of type NT_GNU_BUILD_ID. Adds to `spent` what is read.
+fn read(file: &File, spent: &mut u64) -> Option<String> {
+    let mut left = MOST_NOTES;
     let mut head = [0; 64];
     file.read_exact_at(&mut head, 0).ok()?;
     // Little endian alone: what this machine executes.
@@ -122,8 +141,10 @@ fn read(file: &File) -> Option<String> {
         }
         let (offset, length) = if wide { (8, 32) } else { (4, 16) };
         let (offset, length) = (word(header, offset, wide)?, word(header, length, wide)?);
-        let mut notes = vec![0; usize::try_from(length.min(MOST_NOTES)).ok()?];
+        let mut notes = vec![0; usize::try_from(length.min(left)).ok()?];
         let read = file.read_at(&mut notes, offset).ok()?;
+        left = left.saturating_sub(read as u64);
+        *spent += read as u64;
         if let Some(id) = in_notes(notes.get(..read)?) {
             return Some(id);
         }
@@ -165,13 +186,63 @@ mod tests {
         assert_eq!(libc.build_id, if is_on_block_device(libc) { stated } else { String::new() });
     }
 
+    /// A mapping of a file below the directory of the build, which is on a device of its own or not.
+    fn mapped(path: &std::path::Path) -> (OwnedFd, Mapping) {
+        let root = open("/", OFlag::O_PATH | OFlag::O_DIRECTORY, Mode::empty()).unwrap();
+        let status = status(&OwnedFd::from(File::open(path).unwrap())).unwrap();
+        let device = format!("{:02x}:{:02x}", status.stx_dev_major, status.stx_dev_minor);
+        (root, Mapping { path: path.to_str().unwrap().into(), device, inode: status.stx_ino, ..Mapping::default() })
+    }
+
+    #[test]
+    fn a_file_with_a_lease_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().canonicalize().unwrap().join("leased");
+        std::fs::copy(std::env::current_exe().unwrap(), &path).unwrap();
+        let (root, mapping) = mapped(&path);
+        let mut ids = BuildIds::default();
+        let leased = File::options().read(true).write(true).open(&path).unwrap();
+        // SAFETY: both calls take numbers alone. Who has a lease is told by a signal, which is to do nothing.
+        let set = unsafe {
+            libc::signal(libc::SIGIO, libc::SIG_IGN);
+            libc::fcntl(leased.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK)
+        };
+        assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
+        assert_eq!(ids.of(&root, &mapping, &mut 0), None);
+        drop(leased);
+        assert!(ids.of(&root, &mapping, &mut 0).is_some_and(|id| id.len() == 40));
+    }
+
+    #[test]
+    fn what_is_read_of_a_file_is_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().canonicalize().unwrap().join("notes");
+        // 128 headers that all promise the same 64 KiB of notes.
+        let mut header = [0; 56];
+        header[0] = 4;
+        header[8..16].copy_from_slice(&8192_u64.to_le_bytes());
+        header[32..40].copy_from_slice(&MOST_NOTES.to_le_bytes());
+        let mut content = vec![0; 8192 + MOST_NOTES as usize];
+        content[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        content[32] = 64;
+        (content[54], content[56]) = (56, 128);
+        (0..128).for_each(|n| content[64 + 56 * n..][..56].copy_from_slice(&header));
+        // Notes of another kind.
+        content[8192..].as_chunks_mut::<12>().0.iter_mut().for_each(|note| note[8] = 1);
+        std::fs::write(&path, content).unwrap();
+        let (root, mapping) = mapped(&path);
+        let mut spent = 0;
+        assert_eq!(BuildIds::default().of(&root, &mapping, &mut spent).as_deref(), Some(""));
+        assert_eq!(spent, OPENING + MOST_NOTES);
+    }
+
     #[test]
     fn other_files_have_none() {
         let file = tempfile::tempfile().unwrap();
         for content in [&b""[..], b"\x7fELF", &[b"\x7fELF\x02\x01".as_slice(), &[0xff; 100]].concat()] {
             file.set_len(0).unwrap();
             file.write_all_at(content, 0).unwrap();
-            assert_eq!(read(&file), None);
+            assert_eq!(read(&file, &mut 0), None);
         }
         assert_eq!(in_notes(b"\x04\0\0\0\xff\xff\xff\xff\x03\0\0\0GNU\0abc"), None);
         assert_eq!(in_notes(b"\x04\0\0\0\x02\0\0\0\x03\0\0\0GNU\0\xab\xcd").as_deref(), Some("abcd"));

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::record::identity::cgroupfs::find_cgroup;
-use crate::record::identity::mappings::{AskKernel, MappingState, Readings, holding};
+use crate::record::identity::mappings::{AskKernel, MappingState, Reached, Readings, place};
 use crate::record::identity::proc::{Snapshot, all_pids, same_start, snapshot};
 use crate::record::journal::{FrameKind, Journal};
 use crate::schema::manifest::{self, RegionReadings};
@@ -22,17 +22,18 @@ pub trait Lookup: std::fmt::Debug + Send {
     fn process(&mut self, pid: i32, start_ns: u64) -> Option<Snapshot>;
     /// The path of a cgroup.
     fn cgroup(&mut self, id: u64) -> Option<String>;
-    /// Appends to `found` the mapping of process `pid` in which each of these addresses lies, in that state of its
-    /// mappings. `None` where they are not looked up; whether they are known otherwise.
+    /// Appends to `found` the mapping in which each of these addresses of the process that a call has reached lay. `None`
+    /// where mappings are not looked up; whether they are known otherwise.
     fn mappings(
         &mut self,
-        pid: i32,
-        state: MappingState,
+        reached: Reached,
         addresses: &mut dyn Iterator<Item = u64>,
         found: &mut Vec<Option<Arc<Mapping>>>,
     ) -> Option<bool>;
     /// What became of readings of mappings.
     fn readings(&self) -> Option<RegionReadings>;
+    /// The journal's frames before the present one may be removed from now on.
+    fn begin_anew(&mut self);
 }
 
 /// An answer of the system, as the journal keeps it.
@@ -54,12 +55,14 @@ pub enum Answer {
         /// The answer.
         path: String,
     },
-    /// Of [`Lookup::mappings`]: that the mappings of a state were read, and one of them.
-    Mapping {
+    /// Of [`Lookup::mappings`].
+    Mappings {
         /// The question.
         state: MappingState,
-        /// The answer.
-        found: Option<Mapping>,
+        /// The answer: mappings that addresses lay in.
+        mapped: Vec<Mapping>,
+        /// The answer: gaps between mappings that addresses lay in, each with the address behind it.
+        gaps: Vec<(u64, u64)>,
     },
 }
 
@@ -72,14 +75,38 @@ pub struct Live {
     journal: Option<Journal>,
     looks_up_mappings: bool,
     readings: Option<Readings>,
-    /// Mappings of the state that was last asked for whose answers are in the journal, by their start.
-    kept: (MappingState, HashSet<u64>),
+    kept: Kept,
+}
+
+/// Mappings and gaps whose answers are in the journal, by their start, of the states that were last asked for; and when
+/// that was.
+#[derive(Debug, Default)]
+struct Kept {
+    states: HashMap<MappingState, (HashSet<u64>, u64)>,
+    uses: u64,
+}
+
+/// States of mappings in [`Kept`].
+const MOST_KEPT: usize = 256;
+
+impl Kept {
+    /// What is kept of a state.
+    fn of(&mut self, state: MappingState) -> &mut HashSet<u64> {
+        if self.states.len() >= MOST_KEPT && !self.states.contains_key(&state) {
+            let oldest = self.states.iter().min_by_key(|(_, (_, used))| *used).map(|(state, _)| *state);
+            oldest.map(|oldest| self.states.remove(&oldest));
+        }
+        self.uses += 1;
+        let (kept, used) = self.states.entry(state).or_default();
+        *used = self.uses;
+        kept
+    }
 }
 
 impl Live {
     /// Asks the running system, and keeps its answers in `journal`.
     pub fn new(boot_id: &str, journal: Option<Journal>) -> Self {
-        let (lived, kept) = (HashMap::new(), Default::default());
+        let (lived, kept) = (HashMap::new(), Kept::default());
         Live { boot_id: boot_id.to_string(), lived, journal, looks_up_mappings: false, readings: None, kept }
     }
 
@@ -88,13 +115,27 @@ impl Live {
         Live { looks_up_mappings: true, readings: kernel.map(Readings::new), ..self }
     }
 
-    /// Keeps the answer about a mapping, once for each state.
-    fn keep_mapping(&mut self, state: MappingState, mapping: Option<&Mapping>) {
-        if self.kept.0 != state {
-            self.kept = (state, HashSet::new());
+    /// Keeps the answer about addresses: of each mapping and gap once for each state.
+    fn keep_mappings(&mut self, state: MappingState, places: &[Result<&Arc<Mapping>, (u64, u64)>]) {
+        if self.journal.is_none() {
+            return;
         }
-        if self.kept.1.insert(mapping.map_or(u64::MAX, |mapping| mapping.start)) {
-            self.keep(&Answer::Mapping { state, found: mapping.cloned() });
+        let start = |place: &Result<&Arc<Mapping>, (u64, u64)>| place.map_or_else(|(start, _)| start, |m| m.start);
+        let kept = self.kept.of(state);
+        if places.iter().all(|place| kept.contains(&start(place))) {
+            return;
+        }
+        let mut new = HashSet::new();
+        let (mut mapped, mut gaps) = (Vec::new(), Vec::new());
+        for place in places.iter().filter(|place| !kept.contains(&start(place))) {
+            match place {
+                _ if !new.insert(start(place)) => (),
+                Ok(mapping) => mapped.push(Mapping::clone(mapping)),
+                Err(gap) => gaps.push(*gap),
+            }
+        }
+        if self.keep(&Answer::Mappings { state, mapped, gaps }) {
+            self.kept.of(state).extend(new);
         }
     }
 
@@ -104,10 +145,11 @@ impl Live {
         self.lived = all_pids().into_iter().filter_map(|pid| Some((pid, snapshot(boot_id, pid)?))).collect();
     }
 
-    fn keep(&self, answer: &Answer) {
-        // An answer that is not in the journal is missing only if the recorder is killed.
-        if let (Some(journal), Ok(json)) = (&self.journal, serde_json::to_vec(answer)) {
-            journal.offer(FrameKind::Answer, 0, &json);
+    /// Whether the journal has taken it. An answer that is not there is missing only if the recorder is killed.
+    fn keep(&self, answer: &Answer) -> bool {
+        match (&self.journal, serde_json::to_vec(answer)) {
+            (Some(journal), Ok(json)) => journal.offer(FrameKind::Answer, 0, &json).is_some(),
+            _ => false,
         }
     }
 }
@@ -130,28 +172,28 @@ impl Lookup for Live {
 
     fn mappings(
         &mut self,
-        pid: i32,
-        state: MappingState,
+        reached: Reached,
         addresses: &mut dyn Iterator<Item = u64>,
         found: &mut Vec<Option<Arc<Mapping>>>,
     ) -> Option<bool> {
         if !self.looks_up_mappings {
             return None;
         }
-        let Some(mappings) = self.readings.as_mut().and_then(|readings| readings.of(pid, state)) else {
+        let Some(mappings) = self.readings.as_mut().and_then(|readings| readings.of(reached)) else {
             return Some(false);
         };
-        self.keep_mapping(state, None);
-        for address in addresses {
-            let mapping = holding(&mappings, address);
-            mapping.iter().for_each(|mapping| self.keep_mapping(state, Some(mapping)));
-            found.push(mapping.cloned());
-        }
+        let places: Vec<_> = addresses.map(|address| place(&mappings, address)).collect();
+        self.keep_mappings(reached.state, &places);
+        found.extend(places.into_iter().map(|place| place.ok().cloned()));
         Some(true)
     }
 
     fn readings(&self) -> Option<RegionReadings> {
         self.readings.as_ref().map(|readings| readings.counts.clone())
+    }
+
+    fn begin_anew(&mut self) {
+        self.kept = Kept::default();
     }
 }
 
@@ -160,7 +202,8 @@ impl Lookup for Live {
 pub struct Recorded {
     processes: HashMap<(i32, u64), Snapshot>,
     cgroups: HashMap<u64, String>,
-    mappings: HashMap<MappingState, BTreeMap<u64, Arc<Mapping>>>,
+    /// Mappings, and gaps between them, by their start; each with the address behind it.
+    mappings: HashMap<MappingState, BTreeMap<u64, (u64, Option<Arc<Mapping>>)>>,
     looks_up_mappings: bool,
 }
 
@@ -175,9 +218,10 @@ impl Recorded {
         match manifest::parse(json) {
             Ok(Answer::Process { pid, start_ns, found }) => drop(self.processes.insert((pid, start_ns), found)),
             Ok(Answer::Cgroup { id, path }) => drop(self.cgroups.insert(id, path)),
-            Ok(Answer::Mapping { state, found }) => {
+            Ok(Answer::Mappings { state, mapped, gaps }) => {
                 let known = self.mappings.entry(state).or_default();
-                known.extend(found.map(|mapping| (mapping.start, Arc::new(mapping))));
+                known.extend(mapped.into_iter().map(|m| (m.start, (m.end, Some(Arc::new(m))))));
+                known.extend(gaps.into_iter().map(|(start, end)| (start, (end, None))));
             }
             Err(_) => (),
         }
@@ -193,20 +237,24 @@ impl Lookup for Recorded {
         self.cgroups.get(&id).cloned()
     }
 
+    /// Known only if the journal has an answer for each address.
     fn mappings(
         &mut self,
-        _pid: i32,
-        state: MappingState,
+        reached: Reached,
         addresses: &mut dyn Iterator<Item = u64>,
         found: &mut Vec<Option<Arc<Mapping>>>,
     ) -> Option<bool> {
         if !self.looks_up_mappings {
             return None;
         }
-        let Some(known) = self.mappings.get(&state) else { return Some(false) };
+        let Some(known) = self.mappings.get(&reached.state) else { return Some(false) };
         for address in addresses {
-            let below = known.range(..=address).next_back().map(|(_, mapping)| mapping);
-            found.push(below.filter(|mapping| address < mapping.end).cloned());
+            let below = known.range(..=address).next_back().map(|(_, place)| place);
+            let Some((_, mapping)) = below.filter(|(end, _)| address < *end) else {
+                found.clear();
+                return Some(false);
+            };
+            found.push(mapping.clone());
         }
         Some(true)
     }
@@ -214,12 +262,17 @@ impl Lookup for Recorded {
     fn readings(&self) -> Option<RegionReadings> {
         None
     }
+
+    fn begin_anew(&mut self) {}
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::record::identity::proc::Process;
+    use crate::record::journal::{Begin, Limits, Reader};
+    use crate::record::wire::LAYOUT;
+    use crate::schema::manifest::Manifest;
 
     #[test]
     fn a_process_that_lived_at_the_start_is_known_after_its_end() {
@@ -240,18 +293,88 @@ mod tests {
         let (state, other) = (MappingState { space: 3, changes: 4 }, MappingState { space: 3, changes: 6 });
         let heap = Mapping { start: 0x1000, end: 0x3000, path: "[heap]".into(), ..Mapping::default() };
         let mut recorded = Recorded::default();
-        for found in [None, Some(heap.clone())] {
-            recorded.learn(&serde_json::to_vec(&Answer::Mapping { state, found }).unwrap());
-        }
-        let asked = |recorded: &mut Recorded, state| {
+        let asked = |recorded: &mut Recorded, state, addresses: &[u64]| {
             let mut found = Vec::new();
-            let known = recorded.mappings(7, state, &mut [0x2fff, 0x3000, 0].into_iter(), &mut found);
+            let reached = Reached { state, ..Reached::default() };
+            let known = recorded.mappings(reached, &mut addresses.iter().copied(), &mut found);
             (known, found)
         };
-        assert_eq!(asked(&mut recorded, state), (None, vec![]), "nobody asked for them");
+        let learn = |recorded: &mut Recorded, mapped, gaps| {
+            recorded.learn(&serde_json::to_vec(&Answer::Mappings { state, mapped, gaps }).unwrap());
+        };
+        learn(&mut recorded, vec![heap.clone()], Vec::new());
+        assert_eq!(asked(&mut recorded, state, &[0x2fff]), (None, vec![]), "nobody asked for them");
         let mut recorded = recorded.with_mappings(true);
-        assert_eq!(asked(&mut recorded, state), (Some(true), vec![Some(Arc::new(heap)), None, None]));
-        assert_eq!(asked(&mut recorded, other), (Some(false), vec![]));
+        assert_eq!(asked(&mut recorded, state, &[0x2fff]), (Some(true), vec![Some(Arc::new(heap.clone()))]));
+        for other in [0, 0xfff, 0x3000, u64::MAX] {
+            assert_eq!(
+                asked(&mut recorded, state, &[0x2fff, other]),
+                (Some(false), vec![]),
+                "no answer about {other:#x}"
+            );
+        }
+        learn(&mut recorded, Vec::new(), vec![(0x3000, 0x8000), (0, 0x1000)]);
+        let all = asked(&mut recorded, state, &[0x2fff, 0x3000, 0]);
+        assert_eq!(all, (Some(true), vec![Some(Arc::new(heap)), None, None]));
+        assert_eq!(asked(&mut recorded, state, &[0x8000]), (Some(false), vec![]));
+        assert_eq!(asked(&mut recorded, other, &[0x2fff]), (Some(false), vec![]));
+    }
+
+    /// A kernel in which nothing changes.
+    #[derive(Debug)]
+    struct Quiet;
+
+    impl AskKernel for Quiet {
+        fn state(&self, pid: i32) -> Option<MappingState> {
+            Some(MappingState { space: pid as u32, changes: 4 })
+        }
+
+        fn skipped(&self) -> u64 {
+            0
+        }
+    }
+
+    /// What the journal has is what was answered, whichever targets come in turn; and again from where it may begin.
+    #[test]
+    fn every_answer_about_mappings_is_kept_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let begin = Begin { wire: LAYOUT.into(), segment: 0, manifest: Manifest::default() };
+        let limits = Limits { segment: 1 << 20, total: u64::MAX, memory: 1 << 20 };
+        let journal = Journal::create(&dir.path().join("t.parquet"), begin, limits).unwrap();
+        let mut reader = Reader::live(journal.clone());
+        let mut lookup = Live::new("boot", Some(journal.clone())).with_mappings(Some(Box::new(Quiet)));
+        // This process and its parent.
+        let own = std::process::id() as i32;
+        let targets = [own, std::os::unix::process::parent_id() as i32];
+        let local = 7;
+        let stack = std::ptr::from_ref(&local).addr() as u64;
+        let addresses = [0x10, stack, stack + 1, u64::MAX - 1];
+        let ask = |lookup: &mut Live, pid: i32| {
+            let reached = Reached { pid, state: MappingState { space: pid as u32, changes: 4 }, during_ns: (1, 1) };
+            let mut found = Vec::new();
+            assert_eq!(lookup.mappings(reached, &mut addresses.into_iter(), &mut found), Some(true));
+            found
+        };
+        let mut live = Vec::new();
+        for _ in 0..5 {
+            live = targets.map(|pid| ask(&mut lookup, pid)).to_vec();
+        }
+        lookup.begin_anew();
+        ask(&mut lookup, own);
+        journal.close();
+        let mut recorded = Recorded::default().with_mappings(true);
+        let mut frames = 0;
+        while let Some(frame) = reader.next().unwrap() {
+            frames += 1;
+            recorded.learn(&frame.payload);
+        }
+        assert_eq!(frames, 3);
+        for (pid, live) in targets.into_iter().zip(live) {
+            let reached = Reached { pid, state: MappingState { space: pid as u32, changes: 4 }, during_ns: (1, 1) };
+            let mut found = Vec::new();
+            assert_eq!(recorded.mappings(reached, &mut addresses.into_iter(), &mut found), Some(true));
+            assert_eq!(found, live);
+        }
     }
 
     #[test]

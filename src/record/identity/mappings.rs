@@ -2,7 +2,9 @@
 //!
 //! A reading is used for an event only if nothing was mapped, unmapped or changed in between. The kernel counts such changes.
 //! The event has the count from before its first byte was copied, and a reading is made between two questions for the
-//! count: all three must agree. Whatever cannot be shown to be right is not named.
+//! count: all three must agree. An event that comes later can use the reading, too, if the kernel has stated that count
+//! since: what the event has can be older than its call (bpf/regions.bpf.h). Whatever cannot be shown to be right is not
+//! named.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -14,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::build_id::BuildIds;
 use super::maps;
+use crate::record::host::monotonic_ns;
 use crate::schema::manifest::RegionReadings;
 use crate::schema::regions::Mapping;
 
@@ -26,6 +29,17 @@ pub struct MappingState {
     pub changes: u32,
 }
 
+/// What a call has reached.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reached {
+    /// The process whose memory it was.
+    pub pid: i32,
+    /// The state of its mappings before the first byte was copied, or before that.
+    pub state: MappingState,
+    /// When the call began, as far as that is known, and when it had ended, in ns of CLOCK_MONOTONIC.
+    pub during_ns: (u64, u64),
+}
+
 /// Asks the kernel about the mappings of processes.
 pub trait AskKernel: std::fmt::Debug + Send {
     /// The present state of a process's mappings; `None` if it has none, or the kernel does not say.
@@ -34,8 +48,8 @@ pub trait AskKernel: std::fmt::Debug + Send {
     fn skipped(&self) -> u64;
 }
 
-/// Bytes of /proc/PID/maps that are read at most.
-const MOST_BYTES: u64 = 16 << 20;
+/// Bytes of /proc/PID/maps that are read at most: 65,530 mappings, as many as the kernel allows, usually take less.
+const MOST_BYTES: u64 = 8 << 20;
 /// Readings per second, and bytes: what was not used in a second is left for later, up to the second number.
 const READINGS: (f64, f64) = (100.0, 100.0);
 const BYTES: (f64, f64) = ((4u64 << 20) as f64, MOST_BYTES as f64);
@@ -43,8 +57,10 @@ const BYTES: (f64, f64) = ((4u64 << 20) as f64, MOST_BYTES as f64);
 const OF_ONE: (f64, f64) = (10.0, 10.0);
 /// Address spaces remembered.
 const MOST_SPACES: usize = 256;
-/// Mappings remembered of all of them.
-const MOST_MAPPINGS: usize = 500_000;
+/// Bytes remembered of all of them, but for the latest.
+const MOST_REMEMBERED: usize = 32 << 20;
+/// A reading is used for so long: in that time no count goes round.
+const MOST_AGE_NS: u64 = 60_000_000_000;
 
 /// What may be spent, and how fast it grows again.
 #[derive(Debug)]
@@ -78,10 +94,20 @@ impl Budget {
 struct Space {
     /// The latest count that was seen: a lower one does not come back.
     latest: u32,
-    /// As read when the count was this.
-    read: Option<(u32, Arc<[Arc<Mapping>]>)>,
+    read: Option<Reading>,
     budget: Budget,
     used: u64,
+}
+
+/// The mappings of an address space when its count was this.
+#[derive(Debug)]
+struct Reading {
+    changes: u32,
+    mappings: Arc<[Arc<Mapping>]>,
+    bytes: usize,
+    at_ns: u64,
+    /// The process of which the kernel has last stated that count, and when it was asked.
+    confirmed: (i32, u64),
 }
 
 /// Readings of the system's /proc.
@@ -89,11 +115,13 @@ struct Space {
 pub struct Readings {
     kernel: Box<dyn AskKernel>,
     spaces: HashMap<u32, Space>,
-    mappings: usize,
+    remembered: usize,
     uses: u64,
     readings: Budget,
     bytes: Budget,
     skipped: u64,
+    /// Calls that began before this may have a note that is not their first.
+    suspect_until_ns: u64,
     build_ids: BuildIds,
     /// What became of them.
     pub counts: RegionReadings,
@@ -105,9 +133,10 @@ impl Readings {
         let now = Instant::now();
         Readings {
             skipped: kernel.skipped(),
+            suspect_until_ns: 0,
             kernel,
             spaces: HashMap::new(),
-            mappings: 0,
+            remembered: 0,
             uses: 0,
             readings: Budget::new(READINGS, now),
             bytes: Budget::new(BYTES, now),
@@ -116,9 +145,9 @@ impl Readings {
         }
     }
 
-    /// The mappings of process `pid` in a state, in order; `None` where that cannot be shown, which is counted.
-    pub fn of(&mut self, pid: i32, state: MappingState) -> Option<Arc<[Arc<Mapping>]>> {
-        let found = self.find(pid, state);
+    /// The mappings that a call has reached, in order; `None` where that cannot be shown, which is counted.
+    pub fn of(&mut self, call: Reached) -> Option<Arc<[Arc<Mapping>]>> {
+        let found = self.find(call);
         match &found {
             Ok(_) => self.counts.named += 1,
             Err(why) => *why(&mut self.counts) += 1,
@@ -126,51 +155,80 @@ impl Readings {
         found.ok()
     }
 
-    fn find(&mut self, pid: i32, state: MappingState) -> Result<Arc<[Arc<Mapping>]>, Why> {
+    fn find(&mut self, call: Reached) -> Result<Arc<[Arc<Mapping>]>, Why> {
+        let Reached { pid, state, during_ns: (from_ns, until_ns) } = call;
         if state.space == 0 {
             return Err(|counts| &mut counts.not_noted);
         }
         self.uses += 1;
-        let uses = self.uses;
-        if let Some(space) = self.spaces.get_mut(&state.space) {
-            space.used = uses;
-            match &space.read {
-                Some((changes, mappings)) if *changes == state.changes => return Ok(mappings.clone()),
-                // The count has moved on, so that another reading would be of another state.
-                _ if space.latest != state.changes && !is_later(state.changes, space.latest) => {
-                    return Err(|counts| &mut counts.changed);
-                }
-                _ => (),
+        if let Some(known) = self.known(state, until_ns) {
+            let (mappings, (of, confirmed_ns)) = (known.mappings.clone(), known.confirmed);
+            if of != pid || confirmed_ns < until_ns {
+                self.confirm(pid, state)?;
             }
+            return self.unless_suspect(from_ns, mappings);
+        }
+        // The count has moved on, so that a reading would be of another state.
+        let space = self.spaces.get(&state.space);
+        if space.is_some_and(|space| space.latest != state.changes && !is_later(state.changes, space.latest)) {
+            return Err(|counts| &mut counts.changed);
         }
         let now = Instant::now();
-        self.remember(state, now, uses);
+        self.remember(state, now);
         let space = self.spaces.get_mut(&state.space);
         let may = space.is_some_and(|space| space.budget.allows(now));
         if !may || !self.readings.allows(now) || !self.bytes.allows(now) {
             return Err(|counts| &mut counts.too_often);
         }
-        let read = self.read(pid, state);
         if let Some(space) = self.spaces.get_mut(&state.space) {
             space.budget.spend(1.0);
-            if let Ok(mappings) = &read {
-                self.mappings += mappings.len();
-                let before = space.read.replace((state.changes, mappings.clone()));
-                self.mappings -= before.map_or(0, |(_, mappings)| mappings.len());
-            }
         }
-        read
+        let mappings = self.read(pid, state)?;
+        self.unless_suspect(from_ns, mappings)
+    }
+
+    /// What was read of a state, not too long ago.
+    fn known(&mut self, state: MappingState, until_ns: u64) -> Option<&Reading> {
+        let space = self.spaces.get_mut(&state.space)?;
+        space.used = self.uses;
+        let is_fresh = |read: &&Reading| until_ns <= read.at_ns.saturating_add(MOST_AGE_NS);
+        space.read.as_ref().filter(|read| read.changes == state.changes).filter(is_fresh)
+    }
+
+    /// Asks whether a process is in a state still; notes of a reading of it when that was so.
+    fn confirm(&mut self, pid: i32, state: MappingState) -> Result<(), Why> {
+        let asked_ns = monotonic_ns();
+        self.ask(pid, state)?;
+        if let Some(read) = self.spaces.get_mut(&state.space).and_then(|space| space.read.as_mut()) {
+            read.confirmed = (pid, asked_ns);
+        }
+        Ok(())
+    }
+
+    /// Asks whether a process is in a state.
+    fn ask(&mut self, pid: i32, state: MappingState) -> Result<(), Why> {
+        let asked_ns = monotonic_ns();
+        let found = self.kernel.state(pid);
+        self.see(found);
+        let skipped = self.kernel.skipped();
+        if self.skipped != skipped {
+            (self.skipped, self.suspect_until_ns) = (skipped, asked_ns);
+        }
+        match found {
+            Some(now) if now == state => Ok(()),
+            Some(now) if now.space == state.space => Err(|counts| &mut counts.changed),
+            _ => Err(|counts| &mut counts.gone),
+        }
+    }
+
+    /// Refuses what a call has reached whose first note the kernel may have skipped: a later one proves less.
+    fn unless_suspect<T>(&self, from_ns: u64, found: T) -> Result<T, Why> {
+        if from_ns > self.suspect_until_ns { Ok(found) } else { Err(|counts| &mut counts.raced) }
     }
 
     /// Reads /proc/PID/maps, if the process is in that state before and behind.
     fn read(&mut self, pid: i32, state: MappingState) -> Result<Arc<[Arc<Mapping>]>, Why> {
-        let before = self.kernel.state(pid);
-        self.see(before);
-        match before {
-            Some(now) if now == state => (),
-            Some(now) if now.space == state.space => return Err(|counts| &mut counts.changed),
-            _ => return Err(|counts| &mut counts.gone),
-        }
+        self.ask(pid, state)?;
         self.readings.spend(1.0);
         self.counts.readings += 1;
         let mut text = Vec::new();
@@ -178,21 +236,30 @@ impl Readings {
         let read = file.and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut text));
         self.bytes.spend(text.len() as f64);
         self.counts.bytes += text.len() as u64;
-        let after = self.kernel.state(pid);
-        self.see(after);
-        let skipped = self.kernel.skipped();
-        if after != Some(state) || skipped != std::mem::replace(&mut self.skipped, skipped) {
-            return Err(|counts| &mut counts.raced);
-        }
+        let asked_ns = monotonic_ns();
+        self.ask(pid, state).map_err::<Why, _>(|_| |counts| &mut counts.raced)?;
         if read.is_err() || text.is_empty() {
             return Err(|counts| &mut counts.gone);
         }
         if text.len() as u64 > MOST_BYTES {
             return Err(|counts| &mut counts.too_large);
         }
-        let mut mappings = maps::parse(&text).ok_or::<Why>(|counts| &mut counts.gone)?;
-        self.build_ids.fill(pid, &mut mappings);
-        Ok(mappings.into_iter().map(Arc::new).collect())
+        let mut mappings = maps::parse(&text).ok_or::<Why>(|counts| &mut counts.unreadable)?;
+        self.bytes.spend(self.build_ids.fill(pid, &mut mappings) as f64);
+        let bytes = mappings.iter().map(bytes_of).sum();
+        let mappings: Arc<[_]> = mappings.into_iter().map(Arc::new).collect();
+        let (changes, confirmed) = (state.changes, (pid, asked_ns));
+        self.put(state, Reading { changes, mappings: mappings.clone(), bytes, at_ns: asked_ns, confirmed });
+        Ok(mappings)
+    }
+
+    /// Remembers a reading in the place of an earlier one.
+    fn put(&mut self, state: MappingState, reading: Reading) {
+        if let Some(space) = self.spaces.get_mut(&state.space) {
+            self.remembered += reading.bytes;
+            let before = space.read.replace(reading);
+            self.remembered -= before.map_or(0, |reading| reading.bytes);
+        }
     }
 
     /// Learns a count that the kernel has stated.
@@ -206,17 +273,23 @@ impl Readings {
     }
 
     /// Makes room for an address space, and that one known.
-    fn remember(&mut self, state: MappingState, now: Instant, used: u64) {
-        while self.spaces.len() >= MOST_SPACES || self.mappings > MOST_MAPPINGS {
+    fn remember(&mut self, state: MappingState, now: Instant) {
+        while self.spaces.len() >= MOST_SPACES || self.remembered > MOST_REMEMBERED {
             let oldest = self.spaces.iter().filter(|(number, _)| **number != state.space).min_by_key(|(_, s)| s.used);
             let Some(oldest) = oldest.map(|(number, _)| *number) else { break };
             let removed = self.spaces.remove(&oldest).and_then(|space| space.read);
-            self.mappings -= removed.map_or(0, |(_, mappings)| mappings.len());
+            self.remembered -= removed.map_or(0, |reading| reading.bytes);
         }
-        let new = || Space { latest: state.changes, read: None, budget: Budget::new(OF_ONE, now), used };
+        let new = || Space { latest: state.changes, read: None, budget: Budget::new(OF_ONE, now), used: self.uses };
         self.spaces.entry(state.space).or_insert_with(new);
         self.see(Some(state));
     }
+}
+
+/// Bytes that a mapping takes in memory.
+fn bytes_of(mapping: &Mapping) -> usize {
+    let Mapping { perms, path, device, build_id, .. } = mapping;
+    size_of::<Mapping>() + [perms, path, device, build_id].map(String::len).iter().sum::<usize>()
 }
 
 /// Whether a count is later than another: it may have gone round.
@@ -228,10 +301,13 @@ fn is_later(changes: u32, than: u32) -> bool {
 /// Which number counts that mappings were not found.
 type Why = fn(&mut RegionReadings) -> &mut u64;
 
-/// The mapping of `mappings`, which are in order, that holds an address.
-pub fn holding(mappings: &[Arc<Mapping>], address: u64) -> Option<&Arc<Mapping>> {
+/// The mapping of `mappings`, which are in order, that holds an address, or the gap between them that does: its first address,
+/// and the one behind it.
+pub fn place(mappings: &[Arc<Mapping>], address: u64) -> Result<&Arc<Mapping>, (u64, u64)> {
     let behind = mappings.partition_point(|mapping| mapping.start <= address);
-    mappings.get(behind.checked_sub(1)?).filter(|mapping| address < mapping.end)
+    let before = behind.checked_sub(1).and_then(|index| mappings.get(index));
+    let gap = || (before.map_or(0, |mapping| mapping.end), mappings.get(behind).map_or(u64::MAX, |next| next.start));
+    before.filter(|mapping| address < mapping.end).ok_or_else(gap)
 }
 
 #[cfg(test)]
@@ -269,44 +345,87 @@ mod tests {
         std::process::id() as i32
     }
 
+    /// A call that has just ended.
+    fn call(state: MappingState) -> Reached {
+        let now = monotonic_ns();
+        Reached { pid: own(), state, during_ns: (now, now) }
+    }
+
+    /// The mapping that holds an address.
+    fn holding(mappings: &[Arc<Mapping>], address: u64) -> Option<&Arc<Mapping>> {
+        place(mappings, address).ok()
+    }
+
     #[test]
     fn a_reading_serves_all_events_of_its_state() {
         let (mut readings, answers) = readings(&[state(1, 4)]);
         let local = 7;
         let at = std::ptr::from_ref(&local).addr() as u64;
+        let early = call(state(1, 4));
         for _ in 0..20 {
-            let mappings = readings.of(own(), state(1, 4)).unwrap();
+            let mappings = readings.of(call(state(1, 4))).unwrap();
             let stack = holding(&mappings, at).unwrap();
             assert!(stack.perms.starts_with("rw") && (stack.start..stack.end).contains(&at), "{stack:?}");
             assert_eq!(holding(&mappings, 0x1000), None);
             assert_eq!(holding(&mappings, u64::MAX), None);
         }
         answers.0.lock().unwrap().0 = [Some(state(1, 5))].into();
-        assert!(readings.of(own(), state(1, 4)).is_some(), "what was true stays so");
-        assert!(readings.of(own(), state(1, 5)).is_some());
-        assert!(readings.of(own(), state(1, 4)).is_none(), "it is read no more");
+        assert!(readings.of(early).is_some(), "what was true stays so");
+        let late = Reached { state: state(1, 4), ..call(state(1, 4)) };
+        assert!(readings.of(late).is_none(), "a later call has an old note");
+        assert!(readings.of(call(state(1, 5))).is_some());
+        assert!(readings.of(call(state(1, 4))).is_none(), "it is read no more");
         let RegionReadings { named, changed, readings, .. } = readings.counts;
-        assert_eq!((named, changed, readings), (22, 1, 2));
+        assert_eq!((named, changed, readings), (22, 2, 2));
     }
 
     #[test]
     fn what_has_changed_is_not_named() {
         let (mut changed, _) = readings(&[state(1, 5)]);
-        assert!(changed.of(own(), state(1, 4)).is_none(), "before the reading");
-        assert!(changed.of(own(), state(1, 4)).is_none(), "without another question");
+        assert!(changed.of(call(state(1, 4))).is_none(), "before the reading");
+        assert!(changed.of(call(state(1, 4))).is_none(), "without another question");
         assert_eq!((changed.counts.changed, changed.counts.readings), (2, 0));
         let (mut raced, _) = readings(&[state(1, 4), state(1, 5)]);
-        assert!(raced.of(own(), state(1, 4)).is_none(), "during the reading");
+        assert!(raced.of(call(state(1, 4))).is_none(), "during the reading");
         assert_eq!((raced.counts.raced, raced.counts.readings), (1, 1));
         let (mut other, _) = readings(&[state(2, 4)]);
-        assert!(other.of(own(), state(1, 4)).is_none(), "another program by now");
-        assert!(other.of(own(), MappingState::default()).is_none(), "not noted");
+        assert!(other.of(call(state(1, 4))).is_none(), "another program by now");
+        assert!(other.of(call(MappingState::default())).is_none(), "not noted");
         assert_eq!((other.counts.gone, other.counts.not_noted), (1, 1));
-        let (mut skipped, answers) = readings(&[state(1, 4)]);
+    }
+
+    /// A note that an earlier call has left, on another target or in another state of it.
+    #[test]
+    fn a_note_of_another_call_names_nothing_wrongly() {
+        let (mut readings, answers) = readings(&[state(1, 4)]);
+        assert!(readings.of(call(state(1, 4))).is_some());
+        answers.0.lock().unwrap().0 = [Some(state(2, 4))].into();
+        let other = Reached { pid: std::os::unix::process::parent_id() as i32, ..call(state(1, 4)) };
+        assert!(readings.of(other).is_none(), "another target");
+        answers.0.lock().unwrap().0 = [Some(state(1, 6))].into();
+        assert!(readings.of(call(state(1, 4))).is_none(), "the target has mapped since");
+        assert_eq!((readings.counts.gone, readings.counts.changed, readings.counts.readings), (1, 1, 1));
+    }
+
+    #[test]
+    fn calls_whose_first_note_may_be_missing_are_not_named() {
+        let (mut readings, answers) = readings(&[state(1, 4)]);
+        let (before, early) = (call(state(1, 4)), call(state(1, 4)));
+        assert!(readings.of(before).is_some());
         answers.0.lock().unwrap().1 = 1;
-        assert!(skipped.of(own(), state(1, 4)).is_none(), "the kernel has not noted what some call reached");
-        assert!(skipped.of(own(), state(1, 4)).is_some());
-        assert_eq!(skipped.counts.raced, 1);
+        assert!(readings.of(call(state(1, 4))).is_none(), "the kernel has not noted what some call reached");
+        assert!(readings.of(early).is_none(), "nor is it known which");
+        assert!(readings.of(call(state(1, 4))).is_some());
+        assert_eq!(readings.counts.raced, 2);
+    }
+
+    #[test]
+    fn a_reading_is_not_used_for_ever() {
+        let (mut readings, _) = readings(&[state(1, 4)]);
+        assert!(readings.of(call(state(1, 4))).is_some());
+        let later = monotonic_ns() + MOST_AGE_NS;
+        assert!(readings.of(Reached { during_ns: (later, later), ..call(state(1, 4)) }).is_some());
+        assert_eq!(readings.counts.readings, 2);
     }
 
     #[test]
@@ -315,7 +434,7 @@ mod tests {
         let (mut readings, _) = readings(&[state(1, 4)]);
         let pid = child.id() as i32;
         child.wait().unwrap();
-        assert!(readings.of(pid, state(1, 4)).is_none());
+        assert!(readings.of(Reached { pid, ..call(state(1, 4)) }).is_none());
         assert_eq!(readings.counts.gone, 1);
     }
 
@@ -324,7 +443,7 @@ mod tests {
         let states: Vec<MappingState> = (1..=100).flat_map(|changes| [state(1, changes), state(1, changes)]).collect();
         let (mut readings, _) = readings(&states);
         let began = Instant::now();
-        let named = (1..=100).filter(|changes| readings.of(own(), state(1, *changes)).is_some()).count();
+        let named = (1..=100).filter(|changes| readings.of(call(state(1, *changes))).is_some()).count();
         let most = 11 + (began.elapsed().as_secs_f64() * 10.0) as usize;
         assert!((10..=most).contains(&named), "{named} of at most {most}");
         assert_eq!(readings.counts.named, named as u64);
@@ -354,10 +473,13 @@ mod tests {
         let (mut readings, answers) = readings(&[state(1, 1)]);
         for space in 1..1000 {
             answers.0.lock().unwrap().0 = [Some(state(space, 1))].into();
-            let _ = readings.of(own(), state(space, 1));
+            let _ = readings.of(call(state(space, 1)));
         }
         assert!(readings.spaces.len() <= MOST_SPACES);
-        let known: usize = readings.spaces.values().filter_map(|space| Some(space.read.as_ref()?.1.len())).sum();
-        assert_eq!(readings.mappings, known);
+        let known: usize = readings.spaces.values().filter_map(|space| Some(space.read.as_ref()?.bytes)).sum();
+        assert!(known > 0 && readings.remembered == known);
+        readings.remembered += MOST_REMEMBERED;
+        readings.remember(state(5000, 1), Instant::now());
+        assert!(readings.spaces.values().all(|space| space.read.is_none()), "room is made by forgetting others");
     }
 }

@@ -1,10 +1,11 @@
 //! The text of /proc/PID/maps (proc_pid_maps(5)).
 
 use crate::record::text;
+use crate::record::wire::VMT_PATH_MAX;
 use crate::schema::regions::Mapping;
 
-/// Bytes of a path kept: the kernel shows no longer ones.
-const MOST_PATH: usize = 4096;
+/// Bytes of a path kept, of its end, as of other files' paths.
+const MOST_PATH: usize = VMT_PATH_MAX as usize;
 
 /// The mappings of a process, in order; `None` if a line is none.
 pub fn parse(text: &[u8]) -> Option<Vec<Mapping>> {
@@ -27,19 +28,27 @@ fn line(line: &[u8]) -> Option<Mapping> {
     let hex = |digits| u64::from_str_radix(digits, 16).ok();
     let (start, end) = range.split_once('-')?;
     let (start, end) = (hex(start)?, hex(end)?);
-    if start >= end || perms.len() != 4 || path.len() > MOST_PATH {
+    if start >= end || perms.len() != 4 {
         return None;
     }
     Some(Mapping {
         start,
         end,
         perms: perms.to_string(),
-        path: text::escape(path),
+        path: kept(path),
         file_offset: hex(offset)?,
         device: device.to_string(),
         inode: inode.parse().ok()?,
         build_id: String::new(),
     })
+}
+
+/// A path as text. Of one that is too long the end, behind `...`.
+fn kept(path: &[u8]) -> String {
+    match path.len().checked_sub(MOST_PATH).and_then(|cut| path.get(cut..)) {
+        Some(end) if end.len() < path.len() => format!("...{}", text::escape(end)),
+        _ => text::escape(path),
+    }
 }
 
 #[cfg(test)]
@@ -61,6 +70,15 @@ mod tests {
             (0x7f0000000000, 0x7f0000001000, 0x2000, 1234567)
         );
         assert_eq!((&*file.perms, &*file.device), ("r-xs", "fd:01"));
+    }
+
+    #[test]
+    fn of_a_long_path_the_end_is_kept() {
+        let of = |path: &str| parse(format!("1-2 rwxp 0 0:0 7 {path}").as_bytes()).unwrap()[0].path.clone();
+        let long = format!("/{}/name", "d".repeat(10_000));
+        assert_eq!(of(&long), format!("...{}", &long[long.len() - MOST_PATH..]));
+        let just = format!("/{}", "d".repeat(MOST_PATH - 1));
+        assert_eq!(of(&just), just);
     }
 
     #[test]

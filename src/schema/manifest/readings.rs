@@ -21,6 +21,8 @@ pub struct RegionReadings {
     pub too_often: u64,
     /// The target had more mappings than are read.
     pub too_large: u64,
+    /// What the kernel says of its mappings could not be understood.
+    pub unreadable: u64,
     /// Readings of /proc/PID/maps.
     pub readings: u64,
     /// Bytes of them.
@@ -30,7 +32,7 @@ pub struct RegionReadings {
 impl RegionReadings {
     /// Events whose mappings are not known, by cause, in words.
     pub fn unnamed(&self) -> impl Iterator<Item = (u64, &'static str)> {
-        let RegionReadings { not_noted, changed, raced, gone, too_often, too_large, .. } = *self;
+        let RegionReadings { not_noted, changed, raced, gone, too_often, too_large, unreadable, .. } = *self;
         let causes = [
             (not_noted, "not noted by the kernel"),
             (changed, "mapped since"),
@@ -38,6 +40,7 @@ impl RegionReadings {
             (gone, "the target was gone"),
             (too_often, "too many readings"),
             (too_large, "too many mappings"),
+            (unreadable, "not understood"),
         ];
         causes.into_iter().filter(|(count, _)| *count > 0)
     }
