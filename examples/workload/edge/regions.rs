@@ -313,7 +313,7 @@ pub fn leftover(report: &mut Report) -> Result<()> {
     })?;
     shared.await_word(DONE, 1)?;
     let at = shared.word(PLACES).load(Ordering::Relaxed);
-    let of_child = |name| Ok::<_, std::io::Error>(File::open(format!("/proc/{}/{name}", child.0))?);
+    let of_child = |name| File::open(format!("/proc/{}/{name}", child.0));
     let mut tally = Tally::default();
     for step in 2..TURNS {
         let memory = of_child("mem")?;

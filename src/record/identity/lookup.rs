@@ -197,13 +197,15 @@ impl Lookup for Live {
     }
 }
 
+/// Mappings, and gaps between them, by their start; each with the address behind it.
+type Places = BTreeMap<u64, (u64, Option<Arc<Mapping>>)>;
+
 /// The answers that a journal has kept.
 #[derive(Debug, Default)]
 pub struct Recorded {
     processes: HashMap<(i32, u64), Snapshot>,
     cgroups: HashMap<u64, String>,
-    /// Mappings, and gaps between them, by their start; each with the address behind it.
-    mappings: HashMap<MappingState, BTreeMap<u64, (u64, Option<Arc<Mapping>>)>>,
+    mappings: HashMap<MappingState, Places>,
     looks_up_mappings: bool,
 }
 
