@@ -186,7 +186,7 @@ class WholeRun(Planted):
         path.write_text(f"#!/bin/bash\n{script}\n")
         path.chmod(0o755)
 
-    def run_with(self, planted, **more):
+    def run_with(self, planted, *words, **more):
         """The exit status and the totals, without times."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("VMTRACE_")} | more
         environment |= {
@@ -194,10 +194,10 @@ class WholeRun(Planted):
             "PATH": f"{self.project}/programs:{os.environ['PATH']}", "CARGO_TARGET_DIR": str(self.project / "target"),
             "VMTRACE_VENV": str(self.project / "venv"),
         }  # fmt: skip
-        words = [self.project / "scripts/test", "--head"]
+        words = [self.project / "scripts/test", *(words or ["--head"])]
         ran = subprocess.run(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         lines = ran.stdout.rpartition("\n\n")[2].splitlines()
-        self.assertRegex(lines[0], r"^builds: tests \d+ s$", ran.stdout)
+        self.assertRegex(lines[0], r"^builds: tests \d+ s(, offline \d+ s)?$", ran.stdout)
         return ran.returncode, [re.sub(r" \(\d+ s\)$", " (TIME)", line) for line in lines]
 
     def test_totals_times_and_what_was_not_run(self):
@@ -228,6 +228,49 @@ class WholeRun(Planted):
         self.assertEqual((status, lines[-1]), (1, "tests: FAILED (TIME)"), lines)
         self.assertIn("host: FAILED: 6 passed, 1 failed, 0 flaky, 1 ignored, 0 left out (TIME)", lines)
         self.assertIn("readers: not run: a part before it failed", lines)
+
+    def stand_in_for_the_rest(self):
+        """Everything behind the tests of the host: each says what it is asked for."""
+        self.stand_in("target/debug/vmtrace", '[ "$1" != check ] || exit 2')
+        says = {
+            "tests/runner/check.py": "Ran 2 tests in 1 s", "tests/guests/check_stamp.py": "Ran 3 tests in 1 s",
+            "tests/page/run": "page: 4 passed, 0 failed", "tests/package/check": "package: 5 passed, 0 failed",
+            "scripts/fuzz": "fuzz: 6 targets in 1 s", "scripts/test-query": "engines: 7 passed",
+        }  # fmt: skip
+        for name, words in says.items():
+            self.stand_in(name, f"echo '{words}'")
+        checks = "*export/check*) echo 'exports: 8 passed, 0 failed' ;; *documents/check*) echo 'documents: 9 passed, 0 failed' ;;"
+        python = (self.project / "venv/bin/python").read_text()
+        self.stand_in("venv/bin/python", python.partition("\n")[2].replace('*check.py*', f"{checks} *check.py*"))
+
+    def test_the_whole_run_has_the_totals_of_both_lanes(self):
+        self.stand_in_for_the_rest()
+        status, lines = self.run_with("", "", VMTRACE_NO_GUESTS="1")
+        self.assertEqual(status, 0, lines)
+        wanted = [
+            "runner: 5 ran", "readers: 5 passed, 0 failed", "exports: 8 passed, 0 failed", "page: 4 passed, 0 failed",
+            "fuzz: 6 targets; 6 targets", "query: engines: 7 passed", "offline: 7 passed, 0 failed, 0 flaky, 1 ignored, 0 left out",
+        ]  # fmt: skip
+        for line in wanted:
+            self.assertIn(f"{line} (TIME)", lines)
+        self.assertTrue(any(line.startswith("documents: 9 passed, 0 failed (") for line in lines), lines)
+        self.assertIn("soak: skipped: it is a test", lines)
+        self.assertEqual(lines[-1], "tests: ok, but not all were run (TIME)")
+
+    def test_a_failure_in_either_lane_is_one_of_the_run(self):
+        self.stand_in_for_the_rest()
+        for name, part, of_other in [
+            ("tests/page/run", "page: FAILED: no result (TIME)", "query: engines: 7 passed (TIME)"),
+            ("scripts/test-query", "query: FAILED: no result (TIME)", "fuzz: 6 targets; 6 targets (TIME)"),
+        ]:
+            sound = (self.project / name).read_text()
+            self.stand_in(name, "exit 3")
+            status, lines = self.run_with("", "", VMTRACE_NO_GUESTS="1")
+            self.assertEqual((status, lines[-1]), (3, "tests: FAILED (TIME)"), lines)
+            self.assertIn(part, lines)
+            self.assertIn(of_other, lines)
+            self.assertIn("guests: not run: a part before it failed", lines)
+            (self.project / name).write_text(sound)
 
 
 if __name__ == "__main__":
