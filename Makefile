@@ -7,7 +7,7 @@ help:
 	@echo 'make test-guests  run the tests in guests: Debian kernels 5.10, 6.1, 6.12 and newest'
 	@echo 'make bench        run the benchmarks and write docs/benchmarks.md (needs root)'
 	@echo 'make package      make a Debian package of a release build'
-	@echo 'make tarball      make an archive of readers, query and viewer, which need nothing else'
+	@echo 'make tarball      make an archive of readers, query and viewer, for glibc 2.31 and later'
 	@echo 'make lint         rustfmt, clippy, clang-format, shellcheck, links of the documents'
 	@echo 'make golden       write the golden files and docs/FORMAT.md again; read the difference before you commit it'
 
@@ -38,7 +38,7 @@ package:
 
 tarball:
 	@scripts/install-deps package
-	cargo build --release --no-default-features --features query,view
+	packaging/old-glibc "$${CARGO_TARGET_DIR:-target}/glibc" cargo rustc --release --no-default-features --features query,view --bin vmtrace --
 	packaging/tarball "$${CARGO_TARGET_DIR:-target}/release/vmtrace" "$${CARGO_TARGET_DIR:-target}/package"
 
 golden:

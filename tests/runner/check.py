@@ -197,7 +197,7 @@ class WholeRun(Planted):
         words = [self.project / "scripts/test", *(words or ["--head"])]
         ran = subprocess.run(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         lines = ran.stdout.rpartition("\n\n")[2].splitlines()
-        self.assertRegex(lines[0], r"^builds: tests \d+ s(, offline \d+ s)?$", ran.stdout)
+        self.assertRegex(lines[0], r"^builds: tests \d+ s(, offline \d+ s, older \d+ s)?$", ran.stdout)
         return ran.returncode, [re.sub(r" \(\d+ s\)$", " (TIME)", line) for line in lines]
 
     def test_totals_times_and_what_was_not_run(self):
@@ -236,6 +236,7 @@ class WholeRun(Planted):
             "tests/runner/check.py": "Ran 2 tests in 1 s", "tests/guests/check_stamp.py": "Ran 3 tests in 1 s",
             "tests/page/run": "page: 4 passed, 0 failed", "tests/package/check": "package: 5 passed, 0 failed",
             "scripts/fuzz": "fuzz: 6 targets in 1 s", "scripts/test-query": "engines: 7 passed",
+            "packaging/old-glibc": "", "tests/package/older": "older: needs glibc 2.30",
         }  # fmt: skip
         for name, words in says.items():
             self.stand_in(name, f"echo '{words}'")
@@ -254,6 +255,7 @@ class WholeRun(Planted):
         for line in wanted:
             self.assertIn(f"{line} (TIME)", lines)
         self.assertTrue(any(line.startswith("documents: 9 passed, 0 failed (") for line in lines), lines)
+        self.assertIn("older: needs glibc 2.30 (TIME)", lines)
         self.assertIn("soak: skipped: it is a test", lines)
         self.assertEqual(lines[-1], "tests: ok, but not all were run (TIME)")
 
