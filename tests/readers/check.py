@@ -51,16 +51,31 @@ TYPES = {
         "Datetime(time_unit='us', time_zone='UTC')",
         "timestamp[us, tz=UTC]",
     ),
-    IOVEC: (
-        "STRUCT(base UBIGINT, len UBIGINT)[]",
-        "object",
-        "object",
-        "list<item: struct<base: uint64 not null, len: uint64 not null> not null>[pyarrow]",
-        "List(Struct({'base': UInt64, 'len': UInt64}))",
-        "list<item: struct<base: uint64 not null, len: uint64 not null> not null>",
-    ),
 }
 DUCKDB, PANDAS, PANDAS_NULLS, PANDAS_ARROW, POLARS, ARROW = range(6)
+
+
+def list_of(item):
+    """The same of a list whose items have these parts: (name, type in docs/FORMAT.md)."""
+    def parts(reader, form):
+        return ", ".join(form.format(name, TYPES[kind][reader]) for name, kind in item)
+
+    # DuckDB quotes its own words.
+    in_duckdb = ", ".join(f'"{n}" {TYPES[k][DUCKDB]}' if n in ("start", "end") else f"{n} {TYPES[k][DUCKDB]}" for n, k in item)
+    arrow = f"list<item: struct<{parts(ARROW, '{}: {} not null')}> not null>"
+    in_polars = f"List(Struct({{{parts(POLARS, chr(39) + '{}' + chr(39) + ': {}')}}}))"
+    return f"STRUCT({in_duckdb})[]", "object", "object", f"{arrow}[pyarrow]", in_polars, arrow
+
+
+TEXT = "Dictionary<Int32, Utf8>"
+REGION = [
+    ("start", "UInt64"), ("end", "UInt64"), ("perms", TEXT), ("path", TEXT), ("file_offset", "UInt64"), ("device", TEXT),
+    ("inode", "UInt64"), ("build_id", TEXT),
+]  # fmt: skip
+REGIONS = f"List<Struct<{', '.join(f'{name}: {kind}' for name, kind in REGION)}>>"
+LISTS = [IOVEC, REGIONS]
+TYPES[IOVEC] = list_of([("base", "UInt64"), ("len", "UInt64")])
+TYPES[REGIONS] = list_of(REGION)
 
 
 @dataclass
@@ -106,7 +121,7 @@ def documented():
 
 
 def plain(value):
-    """A reader's value as None, int, str, bytes, bool, or a list of (base, len); instants as µs since 1970."""
+    """A reader's value as None, int, str, bytes, bool, or a list of the parts of each item; instants as µs since 1970."""
     if value is None or value is pandas.NA or value is pandas.NaT:
         return None
     if isinstance(value, float):
@@ -118,7 +133,7 @@ def plain(value):
     if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
         return value.item()
     if hasattr(value, "__len__"):
-        return [(plain(v["base"]), plain(v["len"])) for v in value]
+        return [tuple((part, plain(inner)) for part, inner in item.items()) for item in value]
     return value
 
 
@@ -176,7 +191,7 @@ def check_types(capture, columns, checks):
 
 def exact(kind, value):
     """What default pandas keeps of a value: numbers beside nulls are floating point there."""
-    return int(float(value)) if isinstance(value, int) and not isinstance(value, bool) and kind != IOVEC else value
+    return int(float(value)) if isinstance(value, int) and not isinstance(value, bool) and kind not in LISTS else value
 
 
 def check_values(capture, columns, checks):
