@@ -260,12 +260,21 @@ def check_timesketch(checks, rows, path, _said):
             checks.check(f"type of {name}", type(value), types.setdefault(name, type(value)))
 
 
+def region(one):
+    """A mapping in a text."""
+    if not one["end"]:
+        return "unmapped"
+    return f"{one['start']:#x}-{one['end']:#x} {one['perms']} {one['path']}".rstrip()
+
+
 def attribute(name, value):
     """A column as an attribute."""
     if name in ("flags", "data", "liovcnt", "riovcnt") and value is not None:
         return f"{value:#x}"
     if isinstance(value, bytes):
         return value.hex()
+    if name == "remote_regions" and value is not None:
+        return "; ".join(region(one) for one in value)
     if isinstance(value, list):
         return ";".join(f"{one['base']:#x}:{one['len']:#x}" for one in value)
     return value
