@@ -22,6 +22,7 @@ INPUTS = [
 OTHERS = [
     "src/query/mod.rs", "src/query/views/edges.sql", "src/replay/text.rs", "src/model/flow.rs", "src/cli.rs", "src/main.rs",
     "docs/LIMITS.md", "README.md", "tests/query/main.rs", "scripts/test",
+    "src/record/tests.rs", "src/schema/events/tests/more.rs",
 ]  # fmt: skip
 MANIFEST = """
 [package]

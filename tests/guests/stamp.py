@@ -49,8 +49,13 @@ def within(path, places):
     return any(path == place or path.startswith(place + "/") for place in places)
 
 
+def is_unit_test(path):
+    """Those of src/ run on the host alone."""
+    return path.startswith("src/") and (path.endswith("/tests.rs") or "/tests/" in path)
+
+
 def is_input(path):
-    return within(path, INPUTS) and not within(path, NO_INPUTS)
+    return within(path, INPUTS) and not within(path, NO_INPUTS) and not is_unit_test(path)
 
 
 def files(root):
